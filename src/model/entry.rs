@@ -1,0 +1,80 @@
+//! What a listing says: entries of one folder, and whether it can be trusted to be all of them.
+
+use super::path::Name;
+use super::stamp::Stamp;
+
+/// File or folder. Links are resolved, and other kinds left out, before an entry is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum EntryKind {
+    /// A regular file.
+    File,
+    /// A folder.
+    Folder,
+}
+
+/// One file or folder as its side lists it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// The name in its folder.
+    pub name: Name,
+    /// File or folder.
+    pub kind: EntryKind,
+    /// Bytes; `None` when the server does not say. Always `None` for folders.
+    pub size: Option<u64>,
+    /// Modification time as it counts: the listed one, or the one that the metadata keeps for a target that cannot set times.
+    pub mtime: Option<Stamp>,
+    /// Modification time as listed.
+    pub mtime_org: Option<Stamp>,
+    /// An identity that the server or the file system gives (the MLSD fact `unique`, the inode).
+    pub unique: Option<Box<str>>,
+}
+
+impl Entry {
+    /// A file.
+    pub fn file(name: Name, size: Option<u64>, mtime: Option<Stamp>) -> Self {
+        Entry { name, kind: EntryKind::File, size, mtime, mtime_org: mtime, unique: None }
+    }
+
+    /// A folder.
+    pub fn folder(name: Name, mtime: Option<Stamp>) -> Self {
+        Entry { name, kind: EntryKind::Folder, size: None, mtime, mtime_org: mtime, unique: None }
+    }
+
+    /// Whether this is a folder.
+    pub fn is_folder(&self) -> bool {
+        self.kind == EntryKind::Folder
+    }
+
+    /// Whether this is a file.
+    pub fn is_file(&self) -> bool {
+        self.kind == EntryKind::File
+    }
+}
+
+/// Something in a folder that is not synchronised, worth a line for the user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// The name, or the line of the server, as it can be shown.
+    pub what: String,
+    /// Why it is left out.
+    pub why: String,
+}
+
+/// The entries of one folder.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Listing {
+    /// Files and folders, in the order of the side.
+    pub entries: Vec<Entry>,
+    /// Whether these are certainly all. When not, nothing may be deleted because a name is missing here.
+    pub complete: bool,
+    /// What was left out, and why. Names in here are present on the side although they are no entries.
+    pub notes: Vec<Note>,
+    /// Names that exist on the side but are not synchronised (links that are not followed, devices, refused names).
+    pub present_but_skipped: Vec<Name>,
+}
+
+impl Default for Listing {
+    fn default() -> Self {
+        Listing { entries: Vec::new(), complete: true, notes: Vec::new(), present_but_skipped: Vec::new() }
+    }
+}

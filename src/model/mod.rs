@@ -1,0 +1,23 @@
+//! The values everything else is said in: names, paths, entries, sides, times, metadata.
+//!
+//! Nothing here does anything: no file, no socket, no clock, and no import of ours.
+
+pub mod entry;
+pub mod meta;
+pub mod path;
+pub mod sides;
+pub mod stamp;
+
+pub use entry::{Entry, EntryKind, Listing, Note};
+pub use path::{Name, RelPath};
+pub use sides::{Side, Sides};
+pub use stamp::Stamp;
+
+/// The metadata file, one in each folder; its name and version 3 layout are shared with pyftpsync 3.1 and 4.1.
+pub const META_FILE_NAME: &str = ".pyftpsync-meta.json";
+/// The advisory lock file in the root of a remote target.
+pub const LOCK_FILE_NAME: &str = ".pyftpsync-lock.json";
+/// Every temporary file begins with this, so that left-overs are recognised and never synchronised.
+pub const TEMP_PREFIX: &str = ".pyftpsync-tmp-";
+/// Names of task files; never synchronised.
+pub const CONFIG_FILE_NAMES: [&str; 2] = ["pyftpsync.yaml", ".pyftpsync.yaml"];

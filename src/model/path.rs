@@ -1,0 +1,281 @@
+//! Names and paths: text to compare and show, plus the bytes a server or a disk really uses.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+
+/// One component of a path: never empty, `.`, `..`, and never with `/` or NUL.
+///
+/// Two names are equal when their text is. `raw` holds the bytes of the side that listed the name where they are not
+/// simply the UTF-8 of the text, so that a file with a Latin-1 name on a server can be fetched under the name it has.
+#[derive(Clone)]
+pub struct Name {
+    text: Box<str>,
+    raw: Option<Box<[u8]>>,
+}
+
+/// Why a string of characters cannot be a [`Name`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BadName {
+    /// Empty, `.` or `..`.
+    Reserved,
+    /// Contains `/`: it would lead into another folder.
+    Separator,
+    /// Contains NUL, which no file system stores.
+    Nul,
+}
+
+impl fmt::Display for BadName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            BadName::Reserved => "the name is empty, \".\" or \"..\"",
+            BadName::Separator => "the name contains \"/\"",
+            BadName::Nul => "the name contains NUL",
+        })
+    }
+}
+
+impl Name {
+    /// A name whose bytes are the UTF-8 of its text.
+    ///
+    /// # Errors
+    /// [`BadName`] for anything that is not one plain component.
+    pub fn new(text: impl Into<Box<str>>) -> Result<Self, BadName> {
+        let text = text.into();
+        if matches!(&*text, "" | "." | "..") {
+            return Err(BadName::Reserved);
+        }
+        if text.contains('/') {
+            return Err(BadName::Separator);
+        }
+        if text.contains('\0') {
+            return Err(BadName::Nul);
+        }
+        Ok(Name { text, raw: None })
+    }
+
+    /// A name with the bytes its side uses for it.
+    ///
+    /// # Errors
+    /// [`BadName`] as in [`Name::new`], for the text or for the bytes.
+    pub fn with_raw(text: impl Into<Box<str>>, raw: &[u8]) -> Result<Self, BadName> {
+        let mut name = Name::new(text)?;
+        if raw.contains(&b'/') {
+            return Err(BadName::Separator);
+        }
+        if raw.contains(&0) {
+            return Err(BadName::Nul);
+        }
+        if raw != name.text.as_bytes() {
+            name.raw = Some(raw.into());
+        }
+        Ok(name)
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The bytes of the side that listed it, if they differ from the UTF-8 of the text.
+    pub fn raw(&self) -> Option<&[u8]> {
+        self.raw.as_deref()
+    }
+}
+
+impl PartialEq for Name {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+impl Eq for Name {}
+impl Hash for Name {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
+    }
+}
+impl PartialOrd for Name {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Name {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.text.cmp(&other.text)
+    }
+}
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.text)
+    }
+}
+
+/// A path below the root of a target: `/`-joined names, empty for the root itself. It cannot climb out.
+#[derive(Clone, Default)]
+pub struct RelPath {
+    text: String,
+    /// The bytes of the whole path, once one of its names has bytes of its own.
+    raw: Option<Vec<u8>>,
+}
+
+impl RelPath {
+    /// The root.
+    pub fn root() -> Self {
+        RelPath::default()
+    }
+
+    /// A path from text with `/` between the names; empty parts and `.` are dropped.
+    ///
+    /// # Errors
+    /// [`BadName`] when a part is `..` or holds NUL: a relative path never leaves its root.
+    pub fn parse(text: &str) -> Result<Self, BadName> {
+        text.split('/')
+            .filter(|part| !matches!(*part, "" | "."))
+            .try_fold(RelPath::root(), |path, part| Ok(path.join(&Name::new(part)?)))
+    }
+
+    /// The entry `name` in the folder that this path names.
+    #[must_use]
+    pub fn join(&self, name: &Name) -> Self {
+        let mut text = String::with_capacity(self.text.len() + 1 + name.as_str().len());
+        text.push_str(&self.text);
+        if !text.is_empty() {
+            text.push('/');
+        }
+        text.push_str(name.as_str());
+        let raw = (self.raw.is_some() || name.raw().is_some()).then(|| {
+            let mut raw = self.bytes().into_owned();
+            if !raw.is_empty() {
+                raw.push(b'/');
+            }
+            raw.extend_from_slice(name.raw().unwrap_or(name.as_str().as_bytes()));
+            raw
+        });
+        RelPath { text, raw }
+    }
+
+    /// The folder that holds this entry; `None` for the root.
+    pub fn parent(&self) -> Option<Self> {
+        if self.is_root() {
+            return None;
+        }
+        let text = self.text.rsplit_once('/').map_or("", |(parent, _)| parent).to_owned();
+        let raw = self.raw.as_ref().map(|raw| {
+            let end = raw.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
+            raw[..end].to_vec()
+        });
+        Some(RelPath { text, raw })
+    }
+
+    /// The last name, as text; empty for the root.
+    pub fn file_name(&self) -> &str {
+        self.text.rsplit_once('/').map_or(&self.text, |(_, name)| name)
+    }
+
+    /// The bytes of the last name.
+    pub fn file_name_bytes(&self) -> Cow<'_, [u8]> {
+        match &self.raw {
+            None => Cow::Borrowed(self.file_name().as_bytes()),
+            Some(raw) => {
+                let start = raw.iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
+                Cow::Borrowed(&raw[start..])
+            }
+        }
+    }
+
+    /// The path as text.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The path as the bytes of its side.
+    pub fn bytes(&self) -> Cow<'_, [u8]> {
+        match &self.raw {
+            None => Cow::Borrowed(self.text.as_bytes()),
+            Some(raw) => Cow::Borrowed(raw),
+        }
+    }
+
+    /// The bytes of its side, if they are not simply the UTF-8 of the text.
+    pub fn raw(&self) -> Option<&[u8]> {
+        self.raw.as_deref()
+    }
+
+    /// Whether this is the root.
+    pub fn is_root(&self) -> bool {
+        self.text.is_empty()
+    }
+
+    /// How many names the path has.
+    pub fn depth(&self) -> usize {
+        if self.is_root() { 0 } else { 1 + self.text.matches('/').count() }
+    }
+
+    /// The names of the path, as text.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.text.split('/').filter(|part| !part.is_empty())
+    }
+}
+
+impl PartialEq for RelPath {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+impl Eq for RelPath {}
+impl Hash for RelPath {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
+    }
+}
+impl PartialOrd for RelPath {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for RelPath {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.text.cmp(&other.text)
+    }
+}
+impl fmt::Display for RelPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+impl fmt::Debug for RelPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_cannot_climb_out() {
+        assert_eq!(RelPath::parse("a/../b"), Err(BadName::Reserved));
+        assert_eq!(Name::new("a/b"), Err(BadName::Separator));
+        assert_eq!(Name::new(".."), Err(BadName::Reserved));
+        assert_eq!(Name::with_raw("x", b"a/b"), Err(BadName::Separator));
+    }
+
+    #[test]
+    fn join_and_parent_are_inverse_and_keep_the_bytes() {
+        let folder = RelPath::parse("a/b").unwrap();
+        let name = Name::with_raw("ä", b"\xe4").unwrap();
+        let file = folder.join(&name);
+        assert_eq!((file.as_str(), &*file.bytes()), ("a/b/ä", &b"a/b/\xe4"[..]));
+        assert_eq!(&*file.file_name_bytes(), b"\xe4");
+        assert_eq!(file.parent().unwrap(), folder);
+        assert_eq!(file.parent().unwrap().raw(), Some(&b"a/b"[..]));
+        assert_eq!(file.depth(), 3);
+        assert_eq!(RelPath::root().parent(), None);
+    }
+}

@@ -1,0 +1,179 @@
+//! Places that hold a tree of files, behind one narrow pair of traits.
+//!
+//! A new kind of place is one file: the required verbs of [`Session`], a [`Target`] that opens sessions, and one line in
+//! the registry. Retrying, pooling, dry-run, progress and metadata are not its business.
+
+pub mod ftp;
+pub mod layer;
+pub mod local;
+pub mod memory;
+pub mod pool;
+pub mod registry;
+pub mod url;
+
+use crate::error::{Error, Kind, Result};
+use crate::model::{Listing, RelPath, Stamp};
+use std::io::Read;
+
+/// What a target can do. Claiming a capability is asking the contract suite to test it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caps {
+    /// Modification times can be set, and come back in listings.
+    pub sets_mtime: bool,
+    /// [`Session::rename`] works, also onto an existing file.
+    pub renames: bool,
+    /// How many sessions may be open at once; at least 1.
+    pub sessions: usize,
+    /// Talking to it costs round trips on a network: worth several sessions and bursts.
+    pub is_networked: bool,
+}
+
+/// A place that holds a tree of files. Cheap to share; conversations with it are [`Session`]s.
+pub trait Target: Send + Sync {
+    /// The key under which peers remember this target: scheme, user, host, port and root; for a local folder its absolute path.
+    fn id(&self) -> &str;
+
+    /// The key that pyftpsync 3.1 and 4.1 use for the same target: host and root only.
+    fn legacy_id(&self) -> &str {
+        self.id()
+    }
+
+    /// How the target is shown: a URL or path, never with a password.
+    fn base_name(&self) -> &str;
+
+    /// What it can do, as far as known now.
+    fn caps(&self) -> Caps;
+
+    /// Starts a conversation, at the root of the target.
+    ///
+    /// # Errors
+    /// Connection, TLS and login failures; [`Kind::NotFound`] when the root folder does not exist.
+    fn open(&self) -> Result<Box<dyn Session>>;
+
+    /// Ends every conversation at once, from any thread: blocked reads and writes fail within moments.
+    fn interrupt(&self) {}
+}
+
+/// How a file is to be put in place.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Put {
+    /// The size that the body should have, in bytes, if known beforehand.
+    pub size: Option<u64>,
+    /// The modification time that the file should carry.
+    pub mtime: Option<Stamp>,
+    /// Overwrite in place instead of by temporary name and rename.
+    pub inplace: bool,
+}
+
+/// What became of a file that was put in place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Written {
+    /// Bytes now at the name, checked on the side that holds them where it can tell.
+    pub size: u64,
+    /// Whether the modification time of [`Put`] was set. When not, the caller has to remember it.
+    pub mtime_kept: bool,
+}
+
+/// One conversation, used by one thread at a time. Paths start at the target's root.
+///
+/// After an error with [`Retry::NewSession`](crate::error::Retry::NewSession) the session must be dropped; after any other
+/// error it is as good as before. No verb retries on its own.
+pub trait Session: Send {
+    /// Lists one folder: files and folders in the order of the side, metadata and temporary files included.
+    ///
+    /// # Errors
+    /// Any failure that makes the listing unusable. A listing that is usable but may lack names comes back `Ok` with
+    /// `complete == false`.
+    fn list(&mut self, dir: &RelPath) -> Result<Listing>;
+
+    /// Lends a reader over the whole file to `lend`.
+    ///
+    /// The reader reports end of file only when the side has confirmed that all was sent; a cut transfer is an `Err` of
+    /// the reader (an [`Error`] inside the `io::Error`), so a consumer that sees `Ok(0)` has everything.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`], [`Kind::Denied`] and the like before `lend` is called, if the file cannot be opened; else what
+    /// `lend` returns.
+    fn read(&mut self, file: &RelPath, lend: &mut dyn FnMut(&mut dyn Read) -> Result<()>) -> Result<()>;
+
+    /// Puts a whole file at its name, or leaves what was there.
+    ///
+    /// Unless `put.inplace`: after `Ok` the complete new content is at the name, after `Err` the old content (or nothing)
+    /// is, at every instant one of the two. An error from `body` aborts and is returned as it is. If `put.size` is given
+    /// and the body has another length, that is [`Kind::Size`].
+    ///
+    /// # Errors
+    /// As above, and whatever the side refuses.
+    fn write(&mut self, file: &RelPath, body: &mut dyn Read, put: &Put) -> Result<Written>;
+
+    /// Makes a folder; its parent exists. A folder that is there already is fine.
+    ///
+    /// # Errors
+    /// [`Kind::Exists`] if a file has the name, or whatever the side refuses.
+    fn mkdir(&mut self, dir: &RelPath) -> Result<()>;
+
+    /// Removes one file (or a link, never what it leads to).
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`] if it is not there.
+    fn remove_file(&mut self, file: &RelPath) -> Result<()>;
+
+    /// Removes an empty folder.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`] if it is not there; a refusal if it is not empty.
+    fn remove_dir(&mut self, dir: &RelPath) -> Result<()>;
+
+    /// Removes many files in one go, in order; one result for each. Sides with round trips send them in bursts.
+    fn remove_files(&mut self, files: &[RelPath]) -> Vec<Result<()>> {
+        files.iter().map(|file| self.remove_file(file)).collect()
+    }
+
+    /// Renames a file, replacing what has the new name.
+    ///
+    /// # Errors
+    /// [`Kind::Unsupported`] where [`Caps::renames`] is false.
+    fn rename(&mut self, from: &RelPath, _to: &RelPath) -> Result<()> {
+        Err(Error::new(Kind::Unsupported, "this target cannot rename").during("rename").at(from))
+    }
+
+    /// Sets the modification time of a file.
+    ///
+    /// # Errors
+    /// [`Kind::Unsupported`] where [`Caps::sets_mtime`] is false.
+    fn set_mtime(&mut self, file: &RelPath, _to: Stamp) -> Result<()> {
+        Err(Error::new(Kind::Unsupported, "this target cannot set times").during("set the time of").at(file))
+    }
+
+    /// What the conversation began with, for the user's eyes: one line each, with the verbosity from which it is shown.
+    fn greeting(&self) -> &[(u8, String)] {
+        &[]
+    }
+
+    /// Ends the conversation politely. Dropping a session ends it without ceremony.
+    fn close(self: Box<Self>) {}
+}
+
+/// A name for a temporary file: recognisable, never synchronised, unlikely to meet another.
+///
+/// `unique` comes from the caller (a counter, a clock, a process id); the final name is kept visible where it fits into
+/// 255 bytes.
+pub fn temp_name(file_name: &str, unique: u64) -> String {
+    let mut kept = file_name.len().min(200);
+    while !file_name.is_char_boundary(kept) {
+        kept -= 1;
+    }
+    format!("{}{unique:016x}-{}", crate::model::TEMP_PREFIX, &file_name[..kept])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn temporary_names_fit_and_keep_whole_characters() {
+        let long = "ä".repeat(127);
+        let name = temp_name(&long, 7);
+        assert!(name.len() <= 255 && name.starts_with(crate::model::TEMP_PREFIX));
+    }
+}
