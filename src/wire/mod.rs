@@ -1,0 +1,3 @@
+//! Protocols on paper: bytes to values and back, without sockets.
+
+pub mod ftp;

@@ -1,0 +1,1 @@
+//! The tests of the core that need more than one module.
