@@ -225,15 +225,13 @@ impl Error {
 impl From<io::Error> for Error {
     /// Classifies an error of the operating system; an [`Error`] that travelled through [`Error::into_io`] comes out as it was.
     fn from(error: io::Error) -> Self {
-        if error.get_ref().is_some_and(|inner| inner.is::<Error>())
-            && let Some(inner) = error.into_inner()
-        {
-            return match inner.downcast::<Error>() {
-                Ok(ours) => *ours,
-                Err(other) => Error::new(Kind::Io, other.to_string()),
-            };
+        if !error.get_ref().is_some_and(|inner| inner.is::<Error>()) {
+            return from_system(error);
         }
-        from_system(error)
+        match error.downcast::<Error>() {
+            Ok(ours) => ours,
+            Err(other) => from_system(other),
+        }
     }
 }
 

@@ -1,0 +1,1 @@
+//! The version 3 metadata file as a value.
