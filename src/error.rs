@@ -241,7 +241,9 @@ fn from_system(error: io::Error) -> Error {
         E::NotFound => Kind::NotFound,
         E::AlreadyExists => Kind::Exists,
         E::PermissionDenied | E::ReadOnlyFilesystem => Kind::Denied,
-        E::ConnectionRefused | E::HostUnreachable | E::NetworkUnreachable | E::AddrNotAvailable => Kind::Connect,
+        E::ConnectionRefused | E::HostUnreachable | E::NetworkUnreachable | E::AddrNotAvailable => {
+            Kind::Connect
+        }
         E::ConnectionReset | E::ConnectionAborted | E::NotConnected | E::BrokenPipe | E::UnexpectedEof => {
             Kind::Disconnected
         }

@@ -164,7 +164,11 @@ impl RelPath {
         if self.is_root() {
             return None;
         }
-        let text = self.text.rsplit_once('/').map_or("", |(parent, _)| parent).to_owned();
+        let text = self
+            .text
+            .rsplit_once('/')
+            .map_or("", |(parent, _)| parent)
+            .to_owned();
         let raw = self.raw.as_ref().map(|raw| {
             let end = raw.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
             raw[..end].to_vec()
@@ -182,7 +186,10 @@ impl RelPath {
         match &self.raw {
             None => Cow::Borrowed(self.file_name().as_bytes()),
             Some(raw) => {
-                let start = raw.iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
+                let start = raw
+                    .iter()
+                    .rposition(|&byte| byte == b'/')
+                    .map_or(0, |slash| slash + 1);
                 Cow::Borrowed(&raw[start..])
             }
         }
@@ -213,7 +220,11 @@ impl RelPath {
 
     /// How many names the path has.
     pub fn depth(&self) -> usize {
-        if self.is_root() { 0 } else { 1 + self.text.matches('/').count() }
+        if self.is_root() {
+            0
+        } else {
+            1 + self.text.matches('/').count()
+        }
     }
 
     /// The names of the path, as text.

@@ -16,7 +16,11 @@ pub struct Stamp {
 impl Stamp {
     /// `seconds` and `nanos` (0 to 999,999,999) since 1970-01-01 UTC, exact.
     pub fn new(seconds: i64, nanos: u32) -> Self {
-        Stamp { seconds, nanos: nanos.min(999_999_999), grain: 0 }
+        Stamp {
+            seconds,
+            nanos: nanos.min(999_999_999),
+            grain: 0,
+        }
     }
 
     /// Seconds since 1970-01-01 UTC, from a float; values that are not finite are refused.
@@ -26,7 +30,11 @@ impl Stamp {
         }
         let whole = seconds.floor();
         let nanos = ((seconds - whole) * 1e9).round() as u32;
-        Some(if nanos >= 1_000_000_000 { Stamp::new(whole as i64 + 1, 0) } else { Stamp::new(whole as i64, nanos) })
+        Some(if nanos >= 1_000_000_000 {
+            Stamp::new(whole as i64 + 1, 0)
+        } else {
+            Stamp::new(whole as i64, nanos)
+        })
     }
 
     /// The same time, known only to `grain` seconds (60 for a listing that shows minutes, 86,400 for one that shows days).

@@ -1,0 +1,1 @@
+//! The extension module `ftpsync._core`: the only place that names pyo3. Nothing imports it.
