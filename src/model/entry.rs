@@ -97,3 +97,17 @@ impl Default for Listing {
         }
     }
 }
+
+/// What the last synchronisation with a peer remembers of a name.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Seen {
+    /// Modification time on both sides, in seconds since 1970-01-01 UTC; `None` for folders.
+    pub mtime: Option<f64>,
+    /// Bytes; `None` for folders.
+    pub size: Option<u64>,
+    /// When it was synchronised, in seconds since 1970-01-01 UTC of this machine's clock.
+    pub synced: Option<f64>,
+    /// Whether the memory is certainly about this very target. When not (it was written by pyftpsync 3.1 or 4.1, whose
+    /// key names neither user nor port), it tells what changed, but never licenses a deletion.
+    pub is_own: bool,
+}

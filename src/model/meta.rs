@@ -1,1 +1,480 @@
-//! The version 3 metadata file as a value.
+//! The version 3 metadata file as a value: parse, look up, change, print. No file access, no clock.
+//!
+//! Two memories live in one document. `peer_sync`, on the local side: what each peer and we agreed on, the memory that
+//! tells a deletion from an addition. `mtimes`, on targets that cannot set times: the time that a file should have.
+//! pyftpsync 3.1 and 4.1 read and write the same file; whatever else it holds is kept.
+
+use super::entry::Seen;
+use serde_json::{Map, Number, Value, json};
+use std::collections::HashMap;
+use std::fmt;
+
+/// The only layout this version reads or writes.
+pub const FILE_VERSION: u64 = 3;
+/// A metadata file larger than this (bytes) is not read: no folder needs it, and a server may lie.
+pub const MAX_META_SIZE: u64 = 16 * 1024 * 1024;
+
+const LAST_SYNC: &str = ":last_sync";
+
+/// Why a metadata file cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MetaError {
+    /// Not JSON, or not shaped like a metadata file.
+    Invalid(String),
+    /// Another layout; the version it names, as text.
+    Version(String),
+}
+
+impl fmt::Display for MetaError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            MetaError::Invalid(why) => f.write_str(why),
+            MetaError::Version(found) => write!(f, "version {found} instead of {FILE_VERSION}"),
+        }
+    }
+}
+
+/// The keys under which a folder remembers one peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerKey {
+    /// Scheme, user, host, port and root.
+    pub id: String,
+    /// Host and root, as pyftpsync 3.1 and 4.1 write it. The same as `id` for local folders.
+    pub legacy: String,
+}
+
+/// The memory of one folder about one peer: `None` when the two have never been synchronised here.
+pub type Archive = Option<HashMap<String, Seen>>;
+
+/// The time that a file on a target without settable times should have.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Shadow {
+    /// The time it should have, in seconds since 1970-01-01 UTC.
+    pub mtime: f64,
+    /// Its size when it was written, in bytes.
+    pub size: Option<u64>,
+    /// When it was written, in seconds since 1970-01-01 UTC of the *target's* clock.
+    pub written: f64,
+}
+
+/// The metadata of one folder.
+#[derive(Debug, Clone, Default)]
+pub struct DirMeta {
+    mtimes: Map<String, Value>,
+    peers: Map<String, Value>,
+    /// Keys of the document that are not ours to interpret.
+    others: Map<String, Value>,
+    was_read: bool,
+    changed: bool,
+}
+
+impl DirMeta {
+    /// Parses a metadata file.
+    ///
+    /// # Errors
+    /// [`MetaError::Version`] for another layout, [`MetaError::Invalid`] for anything that is not a metadata file.
+    pub fn parse(bytes: &[u8]) -> Result<Self, MetaError> {
+        let invalid = |why: &str| MetaError::Invalid(why.to_owned());
+        let document: Value =
+            serde_json::from_slice(bytes).map_err(|error| MetaError::Invalid(error.to_string()))?;
+        let Value::Object(mut others) = document else {
+            return Err(invalid("not a JSON object"));
+        };
+        match others.remove("_file_version") {
+            Some(Value::Number(version)) if version.as_u64() == Some(FILE_VERSION) => {}
+            Some(version) => return Err(MetaError::Version(version.to_string())),
+            None => return Err(MetaError::Version("0".to_owned())),
+        }
+        let mut section = |key: &str| match others.remove(key) {
+            None | Some(Value::Null) => Ok(Map::new()),
+            Some(Value::Object(section)) => Ok(section),
+            Some(_) => Err(MetaError::Invalid(format!("{key:?} is not an object"))),
+        };
+        let (mtimes, peers) = (section("mtimes")?, section("peer_sync")?);
+        if !peers.values().all(Value::is_object) {
+            return Err(invalid("a peer in \"peer_sync\" is not an object"));
+        }
+        Ok(DirMeta {
+            mtimes,
+            peers,
+            others,
+            was_read: true,
+            changed: false,
+        })
+    }
+
+    /// An empty document in place of one whose file has to go (another layout, with the option to migrate; unreadable).
+    pub fn replacing() -> Self {
+        DirMeta {
+            was_read: true,
+            ..DirMeta::default()
+        }
+    }
+
+    /// Whether there is a file behind this value.
+    pub fn was_read(&self) -> bool {
+        self.was_read
+    }
+
+    /// Whether it has to be written.
+    pub fn is_changed(&self) -> bool {
+        self.changed
+    }
+
+    /// Whether nothing is remembered at all.
+    pub fn is_empty(&self) -> bool {
+        self.mtimes.is_empty() && self.peers.is_empty()
+    }
+
+    /// What this folder remembers about a peer.
+    ///
+    /// Our own record counts as long as pyftpsync 3.1 or 4.1 have not written since: every write of ours leaves both keys
+    /// alike, so a difference is theirs. Then their record tells what changed, and an entry is our own only if our record
+    /// lists the name as well. Where another user or port shares the old key, the old key says nothing.
+    pub fn archive(&self, peer: &PeerKey) -> Archive {
+        let own = self.peer(&peer.id);
+        if peer.id == peer.legacy {
+            return own.map(|own| read_peer(own, |_| true));
+        }
+        let legacy = self.peer(&peer.legacy).filter(|_| !self.shares_legacy_key(peer));
+        match (own, legacy) {
+            (None, None) => None,
+            (Some(own), None) => Some(read_peer(own, |_| true)),
+            (Some(own), Some(legacy)) if own == legacy => Some(read_peer(own, |_| true)),
+            (own, Some(legacy)) => Some(read_peer(legacy, |name| {
+                own.is_some_and(|own| own.contains_key(name))
+            })),
+        }
+    }
+
+    /// Remembers that both sides hold `name` with this time (seconds) and size (bytes); `None` for both for a folder.
+    pub fn record(&mut self, peer: &PeerKey, name: &str, mtime: Option<f64>, size: Option<u64>, now: f64) {
+        let seen = json!({"m": number(mtime), "s": size, "u": number(Some(now))});
+        self.edit(peer, |entries| {
+            entries.insert(LAST_SYNC.to_owned(), number(Some(now)));
+            entries.insert(name.to_owned(), seen.clone());
+        });
+        self.changed = true;
+    }
+
+    /// Forgets `name`, for this peer and as a file with a time of its own.
+    pub fn forget(&mut self, peer: &PeerKey, name: &str) {
+        let mut found = self.mtimes.shift_remove(name).is_some();
+        for key in [&peer.id, &peer.legacy] {
+            if let Some(Value::Object(entries)) = self.peers.get_mut(key) {
+                found |= entries.shift_remove(name).is_some();
+            }
+        }
+        self.changed |= found;
+    }
+
+    /// Takes over what 3.1 or 4.1 wrote since, so that from the next run on it counts as our own.
+    pub fn adopt(&mut self, peer: &PeerKey) {
+        if peer.id == peer.legacy || self.shares_legacy_key(peer) {
+            return;
+        }
+        if let Some(legacy) = self.peers.get(&peer.legacy).cloned()
+            && self.peers.get(&peer.id) != Some(&legacy)
+        {
+            self.peers.insert(peer.id.clone(), legacy);
+            self.changed = true;
+        }
+    }
+
+    /// The names that have a time of their own.
+    pub fn shadows(&self) -> impl Iterator<Item = (&str, Shadow)> {
+        self.mtimes
+            .iter()
+            .filter_map(|(name, value)| Some((name.as_str(), read_shadow(value)?)))
+    }
+
+    /// The time that `name` should have.
+    pub fn shadow(&self, name: &str) -> Option<Shadow> {
+        self.mtimes.get(name).and_then(read_shadow)
+    }
+
+    /// Remembers the time that `name` should have.
+    pub fn set_shadow(&mut self, name: &str, shadow: Shadow) {
+        let value = json!({
+            "m": number(Some(shadow.mtime)), "s": shadow.size, "u": number(Some(shadow.written)),
+        });
+        self.mtimes.insert(name.to_owned(), value);
+        self.changed = true;
+    }
+
+    /// Forgets the time that `name` should have.
+    pub fn forget_shadow(&mut self, name: &str) {
+        self.changed |= self.mtimes.shift_remove(name).is_some();
+    }
+
+    /// The file, as text: sorted keys, no blanks, no final newline; indented and with readable times if `pretty`.
+    pub fn print(&self, version: &str, now: f64, readable: &dyn Fn(f64) -> String, pretty: bool) -> String {
+        let (mut mtimes, mut peers) = (self.mtimes.clone(), self.peers.clone());
+        if pretty {
+            add_readable_times(&mut mtimes, readable);
+            for (_, peer) in &mut peers {
+                if let Value::Object(entries) = peer {
+                    add_readable_times(entries, readable);
+                }
+            }
+        }
+        let mut document = self.others.clone();
+        document.insert(
+            "_disclaimer".into(),
+            "Generated by https://github.com/mar10/pyftpsync".into(),
+        );
+        document.insert("_file_version".into(), FILE_VERSION.into());
+        document.insert("_version".into(), version.into());
+        document.insert(
+            "_time".into(),
+            Number::from_f64(now.floor()).map_or(Value::Null, Value::Number),
+        );
+        document.insert("_time_str".into(), readable(now).into());
+        document.insert("mtimes".into(), Value::Object(mtimes));
+        document.insert("peer_sync".into(), Value::Object(peers));
+        let mut document = Value::Object(document);
+        document.sort_all_objects();
+        if pretty {
+            pretty_print(&document)
+        } else {
+            document.to_string()
+        }
+    }
+
+    fn peer(&self, key: &str) -> Option<&Map<String, Value>> {
+        self.peers
+            .get(key)
+            .and_then(Value::as_object)
+            .filter(|entries| !entries.is_empty())
+    }
+
+    /// Whether another account or port of the same host and root was synchronised with this folder.
+    fn shares_legacy_key(&self, peer: &PeerKey) -> bool {
+        self.peers
+            .keys()
+            .any(|key| *key != peer.id && legacy_form(key).is_some_and(|legacy| legacy == peer.legacy))
+    }
+
+    /// Applies one change to the record of a peer, under its own key and, so that 3.1 and 4.1 stay in step, the old one.
+    ///
+    /// The two are alike afterwards: that is how [`DirMeta::archive`] notices a foreign write.
+    fn edit(&mut self, peer: &PeerKey, change: impl FnOnce(&mut Map<String, Value>)) {
+        self.adopt(peer);
+        let own = self
+            .peers
+            .entry(peer.id.clone())
+            .or_insert_with(|| Value::Object(Map::new()));
+        let Value::Object(entries) = own else { return };
+        change(entries);
+        let copy = own.clone();
+        if peer.legacy != peer.id && !self.shares_legacy_key(peer) {
+            self.peers.insert(peer.legacy.clone(), copy);
+        }
+    }
+}
+
+/// `ftp://user@host:21/dir` as 3.1 and 4.1 would call it: `host/dir`.
+fn legacy_form(id: &str) -> Option<String> {
+    let (_, rest) = id.split_once("://")?;
+    let (authority, root) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host_port = authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, host_port)| host_port);
+    let host = match host_port.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        Some(_) | None => host_port,
+    };
+    Some(format!("{host}{root}"))
+}
+
+fn read_peer(entries: &Map<String, Value>, is_own: impl Fn(&str) -> bool) -> HashMap<String, Seen> {
+    entries
+        .iter()
+        .filter_map(|(name, value)| {
+            let fields = value.as_object()?;
+            let seconds = |key: &str| {
+                fields
+                    .get(key)
+                    .and_then(Value::as_f64)
+                    .filter(|value| value.is_finite())
+            };
+            let size = fields.get("s").and_then(Value::as_u64);
+            let seen = Seen {
+                mtime: seconds("m"),
+                size,
+                synced: seconds("u"),
+                is_own: is_own(name),
+            };
+            Some((name.clone(), seen))
+        })
+        .collect()
+}
+
+fn read_shadow(value: &Value) -> Option<Shadow> {
+    let seconds = |key: &str| {
+        value
+            .get(key)
+            .and_then(Value::as_f64)
+            .filter(|value| value.is_finite())
+    };
+    Some(Shadow {
+        mtime: seconds("m")?,
+        size: value.get("s").and_then(Value::as_u64),
+        written: seconds("u").unwrap_or(0.0),
+    })
+}
+
+/// Seconds as a JSON number: whole seconds as an integer, as a server that lists whole seconds gives them.
+fn number(seconds: Option<f64>) -> Value {
+    match seconds {
+        None => Value::Null,
+        Some(seconds) if seconds.fract() == 0.0 && seconds.abs() < 9e15 => Value::from(seconds as i64),
+        Some(seconds) => Number::from_f64(seconds).map_or(Value::Null, Value::Number),
+    }
+}
+
+fn add_readable_times(entries: &mut Map<String, Value>, readable: &dyn Fn(f64) -> String) {
+    if let Some(last) = entries.get(LAST_SYNC).and_then(Value::as_f64) {
+        entries.insert(":last_sync_str".into(), readable(last).into());
+    }
+    for (_, value) in entries.iter_mut() {
+        let Value::Object(fields) = value else { continue };
+        for (key, name) in [("m", "mtime_str"), ("u", "uploaded_str")] {
+            let text = fields
+                .get(key)
+                .and_then(Value::as_f64)
+                .map_or_else(|| "(directory)".to_owned(), readable);
+            fields.insert(name.to_owned(), text.into());
+        }
+    }
+}
+
+fn pretty_print(document: &Value) -> String {
+    let mut bytes = Vec::new();
+    let formatter = serde_json::ser::PrettyFormatter::with_indent(b"    ");
+    let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, formatter);
+    match serde::Serialize::serialize(document, &mut serializer) {
+        Ok(()) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(_) => document.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAMPLE: &str = r#"{"_disclaimer":"...","_file_version":3,"_time":1662999794.0,"_time_str":"2022-09-12 18:29:08","_version":"4.1.0","mtimes":{},"peer_sync":{"h.example/dir":{":last_sync":1662999794.03,"sub":{"m":null,"s":null,"u":1662999791.0},"a.pdf":{"m":1662725529.25,"s":1711816,"u":1662999794.03}}}}"#;
+
+    fn key(user: &str) -> PeerKey {
+        PeerKey {
+            id: format!("ftp://{user}@h.example:21/dir"),
+            legacy: "h.example/dir".into(),
+        }
+    }
+
+    fn print(meta: &DirMeta) -> String {
+        meta.print("5.0.0", 1.0, &|_| "T".into(), false)
+    }
+
+    #[test]
+    fn a_record_of_4_1_is_read_but_is_not_our_own() {
+        let meta = DirMeta::parse(SAMPLE.as_bytes()).unwrap();
+        let archive = meta.archive(&key("joe")).unwrap();
+        assert_eq!(archive.len(), 2);
+        let seen = archive["a.pdf"];
+        assert_eq!(
+            (seen.mtime, seen.size, seen.is_own),
+            (Some(1662725529.25), Some(1711816), false)
+        );
+        assert_eq!(archive["sub"].mtime, None);
+    }
+
+    #[test]
+    fn an_adopted_record_is_our_own_from_the_next_run_on() {
+        let mut meta = DirMeta::parse(SAMPLE.as_bytes()).unwrap();
+        meta.adopt(&key("joe"));
+        assert!(meta.is_changed());
+        assert!(meta.archive(&key("joe")).unwrap()["a.pdf"].is_own);
+    }
+
+    #[test]
+    fn a_write_of_ours_leaves_both_keys_alike_and_a_foreign_write_is_noticed() {
+        let mut meta = DirMeta::default();
+        meta.record(&key("joe"), "a", Some(1.0), Some(2), 3.0);
+        let printed: Value = serde_json::from_str(&print(&meta)).unwrap();
+        assert_eq!(
+            printed["peer_sync"]["h.example/dir"],
+            printed["peer_sync"]["ftp://joe@h.example:21/dir"]
+        );
+        let mut foreign = printed.clone();
+        foreign["peer_sync"]["h.example/dir"]["b"] = json!({"m": 9, "s": 9, "u": 9});
+        let meta = DirMeta::parse(foreign.to_string().as_bytes()).unwrap();
+        let archive = meta.archive(&key("joe")).unwrap();
+        assert!(archive["a"].is_own && !archive["b"].is_own);
+    }
+
+    #[test]
+    fn another_account_on_the_same_host_and_root_has_a_memory_of_its_own() {
+        let mut meta = DirMeta::default();
+        meta.record(&key("joe"), "a", Some(1.0), Some(2), 3.0);
+        assert!(meta.archive(&key("ann")).is_none());
+        meta.record(&key("ann"), "b", Some(1.0), Some(2), 3.0);
+        assert!(!meta.archive(&key("joe")).unwrap().contains_key("b"));
+    }
+
+    #[test]
+    fn printing_keeps_foreign_keys_sorts_and_keeps_precision() {
+        let text = SAMPLE.replace("\"mtimes\"", "\"zebra\":1,\"mtimes\"");
+        let mut meta = DirMeta::parse(text.as_bytes()).unwrap();
+        meta.set_shadow(
+            "ü",
+            Shadow {
+                mtime: 1795201245.9215336,
+                size: Some(7),
+                written: 2.5,
+            },
+        );
+        let printed = print(&meta);
+        assert!(printed.starts_with("{\"_disclaimer\":") && printed.ends_with("\"zebra\":1}"));
+        assert!(printed.contains("\"mtimes\":{\"ü\":{\"m\":1795201245.9215336,\"s\":7,\"u\":2.5}}"));
+        assert!(printed.contains("\"m\":1662725529.25"));
+    }
+
+    #[test]
+    fn foreign_shapes_are_errors_not_panics() {
+        for text in [
+            "",
+            "[]",
+            "{",
+            "null",
+            r#"{"_file_version":3,"mtimes":[]}"#,
+            r#"{"_file_version":3,"peer_sync":{"x":1}}"#,
+        ] {
+            assert!(DirMeta::parse(text.as_bytes()).is_err(), "{text}");
+        }
+        assert_eq!(DirMeta::parse(b"{}").unwrap_err(), MetaError::Version("0".into()));
+        assert_eq!(
+            DirMeta::parse(br#"{"_file_version":99}"#).unwrap_err(),
+            MetaError::Version("99".into())
+        );
+        let odd = br#"{"_file_version":3,"mtimes":{"a":7},"peer_sync":{"p":{"a":[],"b":{"m":"x","s":-1}}}}"#;
+        let meta = DirMeta::parse(odd).unwrap();
+        assert_eq!(meta.shadow("a"), None);
+        let peer = PeerKey {
+            id: "p".into(),
+            legacy: "p".into(),
+        };
+        assert_eq!(
+            meta.archive(&peer).unwrap().get("b").and_then(|seen| seen.size),
+            None
+        );
+    }
+
+    #[test]
+    fn forgetting_an_unlisted_name_never_turns_the_mark_off() {
+        let mut meta = DirMeta::default();
+        meta.record(&key("joe"), "a", Some(1.0), Some(2), 3.0);
+        meta.forget(&key("joe"), "other");
+        assert!(meta.is_changed());
+    }
+}

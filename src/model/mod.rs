@@ -8,7 +8,8 @@ pub mod path;
 pub mod sides;
 pub mod stamp;
 
-pub use entry::{Entry, EntryKind, Listing, Note};
+pub use entry::{Entry, EntryKind, Listing, Note, Seen};
+pub use meta::DirMeta;
 pub use path::{Name, RelPath};
 pub use sides::{Side, Sides};
 pub use stamp::Stamp;

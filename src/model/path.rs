@@ -4,6 +4,29 @@ use std::borrow::Cow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
+/// Where the 128 private characters for bytes that are not UTF-8 begin: 0x80 is U+F780, 0xFF is U+F7FF.
+const STRAY_BYTES: u32 = 0xF700;
+
+/// The bytes that a side storing UTF-8 uses for a text of ours; the inverse of [`Name::from_utf8_bytes`].
+pub fn utf8_bytes(text: &str) -> Cow<'_, [u8]> {
+    let stray = |char: char| {
+        u8::try_from(u32::from(char).checked_sub(STRAY_BYTES)?)
+            .ok()
+            .filter(|byte| *byte >= 0x80)
+    };
+    if !text.chars().any(|char| stray(char).is_some()) {
+        return Cow::Borrowed(text.as_bytes());
+    }
+    let mut bytes = Vec::with_capacity(text.len());
+    for char in text.chars() {
+        match stray(char) {
+            Some(byte) => bytes.push(byte),
+            None => bytes.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
+    Cow::Owned(bytes)
+}
+
 /// One component of a path: never empty, `.`, `..`, and never with `/` or NUL.
 ///
 /// Two names are equal when their text is. `raw` holds the bytes of the side that listed the name where they are not
@@ -70,6 +93,39 @@ impl Name {
             name.raw = Some(raw.into());
         }
         Ok(name)
+    }
+
+    /// A name from the bytes of a side that stores UTF-8, or should.
+    ///
+    /// A byte that is not part of valid UTF-8 becomes a private character that [`utf8_bytes`] turns back into it, so that
+    /// the text alone still names the same file, also on another side.
+    ///
+    /// # Errors
+    /// [`BadName`] as in [`Name::new`].
+    pub fn from_utf8_bytes(bytes: &[u8]) -> Result<Self, BadName> {
+        if let Ok(text) = std::str::from_utf8(bytes) {
+            return Name::new(text);
+        }
+        let mut text = String::with_capacity(bytes.len() + 8);
+        for chunk in bytes.utf8_chunks() {
+            text.push_str(chunk.valid());
+            text.extend(
+                chunk
+                    .invalid()
+                    .iter()
+                    .filter_map(|&byte| char::from_u32(STRAY_BYTES + u32::from(byte))),
+            );
+        }
+        Name::with_raw(text, bytes)
+    }
+
+    /// The same name without the bytes of the side that listed it: how the other side is asked for it.
+    #[must_use]
+    pub fn without_raw(&self) -> Self {
+        Name {
+            text: self.text.clone(),
+            raw: None,
+        }
     }
 
     /// The name as text.
@@ -213,6 +269,14 @@ impl RelPath {
         self.raw.as_deref()
     }
 
+    /// The bytes for a side that stores UTF-8: its own, if it listed them, else those of the text.
+    pub fn utf8_bytes(&self) -> Cow<'_, [u8]> {
+        match &self.raw {
+            Some(raw) => Cow::Borrowed(raw),
+            None => utf8_bytes(&self.text),
+        }
+    }
+
     /// Whether this is the root.
     pub fn is_root(&self) -> bool {
         self.text.is_empty()
@@ -275,6 +339,14 @@ mod tests {
         assert_eq!(Name::new("a/b"), Err(BadName::Separator));
         assert_eq!(Name::new(".."), Err(BadName::Reserved));
         assert_eq!(Name::with_raw("x", b"a/b"), Err(BadName::Separator));
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf8_survive_in_the_text_alone() {
+        let name = Name::from_utf8_bytes(b"a\xff\xe4b").unwrap();
+        assert_eq!(name.raw(), Some(&b"a\xff\xe4b"[..]));
+        assert_eq!(&*utf8_bytes(name.without_raw().as_str()), b"a\xff\xe4b");
+        assert_eq!(&*utf8_bytes("\u{e4}"), "\u{e4}".as_bytes());
     }
 
     #[test]

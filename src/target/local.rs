@@ -1,1 +1,481 @@
-//! (being built)
+//! A folder of the local file system.
+//!
+//! Files are replaced by a temporary file in the same folder (mode 0600 until it is complete), flushed to the disk, and
+//! renamed. Links are followed as [`Links`] says; sockets, devices and pipes are named in a note and left alone.
+
+use super::{Caps, Put, Session, Target, Written};
+use crate::error::{Error, Kind, Result};
+use crate::model::{Entry, Listing, Name, Note, RelPath, Stamp, TEMP_PREFIX};
+use filetime::FileTime;
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Bytes moved at once.
+const CHUNK: usize = 256 * 1024;
+
+/// What becomes of symbolic links.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Links {
+    /// Followed when they lead to something inside the root and form no loop.
+    #[default]
+    Inside,
+    /// Followed wherever they lead, unless they form a loop.
+    Follow,
+    /// Left alone.
+    Skip,
+}
+
+/// A folder of the local file system.
+#[derive(Debug, Clone)]
+pub struct LocalTarget {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    root: PathBuf,
+    /// The root without any link on the way: what "inside" means.
+    real_root: PathBuf,
+    id: String,
+    links: Links,
+    default_mode: u32,
+}
+
+impl LocalTarget {
+    /// The folder `root`, which must exist. `id` is its absolute path.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`] if it is no folder.
+    pub fn new(root: impl Into<PathBuf>, links: Links) -> Result<Self> {
+        let root = root.into();
+        let real_root =
+            fs::canonicalize(&root).map_err(|error| Error::from(error).during("open").at(root.display()))?;
+        if !real_root.is_dir() {
+            return Err(Error::new(Kind::NotFound, "not a folder")
+                .during("open")
+                .at(root.display()));
+        }
+        let id = root.to_string_lossy().into_owned();
+        Ok(LocalTarget {
+            shared: Arc::new(Shared {
+                root,
+                real_root,
+                id,
+                links,
+                default_mode: default_mode(),
+            }),
+        })
+    }
+}
+
+impl Target for LocalTarget {
+    fn id(&self) -> &str {
+        &self.shared.id
+    }
+
+    fn base_name(&self) -> &str {
+        &self.shared.id
+    }
+
+    fn caps(&self) -> Caps {
+        Caps {
+            sets_mtime: true,
+            renames: true,
+            sessions: 64,
+            is_networked: false,
+        }
+    }
+
+    fn open(&self) -> Result<Box<dyn Session>> {
+        Ok(Box::new(LocalSession {
+            shared: Arc::clone(&self.shared),
+            buffer: Vec::new(),
+        }))
+    }
+}
+
+struct LocalSession {
+    shared: Arc<Shared>,
+    buffer: Vec<u8>,
+}
+
+impl LocalSession {
+    fn path(&self, path: &RelPath) -> PathBuf {
+        self.shared.root.join(os_string(&path.utf8_bytes()))
+    }
+}
+
+impl Session for LocalSession {
+    fn list(&mut self, dir: &RelPath) -> Result<Listing> {
+        let path = self.path(dir);
+        let failed = |error: io::Error| Error::from(error).during("list").at(dir);
+        let mut listing = Listing::default();
+        let mut real_dir = None;
+        for item in fs::read_dir(&path).map_err(failed)? {
+            let item = item.map_err(failed)?;
+            let file_name = item.file_name();
+            let name = match Name::from_utf8_bytes(&os_bytes(&file_name)) {
+                Ok(name) => name,
+                Err(why) => {
+                    listing.complete = false;
+                    listing.notes.push(Note {
+                        what: file_name.to_string_lossy().into(),
+                        why: why.to_string(),
+                    });
+                    continue;
+                }
+            };
+            let kind = item.file_type().map_err(failed)?;
+            let judged = if kind.is_symlink() {
+                let real_dir = real_dir.get_or_insert_with(|| fs::canonicalize(&path));
+                self.shared.follow(&item.path(), real_dir.as_deref().ok())
+            } else {
+                item.metadata().map_err(|error| words(&error))
+            };
+            match judged.and_then(|metadata| entry(&name, &metadata)) {
+                Ok(entry) => listing.entries.push(entry),
+                Err(why) => {
+                    listing.notes.push(Note {
+                        what: name.to_string(),
+                        why,
+                    });
+                    listing.present_but_skipped.push(name);
+                }
+            }
+        }
+        Ok(listing)
+    }
+
+    fn read(&mut self, file: &RelPath, lend: &mut dyn FnMut(&mut dyn Read) -> Result<()>) -> Result<()> {
+        let failed = |error: io::Error| Error::from(error).during("read").at(file);
+        let path = self.path(file);
+        // A pipe would block the opening itself until somebody writes into it.
+        if !fs::metadata(&path).map_err(failed)?.is_file() {
+            return Err(Error::new(Kind::Refused, "not a regular file")
+                .during("read")
+                .at(file));
+        }
+        let opened = File::open(&path).map_err(failed)?;
+        let before = opened.metadata().map_err(failed)?;
+        lend(&mut SteadyFile {
+            file: opened,
+            before,
+            path: file,
+        })
+    }
+
+    fn write(&mut self, file: &RelPath, body: &mut dyn Read, put: &Put) -> Result<Written> {
+        let failed = |error: io::Error| Error::from(error).during("write").at(file);
+        let path = self.path(file);
+        let old = fs::symlink_metadata(&path).ok();
+        if old.as_ref().is_some_and(Metadata::is_dir) {
+            return Err(Error::new(Kind::Clash, "a folder has this name")
+                .during("write")
+                .at(file));
+        }
+        if put.inplace {
+            let mut target = File::create(&path).map_err(failed)?;
+            let size = pour(body, &mut target, &mut self.buffer, put.size)?;
+            finish(&target, put.mtime).map_err(failed)?;
+            return Ok(Written {
+                size,
+                mtime_kept: true,
+            });
+        }
+        let folder = path.parent().unwrap_or(&self.shared.root);
+        let mut temporary = tempfile::Builder::new()
+            .prefix(TEMP_PREFIX)
+            .rand_bytes(12)
+            .tempfile_in(folder)
+            .map_err(failed)?;
+        let size = pour(body, temporary.as_file_mut(), &mut self.buffer, put.size)
+            .map_err(|error| error.at(file))?;
+        set_mode(temporary.as_file(), old.as_ref(), self.shared.default_mode).map_err(failed)?;
+        finish(temporary.as_file(), put.mtime).map_err(failed)?;
+        temporary.persist(&path).map_err(|error| failed(error.error))?;
+        Ok(Written {
+            size,
+            mtime_kept: true,
+        })
+    }
+
+    fn mkdir(&mut self, dir: &RelPath) -> Result<()> {
+        let path = self.path(dir);
+        match fs::create_dir(&path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+            result => result.map_err(|error| Error::from(error).during("make the folder").at(dir)),
+        }
+    }
+
+    fn remove_file(&mut self, file: &RelPath) -> Result<()> {
+        fs::remove_file(self.path(file)).map_err(|error| Error::from(error).during("delete").at(file))
+    }
+
+    fn remove_dir(&mut self, dir: &RelPath) -> Result<()> {
+        let path = self.path(dir);
+        // A link to a folder is removed, never what it leads to.
+        let is_link = fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_symlink());
+        let removed = if is_link {
+            fs::remove_file(&path)
+        } else {
+            fs::remove_dir(&path)
+        };
+        removed.map_err(|error| Error::from(error).during("delete the folder").at(dir))
+    }
+
+    fn rename(&mut self, from: &RelPath, to: &RelPath) -> Result<()> {
+        fs::rename(self.path(from), self.path(to))
+            .map_err(|error| Error::from(error).during("rename").at(from))
+    }
+
+    fn set_mtime(&mut self, file: &RelPath, to: Stamp) -> Result<()> {
+        filetime::set_file_mtime(self.path(file), file_time(to))
+            .map_err(|error| Error::from(error).during("set the time of").at(file))
+    }
+}
+
+impl Shared {
+    /// What a link leads to, if it is to be followed; else why not.
+    fn follow(&self, link: &Path, real_dir: Option<&Path>) -> Result<Metadata, String> {
+        if self.links == Links::Skip {
+            return Err("a link (--links skip)".to_owned());
+        }
+        let real = fs::canonicalize(link).map_err(|_| "a link that leads nowhere".to_owned())?;
+        if self.links == Links::Inside && !real.starts_with(&self.real_root) {
+            return Err("a link that leads out of the root (see --links)".to_owned());
+        }
+        if real_dir.is_some_and(|dir| dir.starts_with(&real)) {
+            return Err("a link to a folder that holds it".to_owned());
+        }
+        fs::metadata(&real).map_err(|error| words(&error))
+    }
+}
+
+/// A file that must stay the same while it is read: a changed one must not count as synchronised.
+struct SteadyFile<'a> {
+    file: File,
+    before: Metadata,
+    path: &'a RelPath,
+}
+
+impl Read for SteadyFile<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read(buffer)?;
+        if count == 0 && !buffer.is_empty() {
+            let after = self.file.metadata()?;
+            if after.len() != self.before.len() || after.modified().ok() != self.before.modified().ok() {
+                let changed = Error::new(Kind::Changed, "the file changed while it was being read");
+                return Err(changed.during("read").at(self.path).into_io());
+            }
+        }
+        Ok(count)
+    }
+}
+
+/// Copies all of `body`, and checks its length. An error of the body comes out as it is.
+fn pour(body: &mut dyn Read, target: &mut File, buffer: &mut Vec<u8>, expected: Option<u64>) -> Result<u64> {
+    buffer.resize(CHUNK, 0);
+    let mut total = 0;
+    loop {
+        let count = match body.read(buffer) {
+            Ok(0) => break,
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(Error::from(error)),
+        };
+        target
+            .write_all(&buffer[..count])
+            .map_err(|error| Error::from(error).during("write"))?;
+        total += count as u64;
+    }
+    match expected {
+        Some(expected) if expected != total => Err(Error::new(
+            Kind::Size,
+            format!("{total} bytes arrived instead of {expected}"),
+        )
+        .during("write")),
+        Some(_) | None => Ok(total),
+    }
+}
+
+/// Sets the time and makes sure that the bytes are on the disk before the file gets its name.
+fn finish(file: &File, mtime: Option<Stamp>) -> io::Result<()> {
+    if let Some(mtime) = mtime {
+        filetime::set_file_handle_times(file, None, Some(file_time(mtime)))?;
+    }
+    file.sync_data()
+}
+
+fn file_time(stamp: Stamp) -> FileTime {
+    FileTime::from_unix_time(stamp.seconds(), stamp.nanos())
+}
+
+fn stamp(metadata: &Metadata) -> Stamp {
+    let time = FileTime::from_last_modification_time(metadata);
+    Stamp::new(time.unix_seconds(), time.nanoseconds())
+}
+
+/// The entry for a name, or why it is none.
+fn entry(name: &Name, metadata: &Metadata) -> Result<Entry, String> {
+    let mut entry = if metadata.is_dir() {
+        Entry::folder(name.clone(), Some(stamp(metadata)))
+    } else if metadata.is_file() {
+        Entry::file(name.clone(), Some(metadata.len()), Some(stamp(metadata)))
+    } else {
+        return Err("neither a file nor a folder".to_owned());
+    };
+    entry.unique = unique(metadata);
+    Ok(entry)
+}
+
+fn words(error: &io::Error) -> String {
+    error.to_string()
+}
+
+#[cfg(unix)]
+mod system {
+    use super::{Cow, File, Metadata, OsStr, OsString, fs, io};
+    use std::os::unix::ffi::{OsStrExt, OsStringExt};
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+    pub fn os_string(bytes: &[u8]) -> OsString {
+        OsString::from_vec(bytes.to_vec())
+    }
+
+    pub fn os_bytes(name: &OsStr) -> Cow<'_, [u8]> {
+        Cow::Borrowed(name.as_bytes())
+    }
+
+    pub fn unique(metadata: &Metadata) -> Option<Box<str>> {
+        Some(metadata.ino().to_string().into())
+    }
+
+    /// What a new file gets: everything that the umask of the process leaves.
+    pub fn default_mode() -> u32 {
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let umask = status.lines().find_map(|line| line.strip_prefix("Umask:"));
+        let umask = umask
+            .and_then(|text| u32::from_str_radix(text.trim(), 8).ok())
+            .unwrap_or(0o022);
+        0o666 & !umask
+    }
+
+    /// Gives the file the mode of the one that it replaces, or that of a new file.
+    pub fn set_mode(file: &File, old: Option<&Metadata>, default: u32) -> io::Result<()> {
+        let mode = old
+            .filter(|old| old.is_file())
+            .map_or(default, |old| old.permissions().mode() & 0o7777);
+        file.set_permissions(fs::Permissions::from_mode(mode))
+    }
+}
+
+#[cfg(not(unix))]
+mod system {
+    use super::{Cow, File, Metadata, OsStr, OsString, io};
+
+    pub fn os_string(bytes: &[u8]) -> OsString {
+        OsString::from(String::from_utf8_lossy(bytes).into_owned())
+    }
+
+    pub fn os_bytes(name: &OsStr) -> Cow<'_, [u8]> {
+        Cow::Owned(name.to_string_lossy().into_owned().into_bytes())
+    }
+
+    pub fn unique(_: &Metadata) -> Option<Box<str>> {
+        None
+    }
+
+    pub fn default_mode() -> u32 {
+        0
+    }
+
+    pub fn set_mode(_: &File, _: Option<&Metadata>, _: u32) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+use std::borrow::Cow;
+use system::{default_mode, os_bytes, os_string, set_mode, unique};
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    fn listing(root: &Path, links: Links) -> Listing {
+        LocalTarget::new(root, links)
+            .unwrap()
+            .open()
+            .unwrap()
+            .list(&RelPath::root())
+            .unwrap()
+    }
+
+    #[test]
+    fn links_are_followed_inside_the_root_and_never_in_a_circle() {
+        let outside = tempfile::tempdir().unwrap();
+        fs::write(outside.path().join("secret"), "s").unwrap();
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join("file"), "12345").unwrap();
+        symlink("file", root.path().join("inside")).unwrap();
+        symlink(outside.path().join("secret"), root.path().join("outside")).unwrap();
+        symlink("nowhere", root.path().join("dangling")).unwrap();
+        symlink("..", root.path().join("circle")).unwrap();
+        symlink(".", root.path().join("self")).unwrap();
+        let names = |links| {
+            let mut names: Vec<_> = listing(root.path(), links)
+                .entries
+                .iter()
+                .map(|e| (e.name.to_string(), e.size))
+                .collect();
+            names.sort();
+            names
+        };
+        assert_eq!(
+            names(Links::Inside),
+            [("file".into(), Some(5)), ("inside".into(), Some(5))]
+        );
+        assert_eq!(names(Links::Skip), [("file".into(), Some(5))]);
+        assert_eq!(names(Links::Follow).len(), 3);
+        assert_eq!(listing(root.path(), Links::Inside).present_but_skipped.len(), 4);
+    }
+
+    #[test]
+    fn a_replaced_file_keeps_its_mode_and_a_new_one_follows_the_umask() {
+        use std::os::unix::fs::PermissionsExt;
+        let root = tempfile::tempdir().unwrap();
+        let old = root.path().join("old");
+        fs::write(&old, "x").unwrap();
+        fs::set_permissions(&old, fs::Permissions::from_mode(0o640)).unwrap();
+        let target = LocalTarget::new(root.path(), Links::Inside).unwrap();
+        let mut session = target.open().unwrap();
+        for name in ["old", "new"] {
+            session
+                .write(&RelPath::parse(name).unwrap(), &mut &b"y"[..], &Put::default())
+                .unwrap();
+        }
+        let mode = |name: &str| fs::metadata(root.path().join(name)).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode("old"), mode("new")), (0o640, target.shared.default_mode));
+    }
+
+    #[test]
+    fn a_file_that_grows_while_it_is_read_is_an_error() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("log");
+        fs::write(&path, "one").unwrap();
+        let mut session = LocalTarget::new(root.path(), Links::Inside)
+            .unwrap()
+            .open()
+            .unwrap();
+        let result = session.read(&RelPath::parse("log").unwrap(), &mut |body| {
+            fs::write(&path, "one two").unwrap();
+            let mut text = Vec::new();
+            body.read_to_end(&mut text).map_err(Error::from)?;
+            Ok(())
+        });
+        assert_eq!(result.unwrap_err().kind(), Kind::Changed);
+    }
+}

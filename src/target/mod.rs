@@ -129,6 +129,11 @@ pub trait Session: Send {
         files.iter().map(|file| self.remove_file(file)).collect()
     }
 
+    /// Removes many empty folders in one go, in order; one result for each.
+    fn remove_dirs(&mut self, dirs: &[RelPath]) -> Vec<Result<()>> {
+        dirs.iter().map(|dir| self.remove_dir(dir)).collect()
+    }
+
     /// Renames a file, replacing what has the new name.
     ///
     /// # Errors

@@ -1,1 +1,168 @@
-//! (being built)
+//! A few conversations with one target, shared by the threads of a run.
+//!
+//! It opens sessions when they are needed, never more than allowed, and fewer once the server says that it has enough.
+//! It does not retry: whoever takes a session judges its errors.
+
+use super::{Session, Target};
+use crate::error::{Error, Kind, Result};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+/// Sessions with one target.
+pub struct Pool {
+    target: Arc<dyn Target>,
+    state: Mutex<State>,
+    returned: Condvar,
+}
+
+struct State {
+    idle: Vec<Box<dyn Session>>,
+    /// Sessions that exist, idle or lent.
+    open: usize,
+    most: usize,
+    is_closed: bool,
+}
+
+/// A session on loan. Give it back with [`Loan::keep`]; dropping the loan ends the session.
+pub struct Loan<'a> {
+    pool: &'a Pool,
+    session: Option<Box<dyn Session>>,
+}
+
+impl Pool {
+    /// A pool of at most `most` sessions, and never more than the target can have.
+    pub fn new(target: Arc<dyn Target>, most: usize) -> Self {
+        let most = most.min(target.caps().sessions).max(1);
+        let state = State {
+            idle: Vec::new(),
+            open: 0,
+            most,
+            is_closed: false,
+        };
+        Pool {
+            target,
+            state: Mutex::new(state),
+            returned: Condvar::new(),
+        }
+    }
+
+    /// The target.
+    pub fn target(&self) -> &Arc<dyn Target> {
+        &self.target
+    }
+
+    /// Adds a session that somebody else opened.
+    pub fn add(&self, session: Box<dyn Session>) {
+        let mut state = self.state();
+        state.open += 1;
+        state.idle.push(session);
+        self.returned.notify_one();
+    }
+
+    /// Takes a session: an idle one, a new one, or the next that is given back.
+    ///
+    /// When the server refuses one more (FTP replies 421 and 530) while others are open, the pool makes do with those.
+    ///
+    /// # Errors
+    /// What opening the first session fails with; [`Kind::Cancelled`] once the pool is closed.
+    pub fn take(&self) -> Result<Loan<'_>> {
+        let mut state = self.state();
+        loop {
+            if state.is_closed {
+                return Err(Error::cancelled());
+            }
+            if let Some(session) = state.idle.pop() {
+                return Ok(Loan {
+                    pool: self,
+                    session: Some(session),
+                });
+            }
+            if state.open < state.most {
+                state.open += 1;
+                drop(state);
+                match self.target.open() {
+                    Ok(session) => {
+                        return Ok(Loan {
+                            pool: self,
+                            session: Some(session),
+                        });
+                    }
+                    Err(error) => {
+                        state = self.state();
+                        state.open -= 1;
+                        let others_are_open = state.open > 0;
+                        if !(others_are_open && means_too_many(&error)) {
+                            self.returned.notify_one();
+                            return Err(error);
+                        }
+                        state.most = state.open;
+                        continue;
+                    }
+                }
+            }
+            state = self.returned.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Takes back an idle session for use outside of the pool, if there is one.
+    pub fn reclaim(&self) -> Option<Box<dyn Session>> {
+        let mut state = self.state();
+        let session = state.idle.pop()?;
+        state.open -= 1;
+        Some(session)
+    }
+
+    /// Refuses every further loan, wakes up who waits, and ends the idle sessions: politely, or at once.
+    pub fn close(&self, politely: bool) {
+        let idle = {
+            let mut state = self.state();
+            state.is_closed = true;
+            self.returned.notify_all();
+            std::mem::take(&mut state.idle)
+        };
+        if politely {
+            idle.into_iter().for_each(|session| session.close());
+        } else {
+            self.target.interrupt();
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether a server refused a session because there are too many.
+fn means_too_many(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        Kind::Disconnected | Kind::Login | Kind::Busy | Kind::Connect | Kind::Timeout
+    )
+}
+
+impl Loan<'_> {
+    /// The session.
+    pub fn session(&mut self) -> &mut dyn Session {
+        match &mut self.session {
+            Some(session) => session.as_mut(),
+            None => unreachable!("a loan holds its session until it is given back, which consumes the loan"),
+        }
+    }
+
+    /// Gives the session back for further use.
+    pub fn keep(mut self) {
+        if let Some(session) = self.session.take() {
+            let mut state = self.pool.state();
+            state.idle.push(session);
+            self.pool.returned.notify_one();
+        }
+    }
+}
+
+impl Drop for Loan<'_> {
+    fn drop(&mut self) {
+        if self.session.take().is_some() {
+            self.pool.state().open -= 1;
+            self.pool.returned.notify_one();
+        }
+    }
+}

@@ -1,1 +1,4 @@
-//! What is laid over a target.
+//! What is laid over any target: remembered times, and patience.
+
+pub mod retry;
+pub mod shadow_mtime;

@@ -1,0 +1,115 @@
+//! How each side changed since the last synchronisation.
+
+use super::pair::Pair;
+use crate::model::meta::Archive;
+use crate::model::stamp::compare_times;
+use crate::model::{Entry, EntryKind, Seen, Side, Sides};
+use std::cmp::Ordering;
+
+/// What the last synchronisation of this folder with this peer remembers of a name.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Past {
+    /// This folder was never synchronised with this peer.
+    NoArchive,
+    /// It was, but the name was not there.
+    Unlisted,
+    /// It was there.
+    Listed(Seen),
+}
+
+impl Past {
+    /// Looks up a name.
+    pub fn of(archive: &Archive, name: &str) -> Self {
+        match archive {
+            None => Past::NoArchive,
+            Some(entries) => entries
+                .get(name)
+                .map_or(Past::Unlisted, |seen| Past::Listed(*seen)),
+        }
+    }
+
+    /// Whether a name that is missing now was certainly deleted since the last synchronisation with this very peer.
+    pub fn proves_deletion(&self) -> bool {
+        matches!(self, Past::Listed(seen) if seen.is_own)
+    }
+}
+
+/// How one side of a pair changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Change {
+    /// Not there, and not remembered.
+    Missing,
+    /// Not there, but remembered.
+    Deleted,
+    /// There, in a folder that remembers other names but not this one.
+    New,
+    /// There, in a folder without a memory.
+    Existing,
+    /// As remembered.
+    Unmodified,
+    /// Size or time differ from what is remembered.
+    Modified,
+}
+
+impl Change {
+    /// Every variant.
+    pub const ALL: [Change; 6] = [
+        Change::Missing,
+        Change::Deleted,
+        Change::New,
+        Change::Existing,
+        Change::Unmodified,
+        Change::Modified,
+    ];
+
+    /// The word of the documented API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Change::Missing => "missing",
+            Change::Deleted => "deleted",
+            Change::New => "new",
+            Change::Existing => "existing",
+            Change::Unmodified => "unmodified",
+            Change::Modified => "modified",
+        }
+    }
+}
+
+/// Judges both sides of a pair against the one memory they share.
+pub fn classify(pair: &Pair) -> Sides<Change> {
+    Sides::from_fn(|side: Side| match pair.get(side) {
+        Some(entry) => classify_present(entry, &pair.past),
+        None => match pair.past {
+            Past::Listed(_) => Change::Deleted,
+            Past::NoArchive | Past::Unlisted => Change::Missing,
+        },
+    })
+}
+
+fn classify_present(entry: &Entry, past: &Past) -> Change {
+    match (entry.kind, past) {
+        (EntryKind::Folder, Past::NoArchive | Past::Listed(_)) => Change::Unmodified,
+        (EntryKind::File, Past::NoArchive) => Change::Existing,
+        (EntryKind::File | EntryKind::Folder, Past::Unlisted) => Change::New,
+        (EntryKind::File, Past::Listed(seen)) if is_as_seen(entry, seen) => Change::Unmodified,
+        (EntryKind::File, Past::Listed(_)) => Change::Modified,
+    }
+}
+
+/// Whether a file still has the remembered size and time. What a server does not tell, now or then, cannot differ.
+fn is_as_seen(entry: &Entry, seen: &Seen) -> bool {
+    // A folder is remembered without a size: a file of that name is another thing.
+    let Some(size) = seen.size else { return false };
+    let same_time = match (entry.mtime, seen.mtime) {
+        (Some(now), Some(then)) => compare_times(now.as_secs_f64(), then, now.grain()) == Ordering::Equal,
+        (Some(_) | None, None) | (None, Some(_)) => true,
+    };
+    entry.size.is_none_or(|now| now == size) && same_time
+}
+
+/// Compares the times of two files; `None` when a server does not tell one of them.
+pub fn compare_mtimes(entries: Sides<&Entry>) -> Option<Ordering> {
+    let (local, remote) = (entries.local.mtime?, entries.remote.mtime?);
+    let grain = local.grain().max(remote.grain());
+    Some(compare_times(local.as_secs_f64(), remote.as_secs_f64(), grain))
+}
