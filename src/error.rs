@@ -211,6 +211,23 @@ impl Error {
         self.0.os
     }
 
+    /// The same error once more, without the carried exception: for a second place that has to report it.
+    #[must_use]
+    pub fn duplicate(&self) -> Self {
+        let inner = &self.0;
+        Error(Box::new(Inner {
+            kind: inner.kind,
+            retry: inner.retry,
+            op: inner.op.clone(),
+            path: inner.path.clone(),
+            detail: inner.detail.clone(),
+            hint: inner.hint.clone(),
+            reply: inner.reply.clone(),
+            os: inner.os,
+            source: None,
+        }))
+    }
+
     /// Takes out the carried exception of user code.
     pub fn into_source(self) -> Option<Box<dyn StdError + Send + Sync>> {
         self.0.source
@@ -302,10 +319,7 @@ mod tests {
             .during("list")
             .at("photos")
             .advise("try --create-folder");
-        assert_eq!(
-            error.to_string(),
-            "could not list \"photos\": 550 no such folder; try --create-folder"
-        );
+        assert_eq!(error.to_string(), "could not list \"photos\": 550 no such folder; try --create-folder");
     }
 
     #[test]

@@ -1,1 +1,116 @@
-//! The engine.
+//! The one loop: list both sides, plan, carry out, remember, descend.
+//!
+//! [`walk`] tells the whole story on the calling thread; [`crew`] moves the bytes on others. [`executor`] decides whether
+//! anything is really changed, [`hooks`] and [`observer`] are where the outside world listens in.
+
+pub mod crew;
+pub mod executor;
+pub mod folder;
+pub mod hooks;
+pub mod job;
+pub mod observer;
+pub mod removal;
+pub mod stats;
+pub mod transfer;
+pub mod walk;
+
+pub use hooks::{Hooks, NoHooks, Verdict};
+pub use observer::{Event, Line, Observer};
+pub use stats::Stats;
+
+use crate::error::{Error, Result};
+use crate::model::{Side, Sides};
+use crate::plan::guard::GuardRules;
+use crate::plan::{Filter, Policy, Strategy};
+use crate::target::pool::Pool;
+use executor::{Executor, Live, Rehearsal};
+
+/// The time, from outside.
+pub trait Clock: Sync {
+    /// Seconds since 1970-01-01 UTC.
+    fn now(&self) -> f64;
+    /// Seconds since some fixed instant, never running backwards.
+    fn elapsed(&self) -> f64;
+    /// A time (seconds since 1970-01-01 UTC) as local time for people: `2022-09-12 18:29:08`.
+    fn readable(&self, seconds: f64) -> String;
+}
+
+/// Everything a run has to know beforehand.
+pub struct Run<'a> {
+    /// Sessions with both sides.
+    pub pools: &'a Sides<Pool>,
+    /// The rules.
+    pub policy: Policy,
+    /// Which names take part.
+    pub filter: Filter,
+    /// When too much would be deleted.
+    pub guard: GuardRules,
+    /// Only say what would be done.
+    pub is_rehearsal: bool,
+    /// Replace metadata of another layout instead of stopping.
+    pub migrate: bool,
+    /// Overwrite files in place instead of by temporary name and rename.
+    pub inplace: bool,
+    /// Write metadata for human eyes.
+    pub pretty_meta: bool,
+    /// The version to write into metadata.
+    pub version: &'a str,
+    /// An answer that the user already gave for all conflicts.
+    pub resolve_all: Option<Strategy>,
+    /// Ask when a strategy goes by time and the times are equal; else such a conflict is skipped.
+    pub asks_at_same_time: bool,
+    /// How many threads move bytes.
+    pub threads: usize,
+    /// The time.
+    pub clock: &'a dyn Clock,
+}
+
+/// Synchronises two targets.
+///
+/// Problems with single entries are reported as they come and do not stop the rest; the first one that the caller has to
+/// know about is returned in the end. Counters are complete in either case.
+///
+/// # Errors
+/// The first failed transfer, listing or deletion; an outage of a side, a guard, metadata of another layout or a
+/// cancelled run at once.
+pub fn sync(
+    run: &Run<'_>,
+    hooks: &mut dyn Hooks,
+    observer: &mut dyn Observer,
+    stats: &mut Stats,
+) -> Result<()> {
+    let crew = crew::Crew::new(run.pools, run.clock);
+    let outcome = std::thread::scope(|scope| {
+        let done = crew.start(scope, run.threads.max(1));
+        let mut live = Live(&crew);
+        let mut rehearsal = Rehearsal(&crew);
+        let executor: &mut dyn Executor = if run.is_rehearsal { &mut rehearsal } else { &mut live };
+        let outcome = walk::walk(run, executor, &done, hooks, observer, stats);
+        match &outcome {
+            Ok(_) => crew.close(),
+            Err(_) => crew.abandon(),
+        }
+        outcome
+    });
+    // What was copied before the end came is remembered, with a session that the interruption did not reach.
+    let (failure, unsaved) = match outcome {
+        Ok(failure) => (failure, Vec::new()),
+        Err(walk::Broken { error, unsaved }) => (Some(error), unsaved),
+    };
+    save_local(run, unsaved);
+    failure.map_or(Ok(()), Err)
+}
+
+/// Writes local metadata of folders whose work was cut short. Failures are not worth another error: the next run compares.
+fn save_local(run: &Run<'_>, unsaved: Vec<job::Job>) {
+    let target = run.pools[Side::Local].target();
+    if run.is_rehearsal || unsaved.is_empty() || target.caps().is_networked {
+        return;
+    }
+    let Ok(mut session) = target.open() else { return };
+    for job in unsaved {
+        if let job::Job::WriteMeta { side: Side::Local, dir, text, .. } = job {
+            let _: Result<(), Error> = crew::write_meta(session.as_mut(), &dir, text.as_deref());
+        }
+    }
+}

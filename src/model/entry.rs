@@ -32,26 +32,12 @@ pub struct Entry {
 impl Entry {
     /// A file.
     pub fn file(name: Name, size: Option<u64>, mtime: Option<Stamp>) -> Self {
-        Entry {
-            name,
-            kind: EntryKind::File,
-            size,
-            mtime,
-            mtime_org: mtime,
-            unique: None,
-        }
+        Entry { name, kind: EntryKind::File, size, mtime, mtime_org: mtime, unique: None }
     }
 
     /// A folder.
     pub fn folder(name: Name, mtime: Option<Stamp>) -> Self {
-        Entry {
-            name,
-            kind: EntryKind::Folder,
-            size: None,
-            mtime,
-            mtime_org: mtime,
-            unique: None,
-        }
+        Entry { name, kind: EntryKind::Folder, size: None, mtime, mtime_org: mtime, unique: None }
     }
 
     /// Whether this is a folder.
@@ -89,12 +75,7 @@ pub struct Listing {
 
 impl Default for Listing {
     fn default() -> Self {
-        Listing {
-            entries: Vec::new(),
-            complete: true,
-            notes: Vec::new(),
-            present_but_skipped: Vec::new(),
-        }
+        Listing { entries: Vec::new(), complete: true, notes: Vec::new(), present_but_skipped: Vec::new() }
     }
 }
 

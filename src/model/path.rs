@@ -10,9 +10,7 @@ const STRAY_BYTES: u32 = 0xF700;
 /// The bytes that a side storing UTF-8 uses for a text of ours; the inverse of [`Name::from_utf8_bytes`].
 pub fn utf8_bytes(text: &str) -> Cow<'_, [u8]> {
     let stray = |char: char| {
-        u8::try_from(u32::from(char).checked_sub(STRAY_BYTES)?)
-            .ok()
-            .filter(|byte| *byte >= 0x80)
+        u8::try_from(u32::from(char).checked_sub(STRAY_BYTES)?).ok().filter(|byte| *byte >= 0x80)
     };
     if !text.chars().any(|char| stray(char).is_some()) {
         return Cow::Borrowed(text.as_bytes());
@@ -110,10 +108,7 @@ impl Name {
         for chunk in bytes.utf8_chunks() {
             text.push_str(chunk.valid());
             text.extend(
-                chunk
-                    .invalid()
-                    .iter()
-                    .filter_map(|&byte| char::from_u32(STRAY_BYTES + u32::from(byte))),
+                chunk.invalid().iter().filter_map(|&byte| char::from_u32(STRAY_BYTES + u32::from(byte))),
             );
         }
         Name::with_raw(text, bytes)
@@ -122,10 +117,7 @@ impl Name {
     /// The same name without the bytes of the side that listed it: how the other side is asked for it.
     #[must_use]
     pub fn without_raw(&self) -> Self {
-        Name {
-            text: self.text.clone(),
-            raw: None,
-        }
+        Name { text: self.text.clone(), raw: None }
     }
 
     /// The name as text.
@@ -220,11 +212,7 @@ impl RelPath {
         if self.is_root() {
             return None;
         }
-        let text = self
-            .text
-            .rsplit_once('/')
-            .map_or("", |(parent, _)| parent)
-            .to_owned();
+        let text = self.text.rsplit_once('/').map_or("", |(parent, _)| parent).to_owned();
         let raw = self.raw.as_ref().map(|raw| {
             let end = raw.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
             raw[..end].to_vec()
@@ -242,10 +230,7 @@ impl RelPath {
         match &self.raw {
             None => Cow::Borrowed(self.file_name().as_bytes()),
             Some(raw) => {
-                let start = raw
-                    .iter()
-                    .rposition(|&byte| byte == b'/')
-                    .map_or(0, |slash| slash + 1);
+                let start = raw.iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
                 Cow::Borrowed(&raw[start..])
             }
         }
@@ -284,11 +269,7 @@ impl RelPath {
 
     /// How many names the path has.
     pub fn depth(&self) -> usize {
-        if self.is_root() {
-            0
-        } else {
-            1 + self.text.matches('/').count()
-        }
+        if self.is_root() { 0 } else { 1 + self.text.matches('/').count() }
     }
 
     /// The names of the path, as text.

@@ -52,43 +52,28 @@ impl<T> Sides<T> {
 
     /// The values, each made by `make` from its side.
     pub fn from_fn(mut make: impl FnMut(Side) -> T) -> Self {
-        Sides {
-            local: make(Side::Local),
-            remote: make(Side::Remote),
-        }
+        Sides { local: make(Side::Local), remote: make(Side::Remote) }
     }
 
     /// Applies `change` to both values.
     pub fn map<U>(self, mut change: impl FnMut(T) -> U) -> Sides<U> {
-        Sides {
-            local: change(self.local),
-            remote: change(self.remote),
-        }
+        Sides { local: change(self.local), remote: change(self.remote) }
     }
 
     /// The values by reference.
     pub fn as_ref(&self) -> Sides<&T> {
-        Sides {
-            local: &self.local,
-            remote: &self.remote,
-        }
+        Sides { local: &self.local, remote: &self.remote }
     }
 
     /// Puts the values of two pairs together, side by side.
     pub fn zip<U>(self, other: Sides<U>) -> Sides<(T, U)> {
-        Sides {
-            local: (self.local, other.local),
-            remote: (self.remote, other.remote),
-        }
+        Sides { local: (self.local, other.local), remote: (self.remote, other.remote) }
     }
 
     /// The same values with the sides exchanged.
     #[must_use]
     pub fn swap(self) -> Self {
-        Sides {
-            local: self.remote,
-            remote: self.local,
-        }
+        Sides { local: self.remote, remote: self.local }
     }
 }
 

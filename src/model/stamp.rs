@@ -16,11 +16,7 @@ pub struct Stamp {
 impl Stamp {
     /// `seconds` and `nanos` (0 to 999,999,999) since 1970-01-01 UTC, exact.
     pub fn new(seconds: i64, nanos: u32) -> Self {
-        Stamp {
-            seconds,
-            nanos: nanos.min(999_999_999),
-            grain: 0,
-        }
+        Stamp { seconds, nanos: nanos.min(999_999_999), grain: 0 }
     }
 
     /// Seconds since 1970-01-01 UTC, from a float; values that are not finite are refused.

@@ -22,9 +22,7 @@ impl Past {
     pub fn of(archive: &Archive, name: &str) -> Self {
         match archive {
             None => Past::NoArchive,
-            Some(entries) => entries
-                .get(name)
-                .map_or(Past::Unlisted, |seen| Past::Listed(*seen)),
+            Some(entries) => entries.get(name).map_or(Past::Unlisted, |seen| Past::Listed(*seen)),
         }
     }
 
@@ -88,6 +86,8 @@ pub fn classify(pair: &Pair) -> Sides<Change> {
 
 fn classify_present(entry: &Entry, past: &Past) -> Change {
     match (entry.kind, past) {
+        // Where a file was remembered, a folder is another thing: its content was never synchronised.
+        (EntryKind::Folder, Past::Listed(seen)) if seen.size.is_some() => Change::New,
         (EntryKind::Folder, Past::NoArchive | Past::Listed(_)) => Change::Unmodified,
         (EntryKind::File, Past::NoArchive) => Change::Existing,
         (EntryKind::File | EntryKind::Folder, Past::Unlisted) => Change::New,

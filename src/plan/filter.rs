@@ -25,12 +25,8 @@ impl Filter {
     pub fn new(include: &[String], exclude: &[String], fold_case: bool) -> Result<Self, BadPattern> {
         let set = |patterns: &[String]| {
             let flags = if fold_case { "(?si)" } else { "(?s)" };
-            RegexSet::new(
-                patterns
-                    .iter()
-                    .map(|pattern| format!("{flags}{}", translate(pattern))),
-            )
-            .map_err(|error| BadPattern(error.to_string()))
+            RegexSet::new(patterns.iter().map(|pattern| format!("{flags}{}", translate(pattern))))
+                .map_err(|error| BadPattern(error.to_string()))
         };
         Ok(Filter {
             include: (!include.is_empty()).then(|| set(include)).transpose()?,
@@ -40,10 +36,7 @@ impl Filter {
 
     /// A filter that lets everything through but our own files.
     pub fn all() -> Self {
-        Filter {
-            include: None,
-            exclude: RegexSet::empty(),
-        }
+        Filter { include: None, exclude: RegexSet::empty() }
     }
 
     /// Whether an entry of this base name takes part.
@@ -203,13 +196,9 @@ mod tests {
     #[test]
     fn our_own_files_never_take_part() {
         let filter = Filter::all();
-        for name in [
-            META_FILE_NAME,
-            LOCK_FILE_NAME,
-            "pyftpsync.yaml",
-            ".pyftpsync.yaml",
-            ".pyftpsync-tmp-1-a",
-        ] {
+        for name in
+            [META_FILE_NAME, LOCK_FILE_NAME, "pyftpsync.yaml", ".pyftpsync.yaml", ".pyftpsync-tmp-1-a"]
+        {
             assert!(!filter.matches(name, EntryKind::File), "{name}");
         }
     }

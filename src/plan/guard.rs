@@ -21,12 +21,9 @@ impl Limit {
     pub fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim();
         let limit = match text.strip_suffix('%') {
-            Some(percent) => percent
-                .trim()
-                .parse()
-                .ok()
-                .filter(|percent| *percent <= 100)
-                .map(Limit::Percent),
+            Some(percent) => {
+                percent.trim().parse().ok().filter(|percent| *percent <= 100).map(Limit::Percent)
+            }
             None => text.parse().ok().map(Limit::Count),
         };
         limit.ok_or_else(|| format!("expected a number or a percentage, not {text:?}"))
@@ -128,10 +125,7 @@ pub fn judge(mode: Mode, rules: GuardRules, tally: &Tally) -> Option<Stop> {
         None => false,
     };
     if limit_stop {
-        return Some(Stop::OverLimit {
-            doomed,
-            known: tally.known,
-        });
+        return Some(Stop::OverLimit { doomed, known: tally.known });
     }
     match mode.source() {
         Some(source) => {
@@ -144,11 +138,7 @@ pub fn judge(mode: Mode, rules: GuardRules, tally: &Tally) -> Option<Stop> {
                 return Some(Stop::EmptyRoot { side });
             }
             let most = rules.limit.is_none() && lost >= 3 && lost * 2 > tally.known;
-            most.then_some(Stop::MostLost {
-                side,
-                lost,
-                known: tally.known,
-            })
+            most.then_some(Stop::MostLost { side, lost, known: tally.known })
         }),
     }
 }
@@ -169,14 +159,7 @@ mod tests {
     #[test]
     fn sync_stops_when_one_side_lost_most_of_the_known_files() {
         let judge = |tally| judge(Mode::Sync, GuardRules::default(), &tally);
-        assert_eq!(
-            judge(tally(5, 3)),
-            Some(Stop::MostLost {
-                side: Side::Local,
-                lost: 3,
-                known: 5
-            })
-        );
+        assert_eq!(judge(tally(5, 3)), Some(Stop::MostLost { side: Side::Local, lost: 3, known: 5 }));
         assert_eq!(judge(tally(6, 3)), None);
         assert_eq!(judge(tally(2, 2)), None, "two files are no mass");
     }
@@ -196,32 +179,13 @@ mod tests {
         let mut empty = tally(0, 1);
         empty.root_present.local = 0;
         let stop = judge(Mode::Upload, GuardRules::default(), &empty);
-        assert_eq!(
-            stop,
-            Some(Stop::EmptySource {
-                side: Side::Local,
-                doomed: 1
-            })
-        );
-        assert_eq!(
-            judge(
-                Mode::Upload,
-                GuardRules {
-                    is_off: true,
-                    limit: None
-                },
-                &empty
-            ),
-            None
-        );
+        assert_eq!(stop, Some(Stop::EmptySource { side: Side::Local, doomed: 1 }));
+        assert_eq!(judge(Mode::Upload, GuardRules { is_off: true, limit: None }, &empty), None);
     }
 
     #[test]
     fn a_limit_of_the_user_holds_in_every_mode() {
-        let rules = |text| GuardRules {
-            limit: Some(Limit::parse(text).unwrap()),
-            is_off: false,
-        };
+        let rules = |text| GuardRules { limit: Some(Limit::parse(text).unwrap()), is_off: false };
         assert_eq!(
             judge(Mode::Upload, rules("2"), &tally(10, 3)),
             Some(Stop::OverLimit { doomed: 3, known: 10 })

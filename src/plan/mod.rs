@@ -38,13 +38,11 @@ impl Step {
     /// Classifies a pair and looks up its operation.
     pub fn new(pair: Pair) -> Self {
         let changes = classify(&pair);
-        let operation = operation::operation(changes);
-        Step {
-            pair,
-            changes,
-            operation,
-            reason: None,
+        let mut operation = operation::operation(changes);
+        if operation == Operation::Conflict && operation::changed_alike(&pair) {
+            operation = Operation::Equal;
         }
+        Step { pair, changes, operation, reason: None }
     }
 
     /// Applies what the mode makes of the situation (`restore`, `force`) before anything is carried out.

@@ -51,9 +51,7 @@ impl Operation {
 
     /// The operation that a word of the documented API names.
     pub fn parse(word: &str) -> Option<Self> {
-        Operation::ALL
-            .into_iter()
-            .find(|operation| operation.as_str() == word)
+        Operation::ALL.into_iter().find(|operation| operation.as_str() == word)
     }
 
     /// Copies the entry of a side to the other.
@@ -97,6 +95,18 @@ pub fn operation(changes: Sides<Change>) -> Operation {
         }
         (Missing | Deleted, Missing | Deleted) => Operation::Equal,
     }
+}
+
+/// Whether two files that both changed came out alike, in size and time: there is nothing to fight about.
+///
+/// It is also how a run that was killed between a copy and the metadata looks to the next one.
+pub fn changed_alike(pair: &Pair) -> bool {
+    pair.both().is_some_and(|entries| {
+        entries.local.is_file()
+            && entries.local.size.is_some()
+            && entries.local.size == entries.remote.size
+            && compare_mtimes(entries) == Some(Ordering::Equal)
+    })
 }
 
 /// Settles [`Operation::NeedCompare`] by looking at the two entries.

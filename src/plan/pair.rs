@@ -42,20 +42,13 @@ impl fmt::Display for AmbiguousName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [one, other] = &self.names;
         match self.side {
-            Some(Side::Local) => write!(
-                f,
-                "Local target contains file names that only differ in case: {one:?}, {other:?}"
-            ),
-            Some(Side::Remote) => {
-                write!(
-                    f,
-                    "Remote target contains file names that only differ in case: {one:?}, {other:?}"
-                )
+            Some(Side::Local) => {
+                write!(f, "Local target contains file names that only differ in case: {one:?}, {other:?}")
             }
-            None => write!(
-                f,
-                "Found ambigiuos name (differs only in case): local {one:?}, remote {other:?}"
-            ),
+            Some(Side::Remote) => {
+                write!(f, "Remote target contains file names that only differ in case: {one:?}, {other:?}")
+            }
+            None => write!(f, "Found ambigiuos name (differs only in case): local {one:?}, remote {other:?}"),
         }?;
         f.write_str("; use --case strict, local or remote")
     }
@@ -75,10 +68,7 @@ impl Pair {
 
     /// The entries of both sides, where both have one.
     pub fn both(&self) -> Option<Sides<&Entry>> {
-        Some(Sides::new(
-            self.sides.local.as_ref()?,
-            self.sides.remote.as_ref()?,
-        ))
+        Some(Sides::new(self.sides.local.as_ref()?, self.sides.remote.as_ref()?))
     }
 
     /// The entry of the local side, else of the remote side.
@@ -91,8 +81,7 @@ impl Pair {
 
     /// Whether one side has a file where the other has a folder.
     pub fn is_clash(&self) -> bool {
-        self.both()
-            .is_some_and(|entries| entries.local.kind != entries.remote.kind)
+        self.both().is_some_and(|entries| entries.local.kind != entries.remote.kind)
     }
 
     /// Whether the pair is about folders.
@@ -103,11 +92,7 @@ impl Pair {
     /// The same pair with the sides exchanged.
     #[must_use]
     pub fn swap(self) -> Self {
-        Pair {
-            name: self.name,
-            sides: self.sides.swap(),
-            past: self.past,
-        }
+        Pair { name: self.name, sides: self.sides.swap(), past: self.past }
     }
 }
 
@@ -122,11 +107,7 @@ pub fn pair_up(
     case: CaseMode,
 ) -> Result<Vec<Pair>, AmbiguousName> {
     let fold = |name: &str| {
-        if case == CaseMode::Strict {
-            name.to_owned()
-        } else {
-            name.to_lowercase()
-        }
+        if case == CaseMode::Strict { name.to_owned() } else { name.to_lowercase() }
     };
     if case != CaseMode::Strict {
         for side in Side::BOTH {
@@ -140,9 +121,7 @@ pub fn pair_up(
     let mut remote_entries: Vec<Option<Entry>> = listings.remote.into_iter().map(Some).collect();
     let mut pairs = Vec::with_capacity(listings.local.len());
     for local in listings.local {
-        let partner = remote
-            .get(&fold(local.name.as_str()))
-            .and_then(|&index| remote_entries[index].take());
+        let partner = remote.get(&fold(local.name.as_str())).and_then(|&index| remote_entries[index].take());
         let mut name = local.name.clone();
         if let Some(partner) = &partner
             && partner.name != local.name
@@ -157,19 +136,11 @@ pub fn pair_up(
             }
         }
         let past = Past::of(archive, name.as_str());
-        pairs.push(Pair {
-            name,
-            sides: Sides::new(Some(local), partner),
-            past,
-        });
+        pairs.push(Pair { name, sides: Sides::new(Some(local), partner), past });
     }
     for entry in remote_entries.into_iter().flatten() {
         let (name, past) = (entry.name.clone(), Past::of(archive, entry.name.as_str()));
-        pairs.push(Pair {
-            name,
-            sides: Sides::new(None, Some(entry)),
-            past,
-        });
+        pairs.push(Pair { name, sides: Sides::new(None, Some(entry)), past });
     }
     Ok(pairs)
 }
@@ -179,10 +150,7 @@ fn refuse_twins(entries: &[Entry], side: Side) -> Result<(), AmbiguousName> {
     for entry in entries {
         if let Some(twin) = seen.insert(entry.name.as_str().to_lowercase(), &entry.name) {
             let names = [twin.to_string(), entry.name.to_string()];
-            return Err(AmbiguousName {
-                side: Some(side),
-                names,
-            });
+            return Err(AmbiguousName { side: Some(side), names });
         }
     }
     Ok(())
@@ -210,19 +178,13 @@ mod tests {
 
     #[test]
     fn local_entries_come_first_in_their_order() {
-        assert_eq!(
-            up(&["b", "a"], &["c", "a"], CaseMode::Refuse).unwrap(),
-            ["b:x-", "a:xx", "c:-x"]
-        );
+        assert_eq!(up(&["b", "a"], &["c", "a"], CaseMode::Refuse).unwrap(), ["b:x-", "a:xx", "c:-x"]);
     }
 
     #[test]
     fn names_that_differ_in_case_are_refused_told_apart_or_joined() {
         assert_eq!(up(&["A"], &["a"], CaseMode::Refuse).unwrap_err().side, None);
-        assert_eq!(
-            up(&["A", "a"], &[], CaseMode::Refuse).unwrap_err().side,
-            Some(Side::Local)
-        );
+        assert_eq!(up(&["A", "a"], &[], CaseMode::Refuse).unwrap_err().side, Some(Side::Local));
         assert_eq!(up(&["A"], &["a"], CaseMode::Strict).unwrap(), ["A:x-", "a:-x"]);
         assert_eq!(up(&["A"], &["a"], CaseMode::As(Side::Remote)).unwrap(), ["a:xx"]);
         assert_eq!(up(&["A"], &["a"], CaseMode::As(Side::Local)).unwrap(), ["A:xx"]);

@@ -82,12 +82,7 @@ impl Policy {
             CaseMode::As(side) => CaseMode::As(side.other()),
             CaseMode::Refuse | CaseMode::Strict => self.case,
         };
-        Policy {
-            mode: self.mode.swap(),
-            strategy: self.strategy.map(Strategy::swap),
-            case,
-            ..self
-        }
+        Policy { mode: self.mode.swap(), strategy: self.strategy.map(Strategy::swap), case, ..self }
     }
 
     /// What a one-way mode makes of a situation: the target follows the source.
@@ -136,11 +131,7 @@ impl Policy {
     }
 
     fn copy_to(&self, to: Side) -> Effect {
-        if self.mode.source() == Some(to) {
-            Effect::Skip(Skip::Copy { to })
-        } else {
-            Effect::Copy { to }
-        }
+        if self.mode.source() == Some(to) { Effect::Skip(Skip::Copy { to }) } else { Effect::Copy { to } }
     }
 
     fn delete_on(&self, on: Side, pair: &Pair) -> Effect {
@@ -149,11 +140,7 @@ impl Policy {
             None => pair.past.proves_deletion(),
             Some(source) => on != source && self.delete,
         };
-        if allowed {
-            Effect::Delete { on }
-        } else {
-            Effect::Skip(Skip::Deletion { on })
-        }
+        if allowed { Effect::Delete { on } } else { Effect::Skip(Skip::Deletion { on }) }
     }
 }
 

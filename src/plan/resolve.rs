@@ -88,11 +88,7 @@ pub fn resolve(pair: &Pair, strategy: Strategy) -> Resolution {
                 Some(Ordering::Less) => Side::Remote,
                 Some(Ordering::Equal) | None => return Resolution::SameTime,
             };
-            prefer(if strategy == Strategy::New {
-                newer
-            } else {
-                newer.other()
-            })
+            prefer(if strategy == Strategy::New { newer } else { newer.other() })
         }
     }
 }

@@ -54,19 +54,11 @@ impl LocalTarget {
         let real_root =
             fs::canonicalize(&root).map_err(|error| Error::from(error).during("open").at(root.display()))?;
         if !real_root.is_dir() {
-            return Err(Error::new(Kind::NotFound, "not a folder")
-                .during("open")
-                .at(root.display()));
+            return Err(Error::new(Kind::NotFound, "not a folder").during("open").at(root.display()));
         }
         let id = root.to_string_lossy().into_owned();
         Ok(LocalTarget {
-            shared: Arc::new(Shared {
-                root,
-                real_root,
-                id,
-                links,
-                default_mode: default_mode(),
-            }),
+            shared: Arc::new(Shared { root, real_root, id, links, default_mode: default_mode() }),
         })
     }
 }
@@ -81,19 +73,11 @@ impl Target for LocalTarget {
     }
 
     fn caps(&self) -> Caps {
-        Caps {
-            sets_mtime: true,
-            renames: true,
-            sessions: 64,
-            is_networked: false,
-        }
+        Caps { sets_mtime: true, renames: true, sessions: 64, is_networked: false }
     }
 
     fn open(&self) -> Result<Box<dyn Session>> {
-        Ok(Box::new(LocalSession {
-            shared: Arc::clone(&self.shared),
-            buffer: Vec::new(),
-        }))
+        Ok(Box::new(LocalSession { shared: Arc::clone(&self.shared), buffer: Vec::new() }))
     }
 }
 
@@ -121,10 +105,9 @@ impl Session for LocalSession {
                 Ok(name) => name,
                 Err(why) => {
                     listing.complete = false;
-                    listing.notes.push(Note {
-                        what: file_name.to_string_lossy().into(),
-                        why: why.to_string(),
-                    });
+                    listing
+                        .notes
+                        .push(Note { what: file_name.to_string_lossy().into(), why: why.to_string() });
                     continue;
                 }
             };
@@ -138,10 +121,7 @@ impl Session for LocalSession {
             match judged.and_then(|metadata| entry(&name, &metadata)) {
                 Ok(entry) => listing.entries.push(entry),
                 Err(why) => {
-                    listing.notes.push(Note {
-                        what: name.to_string(),
-                        why,
-                    });
+                    listing.notes.push(Note { what: name.to_string(), why });
                     listing.present_but_skipped.push(name);
                 }
             }
@@ -154,17 +134,11 @@ impl Session for LocalSession {
         let path = self.path(file);
         // A pipe would block the opening itself until somebody writes into it.
         if !fs::metadata(&path).map_err(failed)?.is_file() {
-            return Err(Error::new(Kind::Refused, "not a regular file")
-                .during("read")
-                .at(file));
+            return Err(Error::new(Kind::Refused, "not a regular file").during("read").at(file));
         }
         let opened = File::open(&path).map_err(failed)?;
         let before = opened.metadata().map_err(failed)?;
-        lend(&mut SteadyFile {
-            file: opened,
-            before,
-            path: file,
-        })
+        lend(&mut SteadyFile { file: opened, before, path: file })
     }
 
     fn write(&mut self, file: &RelPath, body: &mut dyn Read, put: &Put) -> Result<Written> {
@@ -172,18 +146,13 @@ impl Session for LocalSession {
         let path = self.path(file);
         let old = fs::symlink_metadata(&path).ok();
         if old.as_ref().is_some_and(Metadata::is_dir) {
-            return Err(Error::new(Kind::Clash, "a folder has this name")
-                .during("write")
-                .at(file));
+            return Err(Error::new(Kind::Clash, "a folder has this name").during("write").at(file));
         }
         if put.inplace {
             let mut target = File::create(&path).map_err(failed)?;
             let size = pour(body, &mut target, &mut self.buffer, put.size)?;
             finish(&target, put.mtime).map_err(failed)?;
-            return Ok(Written {
-                size,
-                mtime_kept: true,
-            });
+            return Ok(Written { size, mtime_kept: true });
         }
         let folder = path.parent().unwrap_or(&self.shared.root);
         let mut temporary = tempfile::Builder::new()
@@ -196,10 +165,7 @@ impl Session for LocalSession {
         set_mode(temporary.as_file(), old.as_ref(), self.shared.default_mode).map_err(failed)?;
         finish(temporary.as_file(), put.mtime).map_err(failed)?;
         temporary.persist(&path).map_err(|error| failed(error.error))?;
-        Ok(Written {
-            size,
-            mtime_kept: true,
-        })
+        Ok(Written { size, mtime_kept: true })
     }
 
     fn mkdir(&mut self, dir: &RelPath) -> Result<()> {
@@ -218,11 +184,7 @@ impl Session for LocalSession {
         let path = self.path(dir);
         // A link to a folder is removed, never what it leads to.
         let is_link = fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_symlink());
-        let removed = if is_link {
-            fs::remove_file(&path)
-        } else {
-            fs::remove_dir(&path)
-        };
+        let removed = if is_link { fs::remove_file(&path) } else { fs::remove_dir(&path) };
         removed.map_err(|error| Error::from(error).during("delete the folder").at(dir))
     }
 
@@ -286,17 +248,14 @@ fn pour(body: &mut dyn Read, target: &mut File, buffer: &mut Vec<u8>, expected: 
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(Error::from(error)),
         };
-        target
-            .write_all(&buffer[..count])
-            .map_err(|error| Error::from(error).during("write"))?;
+        target.write_all(&buffer[..count]).map_err(|error| Error::from(error).during("write"))?;
         total += count as u64;
     }
     match expected {
-        Some(expected) if expected != total => Err(Error::new(
-            Kind::Size,
-            format!("{total} bytes arrived instead of {expected}"),
-        )
-        .during("write")),
+        Some(expected) if expected != total => {
+            Err(Error::new(Kind::Size, format!("{total} bytes arrived instead of {expected}"))
+                .during("write"))
+        }
         Some(_) | None => Ok(total),
     }
 }
@@ -357,17 +316,13 @@ mod system {
     pub fn default_mode() -> u32 {
         let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
         let umask = status.lines().find_map(|line| line.strip_prefix("Umask:"));
-        let umask = umask
-            .and_then(|text| u32::from_str_radix(text.trim(), 8).ok())
-            .unwrap_or(0o022);
+        let umask = umask.and_then(|text| u32::from_str_radix(text.trim(), 8).ok()).unwrap_or(0o022);
         0o666 & !umask
     }
 
     /// Gives the file the mode of the one that it replaces, or that of a new file.
     pub fn set_mode(file: &File, old: Option<&Metadata>, default: u32) -> io::Result<()> {
-        let mode = old
-            .filter(|old| old.is_file())
-            .map_or(default, |old| old.permissions().mode() & 0o7777);
+        let mode = old.filter(|old| old.is_file()).map_or(default, |old| old.permissions().mode() & 0o7777);
         file.set_permissions(fs::Permissions::from_mode(mode))
     }
 }
@@ -406,12 +361,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     fn listing(root: &Path, links: Links) -> Listing {
-        LocalTarget::new(root, links)
-            .unwrap()
-            .open()
-            .unwrap()
-            .list(&RelPath::root())
-            .unwrap()
+        LocalTarget::new(root, links).unwrap().open().unwrap().list(&RelPath::root()).unwrap()
     }
 
     #[test]
@@ -426,18 +376,12 @@ mod tests {
         symlink("..", root.path().join("circle")).unwrap();
         symlink(".", root.path().join("self")).unwrap();
         let names = |links| {
-            let mut names: Vec<_> = listing(root.path(), links)
-                .entries
-                .iter()
-                .map(|e| (e.name.to_string(), e.size))
-                .collect();
+            let mut names: Vec<_> =
+                listing(root.path(), links).entries.iter().map(|e| (e.name.to_string(), e.size)).collect();
             names.sort();
             names
         };
-        assert_eq!(
-            names(Links::Inside),
-            [("file".into(), Some(5)), ("inside".into(), Some(5))]
-        );
+        assert_eq!(names(Links::Inside), [("file".into(), Some(5)), ("inside".into(), Some(5))]);
         assert_eq!(names(Links::Skip), [("file".into(), Some(5))]);
         assert_eq!(names(Links::Follow).len(), 3);
         assert_eq!(listing(root.path(), Links::Inside).present_but_skipped.len(), 4);
@@ -453,9 +397,7 @@ mod tests {
         let target = LocalTarget::new(root.path(), Links::Inside).unwrap();
         let mut session = target.open().unwrap();
         for name in ["old", "new"] {
-            session
-                .write(&RelPath::parse(name).unwrap(), &mut &b"y"[..], &Put::default())
-                .unwrap();
+            session.write(&RelPath::parse(name).unwrap(), &mut &b"y"[..], &Put::default()).unwrap();
         }
         let mode = |name: &str| fs::metadata(root.path().join(name)).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode("old"), mode("new")), (0o640, target.shared.default_mode));
@@ -466,10 +408,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("log");
         fs::write(&path, "one").unwrap();
-        let mut session = LocalTarget::new(root.path(), Links::Inside)
-            .unwrap()
-            .open()
-            .unwrap();
+        let mut session = LocalTarget::new(root.path(), Links::Inside).unwrap().open().unwrap();
         let result = session.read(&RelPath::parse("log").unwrap(), &mut |body| {
             fs::write(&path, "one two").unwrap();
             let mut text = Vec::new();

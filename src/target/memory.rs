@@ -29,18 +29,8 @@ pub struct MemoryTarget {
 impl MemoryTarget {
     /// An empty tree, known to its peers as `id`.
     pub fn new(id: &str) -> Self {
-        let caps = Caps {
-            sets_mtime: true,
-            renames: true,
-            sessions: 8,
-            is_networked: false,
-        };
-        MemoryTarget {
-            id: id.to_owned(),
-            caps,
-            now: Stamp::new(0, 0),
-            nodes: Arc::default(),
-        }
+        let caps = Caps { sets_mtime: true, renames: true, sessions: 8, is_networked: false };
+        MemoryTarget { id: id.to_owned(), caps, now: Stamp::new(0, 0), nodes: Arc::default() }
     }
 
     /// The same tree on a target that cannot set times: every file it writes is dated `now`.
@@ -68,8 +58,7 @@ impl MemoryTarget {
     /// Takes a file or folder, with everything in it, out of the tree.
     pub fn take(&self, path: &str) {
         let below = format!("{path}/");
-        self.nodes()
-            .retain(|name, _| name != path && !name.starts_with(&below));
+        self.nodes().retain(|name, _| name != path && !name.starts_with(&below));
     }
 
     /// The whole tree, by path.
@@ -118,11 +107,7 @@ impl Session for MemorySession {
         if !dir.is_root() && nodes.get(dir.as_str()) != Some(&Node::Folder) {
             return Err(not_found("list", dir));
         }
-        let prefix = if dir.is_root() {
-            String::new()
-        } else {
-            format!("{dir}/")
-        };
+        let prefix = if dir.is_root() { String::new() } else { format!("{dir}/") };
         let mut listing = Listing::default();
         for (path, node) in nodes.range(prefix.clone()..) {
             let Some(rest) = path.strip_prefix(&prefix) else {
@@ -148,42 +133,26 @@ impl Session for MemorySession {
     fn write(&mut self, file: &RelPath, body: &mut dyn Read, put: &Put) -> Result<Written> {
         self.refuse_missing_parent(file)?;
         if self.0.nodes().get(file.as_str()) == Some(&Node::Folder) {
-            return Err(Error::new(Kind::Clash, "a folder has this name")
-                .during("write")
-                .at(file));
+            return Err(Error::new(Kind::Clash, "a folder has this name").during("write").at(file));
         }
         let mut bytes = Vec::new();
-        body.read_to_end(&mut bytes)
-            .map_err(|error| Error::from(error).at(file))?;
+        body.read_to_end(&mut bytes).map_err(|error| Error::from(error).at(file))?;
         let size = bytes.len() as u64;
         if put.size.is_some_and(|expected| expected != size) {
-            return Err(Error::new(Kind::Size, format!("{size} bytes arrived"))
-                .during("write")
-                .at(file));
+            return Err(Error::new(Kind::Size, format!("{size} bytes arrived")).during("write").at(file));
         }
         let mtime = put.mtime.filter(|_| self.0.caps.sets_mtime);
-        self.0.nodes().insert(
-            file.as_str().to_owned(),
-            Node::File(bytes, mtime.unwrap_or(self.0.now)),
-        );
-        Ok(Written {
-            size,
-            mtime_kept: mtime.is_some(),
-        })
+        self.0.nodes().insert(file.as_str().to_owned(), Node::File(bytes, mtime.unwrap_or(self.0.now)));
+        Ok(Written { size, mtime_kept: mtime.is_some() })
     }
 
     fn mkdir(&mut self, dir: &RelPath) -> Result<()> {
         self.refuse_missing_parent(dir)?;
-        match self
-            .0
-            .nodes()
-            .entry(dir.as_str().to_owned())
-            .or_insert(Node::Folder)
-        {
+        match self.0.nodes().entry(dir.as_str().to_owned()).or_insert(Node::Folder) {
             Node::Folder => Ok(()),
-            Node::File(..) => Err(Error::new(Kind::Exists, "a file has this name")
-                .during("make the folder")
-                .at(dir)),
+            Node::File(..) => {
+                Err(Error::new(Kind::Exists, "a file has this name").during("make the folder").at(dir))
+            }
         }
     }
 
@@ -201,9 +170,7 @@ impl Session for MemorySession {
             return Err(not_found("delete the folder", dir));
         }
         if nodes.keys().any(|path| path.starts_with(&format!("{dir}/"))) {
-            return Err(Error::new(Kind::Refused, "not empty")
-                .during("delete the folder")
-                .at(dir));
+            return Err(Error::new(Kind::Refused, "not empty").during("delete the folder").at(dir));
         }
         nodes.remove(dir.as_str());
         Ok(())
@@ -212,9 +179,7 @@ impl Session for MemorySession {
     fn rename(&mut self, from: &RelPath, to: &RelPath) -> Result<()> {
         self.refuse_missing_parent(to)?;
         let mut nodes = self.0.nodes();
-        let node = nodes
-            .remove(from.as_str())
-            .ok_or_else(|| not_found("rename", from))?;
+        let node = nodes.remove(from.as_str()).ok_or_else(|| not_found("rename", from))?;
         nodes.insert(to.as_str().to_owned(), node);
         Ok(())
     }
@@ -234,7 +199,5 @@ impl Session for MemorySession {
 }
 
 fn not_found(op: &str, path: &RelPath) -> Error {
-    Error::new(Kind::NotFound, "no such file or folder")
-        .during(op)
-        .at(path)
+    Error::new(Kind::NotFound, "no such file or folder").during(op).at(path)
 }

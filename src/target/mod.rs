@@ -139,9 +139,7 @@ pub trait Session: Send {
     /// # Errors
     /// [`Kind::Unsupported`] where [`Caps::renames`] is false.
     fn rename(&mut self, from: &RelPath, _to: &RelPath) -> Result<()> {
-        Err(Error::new(Kind::Unsupported, "this target cannot rename")
-            .during("rename")
-            .at(from))
+        Err(Error::new(Kind::Unsupported, "this target cannot rename").during("rename").at(from))
     }
 
     /// Sets the modification time of a file.
@@ -149,9 +147,7 @@ pub trait Session: Send {
     /// # Errors
     /// [`Kind::Unsupported`] where [`Caps::sets_mtime`] is false.
     fn set_mtime(&mut self, file: &RelPath, _to: Stamp) -> Result<()> {
-        Err(Error::new(Kind::Unsupported, "this target cannot set times")
-            .during("set the time of")
-            .at(file))
+        Err(Error::new(Kind::Unsupported, "this target cannot set times").during("set the time of").at(file))
     }
 
     /// What the conversation began with, for the user's eyes: one line each, with the verbosity from which it is shown.
@@ -172,11 +168,7 @@ pub fn temp_name(file_name: &str, unique: u64) -> String {
     while !file_name.is_char_boundary(kept) {
         kept -= 1;
     }
-    format!(
-        "{}{unique:016x}-{}",
-        crate::model::TEMP_PREFIX,
-        &file_name[..kept]
-    )
+    format!("{}{unique:016x}-{}", crate::model::TEMP_PREFIX, &file_name[..kept])
 }
 
 #[cfg(test)]

@@ -32,17 +32,8 @@ impl Pool {
     /// A pool of at most `most` sessions, and never more than the target can have.
     pub fn new(target: Arc<dyn Target>, most: usize) -> Self {
         let most = most.min(target.caps().sessions).max(1);
-        let state = State {
-            idle: Vec::new(),
-            open: 0,
-            most,
-            is_closed: false,
-        };
-        Pool {
-            target,
-            state: Mutex::new(state),
-            returned: Condvar::new(),
-        }
+        let state = State { idle: Vec::new(), open: 0, most, is_closed: false };
+        Pool { target, state: Mutex::new(state), returned: Condvar::new() }
     }
 
     /// The target.
@@ -71,20 +62,14 @@ impl Pool {
                 return Err(Error::cancelled());
             }
             if let Some(session) = state.idle.pop() {
-                return Ok(Loan {
-                    pool: self,
-                    session: Some(session),
-                });
+                return Ok(Loan { pool: self, session: Some(session) });
             }
             if state.open < state.most {
                 state.open += 1;
                 drop(state);
                 match self.target.open() {
                     Ok(session) => {
-                        return Ok(Loan {
-                            pool: self,
-                            session: Some(session),
-                        });
+                        return Ok(Loan { pool: self, session: Some(session) });
                     }
                     Err(error) => {
                         state = self.state();
@@ -133,10 +118,7 @@ impl Pool {
 
 /// Whether a server refused a session because there are too many.
 fn means_too_many(error: &Error) -> bool {
-    matches!(
-        error.kind(),
-        Kind::Disconnected | Kind::Login | Kind::Busy | Kind::Connect | Kind::Timeout
-    )
+    matches!(error.kind(), Kind::Disconnected | Kind::Login | Kind::Busy | Kind::Connect | Kind::Timeout)
 }
 
 impl Loan<'_> {

@@ -10,10 +10,7 @@ pub fn apply(listing: &mut Listing, meta: &mut DirMeta) {
     let stale: Vec<String> = meta
         .shadows()
         .filter(|(name, _)| {
-            !listing
-                .entries
-                .iter()
-                .any(|entry| entry.kind == EntryKind::File && entry.name.as_str() == *name)
+            !listing.entries.iter().any(|entry| entry.kind == EntryKind::File && entry.name.as_str() == *name)
         })
         .map(|(name, _)| name.to_owned())
         .collect();
@@ -44,22 +41,12 @@ mod tests {
 
     fn listing(size: u64, listed: i64) -> Listing {
         let entry = Entry::file(Name::new("a").unwrap(), Some(size), Some(Stamp::new(listed, 0)));
-        Listing {
-            entries: vec![entry],
-            ..Listing::default()
-        }
+        Listing { entries: vec![entry], ..Listing::default() }
     }
 
     fn meta() -> DirMeta {
         let mut meta = DirMeta::default();
-        meta.set_shadow(
-            "a",
-            Shadow {
-                mtime: 5.0,
-                size: Some(1),
-                written: 100.0,
-            },
-        );
+        meta.set_shadow("a", Shadow { mtime: 5.0, size: Some(1), written: 100.0 });
         meta
     }
 

@@ -1,0 +1,376 @@
+//! The threads that move bytes. They take jobs, borrow sessions, try again where that can help, and report.
+//!
+//! They decide nothing and know no metadata; listings go first, because everything else waits for them.
+
+use super::Clock;
+use super::job::{CopyJob, Done, Job, Make, View};
+use super::transfer::{Transfer, transfer};
+use crate::error::{Error, Kind, Result, Retry};
+use crate::model::meta::MAX_META_SIZE;
+use crate::model::{DirMeta, EntryKind, LOCK_FILE_NAME, META_FILE_NAME, Name, RelPath, Side, Sides};
+use crate::plan::filter::is_temporary;
+use crate::target::layer::{retry, shadow_mtime};
+use crate::target::pool::{Loan, Pool};
+use crate::target::{Put, Session};
+use std::collections::VecDeque;
+use std::io::Read;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::Scope;
+use std::time::Duration;
+
+/// What the threads of a run share.
+pub struct Crew<'a> {
+    pools: &'a Sides<Pool>,
+    clock: &'a dyn Clock,
+    /// Set once the run is over for whatever reason: blocked work ends, waiting work is dropped.
+    cancelled: AtomicBool,
+    queue: Mutex<Queue>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Queue {
+    listings: VecDeque<Job>,
+    others: VecDeque<Job>,
+    is_closed: bool,
+}
+
+impl<'a> Crew<'a> {
+    /// A crew without threads yet.
+    pub fn new(pools: &'a Sides<Pool>, clock: &'a dyn Clock) -> Self {
+        Crew {
+            pools,
+            clock,
+            cancelled: AtomicBool::new(false),
+            queue: Mutex::default(),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// Starts `count` threads. What they report arrives at the receiver.
+    pub fn start<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>, count: usize) -> Receiver<Done> {
+        let (sender, receiver) = channel();
+        for _ in 0..count {
+            let sender = sender.clone();
+            scope.spawn(move || self.work(&sender));
+        }
+        receiver
+    }
+
+    /// Adds a job.
+    pub fn submit(&self, job: Job) {
+        let mut queue = self.queue();
+        match job {
+            Job::List { .. } => queue.listings.push_back(job),
+            Job::Copy(_) | Job::RemoveFiles { .. } | Job::RemoveDirs { .. } | Job::WriteMeta { .. } => {
+                queue.others.push_back(job);
+            }
+        }
+        self.changed.notify_one();
+    }
+
+    /// Drops all waiting jobs and interrupts those under way; the threads end.
+    pub fn abandon(&self) {
+        self.cancelled.store(true, Ordering::Relaxed);
+        self.close();
+        for side in Side::BOTH {
+            self.pools[side].close(false);
+        }
+    }
+
+    /// Lets the threads end once the queue is empty.
+    pub fn close(&self) {
+        let mut queue = self.queue();
+        queue.is_closed = true;
+        if self.cancelled.load(Ordering::Relaxed) {
+            queue.listings.clear();
+            queue.others.clear();
+        }
+        self.changed.notify_all();
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn next(&self) -> Option<Job> {
+        let mut queue = self.queue();
+        loop {
+            if let Some(job) = queue.listings.pop_front().or_else(|| queue.others.pop_front()) {
+                return Some(job);
+            }
+            if queue.is_closed {
+                return None;
+            }
+            queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn work(&self, report: &Sender<Done>) {
+        while let Some(job) = self.next() {
+            if report.send(self.carry_out(job)).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn carry_out(&self, job: Job) -> Done {
+        match job {
+            Job::List { ticket, side, dir, make } => {
+                let result = self.persist([side], |sessions| match make {
+                    Make::Nothing => view(borrowed(sessions, side)?, &dir),
+                    Make::Folder => borrowed(sessions, side)?
+                        .mkdir(&dir)
+                        .map(|()| Box::new(View { complete: true, ..View::default() })),
+                });
+                Done::Listed { ticket, side, result: result.map_err(|error| error.during("list").at(&dir)) }
+            }
+            Job::Copy(job) => self.copy(job),
+            Job::RemoveFiles { side, files } => {
+                Done::Removed { side, results: self.remove_files(side, files) }
+            }
+            Job::RemoveDirs { side, dirs } => Done::Removed { side, results: self.remove_dirs(side, dirs) },
+            Job::WriteMeta { ticket, side, dir, text } => {
+                let result = self
+                    .persist([side], |sessions| write_meta(borrowed(sessions, side)?, &dir, text.as_deref()));
+                Done::MetaWritten { ticket, side, dir, result }
+            }
+        }
+    }
+
+    fn copy(&self, job: CopyJob) -> Done {
+        let (mut bytes, mut was_opened) = (0, false);
+        let begun = self.clock.elapsed();
+        let result = self.persist(Side::BOTH, |sessions| {
+            let Sides { local: Some(local), remote: Some(remote) } = sessions else {
+                return Err(no_session());
+            };
+            let (from, to) = match job.to {
+                Side::Remote => (local, remote),
+                Side::Local => (remote, local),
+            };
+            if job.needs_folders {
+                make_folders(to.session(), &job.target)?;
+            }
+            let moved: Transfer = transfer(
+                (from.session(), &job.source),
+                (to.session(), &job.target),
+                &job.put,
+                &self.cancelled,
+            );
+            bytes += moved.bytes;
+            was_opened |= moved.was_opened;
+            moved.result
+        });
+        Done::Copied { job, bytes, was_opened, seconds: self.clock.elapsed() - begun, result }
+    }
+
+    fn remove_files(&self, side: Side, files: Vec<RelPath>) -> Vec<(RelPath, Result<()>)> {
+        self.remove_all(side, files, |session, files| session.remove_files(files))
+    }
+
+    fn remove_dirs(&self, side: Side, dirs: Vec<(RelPath, bool)>) -> Vec<(RelPath, Result<()>)> {
+        let own = |dir: &RelPath| Name::new(META_FILE_NAME).map(|name| dir.join(&name)).ok();
+        let metas = dirs.iter().filter(|(_, has_meta)| *has_meta).filter_map(|(dir, _)| own(dir)).collect();
+        // A metadata file that will not go shows in the result for its folder.
+        drop(self.remove_all(side, metas, |session, files| session.remove_files(files)));
+        let dirs = dirs.into_iter().map(|(dir, _)| dir).collect();
+        self.remove_all(side, dirs, |session, dirs| session.remove_dirs(dirs))
+    }
+
+    /// Removes everything listed; after a lost conversation it goes on with what has no answer yet.
+    fn remove_all(
+        &self,
+        side: Side,
+        paths: Vec<RelPath>,
+        remove: impl Fn(&mut dyn Session, &[RelPath]) -> Vec<Result<()>>,
+    ) -> Vec<(RelPath, Result<()>)> {
+        let mut answers: Vec<Result<()>> = Vec::with_capacity(paths.len());
+        while answers.len() < paths.len() {
+            let before = answers.len();
+            let went_on = self.persist([side], |sessions| {
+                let session = borrowed(sessions, side)?;
+                for result in remove(session, &paths[answers.len()..]) {
+                    match result {
+                        Err(error) if error.retry() != Retry::No => return Err(error),
+                        // What is gone already is as it should be.
+                        Err(error) if error.kind() == Kind::NotFound => answers.push(Ok(())),
+                        result => answers.push(result),
+                    }
+                }
+                Ok(())
+            });
+            match went_on {
+                Ok(()) if answers.len() > before => {}
+                Ok(()) => answers.push(Err(Error::new(Kind::Protocol, "no answer").during("delete"))),
+                Err(error) => answers.push(Err(error)),
+            }
+        }
+        paths.into_iter().zip(answers).collect()
+    }
+
+    /// Borrows sessions, does the work, and tries again with fresh ones where that can help.
+    fn persist<T, const N: usize>(
+        &self,
+        sides: [Side; N],
+        mut work: impl FnMut(&mut Sides<Option<Loan<'_>>>) -> Result<T>,
+    ) -> Result<T> {
+        let mut attempt = 1;
+        loop {
+            let outcome = catch_unwind(AssertUnwindSafe(|| self.attempt(sides, &mut work)))
+                .unwrap_or_else(|_| Err(Error::new(Kind::Io, "internal error, please report it")));
+            let error = match outcome {
+                Ok(value) => return Ok(value),
+                Err(error) => error,
+            };
+            if self.cancelled.load(Ordering::Relaxed) {
+                return Err(Error::cancelled());
+            }
+            let Some(pause) = retry::pause(&error, attempt, self.clock.elapsed().fract()) else {
+                return Err(error);
+            };
+            self.rest(pause);
+            attempt += 1;
+        }
+    }
+
+    fn attempt<T, const N: usize>(
+        &self,
+        sides: [Side; N],
+        work: &mut impl FnMut(&mut Sides<Option<Loan<'_>>>) -> Result<T>,
+    ) -> Result<T> {
+        // Always local before remote, so that two threads never wait for each other.
+        let mut loans: Sides<Option<Loan<'_>>> = Sides::default();
+        for side in Side::BOTH.into_iter().filter(|side| sides.contains(side)) {
+            loans[side] = Some(self.pools[side].take()?);
+        }
+        let outcome = work(&mut loans);
+        let is_doubtful = matches!(&outcome, Err(error) if error.retry() == Retry::NewSession);
+        for side in Side::BOTH {
+            if let Some(loan) = loans[side].take()
+                && !(is_doubtful && self.pools[side].target().caps().is_networked)
+            {
+                loan.keep();
+            }
+        }
+        outcome
+    }
+
+    /// Waits, but not longer than the run lasts.
+    fn rest(&self, pause: Duration) {
+        let queue = self.queue();
+        if pause.is_zero() {
+            return;
+        }
+        let cancelled = || self.cancelled.load(Ordering::Relaxed);
+        drop(
+            self.changed
+                .wait_timeout_while(queue, pause, |_| !cancelled())
+                .unwrap_or_else(PoisonError::into_inner),
+        );
+    }
+}
+
+/// Waits up to `timeout` for something to be done. `None` when nothing was.
+pub fn receive(done: &Receiver<Done>, timeout: Duration) -> Result<Option<Done>> {
+    match done.recv_timeout(timeout) {
+        Ok(done) => Ok(Some(done)),
+        Err(RecvTimeoutError::Timeout) => Ok(None),
+        Err(RecvTimeoutError::Disconnected) => Err(Error::cancelled()),
+    }
+}
+
+fn no_session() -> Error {
+    Error::new(Kind::Io, "no session was borrowed")
+}
+
+fn borrowed<'s>(loans: &'s mut Sides<Option<Loan<'_>>>, side: Side) -> Result<&'s mut dyn Session> {
+    loans[side].as_mut().map(Loan::session).ok_or_else(no_session)
+}
+
+/// Makes every folder above a file; those that are there are fine.
+fn make_folders(session: &mut dyn Session, file: &RelPath) -> Result<()> {
+    let mut missing = Vec::new();
+    let mut folder = file.parent();
+    while let Some(path) = folder.filter(|path| !path.is_root()) {
+        folder = path.parent();
+        missing.push(path);
+    }
+    missing.iter().rev().try_for_each(|path| session.mkdir(path))
+}
+
+/// Lists a folder and reads its metadata.
+fn view(session: &mut dyn Session, dir: &RelPath) -> Result<Box<View>> {
+    let mut listing = session.list(dir)?;
+    let mut meta_size = None;
+    listing.entries.retain(|entry| {
+        let name = entry.name.as_str();
+        if name == META_FILE_NAME && entry.kind == EntryKind::File {
+            meta_size = Some(entry.size.unwrap_or(0));
+        }
+        let is_lock = name == LOCK_FILE_NAME && dir.is_root();
+        name != META_FILE_NAME && !is_lock && !is_temporary(name)
+    });
+    let mut view = View::default();
+    if let Some(size) = meta_size {
+        read_meta(session, dir, size, &mut view)?;
+    }
+    shadow_mtime::apply(&mut listing, &mut view.meta);
+    view.entries = listing.entries;
+    view.complete = listing.complete;
+    view.notes = listing.notes;
+    view.present_but_skipped = listing.present_but_skipped;
+    Ok(Box::new(view))
+}
+
+fn read_meta(session: &mut dyn Session, dir: &RelPath, size: u64, view: &mut View) -> Result<()> {
+    use crate::model::meta::MetaError;
+    let Ok(name) = Name::new(META_FILE_NAME) else {
+        return Ok(());
+    };
+    let mut bytes = Vec::new();
+    let read = if size > MAX_META_SIZE {
+        Err(Error::new(Kind::Size, "too large"))
+    } else {
+        session.read(&dir.join(&name), &mut |body| {
+            bytes.clear();
+            body.take(MAX_META_SIZE + 1).read_to_end(&mut bytes).map_err(Error::from)?;
+            Ok(())
+        })
+    };
+    let parsed = match read {
+        Err(error) if error.retry() == Retry::NewSession => return Err(error),
+        Err(error) => Err(MetaError::Invalid(error.to_string())),
+        Ok(()) => DirMeta::parse(&bytes),
+    };
+    view.meta_chars = String::from_utf8_lossy(&bytes).chars().count() as u64;
+    match parsed {
+        Ok(meta) => view.meta = meta,
+        Err(problem) => {
+            view.meta = DirMeta::replacing();
+            view.meta_problem = Some(problem);
+        }
+    }
+    Ok(())
+}
+
+/// Writes the metadata file of a folder, or removes it if there is no text.
+pub fn write_meta(session: &mut dyn Session, dir: &RelPath, text: Option<&str>) -> Result<()> {
+    let Ok(name) = Name::new(META_FILE_NAME) else {
+        return Ok(());
+    };
+    let path = dir.join(&name);
+    match text {
+        Some(text) => {
+            let put = Put { size: Some(text.len() as u64), ..Put::default() };
+            session.write(&path, &mut text.as_bytes(), &put).map(drop)
+        }
+        None => match session.remove_file(&path) {
+            Err(error) if error.kind() == Kind::NotFound => Ok(()),
+            result => result,
+        },
+    }
+}

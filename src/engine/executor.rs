@@ -1,0 +1,70 @@
+//! Carries out, or only pretends to: a dry-run is another executor, not an `if` in the walk.
+
+use super::crew::Crew;
+use super::job::{Done, Job};
+use crate::model::Side;
+use crate::target::Written;
+use std::collections::VecDeque;
+
+/// Takes jobs.
+pub trait Executor {
+    /// Has a job carried out; what came of it arrives later, or is returned at once.
+    fn submit(&mut self, job: Job) -> Option<Done>;
+
+    /// Whether changes are really made.
+    fn is_live(&self) -> bool;
+}
+
+/// Has everything carried out.
+pub struct Live<'a>(pub &'a Crew<'a>);
+
+impl Executor for Live<'_> {
+    fn submit(&mut self, job: Job) -> Option<Done> {
+        self.0.submit(job);
+        None
+    }
+
+    fn is_live(&self) -> bool {
+        true
+    }
+}
+
+/// Has listings carried out, and answers everything that would change a side as if it had gone well.
+pub struct Rehearsal<'a>(pub &'a Crew<'a>);
+
+impl Executor for Rehearsal<'_> {
+    fn submit(&mut self, job: Job) -> Option<Done> {
+        match job {
+            Job::List { make: super::job::Make::Folder, ticket, side, .. } => {
+                let view = super::job::View { complete: true, ..Default::default() };
+                Some(Done::Listed { ticket, side, result: Ok(Box::new(view)) })
+            }
+            Job::List { .. } => {
+                self.0.submit(job);
+                None
+            }
+            Job::Copy(job) => {
+                let written = Written { size: job.put.size.unwrap_or(0), mtime_kept: true };
+                Some(Done::Copied { job, bytes: 0, was_opened: true, seconds: 0.0, result: Ok(written) })
+            }
+            Job::RemoveFiles { side, files } => Some(removed(side, files)),
+            Job::RemoveDirs { side, dirs } => {
+                Some(removed(side, dirs.into_iter().map(|(dir, _)| dir).collect()))
+            }
+            Job::WriteMeta { ticket, side, dir, .. } => {
+                Some(Done::MetaWritten { ticket, side, dir, result: Ok(()) })
+            }
+        }
+    }
+
+    fn is_live(&self) -> bool {
+        false
+    }
+}
+
+fn removed(side: Side, paths: Vec<crate::model::RelPath>) -> Done {
+    Done::Removed {
+        side,
+        results: paths.into_iter().map(|path| (path, Ok(()))).collect::<VecDeque<_>>().into(),
+    }
+}

@@ -1,0 +1,95 @@
+//! One folder on its way through a run: listed, planned, open while anything in it is under way, then remembered.
+
+use super::job::{Ticket, View};
+use super::removal::DoomedDir;
+use crate::error::Result;
+use crate::model::{DirMeta, RelPath, Side, Sides};
+
+/// Why a folder is visited.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Visit {
+    /// Both sides have it.
+    Compare,
+    /// One side gets it, with everything in it that takes part.
+    Copy {
+        /// The side that gets it.
+        to: Side,
+        /// Its name, as its parent remembers it.
+        name: String,
+    },
+    /// The other side lost it: what is unchanged inside goes, what is not stays.
+    Remove {
+        /// The side that still has it.
+        on: Side,
+        /// Its place among the folders to remove.
+        doomed: DoomedDir,
+        /// When it was last synchronised, in seconds since 1970-01-01 UTC; `None` if everything inside may go.
+        synced: Option<f64>,
+    },
+}
+
+impl Visit {
+    /// Whether a side has to be listed.
+    pub fn lists(&self, side: Side) -> bool {
+        match self {
+            Visit::Compare => true,
+            Visit::Copy { to, .. } => side != *to,
+            Visit::Remove { on, .. } => side == *on,
+        }
+    }
+}
+
+/// One folder on its way.
+#[derive(Debug)]
+pub struct Folder {
+    /// Its path on each side.
+    pub paths: Sides<RelPath>,
+    /// Why it is visited.
+    pub visit: Visit,
+    /// The folder that holds it.
+    pub parent: Option<Ticket>,
+    /// What its sides hold, as far as listed.
+    pub views: Sides<Option<Result<Box<View>>>>,
+    /// Its metadata, from the moment it is planned.
+    pub metas: Sides<DirMeta>,
+    /// Whether its listings were asked for.
+    pub is_submitted: bool,
+    /// Whether everything in it was decided.
+    pub is_planned: bool,
+    /// Copies, deletions and new sub-folders under way.
+    pub open: usize,
+}
+
+impl Folder {
+    /// A folder that is to be visited.
+    pub fn new(paths: Sides<RelPath>, visit: Visit, parent: Option<Ticket>) -> Self {
+        Folder {
+            paths,
+            visit,
+            parent,
+            views: Sides::default(),
+            metas: Sides::default(),
+            is_submitted: false,
+            is_planned: false,
+            open: 0,
+        }
+    }
+
+    /// Whether everything that it needs was listed.
+    pub fn is_ready(&self) -> bool {
+        Side::BOTH.into_iter().all(|side| match &self.visit {
+            Visit::Compare | Visit::Copy { .. } => self.views[side].is_some(),
+            Visit::Remove { on, .. } => side != *on || self.views[side].is_some(),
+        })
+    }
+
+    /// The path under which it is shown: that of the local side.
+    pub fn shown(&self) -> &RelPath {
+        &self.paths.local
+    }
+
+    /// Whether nothing more will happen in it.
+    pub fn is_settled(&self) -> bool {
+        self.is_planned && self.open == 0
+    }
+}

@@ -1,0 +1,161 @@
+//! The pieces of work that threads carry out, and what comes back.
+
+use crate::error::{Error, Result};
+use crate::model::meta::MetaError;
+use crate::model::{DirMeta, Entry, Name, Note, RelPath, Side};
+use crate::target::{Put, Written};
+
+/// The folder that a piece of work belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Ticket(pub usize);
+
+/// A piece of work.
+#[derive(Debug)]
+pub enum Job {
+    /// List one side of a folder, with its metadata; make the folder first if `make`.
+    List {
+        /// The folder.
+        ticket: Ticket,
+        /// The side to list.
+        side: Side,
+        /// Its path there.
+        dir: RelPath,
+        /// What is to be done before.
+        make: Make,
+    },
+    /// Copy one file.
+    Copy(CopyJob),
+    /// Delete files of one side.
+    RemoveFiles {
+        /// The side that loses them.
+        side: Side,
+        /// The files.
+        files: Vec<RelPath>,
+    },
+    /// Delete folders of one side, which hold nothing but our own metadata.
+    RemoveDirs {
+        /// The side that loses them.
+        side: Side,
+        /// The folders, each with whether it holds a metadata file.
+        dirs: Vec<(RelPath, bool)>,
+    },
+    /// Write the metadata of one side of a folder, or remove the file if there is no text.
+    WriteMeta {
+        /// The folder.
+        ticket: Ticket,
+        /// The side.
+        side: Side,
+        /// Its path there.
+        dir: RelPath,
+        /// The text.
+        text: Option<String>,
+    },
+}
+
+/// What a listing does beforehand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Make {
+    /// Nothing: the folder is there.
+    Nothing,
+    /// The folder is made, and is empty: there is nothing to list.
+    Folder,
+}
+
+/// A file to copy.
+#[derive(Debug)]
+pub struct CopyJob {
+    /// The folder it is in.
+    pub ticket: Ticket,
+    /// The name under which it is remembered.
+    pub name: String,
+    /// The side that gets it.
+    pub to: Side,
+    /// Its path on the other side.
+    pub source: RelPath,
+    /// Its path on this side.
+    pub target: RelPath,
+    /// Size and time it should have.
+    pub put: Put,
+    /// Whether folders above the target may have to be made.
+    pub needs_folders: bool,
+}
+
+/// What a folder holds on one side, our own files set apart.
+#[derive(Debug, Default)]
+pub struct View {
+    /// Files and folders.
+    pub entries: Vec<Entry>,
+    /// Whether these are certainly all.
+    pub complete: bool,
+    /// What was left out, and why.
+    pub notes: Vec<Note>,
+    /// Names that are there but are no entries.
+    pub present_but_skipped: Vec<Name>,
+    /// The metadata.
+    pub meta: DirMeta,
+    /// Its length, in characters.
+    pub meta_chars: u64,
+    /// Why the metadata could not be used.
+    pub meta_problem: Option<MetaError>,
+}
+
+/// What came of a piece of work.
+#[derive(Debug)]
+pub enum Done {
+    /// A listing.
+    Listed {
+        /// The folder.
+        ticket: Ticket,
+        /// The side.
+        side: Side,
+        /// What it holds.
+        result: Result<Box<View>>,
+    },
+    /// A copy.
+    Copied {
+        /// What was to be copied.
+        job: CopyJob,
+        /// Bytes read from the source.
+        bytes: u64,
+        /// Whether the source could be opened at all.
+        was_opened: bool,
+        /// Seconds it took.
+        seconds: f64,
+        /// The outcome.
+        result: Result<Written>,
+    },
+    /// Deleted files or folders, with the outcome of each.
+    Removed {
+        /// The side that lost them.
+        side: Side,
+        /// What became of each.
+        results: Vec<(RelPath, Result<()>)>,
+    },
+    /// Metadata.
+    MetaWritten {
+        /// The folder.
+        ticket: Ticket,
+        /// The side.
+        side: Side,
+        /// The folder's path.
+        dir: RelPath,
+        /// The outcome.
+        result: Result<()>,
+    },
+}
+
+impl Done {
+    /// The error, if the whole target failed rather than one item: nothing else can succeed either.
+    pub fn outage(&self) -> Option<&Error> {
+        let error = match self {
+            Done::Listed { result: Err(error), .. }
+            | Done::Copied { result: Err(error), .. }
+            | Done::MetaWritten { result: Err(error), .. } => error,
+            Done::Removed { results, .. } => results.iter().find_map(|(_, result)| result.as_ref().err())?,
+            Done::Listed { .. } | Done::Copied { .. } | Done::MetaWritten { .. } => return None,
+        };
+        use crate::error::Kind;
+        matches!(error.kind(), Kind::Cancelled | Kind::UnknownHost | Kind::Connect | Kind::Login | Kind::Tls)
+            .then_some(error)
+    }
+}

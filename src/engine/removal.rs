@@ -1,0 +1,118 @@
+//! What is to be deleted, collected while walking and carried out at the end, once the guard has seen all of it.
+
+use super::job::Ticket;
+use crate::model::{RelPath, Side};
+use std::collections::{HashMap, HashSet};
+
+/// The place of a folder among those to remove.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct DoomedDir(usize);
+
+/// A file or folder whose removal has to be remembered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trace {
+    /// The folder that remembers it.
+    pub ticket: Ticket,
+    /// Its name there.
+    pub name: String,
+    /// Whether it is counted by itself; what is inside a removed folder is not.
+    pub is_counted: bool,
+}
+
+#[derive(Debug)]
+struct Dir {
+    side: Side,
+    path: RelPath,
+    parent: Option<DoomedDir>,
+    has_meta: bool,
+    is_kept: bool,
+    trace: Option<Trace>,
+}
+
+/// Everything that is to be deleted.
+#[derive(Debug, Default)]
+pub struct Removals {
+    files: Vec<(Side, RelPath)>,
+    dirs: Vec<Dir>,
+    folders: HashSet<(Side, String)>,
+    traces: HashMap<(Side, String), Trace>,
+}
+
+impl Removals {
+    /// Adds a file.
+    pub fn add_file(&mut self, side: Side, path: RelPath, trace: Trace) {
+        self.traces.insert((side, path.as_str().to_owned()), trace);
+        self.files.push((side, path));
+    }
+
+    /// Adds a folder; `trace` where its parent stays and remembers it.
+    pub fn add_dir(
+        &mut self,
+        side: Side,
+        path: RelPath,
+        parent: Option<DoomedDir>,
+        trace: Option<Trace>,
+    ) -> DoomedDir {
+        self.folders.insert((side, path.as_str().to_owned()));
+        self.dirs.push(Dir { side, path, parent, has_meta: false, is_kept: false, trace });
+        DoomedDir(self.dirs.len() - 1)
+    }
+
+    /// Notes that a folder holds a metadata file of ours, which goes with it.
+    pub fn has_meta(&mut self, dir: DoomedDir) {
+        self.dirs[dir.0].has_meta = true;
+    }
+
+    /// Something in a folder stays: so does the folder, and those above it.
+    pub fn keep(&mut self, dir: DoomedDir) {
+        let mut next = Some(dir);
+        while let Some(DoomedDir(index)) = next {
+            self.dirs[index].is_kept = true;
+            next = self.dirs[index].parent;
+        }
+    }
+
+    /// Whether a folder stays because something in it does.
+    pub fn is_kept(&self, dir: DoomedDir) -> bool {
+        self.dirs[dir.0].is_kept
+    }
+
+    /// What a path leaves behind once it is gone.
+    pub fn take_trace(&mut self, side: Side, path: &RelPath) -> Option<Trace> {
+        self.traces.remove(&(side, path.as_str().to_owned()))
+    }
+
+    /// What has not been carried out: every trace left.
+    pub fn take_traces(&mut self) -> Vec<Trace> {
+        let from_dirs: Vec<Trace> = self.dirs.iter_mut().filter_map(|dir| dir.trace.take()).collect();
+        self.traces.drain().map(|(_, trace)| trace).chain(from_dirs).collect()
+    }
+
+    /// The files of one side, in bursts of at most `burst`.
+    pub fn file_bursts(&self, side: Side, burst: usize) -> Vec<Vec<RelPath>> {
+        let files: Vec<RelPath> =
+            self.files.iter().filter(|(on, _)| *on == side).map(|(_, path)| path.clone()).collect();
+        files.chunks(burst).map(<[RelPath]>::to_vec).collect()
+    }
+
+    /// The folders of one side that nothing keeps, deepest first: each level only after the one before.
+    pub fn dir_levels(&mut self, side: Side) -> Vec<Vec<(RelPath, bool)>> {
+        let mut levels: Vec<Vec<(RelPath, bool)>> = Vec::new();
+        for dir in self.dirs.iter_mut().filter(|dir| dir.side == side && !dir.is_kept) {
+            let depth = dir.path.depth();
+            if levels.len() <= depth {
+                levels.resize(depth + 1, Vec::new());
+            }
+            levels[depth].push((dir.path.clone(), dir.has_meta));
+            if let Some(trace) = dir.trace.take() {
+                self.traces.insert((side, dir.path.as_str().to_owned()), trace);
+            }
+        }
+        levels.into_iter().rev().filter(|level| !level.is_empty()).collect()
+    }
+
+    /// Whether a path is that of a folder to remove.
+    pub fn is_folder(&self, side: Side, path: &RelPath) -> bool {
+        self.folders.contains(&(side, path.as_str().to_owned()))
+    }
+}

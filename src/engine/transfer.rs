@@ -1,0 +1,59 @@
+//! One file from one session to another: lend the reader, count, stop when told to.
+
+use crate::error::{Error, Kind, Result};
+use crate::model::RelPath;
+use crate::target::{Put, Session, Written};
+use std::io::{self, Read};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What moved, and what became of it.
+#[derive(Debug)]
+pub struct Transfer {
+    /// Bytes read from the source, also of a copy that failed.
+    pub bytes: u64,
+    /// Whether the source could be opened at all.
+    pub was_opened: bool,
+    /// The outcome.
+    pub result: Result<Written>,
+}
+
+/// Copies one file. The target session keeps the old content unless everything went well.
+pub fn transfer(
+    source: (&mut dyn Session, &RelPath),
+    target: (&mut dyn Session, &RelPath),
+    put: &Put,
+    cancelled: &AtomicBool,
+) -> Transfer {
+    let (from, source_path) = source;
+    let (to, target_path) = target;
+    let (mut bytes, mut was_opened, mut written) = (0, false, None);
+    let lent = from.read(source_path, &mut |body| {
+        was_opened = true;
+        let mut body = Counted { body, bytes: &mut bytes, cancelled };
+        written = Some(to.write(target_path, &mut body, put)?);
+        Ok(())
+    });
+    let result = lent.and_then(|()| {
+        written
+            .ok_or_else(|| Error::new(Kind::Io, "the source was never read").during("copy").at(source_path))
+    });
+    Transfer { bytes, was_opened, result }
+}
+
+/// Counts what passes, and fails once the run is cancelled.
+struct Counted<'a> {
+    body: &'a mut dyn Read,
+    bytes: &'a mut u64,
+    cancelled: &'a AtomicBool,
+}
+
+impl Read for Counted<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.cancelled.load(Ordering::Relaxed) {
+            return Err(Error::cancelled().into_io());
+        }
+        let count = self.body.read(buffer)?;
+        *self.bytes += count as u64;
+        Ok(count)
+    }
+}
