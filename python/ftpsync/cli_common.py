@@ -1,6 +1,7 @@
 """Command line options that several sub-commands share, as argparse parents.
 
-Scripts with a command line of their own use them too: `ArgumentParser(parents=[verbose_parser, creds_parser])`.
+Scripts with a command line of their own use them too:
+`ArgumentParser(parents=[verbose_parser, creds_parser])`.
 """
 
 from __future__ import annotations
@@ -43,8 +44,8 @@ def _add_verbosity(parser: argparse.ArgumentParser, prefix: str, base: int) -> N
 
     Args:
         parser: Gets the options.
-        prefix: Stands in front of the attribute names, so that those given after the sub-command do not overwrite
-            those given before it.
+        prefix: Stands in front of the attribute names, so that those given after the sub-command do not
+            overwrite those given before it.
         base: Where counting `-v` starts.
     """
     group = parser.add_mutually_exclusive_group()
@@ -76,8 +77,8 @@ def _add_verbosity(parser: argparse.ArgumentParser, prefix: str, base: int) -> N
         dest=f"{prefix}case",
         choices=("strict", "local", "remote"),
         default=None,
-        help="names that differ in upper and lower case only: keep them apart, or spell them as one side does "
-        "(default: stop when there are any)",
+        help="names that differ in upper and lower case only: keep them apart, or spell them as one "
+        "side does (default: stop when there are any)",
     )
 
 

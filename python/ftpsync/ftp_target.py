@@ -1,7 +1,7 @@
 """A folder on an FTP server, plain or with TLS.
 
-The conversation with the server is native (`ftpsync._core`); this class finds credentials, words what the user sees while
-connecting, and offers the verbs for use by hand.
+The conversation with the server is native (`ftpsync._core`); this class finds credentials, words what the
+user sees while connecting, and offers the verbs for use by hand.
 """
 
 from __future__ import annotations
@@ -218,7 +218,8 @@ class FTPTarget(_Target):
         message = f"Could not change remote directory to '{self.root_dir}' ({reason})"
         if not self.get_option("create_folder", False):
             raise CliSilentRuntimeError(
-                f"{message}. It does not exist, or permissions are missing. Pass `--create-folder` to create it.",
+                f"{message}. It does not exist, or permissions are missing. "
+                "Pass `--create-folder` to create it.",
                 min_verbosity=4,
             ) from refusal
         if self.dry_run or self.readonly:
@@ -413,14 +414,14 @@ class FTPTarget(_Target):
         Raises:
             ftplib.Error: The server refused.
         """
-        stream = SpooledTemporaryFile(max_size=self.MAX_SPOOL_MEM)
+        stream = SpooledTemporaryFile(max_size=self.MAX_SPOOL_MEM)  # noqa: SIM115 - the caller closes it
         try:
             self._talk().read_to(self._rel(name), stream.write)
             stream.seek(0)
         except BaseException:
             stream.close()
             raise
-        return stream  # type: ignore[return-value]  # Spooled files are IO[bytes] in all but name.
+        return stream
 
     def open_writable(self, name: str) -> Any:
         """Not provided: a transfer reads from a source, see `write_file()`."""
@@ -478,7 +479,7 @@ class FTPTarget(_Target):
             self.remove_sync_info(name)
 
     def set_mtime(self, name: str, mtime: float, size: int | None) -> None:
-        """Sets the modification time of a file of the current folder, or remembers it where the server cannot.
+        """Sets the modification time of a file of the current folder, or remembers it here.
 
         Args:
             name: Name in the current folder.

@@ -1,7 +1,7 @@
-"""The metadata file of one folder, `.pyftpsync-meta.json`, for code that uses targets by hand and for own target classes.
+"""The metadata file of one folder, for code that uses targets by hand and for third-party targets.
 
-A run of a built-in synchronizer over built-in targets reads and writes the same file natively; the format (file version 3)
-is that of releases 3.1 and 4.1 and both can share a folder with this one.
+A run of a built-in synchronizer over built-in targets reads and writes the same file natively; the format
+(file version 3) is that of releases 3.1 and 4.1 and both can share a folder with this one.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ IncompatibleMetadataVersion = IncompatibleMetadataVersionError
 class DirMetadata:
     """What is remembered about one folder between two runs.
 
-    A third-party target makes one in `get_dir()`, calls `read()` if the file is there, and assigns it to `cur_dir_meta`.
+    A third-party target makes one in `get_dir()`, calls `read()` if the file is there, and assigns it to
+    `cur_dir_meta`.
 
     Attributes:
         target: The target that holds the folder.
@@ -145,7 +146,8 @@ class DirMetadata:
         """Reads the file. An unreadable one is reported and treated as empty.
 
         Raises:
-            IncompatibleMetadataVersionError: The file has another format version and the option `migrate` is off.
+            IncompatibleMetadataVersionError: The file has another format version and the option `migrate` is
+            off.
         """
         assert self.path == self.target.cur_dir, "the target has left the folder"
         self.modified_list = self.modified_sync = False
@@ -165,9 +167,9 @@ class DirMetadata:
                 document["peer_sync"]
             ):
                 raise ValueError("entries are missing or malformed")
-        except IncompatibleMetadataVersionError:
-            raise
-        except Exception as exc:  # Whatever is wrong with the file or the target: the run can do without.
+        except (IncompatibleMetadataVersionError, ConnectionError, EOFError, TimeoutError):
+            raise  # A lost connection says nothing about the file; replacing it would lose what it knows.
+        except Exception as exc:  # Whatever is wrong with the file: the run can do without.
             write_error(f"Could not read meta info {self}: {exc!r}")
             self._adopt({"mtimes": {}, "peer_sync": {}})
             return
@@ -187,7 +189,7 @@ class DirMetadata:
         self.modified_list = self.modified_sync = True
 
     def flush(self) -> None:
-        """Writes the file if something changed, or removes one that has become empty. Does nothing in a dry run."""
+        """Writes the file if something changed, or removes one that has become empty; not in a dry run."""
         assert self.path == self.target.cur_dir, "the target has left the folder"
         if self.target.dry_run or not (self.modified_list or self.modified_sync):
             return

@@ -63,7 +63,8 @@ def run() -> None:
     """Runs the command line in `sys.argv`.
 
     Raises:
-        SystemExit: With the exit code, unless that is 0: 1 error, 2 usage, 3 Ctrl+C, 10 problems were reported.
+        SystemExit: With the exit code, unless that is 0: 1 error, 2 usage, 3 Ctrl+C, 10 problems were
+        reported.
     """
     set_pyftpsync_logger(None)
     parser = _parser()
@@ -89,7 +90,7 @@ def run() -> None:
         sys.exit(code)
 
 
-# --- Arguments --------------------------------------------------------------------------------------------------------
+# --- Arguments ---
 
 
 class _Version(argparse.Action):
@@ -103,7 +104,8 @@ class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
         text = __version__
         if check_cli_verbose() > 3:
-            text = f"pyftpsync/{__version__} Python/{PYTHON_VERSION} {platform.platform()},\nPython: {sys.executable}"
+            python = f"Python/{PYTHON_VERSION} {platform.platform()}"
+            text = f"pyftpsync/{__version__} {python},\nPython: {sys.executable}"
         parser.exit(message=f"{text}\n")
 
 
@@ -124,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_verbosity(parser, "global_", 0)
     parser.add_argument("-V", "--version", action=_Version)
-    commands = parser.add_subparsers(dest="command", action=_Commands, metavar=None, title=None)
+    commands = parser.add_subparsers(dest="command", action=_Commands, help="what to do; see COMMAND --help")
     _add_upload(commands)
     _add_download(commands)
     _add_sync(commands)
@@ -225,7 +227,7 @@ def _settle_verbosity(parser: argparse.ArgumentParser, args: argparse.Namespace)
     DEBUG_FLAGS.update(args.debug or ())
 
 
-# --- Work -------------------------------------------------------------------------------------------------------------
+# --- Work ---
 
 
 def _perform(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
@@ -294,7 +296,7 @@ def _exit_code(synchronizer: Any, args: argparse.Namespace) -> int:
     return _EXIT_OK
 
 
-# --- Errors -----------------------------------------------------------------------------------------------------------
+# --- Errors ---
 
 
 def _in_one_line(exc: Exception) -> str:
@@ -306,12 +308,12 @@ def _in_one_line(exc: Exception) -> str:
     hint = _hint(exc)
     if hint is None:
         name = type(exc).__name__
-        return f"unexpected {name}: {text or 'no details'}. Run again with -vv to see where, and please report it."
+        return f"unexpected {name}: {text or 'no details'}. Run again with -vv to see where, and report it."
     return f"{text or type(exc).__name__} {hint}".strip()
 
 
 def _hint(exc: Exception) -> str | None:
-    """Returns advice for an expected kind of error, possibly empty; None if the kind is not expected at all."""
+    """Returns advice for an expected kind of error, possibly empty; None for an unexpected one."""
     if isinstance(exc, ftplib.error_perm) and str(exc).startswith("530"):
         return "Check user name and password, or pass --prompt to be asked."
     if isinstance(exc, ftplib.Error):

@@ -38,7 +38,7 @@ PAIR_OPERATIONS: Final = frozenset(
 
 
 def _decision_table() -> dict[tuple[str, str], str | bool | None]:
-    """Builds `operation_map` from its rows: local classification, then what each remote classification calls for."""
+    """Builds `operation_map` from its rows: a local classification, and what each remote one calls for."""
     remote = ("missing", "new", "unmodified", "modified", "deleted", "existing")
     rows: dict[str, tuple[str | bool | None, ...]] = {
         "missing": (None, "copy_remote", "copy_remote", "copy_remote", True, "copy_remote"),
@@ -57,7 +57,8 @@ def _decision_table() -> dict[tuple[str, str], str | bool | None]:
     return table
 
 
-#: (local, remote) classification to operation. True and None stand where no name can be: it would be on neither side.
+#: (local, remote) classification to operation. True and None stand where no name can be: it would be on
+#: neither side.
 operation_map: Final = _decision_table()
 
 
@@ -69,10 +70,12 @@ class _Resource:
         rel_path: The *absolute* folder that holds it; the name is historical.
         name: Its name in that folder.
         size: Bytes, 0 for folders; None if the side does not tell.
-        mtime: Seconds since the epoch, corrected by the metadata of its folder; None if the side does not tell.
+        mtime: Seconds since the epoch, corrected by the metadata of its folder; None if the side does not
+            tell.
         mtime_org: The same as the side reported it.
         unique: What identifies the file beyond its name on this side, if anything.
-        ps_size, ps_mtime, ps_utime: What the last run remembers: size, time and when that was. Set by `classify()`.
+        ps_size, ps_mtime, ps_utime: What the last run remembers: size, time and when that was. Set by
+            `classify()`.
         classification: One of `ENTRY_CLASSIFICATIONS`, set by `classify()`.
         was_deleted: Set by the synchronizer when it removed the entry.
         meta: Only on entries whose time came from the metadata: that record.
@@ -105,7 +108,8 @@ class _Resource:
     def __str__(self) -> str:
         size = "n.a." if self.size is None else f"{self.size:,}"
         modified = "n.a." if self.mtime is None else datetime.fromtimestamp(self.mtime)
-        text = f"{type(self).__name__}('{posixpath.join(self.rel_path, self.name)}', size:{size}, modified:{modified})"
+        path = posixpath.join(self.rel_path, self.name)
+        text = f"{type(self).__name__}('{path}', size:{size}, modified:{modified})"
         return f"{text} => {self.classification}" if self.classification else text
 
     def as_string(self, other_resource: _Resource | None = None) -> str:
@@ -155,7 +159,8 @@ class _Resource:
         """Judges the entry by what the last run remembers of its folder.
 
         Args:
-            peer_dir_meta: The records of this folder for this pair of targets, by name; empty if there never was a run.
+            peer_dir_meta: The records of this folder for this pair of targets, by name; empty if there never
+                was a run.
 
         Returns:
             The classification, which is also kept as attribute.
@@ -286,7 +291,8 @@ class EntryPair:
         name: The name.
         rel_path: The path below the roots.
         is_dir: Whether this is about folders.
-        local_classification, remote_classification: Set by `classify()`; also `missing` or `deleted` if absent.
+        local_classification, remote_classification: Set by `classify()`; also `missing` or `deleted` if
+            absent.
         operation: One of `PAIR_OPERATIONS`, set by `classify()` and `override_operation()`.
         re_class_reason: Why the operation was overridden.
     """
@@ -302,13 +308,12 @@ class EntryPair:
         self.remote_classification: str | None = None
         self.operation: str | None = None
         self.re_class_reason: str | None = None
-        if local is not None and remote is not None:
-            if local.is_dir() != remote.is_dir():
-                kinds = ("folder", "file") if local.is_dir() else ("file", "folder")
-                raise RuntimeError(
-                    f"'{self.rel_path}' is a {kinds[0]} on the local side and a {kinds[1]} on the remote side. "
-                    "Rename or remove one of them."
-                )
+        if local is not None and remote is not None and local.is_dir() != remote.is_dir():
+            kinds = ("folder", "file") if local.is_dir() else ("file", "folder")
+            raise RuntimeError(
+                f"'{self.rel_path}' is a {kinds[0]} on the local side and a {kinds[1]} on the remote side. "
+                "Rename or remove one of them."
+            )
 
     @property
     def any_entry(self) -> _Resource:

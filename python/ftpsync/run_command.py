@@ -215,7 +215,8 @@ def _check(parser: argparse.ArgumentParser, name: str, task: dict[str, Any]) -> 
         parser.error(f"Invalid entries: tasks.{name}.{', '.join(unknown)}")
     if task["command"] not in KNOWN_RUN_COMMANDS:
         parser.error(
-            f"Invalid entry: tasks.{name}.command: '{task['command']}' (choose from {', '.join(KNOWN_RUN_COMMANDS)})"
+            f"Invalid entry: tasks.{name}.command: '{task['command']}' "
+            f"(choose from {', '.join(KNOWN_RUN_COMMANDS)})"
         )
 
 

@@ -62,9 +62,8 @@ def scan_handler(parser: argparse.ArgumentParser, args: argparse.Namespace) -> N
                     _clean(target, args)
     finally:
         target.close()
-    print(
-        f"Scanning {files:,} files in {folders:,} directories took {time.perf_counter() - started:02.2f} seconds."
-    )
+    elapsed = time.perf_counter() - started
+    print(f"Scanning {files:,} files in {folders:,} directories took {elapsed:02.2f} seconds.")
 
 
 def _line(entry: _Resource) -> str:

@@ -1,7 +1,8 @@
 """Places that hold a tree of files, as Python sees them: the base class, local folders, and URLs to targets.
 
-A synchroniser hands built-in targets to the native core as a whole. The methods here are for code that uses a target by
-hand, and for subclasses: a class that overrides a verb, or implements its own kind of target, is called for every entry.
+A synchroniser hands built-in targets to the native core as a whole. The methods here are for code that uses a
+target by hand, and for subclasses: a class that overrides a verb, or implements its own kind of target, is
+called for every entry.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ __all__ = [
 Predicate = Callable[[_Resource], Any]
 Callback = Callable[[bytes], Any]
 
-#: How the name of a file that is still being written begins; the core uses the same. Never listed, never synchronised.
+#: How the name of a file that is still being written begins; the core uses the same. Never listed, never
+#: synchronised.
 _TEMP_PREFIX = ".pyftpsync-tmp-"
 
 
@@ -66,8 +68,8 @@ def make_target(url: str, extra_opts: dict[str, Any] | None = None) -> _Target:
     """Makes a target from a URL or a path.
 
     Args:
-        url: `ftp://user:password@host:port/path`, the same with `ftps`, or a local folder. User and password may be
-            percent-encoded.
+        url: `ftp://user:password@host:port/path`, the same with `ftps`, or a local folder. User and password
+            may be percent-encoded.
         extra_opts: Options of this target alone; they win over those of the synchronizer.
 
     Returns:
@@ -88,7 +90,8 @@ def make_target(url: str, extra_opts: dict[str, Any] | None = None) -> _Target:
         password = unquote(password) if password is not None else None
     if scheme == "sftp":
         raise ValueError(
-            f"SFTP is not available in this version (sftp://{parts.hostname}{parts.path}). Use ftps://, or a local folder."
+            f"SFTP is not available in this version (sftp://{parts.hostname}{parts.path}). "
+            "Use ftps://, or a local folder."
         )
 
     from ftpsync.ftp_target import FTPTarget
@@ -310,10 +313,12 @@ class _Target:
     def walk(self, pred: Predicate | None = None, recursive: bool = True) -> Iterator[Any]:
         """Yields the entries below the current folder, each one before what is in it.
 
-        The current folder of the target changes while this runs; it is that of the entry which was yielded last.
+        The current folder of the target changes while this runs; it is that of the entry which was yielded
+        last.
 
         Args:
-            pred: Called with every entry; `False` (not just something empty) leaves out the entry and all below it.
+            pred: Called with every entry; `False` (not just something empty) leaves out the entry and all
+                below it.
             recursive: Go into sub folders.
         """
         for entry in list(self.get_dir()):
@@ -370,7 +375,7 @@ class _Target:
             return to_native(stream.read(), "utf-8")
 
     def copy_to_file(self, name: str, fp_dest: Any, callback: Callback | None = None) -> None:
-        """Copies a file of the current folder into `fp_dest`; `callback` gets each block afterwards. Abstract."""
+        """Copies a file of the current folder into `fp_dest`, telling `callback` each block. Abstract."""
         raise NotImplementedError
 
     def write_file(
@@ -380,7 +385,7 @@ class _Target:
         blocksize: int = DEFAULT_BLOCKSIZE,
         callback: Callback | None = None,
     ) -> None:
-        """Writes what `fp_src` holds to a file of the current folder; `callback` gets each block afterwards. Abstract."""
+        """Writes `fp_src` to a file of the current folder, telling `callback` each block. Abstract."""
         raise NotImplementedError
 
     def write_text(self, name: str, s: str) -> None:
@@ -541,8 +546,8 @@ class FsTarget(_Target):
     def get_dir(self) -> list[FileEntry | DirectoryEntry]:
         """Lists the files and folders of the current folder, and reads its metadata.
 
-        Links count as what they lead to. Dangling ones, those that lead outside the root or back to a folder above
-        them, and everything that is neither file nor folder are left out (shown at verbosity 4).
+        Links count as what they lead to. Dangling ones, those that lead outside the root or back to a folder
+        above them, and everything that is neither file nor folder are left out (shown at verbosity 4).
 
         Raises:
             OSError: The folder cannot be listed.
@@ -570,20 +575,24 @@ class FsTarget(_Target):
         try:
             stat = found.stat()  # Follows links.
         except FileNotFoundError:
-            return self._leave_out(found, "leads nowhere" if found.is_symlink() else "vanished")
+            self._leave_out(found, "leads nowhere" if found.is_symlink() else "vanished")
+            return None
         if found.is_symlink():
             real = os.path.realpath(found.path)
             if not _is_below(real, os.path.realpath(self.root_dir)):
-                return self._leave_out(found, "is a link that leads outside the root")
+                self._leave_out(found, "is a link that leads outside the root")
+                return None
             if found.is_dir() and _is_below(os.path.realpath(folder), real):
-                return self._leave_out(found, "is a link to a folder above it")
+                self._leave_out(found, "is a link to a folder above it")
+                return None
         kind: type[FileEntry | DirectoryEntry]
         if found.is_file():
             kind = FileEntry
         elif found.is_dir():
             kind = DirectoryEntry
         else:
-            return self._leave_out(found, "is neither a file nor a folder")
+            self._leave_out(found, "is neither a file nor a folder")
+            return None
         return kind(self, folder, found.name, stat.st_size, stat.st_mtime, str(stat.st_ino))
 
     def _leave_out(self, found: os.DirEntry[str], why: str) -> None:
@@ -667,7 +676,7 @@ class FsTarget(_Target):
 
 
 class _Replacement(io.BufferedWriter):
-    """Writes a file under a temporary name beside it and puts it in place when closed, if nothing went wrong."""
+    """Writes a file under a temporary name beside it, and puts it in place when all went well."""
 
     def __init__(self, path: str) -> None:
         # Behind a link the real file is meant; replacing the link would cut it off.
@@ -730,7 +739,7 @@ def _mode_for(path: str) -> int:
 
 
 def _is_below(path: str, root: str) -> bool:
-    """Tells whether `path` is `root` or inside it; compares parts, so that `/data-old` is not inside `/data`."""
+    """Tells whether `path` is `root` or inside it, by parts: `/data-old` is not inside `/data`."""
     try:
         return os.path.commonpath([path, root]) == os.path.normpath(root)
     except ValueError:  # Different drives.

@@ -51,6 +51,5 @@ def tree_handler(parser: argparse.ArgumentParser, args: argparse.Namespace) -> N
                 print(f"{prefix}{entry.name:<20} {entry.as_string()}")
     finally:
         target.close()
-    print(
-        f"Scanning {files:,} files in {folders:,} directories took {time.perf_counter() - started:02.2f} seconds."
-    )
+    elapsed = time.perf_counter() - started
+    print(f"Scanning {files:,} files in {folders:,} directories took {elapsed:02.2f} seconds.")

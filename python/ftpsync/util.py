@@ -1,8 +1,8 @@
 """Output, credentials and small conversions that the rest of the package shares.
 
-Nothing here opens a connection, a keyring or a terminal when it is imported. The optional packages `colorama` and
-`keyring` are attributes of this module (`ftpsync.util.keyring`): imported when first looked at, None when missing, and
-replaceable by tests.
+Nothing here opens a connection, a keyring or a terminal when it is imported. The optional packages `colorama`
+and `keyring` are attributes of this module (`ftpsync.util.keyring`): imported when first looked at, None when
+missing, and replaceable by tests.
 """
 
 from __future__ import annotations
@@ -13,9 +13,8 @@ import importlib
 import logging
 import os
 import sys
-from collections.abc import Mapping, MutableSet
+from collections.abc import Mapping
 from datetime import datetime
-from pathlib import Path
 from typing import IO, Any, Final
 
 __all__ = [
@@ -53,7 +52,8 @@ __all__ = [
 #: Version of the interpreter, for example `3.12.4`.
 PYTHON_VERSION: Final = ".".join(str(part) for part in sys.version_info[:3])
 
-#: Name of a password file in the home folder that very old releases wrote. Its presence is refused, never read.
+#: Name of a password file in the home folder that very old releases wrote. Its presence is refused, never
+#: read.
 DEFAULT_CREDENTIAL_STORE: Final = "pyftpsync.pw"
 
 #: What stands in front of every line about something that a dry run did not do.
@@ -63,7 +63,7 @@ DRY_RUN_PREFIX: Final = "(DRY-RUN) "
 VT_ERASE_LINE: Final = "\x1b[2K"
 
 #: Extra topics to log, as given with `--debug`. The one known flag is `classify`.
-DEBUG_FLAGS: MutableSet[str] = set()
+DEBUG_FLAGS: set[str] = set()
 
 #: The service name under which passwords are kept in the keyring.
 _KEYRING_SERVICE: Final = "pyftpsync"
@@ -122,7 +122,7 @@ def emulates_31() -> bool:
     return os.environ.get("PYFTPSYNC_COMPAT", "").strip() == "3.1"
 
 
-# --- Output -----------------------------------------------------------------------------------------------------------
+# --- Output ---
 
 _logger: Any = None
 
@@ -136,8 +136,8 @@ def set_pyftpsync_logger(logger: Any = True) -> Any:
     """Chooses where all output goes.
 
     Args:
-        logger: A logger; None to print to the current `sys.stdout` and `sys.stderr`; or True for a ready-made logger
-            named `pyftpsync` (this calls `logging.basicConfig`).
+        logger: A logger; None to print to the current `sys.stdout` and `sys.stderr`; or True for a ready-made
+            logger named `pyftpsync` (this calls `logging.basicConfig`).
 
     Returns:
         What was in effect before.
@@ -216,8 +216,8 @@ def check_cli_verbose(default: int = 3) -> int:
         default: Where counting starts.
 
     Returns:
-        `default` plus one for each `-v` and minus one for each `-q`, also inside combined short options. It may be
-        negative.
+        `default` plus one for each `-v` and minus one for each `-q`, also inside combined short options. It
+        may be negative.
     """
     verbose = default
     for arg in sys.argv[1:]:
@@ -230,7 +230,7 @@ def check_cli_verbose(default: int = 3) -> int:
     return verbose
 
 
-# --- Text and numbers -------------------------------------------------------------------------------------------------
+# --- Text and numbers ---
 
 
 def is_native(s: object) -> bool:
@@ -309,16 +309,16 @@ def byte_compare(stream_a: IO[bytes], stream_b: IO[bytes]) -> tuple[bool, int]:
     """Compares two binary streams from where they stand.
 
     Returns:
-        Whether they are equal, and the offset in bytes of the first difference: the end of the shorter one if that is
-        the difference, the common length if there is none.
+        Whether they are equal, and the offset in bytes of the first difference: the end of the shorter one if
+        that is the difference, the common length if there is none.
     """
     offset = 0
     while True:
         block_a = _read_block(stream_a)
         block_b = _read_block(stream_b)
         if block_a != block_b:
-            common = os.path.commonprefix([block_a, block_b])
-            return False, offset + len(common)
+            differing = (at for at, (a, b) in enumerate(zip(block_a, block_b, strict=False)) if a != b)
+            return False, offset + next(differing, min(len(block_a), len(block_b)))
         offset += len(block_a)
         if not block_a:
             return True, offset
@@ -335,7 +335,7 @@ def _read_block(stream: IO[bytes]) -> bytes:
     return bytes(block)
 
 
-# --- Settings and credentials -----------------------------------------------------------------------------------------
+# --- Settings and credentials ---
 
 
 @functools.cache
@@ -388,14 +388,15 @@ def get_credentials_for_url(
     Args:
         url: The bare host name.
         opts: Reads `prompt`, `no_prompt` (True if absent), `no_keyring`, `no_netrc` and `verbose`.
-        force_user: The password is wanted for this user. Nothing is looked up then, since the stores keep one user per
-            host.
+        force_user: The password is wanted for this user. Nothing is looked up then, since the stores keep
+            one user per host.
 
     Returns:
         User and password, or None if nothing was found: log in anonymously.
 
     Raises:
-        RuntimeError: A password is needed for `force_user`, but asking is not allowed; or an old password file exists.
+        RuntimeError: A password is needed for `force_user`, but asking is not allowed; or an old password
+        file exists.
     """
     may_ask = not opts.get("no_prompt", True)
     must_ask = bool(opts.get("prompt"))
@@ -404,8 +405,8 @@ def get_credentials_for_url(
 
     if force_user and not may_ask:
         raise RuntimeError(
-            f"Cannot get credentials for a distinct user ({force_user}): keyring and .netrc are not searched for one, "
-            "and asking is switched off. Pass the password as well, or allow prompts."
+            f"Cannot get credentials for a distinct user ({force_user}): keyring and .netrc are not searched "
+            "for one, and asking is switched off. Pass the password as well, or allow prompts."
         )
     if os.path.isfile(os.path.join(os.path.expanduser("~"), DEFAULT_CREDENTIAL_STORE)):
         raise RuntimeError(
