@@ -1,0 +1,80 @@
+# `make demo` shows a synchronisation, `make test` runs every test. They need Python 3.10 or newer, a Rust toolchain and
+# make; what they make is in this checkout (.venv, target, .cache). Repeating them is quick.
+
+PYTHON ?= python3
+WAN ?= 0
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+
+export VIRTUAL_ENV := $(CURDIR)/$(VENV)
+export PIP_CACHE_DIR ?= $(CURDIR)/.cache/pip
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+unexport CONDA_PREFIX PYTHONHOME PYTHONPATH
+
+# In an empty HOME the launchers of rustup do not find their toolchains. These are beside the real binary.
+ifneq ($(shell cargo --version >/dev/null 2>&1 && echo works),works)
+  CARGO_ROOT := $(abspath $(dir $(realpath $(shell command -v cargo)))..)
+  ifndef RUSTUP_HOME
+    export RUSTUP_HOME := $(firstword $(wildcard $(CARGO_ROOT)/../.rustup $(CARGO_ROOT)/../rustup))
+  endif
+  ifndef CARGO_HOME
+    ifeq ($(shell test -w "$(CARGO_ROOT)" && echo yes),yes)
+      export CARGO_HOME := $(CARGO_ROOT)
+    endif
+  endif
+endif
+
+RUST_SOURCES := $(wildcard Cargo.toml Cargo.lock) $(shell find src -name '*.rs')
+
+.PHONY: help build demo test check bench clean need-cargo
+
+help: ## show this list
+	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1: /p' $(firstword $(MAKEFILE_LIST))
+
+build: $(VENV)/build.stamp ## environment and extension module, in .venv
+
+demo: build ## a synchronisation with a conflict, against a server inside the process
+	@$(BIN)/python -m ftpsync demo
+
+test: build ## every test of the core and of the Python face
+	cargo test --quiet
+	$(BIN)/python -m pytest $(if $(CI),,--quiet)
+
+check: build ## formatting, lints and types
+	cargo fmt --check
+	cargo clippy --quiet --all-targets --all-features -- -D warnings
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/python -m mypy --strict python/
+	$(BIN)/python -m mypy.stubtest ftpsync._core
+
+bench: build ## the benchmark: WAN=milliseconds of round trip, ARGS=more options
+	$(BIN)/python benches/bench.py --wan $(WAN) $(ARGS)
+
+clean: ## remove everything that the other targets made
+	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis target dist
+	rm -f python/ftpsync/_core*.so python/ftpsync/_core*.pyd
+	find python tests benches -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+
+# --- How the environment comes about -----------------------------------------------------------------------------------
+
+need-cargo:
+	@cargo --version >/dev/null || { echo "Rust is needed: see https://rustup.rs"; exit 1; }
+
+$(BIN)/maturin: | need-cargo
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
+	  || { echo "Python 3.10 or newer is needed: make PYTHON=/path/to/python3 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet 'maturin>=1.9.4,<2'
+
+# Dependencies, tools and an editable installation; again when pyproject.toml changes.
+$(VENV)/install.stamp: pyproject.toml | $(BIN)/maturin
+	$(BIN)/maturin develop --profile fast --extras dev,color,keyring
+	@touch $@
+
+# Only the extension module; again when the Rust sources change.
+$(VENV)/build.stamp: $(VENV)/install.stamp $(RUST_SOURCES)
+	$(BIN)/maturin develop --quiet --profile fast --skip-install
+	@touch $@

@@ -1,0 +1,192 @@
+"""Command line options that several sub-commands share, as argparse parents.
+
+Scripts with a command line of their own use them too:
+`ArgumentParser(parents=[verbose_parser, creds_parser])`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+
+from ftpsync.synchronizers import DEFAULT_OMIT
+
+__all__ = [
+    "common_parser",
+    "creds_parser",
+    "matcher_parser",
+    "safety_parser",
+    "verbose_parser",
+]
+
+
+def _positive(text: str) -> int:
+    """Converts an option value to a whole number of at least 1."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, not {text!r}")
+    return number
+
+
+def _limit(text: str) -> int | str:
+    """Converts `N` to a number of files, and keeps `N%` as it is."""
+    match = re.fullmatch(r"(\d+)\s*(%?)", text.strip())
+    if match is None or (match[2] and int(match[1]) > 100):
+        raise argparse.ArgumentTypeError(f"expected a number of files, or a share such as 20%, not {text!r}")
+    return f"{int(match[1])}%" if match[2] else int(match[1])
+
+
+def _add_verbosity(parser: argparse.ArgumentParser, prefix: str, base: int) -> None:
+    """Adds the options that may stand before and after the sub-command.
+
+    Args:
+        parser: Gets the options.
+        prefix: Stands in front of the attribute names, so that those given after the sub-command do not
+            overwrite those given before it.
+        base: Where counting `-v` starts.
+    """
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument(
+        "-v",
+        "--verbose",
+        dest=f"{prefix}verbose",
+        action="count",
+        default=base,
+        help="show more: 4 adds what is equal, 5 the conversation's beginning and all counters (default: 3)",
+    )
+    group.add_argument(
+        "-q",
+        "--quiet",
+        dest=f"{prefix}quiet",
+        action="count",
+        default=0,
+        help="show less: 2 leaves the summary line, 0 nothing but errors",
+    )
+    parser.add_argument(
+        "--debug",
+        dest=f"{prefix}debug",
+        action="append",
+        choices=("classify",),
+        help="log a topic in detail (needs -v)",
+    )
+    parser.add_argument(
+        "--case",
+        dest=f"{prefix}case",
+        choices=("strict", "local", "remote"),
+        default=None,
+        help="names that differ in upper and lower case only: keep them apart, or spell them as one "
+        "side does (default: stop when there are any)",
+    )
+
+
+verbose_parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+_add_verbosity(verbose_parser, "", 3)
+
+common_parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+common_parser.add_argument(
+    "-n", "--dry-run", action="store_true", help="show what would be done and change nothing on either side"
+)
+common_parser.add_argument(
+    "--progress", action="store_true", help="show progress even when redirected or less verbose"
+)
+common_parser.add_argument("--no-color", action="store_true", help="no terminal colours")
+common_parser.add_argument(
+    "--ftp-active", action="store_true", help="let the server connect to this machine (default: passive mode)"
+)
+common_parser.add_argument(
+    "--migrate",
+    action="store_true",
+    help="replace metadata files of another format version; what they remember is lost",
+)
+common_parser.add_argument(
+    "--no-verify-host-keys", action="store_true", help="do not check SFTP servers against ~/.ssh/known_hosts"
+)
+common_parser.add_argument(
+    "--no-verify-tls",
+    action="store_true",
+    help="accept any TLS certificate (unsafe: anybody may be listening)",
+)
+common_parser.add_argument(
+    "--tls-ca",
+    metavar="FILE",
+    default=argparse.SUPPRESS,
+    help="trust the certificates in this PEM file as well",
+)
+common_parser.add_argument(
+    "--tls-pin",
+    metavar="sha256:HEX",
+    default=argparse.SUPPRESS,
+    help="accept exactly the certificate with this fingerprint",
+)
+common_parser.add_argument(
+    "--connections",
+    metavar="N",
+    type=_positive,
+    default=argparse.SUPPRESS,
+    help="use at most N connections to the server at a time",
+)
+
+matcher_parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+matcher_parser.add_argument(
+    "-m",
+    "--match",
+    help="wildcards that file names (not folders) must match, separated by ',' (default: all)",
+)
+matcher_parser.add_argument(
+    "-x",
+    "--exclude",
+    default=",".join(DEFAULT_OMIT),
+    help="wildcards of files and folders to leave out, applied after --match (default: '%(default)s')",
+)
+
+creds_parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+_prompting = creds_parser.add_mutually_exclusive_group()
+_prompting.add_argument("--prompt", action="store_true", help="always ask for the password")
+_prompting.add_argument("--no-prompt", action="store_true", help="never ask for anything missing or refused")
+creds_parser.add_argument("--no-keyring", action="store_true", help="do not look into the system keyring")
+creds_parser.add_argument("--no-netrc", action="store_true", help="do not look into ~/.netrc")
+creds_parser.add_argument(
+    "--store-password", action="store_true", help="keep the password in the keyring once the login succeeded"
+)
+
+safety_parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+safety_parser.add_argument(
+    "--max-delete",
+    metavar="N|N%",
+    type=_limit,
+    default=argparse.SUPPRESS,
+    help="stop before deleting more than N files, or N%% of those known",
+)
+safety_parser.add_argument(
+    "--allow-mass-delete",
+    action="store_true",
+    default=argparse.SUPPRESS,
+    help="go on even if most files of one side are gone",
+)
+safety_parser.add_argument(
+    "--no-deep-conflicts",
+    action="store_true",
+    default=argparse.SUPPRESS,
+    help="let a removed folder take edited files inside it along, as pyftpsync 4.1 does",
+)
+safety_parser.add_argument(
+    "--inplace",
+    action="store_true",
+    default=argparse.SUPPRESS,
+    help="overwrite files directly instead of by temporary name, check and rename",
+)
+safety_parser.add_argument(
+    "--links",
+    choices=("follow", "skip"),
+    default=argparse.SUPPRESS,
+    help="what to do about local symbolic links (default: follow those that stay inside the tree)",
+)
+safety_parser.add_argument(
+    "--exit-zero-on-copy-errors",
+    action="store_true",
+    default=argparse.SUPPRESS,
+    help="do not return exit code 1 when files could not be copied",
+)

@@ -1,0 +1,339 @@
+"""The command `pyftpsync`."""
+
+from __future__ import annotations
+
+import argparse
+import ftplib
+import platform
+import socket
+import ssl
+import sys
+import traceback
+from pprint import pprint
+from typing import Any, Final
+
+from ftpsync import __version__
+from ftpsync.cli_common import (
+    _add_verbosity,
+    common_parser,
+    creds_parser,
+    matcher_parser,
+    safety_parser,
+    verbose_parser,
+)
+from ftpsync.run_command import add_run_parser, handle_run_command
+from ftpsync.scan_command import add_scan_parser
+from ftpsync.synchronizers import BiDirSynchronizer, DownloadSynchronizer, UploadSynchronizer
+from ftpsync.targets import FsTarget, make_target
+from ftpsync.tree_command import add_tree_parser
+from ftpsync.util import (
+    DEBUG_FLAGS,
+    DRY_RUN_PREFIX,
+    PYTHON_VERSION,
+    CliSilentRuntimeError,
+    check_cli_verbose,
+    emulates_31,
+    namespace_to_dict,
+    set_pyftpsync_logger,
+)
+
+__all__ = ["run"]
+
+_EXIT_OK: Final = 0
+_EXIT_ERROR: Final = 1
+_EXIT_ABORTED: Final = 3
+_EXIT_PROBLEMS: Final = 10
+
+#: From this verbosity an error comes with its traceback.
+_TRACEBACK_VERBOSITY: Final = 5
+
+_SYNCHRONIZERS: Final = {
+    "upload": UploadSynchronizer,
+    "download": DownloadSynchronizer,
+    "sync": BiDirSynchronizer,
+}
+
+_CREATE_FOLDER_HELP: Final = "create the remote folder if it is missing"
+_PROBLEMS_HELP: Final = (
+    f"return exit code {_EXIT_PROBLEMS} if a conflict was skipped or a file could not be copied"
+)
+
+
+def run() -> None:
+    """Runs the command line in `sys.argv`.
+
+    Raises:
+        SystemExit: With the exit code, unless that is 0: 1 error, 2 usage, 3 Ctrl+C, 10 problems were
+        reported.
+    """
+    set_pyftpsync_logger(None)
+    parser = _parser()
+    args = parser.parse_args()
+    _settle_verbosity(parser, args)
+    try:
+        code = _perform(parser, args)
+    except KeyboardInterrupt:
+        print("\nAborted by user.", file=sys.stderr)
+        code = _EXIT_ABORTED
+    except CliSilentRuntimeError as exc:
+        if args.verbose > exc.min_verbosity:
+            traceback.print_exc()
+        else:
+            print(f"\nERROR:\n{exc}\n", file=sys.stderr)
+        code = exc.exit_code
+    except Exception as exc:
+        if args.verbose >= _TRACEBACK_VERBOSITY:
+            traceback.print_exc()
+        print(f"ERROR: {_in_one_line(exc)}", file=sys.stderr)
+        code = _EXIT_ERROR
+    if code != _EXIT_OK:
+        sys.exit(code)
+
+
+# --- Arguments ---
+
+
+class _Version(argparse.Action):
+    """Prints the version, in detail with `-v`, and ends."""
+
+    def __init__(self, option_strings: list[str], dest: str, **kwargs: Any) -> None:
+        super().__init__(
+            option_strings, dest, nargs=0, default=argparse.SUPPRESS, help="print the version and end"
+        )
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        text = __version__
+        if check_cli_verbose() > 3:
+            python = f"Python/{PYTHON_VERSION} {platform.platform()}"
+            text = f"pyftpsync/{__version__} {python},\nPython: {sys.executable}"
+        parser.exit(message=f"{text}\n")
+
+
+class _Commands(argparse._SubParsersAction):  # type: ignore[type-arg]
+    """Sub-commands whose parsers accept abbreviated options only where release 3.1 is emulated."""
+
+    def add_parser(self, name: str, **kwargs: Any) -> Any:
+        kwargs.setdefault("allow_abbrev", emulates_31())
+        return super().add_parser(name, **kwargs)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="pyftpsync",
+        description="Synchronize folders over FTP, FTPS and the local file system.",
+        epilog="The remote side is ftp://host/path, ftps://host/path or a folder.",
+        allow_abbrev=emulates_31(),
+    )
+    _add_verbosity(parser, "global_", 0)
+    parser.add_argument("-V", "--version", action=_Version)
+    commands = parser.add_subparsers(dest="command", action=_Commands, help="what to do; see COMMAND --help")
+    _add_upload(commands)
+    _add_download(commands)
+    _add_sync(commands)
+    add_run_parser(commands)
+    add_scan_parser(commands)
+    add_tree_parser(commands)
+    _add_demo(commands)
+    return parser
+
+
+def _add_command(commands: Any, name: str, text: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        parents=[verbose_parser, common_parser, matcher_parser, creds_parser, safety_parser],
+        help=text,
+        description=text[0].upper() + text[1:] + ".",
+    )
+    parser.add_argument("local", metavar="LOCAL", help="local folder")
+    parser.add_argument("remote", metavar="REMOTE", help="URL or path of the remote folder")
+    return parser
+
+
+def _add_upload(commands: Any) -> None:
+    parser = _add_command(commands, "upload", "copy new and modified files to the remote folder")
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="overwrite remote files even if they are newer, and restore deleted ones",
+    )
+    _add_resolve(parser, "local", "skip", "ask")
+    parser.add_argument("--delete", action="store_true", help="remove remote files that do not exist locally")
+    parser.add_argument(
+        "--delete-unmatched",
+        action="store_true",
+        help="also remove remote files that --match and --exclude leave out (implies --delete)",
+    )
+    parser.add_argument("--create-folder", action="store_true", help=_CREATE_FOLDER_HELP)
+    parser.add_argument("--report-problems", action="store_true", help=_PROBLEMS_HELP)
+
+
+def _add_download(commands: Any) -> None:
+    parser = _add_command(commands, "download", "copy new and modified files from the remote folder")
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="overwrite local files even if they are newer, and restore deleted ones",
+    )
+    _add_resolve(parser, "remote", "skip", "ask")
+    parser.add_argument("--delete", action="store_true", help="remove local files that do not exist remotely")
+    parser.add_argument(
+        "--delete-unmatched",
+        action="store_true",
+        help="also remove local files that --match and --exclude leave out (implies --delete)",
+    )
+    parser.add_argument("--report-problems", action="store_true", help=_PROBLEMS_HELP)
+
+
+def _add_sync(commands: Any) -> None:
+    parser = _add_command(
+        commands, "sync", "copy changes in both directions, so that both folders become the same"
+    )
+    _add_resolve(parser, "old", "new", "local", "remote", "skip", "ask")
+    parser.add_argument("--create-folder", action="store_true", help=_CREATE_FOLDER_HELP)
+    parser.add_argument("--report-problems", action="store_true", help=_PROBLEMS_HELP)
+
+
+def _add_resolve(parser: argparse.ArgumentParser, *choices: str) -> None:
+    parser.add_argument(
+        "--resolve",
+        choices=choices,
+        default="ask",
+        help="what to do about files that changed on both sides (default: 'ask')",
+    )
+
+
+def _add_demo(commands: Any) -> None:
+    text = "show a synchronisation with a server inside this process; needs no network"
+    parser = commands.add_parser("demo", parents=[verbose_parser], help=text, description=text + ".")
+    parser.add_argument("--no-color", action="store_true", help="no terminal colours")
+
+
+def _settle_verbosity(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Merges the options given before the sub-command with those after it."""
+    if args.command is None:
+        parser.error(
+            "missing command (choose from 'upload', 'download', 'sync', 'run', 'scan', 'tree', 'demo')"
+        )
+    args.verbose = max(0, args.verbose + args.global_verbose - args.quiet - args.global_quiet)
+    args.debug = [*(args.global_debug or ()), *(args.debug or ())] or None
+    args.case = args.case if args.case is not None else args.global_case
+    if args.case is None and emulates_31():
+        args.case = "strict"
+    for name in ("global_verbose", "global_quiet", "global_debug", "global_case", "quiet"):
+        delattr(args, name)
+    if args.debug and args.verbose < 4:
+        parser.error("'--debug' requires at least verbosity 4, so pass -v as well")
+    DEBUG_FLAGS.clear()
+    DEBUG_FLAGS.update(args.debug or ())
+
+
+# --- Work ---
+
+
+def _perform(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
+    """Carries out what was asked for and returns the exit code."""
+    if args.command == "demo":
+        from ftpsync.demo import run_demo
+
+        return run_demo(color=not args.no_color)
+    if getattr(args, "delete_unmatched", False):
+        args.delete = True
+    target_options = {"ftp_debug": 1 if args.verbose >= 6 else 0}
+    if args.command == "run":
+        handle_run_command(parser, args)
+        target_options["ftp_debug"] = 1 if args.verbose >= 6 else 0
+    if hasattr(args, "handler"):
+        args.handler(parser, args)
+        return _EXIT_OK
+
+    if args.remote == ".":
+        parser.error("'.' is expected to be the local target (not remote)")
+    args.local_target = make_target(args.local, target_options)
+    args.remote_target = make_target(args.remote, target_options)
+    if not isinstance(args.local_target, FsTarget) and isinstance(args.remote_target, FsTarget):
+        parser.error("a file system target is expected to be local")
+
+    options = namespace_to_dict(args)
+    synchronizer = _SYNCHRONIZERS[args.command](args.local_target, args.remote_target, options)
+    synchronizer.is_script = True
+    try:
+        synchronizer.run()
+    except KeyboardInterrupt:
+        if args.verbose >= 1:
+            print("\n" + _summary(synchronizer, args), file=sys.stderr)
+        raise
+    _report(synchronizer, args)
+    return _exit_code(synchronizer, args)
+
+
+def _report(synchronizer: Any, args: argparse.Namespace) -> None:
+    stats = synchronizer.get_stats()
+    if args.verbose >= 5:
+        pprint(stats)
+    elif args.verbose >= 1:
+        print(_summary(synchronizer, args))
+
+
+def _summary(synchronizer: Any, args: argparse.Namespace) -> str:
+    stats = synchronizer.get_stats()
+    parts = [
+        DRY_RUN_PREFIX if args.dry_run else "",
+        f"Wrote {stats['files_written']}/{stats['local_files']} files in {stats['local_dirs']} directories, ",
+        f"skipped: {stats['conflict_files_skipped']}",
+        "." if emulates_31() else f", errors: {stats['errors']}.",
+    ]
+    # Waiting for answers is not work.
+    if not stats["interactive_ask"] and stats["elap_str"] is not None:
+        parts.append(f" Elap: {stats['elap_str']}.")
+    return "".join(parts)
+
+
+def _exit_code(synchronizer: Any, args: argparse.Namespace) -> int:
+    if getattr(args, "report_problems", False) and synchronizer.problem_count():
+        return _EXIT_PROBLEMS
+    if synchronizer.error_count() and not getattr(args, "exit_zero_on_copy_errors", False):
+        return _EXIT_ERROR
+    return _EXIT_OK
+
+
+# --- Errors ---
+
+
+def _in_one_line(exc: Exception) -> str:
+    """Words an error for people: what went wrong, where, and what can be done."""
+    what = getattr(exc, "what", None)
+    if isinstance(what, str) and what:
+        return " ".join(what.split())
+    text = " ".join(str(exc).split())
+    hint = _hint(exc)
+    if hint is None:
+        name = type(exc).__name__
+        return f"unexpected {name}: {text or 'no details'}. Run again with -vv to see where, and report it."
+    return f"{text or type(exc).__name__} {hint}".strip()
+
+
+def _hint(exc: Exception) -> str | None:
+    """Returns advice for an expected kind of error, possibly empty; None for an unexpected one."""
+    if isinstance(exc, ftplib.error_perm) and str(exc).startswith("530"):
+        return "Check user name and password, or pass --prompt to be asked."
+    if isinstance(exc, ftplib.Error):
+        return "(the server's answer; run again with -vv for details)"
+    if isinstance(exc, socket.gaierror):
+        return "Check the host name and the network."
+    if isinstance(exc, ssl.SSLError):
+        return "See --tls-ca, --tls-pin and --no-verify-tls."
+    if isinstance(exc, ConnectionRefusedError):
+        return "Check host and port, and that the server runs."
+    if isinstance(exc, TimeoutError):
+        return "The server does not answer; check host, port and firewall, or try --ftp-active."
+    if isinstance(exc, (EOFError, ConnectionError)):
+        return "The connection was lost; run again to continue where it ended."
+    if isinstance(exc, (OSError, RuntimeError, ValueError)) and not isinstance(
+        exc, (NotImplementedError, RecursionError, UnicodeError)
+    ):
+        return ""
+    return None
+
+
+if __name__ == "__main__":
+    run()

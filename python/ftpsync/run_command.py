@@ -1,0 +1,284 @@
+"""The command `pyftpsync run`: carries out a task from `pyftpsync.yaml` in this folder or one above it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+from ftpsync.cli_common import common_parser, creds_parser, safety_parser, verbose_parser
+from ftpsync.synchronizers import CONFIG_FILE_NAME
+from ftpsync.tree_command import tree_handler
+from ftpsync.util import write
+
+__all__ = [
+    "CLI_OVERRIDABLE_BOOL_TASK_ARGS",
+    "KNOWN_RUN_COMMANDS",
+    "KNOWN_TASK_ARGS",
+    "MANDATORY_TASK_ARGS",
+    "OVERRIDABLE_BOOL_ARGS",
+    "add_run_parser",
+    "handle_run_command",
+]
+
+#: What `command` in a task may be.
+KNOWN_RUN_COMMANDS: Final = ("upload", "download", "sync", "tree")
+
+#: What every task must have.
+MANDATORY_TASK_ARGS: Final = {"command", "remote"}
+
+#: Switches of a task that the command line can turn on.
+CLI_OVERRIDABLE_BOOL_TASK_ARGS: Final = {
+    "allow_mass_delete",
+    "create_folder",
+    "dry_run",
+    "exit_zero_on_copy_errors",
+    "files",
+    "force",
+    "ftp_active",
+    "inplace",
+    "migrate",
+    "no_color",
+    "no_deep_conflicts",
+    "no_keyring",
+    "no_netrc",
+    "no_prompt",
+    "no_verify_host_keys",
+    "no_verify_tls",
+    "progress",
+    "prompt",
+    "report_problems",
+    "sort",
+    "store_password",
+}
+
+#: The name in release 3.1.
+OVERRIDABLE_BOOL_ARGS: Final = CLI_OVERRIDABLE_BOOL_TASK_ARGS
+
+#: Settings of a task with a value that the command line can replace.
+_CLI_OVERRIDABLE_VALUE_TASK_ARGS: Final = {"case", "connections", "links", "max_delete", "tls_ca", "tls_pin"}
+
+#: What a task may have.
+KNOWN_TASK_ARGS: Final = (
+    MANDATORY_TASK_ARGS
+    | CLI_OVERRIDABLE_BOOL_TASK_ARGS
+    | _CLI_OVERRIDABLE_VALUE_TASK_ARGS
+    | {
+        "debug",
+        "delete",
+        "delete_unmatched",
+        "exclude",
+        "here",
+        "local",
+        "match",
+        "resolve",
+        "root",
+        "verbose",
+    }
+)
+
+#: Where release 3.1 kept the tasks; looked for after today's name.
+_OLD_CONFIG_FILE_NAME: Final = ".pyftpsync.yaml"
+
+_MAX_PARENTS: Final = 14
+_DEFAULT_VERBOSITY: Final = 3
+
+
+def add_run_parser(subparsers: Any) -> None:
+    """Adds the sub-command to the result of `ArgumentParser.add_subparsers()`."""
+    text = f"carry out a task from '{CONFIG_FILE_NAME}' in this folder or one above it"
+    parser = subparsers.add_parser(
+        "run",
+        parents=[verbose_parser, common_parser, creds_parser, safety_parser],
+        help=text,
+        description=text[0].upper() + text[1:] + ".",
+    )
+    parser.add_argument("task", nargs="?", help="name of the task (default: 'default_task' in the file)")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument(
+        "--here", action="store_true", help="synchronize this folder with its counterpart only"
+    )
+    where.add_argument("--root", action="store_true", help="synchronize the folder that has the file")
+    parser.add_argument(
+        "--no-dry-run",
+        "--execute",
+        action="store_true",
+        help="go ahead although the task has 'dry_run: true'",
+    )
+    for name in ("create-folder", "files", "force", "sort", "report-problems"):
+        parser.add_argument(
+            f"--{name}", action="store_true", help=f"the same as '{name.replace('-', '_')}: true' in the task"
+        )
+
+
+def handle_run_command(parser: argparse.ArgumentParser, cli_args: argparse.Namespace) -> None:
+    """Turns the arguments of `run` into those of the command that the task names.
+
+    Args:
+        parser: Reports usage errors.
+        cli_args: Is changed: `command`, `local`, `remote` and all options of the task are set.
+    """
+    path = _find_config(parser)
+    config = _read_config(parser, path)
+    name = _task_name(parser, cli_args, config, path)
+    task = {**(config.get("common_config") or {}), **(config["tasks"][name] or {})}
+    print_level = _verbosity(cli_args, task)
+    if print_level >= 1:
+        write(f"Running task '{name}' from {path}")
+    _check(parser, name, task)
+    _override(cli_args, name, task)
+    local, remote = _places(parser, cli_args, task, path)
+
+    for key in KNOWN_TASK_ARGS - {"debug", "here", "root"}:
+        # Values that nobody gave stay absent, so that everybody's defaults apply.
+        if task.get(key) is not None:
+            setattr(cli_args, key, task[key])
+        elif key in CLI_OVERRIDABLE_BOOL_TASK_ARGS:
+            setattr(cli_args, key, False)
+    cli_args.local = local
+    cli_args.remote = remote
+    cli_args.verbose = print_level
+    for key in ("match", "exclude"):
+        setattr(cli_args, key, task.get(key))
+    cli_args.resolve = task.get("resolve") or "skip"
+    cli_args.delete = bool(task.get("delete") or task.get("delete_unmatched"))
+    cli_args.delete_unmatched = bool(task.get("delete_unmatched"))
+    if cli_args.command == "tree":
+        cli_args.target = remote
+        cli_args.handler = tree_handler
+
+
+def _find_config(parser: argparse.ArgumentParser) -> Path:
+    start = Path.cwd()
+    folders = [start, *start.parents][: _MAX_PARENTS + 1]
+    for folder in folders:
+        for name in (CONFIG_FILE_NAME, _OLD_CONFIG_FILE_NAME):
+            if (folder / name).is_file():
+                return folder / name
+    parser.error(f"Could not locate `{CONFIG_FILE_NAME}` in {start} or {len(folders) - 1} parent folders.")
+
+
+def _read_config(parser: argparse.ArgumentParser, path: Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as exc:
+        parser.error(f"Error parsing {path}: {exc}")
+    if not isinstance(config, dict) or "tasks" not in config:
+        parser.error(f"Missing entry `tasks` in {path}")
+    tasks = config["tasks"]
+    if not isinstance(tasks, dict) or not all(isinstance(task, dict) for task in tasks.values()):
+        parser.error(f"Error parsing {path}: `tasks` must map names to tasks")
+    if not isinstance(config.get("common_config") or {}, dict):
+        parser.error(f"Error parsing {path}: `common_config` must map names to values")
+    return config
+
+
+def _task_name(
+    parser: argparse.ArgumentParser, cli_args: argparse.Namespace, config: dict[str, Any], path: Path
+) -> str:
+    tasks: dict[str, Any] = config["tasks"]
+    choices = ", ".join(str(name) for name in tasks)
+    if cli_args.task:
+        if cli_args.task not in tasks:
+            parser.error(
+                f"Invalid TASK argument '{cli_args.task}': "
+                f"choose from [{choices}] or define `tasks.{cli_args.task}` in {path}"
+            )
+        return str(cli_args.task)
+    default = config.get("default_task")
+    if default is not None:
+        if default not in tasks:
+            parser.error(
+                f"Invalid entry `default_task: {default}`: `tasks.{default}` is not defined in {path}"
+            )
+        return str(default)
+    if "default" in tasks:  # Release 3.1 took this name without being told.
+        return "default"
+    parser.error(
+        f"No `TASK` argument was passed and no default configured: choose from [{choices}] "
+        f"or define `default_task: TASK` in {path}"
+    )
+
+
+def _check(parser: argparse.ArgumentParser, name: str, task: dict[str, Any]) -> None:
+    """Ends with a usage error if the task has too little, too much, or something unknown."""
+    if "no_dry_run" in task:
+        parser.error(f"no_dry_run should not be used in tasks.{name}: use `dry_run: false`")
+    missing = sorted(key for key in MANDATORY_TASK_ARGS if not task.get(key))
+    if missing:
+        parser.error(f"Missing mandatory entries: tasks.{name}.{', '.join(missing)}")
+    unknown = sorted(str(key) for key in task if key not in KNOWN_TASK_ARGS)
+    if unknown:
+        parser.error(f"Invalid entries: tasks.{name}.{', '.join(unknown)}")
+    if task["command"] not in KNOWN_RUN_COMMANDS:
+        parser.error(
+            f"Invalid entry: tasks.{name}.command: '{task['command']}' "
+            f"(choose from {', '.join(KNOWN_RUN_COMMANDS)})"
+        )
+
+
+def _verbosity(cli_args: argparse.Namespace, task: dict[str, Any]) -> int:
+    """Returns the verbosity of the command line if any was given, else that of the task."""
+    if cli_args.verbose != _DEFAULT_VERBOSITY or not isinstance(task.get("verbose"), int):
+        return int(cli_args.verbose)
+    return int(task["verbose"])
+
+
+def _override(cli_args: argparse.Namespace, name: str, task: dict[str, Any]) -> None:
+    """Puts the options of the command line into the task, telling about it."""
+    verbose = _verbosity(cli_args, task)
+
+    def override(key: str, value: Any) -> None:
+        if verbose >= 4 and task.get(key) != value:
+            write(f"Override yaml entry `tasks.{name}.{key}: {task.get(key)}` with CLI arg `--{key}={value}`")
+        task[key] = value
+
+    if cli_args.no_dry_run and not cli_args.dry_run:
+        if verbose >= 3:
+            write("`--no-dry-run` (or `--execute`) was passed: resetting dry_run mode")
+        task["dry_run"] = False
+    elif task.get("dry_run") and verbose >= 3:
+        write("Dry-run mode is configured: pass --no-dry-run (or --execute) to enable write operations")
+    for key in sorted(CLI_OVERRIDABLE_BOOL_TASK_ARGS):
+        if getattr(cli_args, key, False):
+            override(key, True)
+    for key in sorted(_CLI_OVERRIDABLE_VALUE_TASK_ARGS):
+        if getattr(cli_args, key, None) is not None:
+            override(key, getattr(cli_args, key))
+    if cli_args.here or cli_args.root:
+        override("here", cli_args.here)
+        override("root", cli_args.root)
+    if cli_args.verbose != _DEFAULT_VERBOSITY:
+        override("verbose", cli_args.verbose)
+
+
+def _places(
+    parser: argparse.ArgumentParser, cli_args: argparse.Namespace, task: dict[str, Any], path: Path
+) -> tuple[str, str]:
+    """Returns the local folder and the URL of the remote one."""
+    root = os.path.normpath(path.parent / str(task.get("local") or "."))
+    remote = str(task["remote"])
+    here = os.getcwd()
+    if task.get("root") or here == str(path.parent):
+        return root, remote
+    if not task.get("here"):
+        _ask_which(parser, root, here)
+    if os.path.commonpath([root, here]) != root:
+        parser.error(f"--here: {here} is not part of the local folder of the task, {root}")
+    branch = os.path.relpath(here, root)
+    if branch == ".":
+        return root, remote
+    if _verbosity(cli_args, task) >= 1:
+        write(f"Using sub-branch {branch} of {root}")
+    return here, f"{remote.rstrip('/')}/{branch.replace(os.sep, '/')}"
+
+
+def _ask_which(parser: argparse.ArgumentParser, root: str, here: str) -> NoReturn:
+    parser.error(
+        f"`{CONFIG_FILE_NAME}` was found in a parent folder. Please pass one of\n"
+        f"  --root: synchronize the whole project ({root})\n"
+        f"  --here: synchronize this branch only ({here})"
+    )

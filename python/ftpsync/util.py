@@ -1,0 +1,500 @@
+"""Output, credentials and small conversions that the rest of the package shares.
+
+Nothing here opens a connection, a keyring or a terminal when it is imported. The optional packages `colorama`
+and `keyring` are attributes of this module (`ftpsync.util.keyring`): imported when first looked at, None when
+missing, and replaceable by tests.
+"""
+
+from __future__ import annotations
+
+import configparser
+import functools
+import importlib
+import logging
+import os
+import sys
+from collections.abc import Mapping
+from datetime import datetime
+from typing import IO, Any, Final
+
+__all__ = [
+    "DEBUG_FLAGS",
+    "DEFAULT_CREDENTIAL_STORE",
+    "DRY_RUN_PREFIX",
+    "IS_REDIRECTED",
+    "PYTHON_VERSION",
+    "VT_ERASE_LINE",
+    "CliSilentRuntimeError",
+    "ansi_code",
+    "byte_compare",
+    "check_cli_verbose",
+    "decode_dict_keys",
+    "emulates_31",
+    "eps_compare",
+    "get_credentials_for_url",
+    "get_option",
+    "get_pyftpsync_logger",
+    "is_native",
+    "make_native_dict_keys",
+    "namespace_to_dict",
+    "pretty_stamp",
+    "prompt_for_password",
+    "save_password",
+    "set_pyftpsync_logger",
+    "str_to_bool",
+    "to_bytes",
+    "to_native",
+    "to_unicode",
+    "write",
+    "write_error",
+]
+
+#: Version of the interpreter, for example `3.12.4`.
+PYTHON_VERSION: Final = ".".join(str(part) for part in sys.version_info[:3])
+
+#: Name of a password file in the home folder that very old releases wrote. Its presence is refused, never
+#: read.
+DEFAULT_CREDENTIAL_STORE: Final = "pyftpsync.pw"
+
+#: What stands in front of every line about something that a dry run did not do.
+DRY_RUN_PREFIX: Final = "(DRY-RUN) "
+
+#: Terminal sequence that clears the current line.
+VT_ERASE_LINE: Final = "\x1b[2K"
+
+#: Extra topics to log, as given with `--debug`. The one known flag is `classify`.
+DEBUG_FLAGS: set[str] = set()
+
+#: The service name under which passwords are kept in the keyring.
+_KEYRING_SERVICE: Final = "pyftpsync"
+
+_COMPARE_BLOCK: Final = 16 * 1024
+_TRUE_WORDS: Final = ("1", "true", "on", "yes")
+_FALSE_WORDS: Final = ("0", "false", "off", "no")
+_OPTIONAL_MODULES: Final = ("colorama", "keyring")
+
+
+def _streams_differ() -> bool:
+    """Tells whether standard input and output are not the same terminal (or file)."""
+    try:
+        return os.fstat(0) != os.fstat(1)
+    except OSError:  # One of them is closed: certainly nobody is sitting there.
+        return True
+
+
+#: True unless standard input and output are the same thing, usually a terminal.
+IS_REDIRECTED: Final = _streams_differ()
+
+
+def __getattr__(name: str) -> Any:
+    """Imports an optional package when it is first looked at; it is None when it is not installed."""
+    if name not in _OPTIONAL_MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        module = importlib.import_module(name)
+    except ImportError:
+        module = None
+    globals()[name] = module
+    return module
+
+
+def _optional(name: str) -> Any:
+    """Looks an optional package up as an attribute, so that a replacement set by a test is honoured."""
+    return getattr(sys.modules[__name__], name)
+
+
+class CliSilentRuntimeError(RuntimeError):
+    """An error that the command line reports without a traceback.
+
+    Attributes:
+        min_verbosity: The traceback is shown only at a higher verbosity than this.
+        exit_code: What the process should return.
+    """
+
+    def __init__(self, msg: object, *, min_verbosity: int, exit_code: int = 1) -> None:
+        super().__init__(msg)
+        self.min_verbosity = min_verbosity
+        self.exit_code = exit_code
+
+
+def emulates_31() -> bool:
+    """Tells whether the environment asks for the behaviour of release 3.1 where it differs from 4.1."""
+    return os.environ.get("PYFTPSYNC_COMPAT", "").strip() == "3.1"
+
+
+# --- Output ---
+
+_logger: Any = None
+
+
+def get_pyftpsync_logger() -> Any:
+    """Returns the logger that receives all output, or None when it is printed."""
+    return _logger
+
+
+def set_pyftpsync_logger(logger: Any = True) -> Any:
+    """Chooses where all output goes.
+
+    Args:
+        logger: A logger; None to print to the current `sys.stdout` and `sys.stderr`; or True for a ready-made
+            logger named `pyftpsync` (this calls `logging.basicConfig`).
+
+    Returns:
+        What was in effect before.
+    """
+    global _logger
+    previous = _logger
+    if logger is True:
+        logging.basicConfig(level=logging.INFO)
+        logger = logging.getLogger("pyftpsync")
+        logger.setLevel(logging.DEBUG)
+    _logger = logger
+    return previous
+
+
+def write(
+    *args: object,
+    debug: object = None,
+    warning: object = None,
+    end: str | None = None,
+    file: IO[str] | None = None,
+    **kwargs: Any,
+) -> None:
+    """Writes one line to the logger, or prints it.
+
+    Args:
+        *args: What to write, joined by blanks.
+        debug: True to log at level DEBUG.
+        warning: True to log at level WARNING.
+        end: Line end, when printing.
+        file: Stream, when printing; the current `sys.stdout` if None.
+        **kwargs: Handed to the logger or to `print`.
+    """
+    if _logger is None:
+        print(*args, end=end, file=sys.stdout if file is None else file, **kwargs)
+        return
+    # One string, because a logger takes further arguments for values of a format and dumps a "Logging error".
+    text = " ".join(str(arg) for arg in args)
+    kwargs.pop("flush", None)
+    if debug:
+        _logger.debug(text, **kwargs)
+    elif warning:
+        _logger.warning(text, **kwargs)
+    else:
+        _logger.info(text, **kwargs)
+
+
+def write_error(*args: object, end: str | None = None, file: IO[str] | None = None, **kwargs: Any) -> None:
+    """Writes one line to the logger at level ERROR, or prints it to the current `sys.stderr`."""
+    if _logger is None:
+        print(*args, end=end, file=sys.stderr if file is None else file, **kwargs)
+        return
+    for key in ("debug", "warning", "flush"):
+        kwargs.pop(key, None)
+    _logger.error(" ".join(str(arg) for arg in args), **kwargs)
+
+
+def ansi_code(name: str) -> str:
+    """Returns a terminal sequence by its name in colorama.
+
+    Args:
+        name: For example `Fore.RED`.
+
+    Returns:
+        The sequence; empty if colorama is missing or has no such name.
+    """
+    code = _optional("colorama")
+    for part in name.split("."):
+        code = getattr(code, part, None)
+    return code if isinstance(code, str) else ""
+
+
+def check_cli_verbose(default: int = 3) -> int:
+    """Computes the verbosity from the command line before it has been parsed.
+
+    Args:
+        default: Where counting starts.
+
+    Returns:
+        `default` plus one for each `-v` and minus one for each `-q`, also inside combined short options. It
+        may be negative.
+    """
+    verbose = default
+    for arg in sys.argv[1:]:
+        if arg == "--verbose":
+            verbose += 1
+        elif arg == "--quiet":
+            verbose -= 1
+        elif arg.startswith("-") and not arg.startswith("--"):
+            verbose += arg.count("v") - arg.count("q")
+    return verbose
+
+
+# --- Text and numbers ---
+
+
+def is_native(s: object) -> bool:
+    """Tells whether `s` is a str."""
+    return isinstance(s, str)
+
+
+def to_bytes(s: Any, encoding: str = "utf-8") -> bytes:
+    """Encodes a str; bytes pass unchanged.
+
+    Raises:
+        TypeError: `s` is neither.
+    """
+    if isinstance(s, bytes):
+        return s
+    if isinstance(s, str):
+        return s.encode(encoding)
+    raise TypeError(f"expected str or bytes, not {type(s).__name__}")
+
+
+def to_native(s: Any, encoding: str = "utf-8") -> str:
+    """Decodes bytes; a str passes unchanged and anything else is converted by `str()`."""
+    return s.decode(encoding) if isinstance(s, bytes) else str(s)
+
+
+to_unicode = to_native
+
+
+def namespace_to_dict(o: object) -> dict[str, Any]:
+    """Returns the attributes of `o` that are not callable, as a new dict."""
+    return {key: value for key, value in vars(o).items() if not callable(value)}
+
+
+def make_native_dict_keys(d: Mapping[Any, Any]) -> dict[str, Any]:
+    """Returns a copy of `d` whose keys are str, in nested dicts too."""
+    return {
+        to_native(key): make_native_dict_keys(value) if isinstance(value, Mapping) else value
+        for key, value in d.items()
+    }
+
+
+#: The name of the same function in release 3.1.
+decode_dict_keys = make_native_dict_keys
+
+
+def eps_compare(f1: float, f2: float, eps: float) -> int:
+    """Compares two numbers: 0 if they differ by at most `eps`, else -1 or 1."""
+    difference = f1 - f2
+    if abs(difference) <= eps:
+        return 0
+    return -1 if difference < 0 else 1
+
+
+def pretty_stamp(stamp: float | None) -> str:
+    """Formats seconds since the epoch as local time, or None as `n.a.`."""
+    if stamp is None:
+        return "n.a."
+    return datetime.fromtimestamp(stamp).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def str_to_bool(val: object) -> bool:
+    """Reads a switch as people write it: 1/true/on/yes or 0/false/off/no, in any case.
+
+    Raises:
+        ValueError: It is none of these words.
+    """
+    word = str(val).strip().lower()
+    if word in _TRUE_WORDS:
+        return True
+    if word in _FALSE_WORDS:
+        return False
+    raise ValueError(f"Invalid value {word!r}: expected one of {', '.join(_TRUE_WORDS + _FALSE_WORDS)}.")
+
+
+def byte_compare(stream_a: IO[bytes], stream_b: IO[bytes]) -> tuple[bool, int]:
+    """Compares two binary streams from where they stand.
+
+    Returns:
+        Whether they are equal, and the offset in bytes of the first difference: the end of the shorter one if
+        that is the difference, the common length if there is none.
+    """
+    offset = 0
+    while True:
+        block_a = _read_block(stream_a)
+        block_b = _read_block(stream_b)
+        if block_a != block_b:
+            differing = (at for at, (a, b) in enumerate(zip(block_a, block_b, strict=False)) if a != b)
+            return False, offset + next(differing, min(len(block_a), len(block_b)))
+        offset += len(block_a)
+        if not block_a:
+            return True, offset
+
+
+def _read_block(stream: IO[bytes]) -> bytes:
+    """Reads a full block; a raw stream or a socket may deliver it in pieces."""
+    block = bytearray()
+    while len(block) < _COMPARE_BLOCK:
+        piece = stream.read(_COMPARE_BLOCK - len(block))
+        if not piece:
+            break
+        block += piece
+    return bytes(block)
+
+
+# --- Settings and credentials ---
+
+
+@functools.cache
+def _rc_file() -> configparser.RawConfigParser:
+    """Reads `~/.pyftpsyncrc`, once."""
+    parser = configparser.RawConfigParser()
+    path = os.path.expanduser("~/.pyftpsyncrc")
+    try:
+        parser.read(path, encoding="utf-8")
+    except (OSError, configparser.Error, UnicodeDecodeError) as exc:
+        write_error(f"Could not read {path}: {exc}")
+    return parser
+
+
+def get_option(env_name: str, section: str, opt_name: str, default: Any = None) -> Any:
+    """Returns a setting: from the environment, else from `~/.pyftpsyncrc`, else the default."""
+    value = os.environ.get(env_name)
+    if value is not None:
+        return value
+    return _rc_file().get(section, opt_name, fallback=default)
+
+
+def prompt_for_password(
+    url: str, user: str | None = None, default_user: str | None = None
+) -> tuple[str, str] | None:
+    """Asks for a password, and for a user name if there is none yet.
+
+    Args:
+        url: The host (or URL) to name in the question.
+        user: The user, if known.
+        default_user: What an empty answer means; the login name of this system if None.
+
+    Returns:
+        User and password. Ctrl+C passes through as `KeyboardInterrupt`.
+    """
+    import getpass
+
+    if user is None:
+        default_user = default_user or getpass.getuser()
+        user = input(f"Enter username for {url} [{default_user}]: ").strip() or default_user
+    password = getpass.getpass(f"Enter password for {user}@{url} (Ctrl+C to abort): ")
+    return user, password
+
+
+def get_credentials_for_url(
+    url: str, opts: Mapping[str, Any], force_user: str | None = None
+) -> tuple[str, str] | None:
+    """Finds user and password for a host: in the keyring, in `~/.netrc`, or by asking.
+
+    Args:
+        url: The bare host name.
+        opts: Reads `prompt`, `no_prompt` (True if absent), `no_keyring`, `no_netrc` and `verbose`.
+        force_user: The password is wanted for this user. Nothing is looked up then, since the stores keep
+            one user per host.
+
+    Returns:
+        User and password, or None if nothing was found: log in anonymously.
+
+    Raises:
+        RuntimeError: A password is needed for `force_user`, but asking is not allowed; or an old password
+        file exists.
+    """
+    may_ask = not opts.get("no_prompt", True)
+    must_ask = bool(opts.get("prompt"))
+    verbose = opts.get("verbose")
+    verbose = 3 if verbose is None else int(verbose)
+
+    if force_user and not may_ask:
+        raise RuntimeError(
+            f"Cannot get credentials for a distinct user ({force_user}): keyring and .netrc are not searched "
+            "for one, and asking is switched off. Pass the password as well, or allow prompts."
+        )
+    if os.path.isfile(os.path.join(os.path.expanduser("~"), DEFAULT_CREDENTIAL_STORE)):
+        raise RuntimeError(
+            "Custom password files are no longer supported. "
+            f"Delete ~/{DEFAULT_CREDENTIAL_STORE} and use the keyring or .netrc."
+        )
+
+    found: tuple[str, str] | None = None
+    looks_up = force_user is None and (not must_ask or emulates_31())
+    if looks_up and not opts.get("no_keyring"):
+        found = _from_keyring(url, verbose)
+    if looks_up and found is None and not opts.get("no_netrc"):
+        found = _from_netrc(url, verbose)
+
+    if emulates_31():
+        if may_ask and (must_ask or found is None):
+            found = prompt_for_password(url, user=force_user, default_user=found[0] if found else None)
+    elif must_ask or (found is None and may_ask):
+        found = prompt_for_password(url, user=force_user)
+    return found
+
+
+def _from_keyring(host: str, verbose: int) -> tuple[str, str] | None:
+    keyring = _optional("keyring")
+    if keyring is None:
+        return None
+    try:
+        stored = keyring.get_password(_KEYRING_SERVICE, host)
+    except Exception as exc:  # Back ends of the keyring raise what they like.
+        write_error(f"Could not get password from keyring ({type(exc).__name__}): {exc}")
+        return None
+    if not stored:
+        if verbose >= 4:
+            write(f"No credentials found in keyring('{_KEYRING_SERVICE}', '{host}').")
+        return None
+    user, _, password = stored.partition(":")
+    write(f"Using credentials from keyring('{_KEYRING_SERVICE}', '{host}'): {user}:***.")
+    return user, password
+
+
+def _from_netrc(host: str, verbose: int) -> tuple[str, str] | None:
+    import netrc
+
+    try:
+        entry = netrc.netrc().authenticators(host)
+    except FileNotFoundError:
+        entry = None
+    except (OSError, netrc.NetrcParseError, UnicodeDecodeError) as exc:
+        write_error(f"Could not read .netrc file: {exc}")
+        return None
+    if entry is None:
+        if verbose >= 4:
+            write(f"Could not find entry for '{host}' in .netrc file.")
+        return None
+    user, account, password = entry
+    write(f"Using credentials from .netrc file: {user}:***.")
+    return user or account or "", password or ""
+
+
+def save_password(url: str, username: str, password: str | None) -> None:
+    """Keeps a password in the keyring, or deletes it.
+
+    Failures of the keyring are written, never raised: a sync that worked is not spoilt by them.
+
+    Args:
+        url: The bare host name.
+        username: The user.
+        password: The password; None deletes what is stored for the host.
+
+    Raises:
+        RuntimeError: The user name has a colon, which separates user and password in the store.
+    """
+    keyring = _optional("keyring")
+    if keyring is None:
+        write_error("Could not store credentials: the package keyring is missing (pip install keyring).")
+        return
+    if ":" in username:
+        raise RuntimeError(f"Unable to store credentials if the user name contains a ':' ({username}).")
+    try:
+        if password is None:
+            keyring.delete_password(_KEYRING_SERVICE, url)
+            write(f"Delete credentials from keyring ({url})")
+        else:
+            keyring.set_password(_KEYRING_SERVICE, url, f"{username}:{password}")
+            write(f"Store credentials in keyring ({url}, {username}:***).")
+    except Exception as exc:  # Back ends of the keyring raise what they like.
+        write_error(f"Could not delete/set password for '{url}' in the keyring ({type(exc).__name__}).")
+
+
+# Plain scripts see log lines on stderr without doing anything for it.
+set_pyftpsync_logger(True)
