@@ -1,1 +1,22 @@
 //! The extension module `ftpsync._core`: the only place that names pyo3. Nothing imports it.
+//!
+//! [`target`] wraps targets and sessions for use by hand, [`engine`] runs the synchronisation with Python listening in,
+//! [`errors`] is the one place that turns an error of the core into an exception, [`convert`] the one that reads options.
+
+mod convert;
+mod engine;
+mod errors;
+mod target;
+
+use pyo3::prelude::*;
+
+/// The Rust core of ftpsync. Private: the documented names live in the other modules of the package.
+#[pymodule]
+mod _core {
+    #[pymodule_export]
+    use super::engine::matches;
+    #[pymodule_export]
+    use super::engine::run;
+    #[pymodule_export]
+    use super::target::{Listing, Session, Target};
+}

@@ -1,0 +1,230 @@
+"""Words for what the core reports: the lines of a run, its conflicts and its progress.
+
+All output goes through `ftpsync.util.write`, so that it lands in the logger or on the current `sys.stdout`.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+from ftpsync.resources import DirectoryEntry, EntryPair, FileEntry, _Resource
+from ftpsync.util import (
+    DRY_RUN_PREFIX,
+    IS_REDIRECTED,
+    VT_ERASE_LINE,
+    ansi_code,
+    byte_compare,
+    get_pyftpsync_logger,
+    pretty_stamp,
+    write,
+    write_error,
+)
+
+if TYPE_CHECKING:
+    from ftpsync.synchronizers import BaseSynchronizer
+    from ftpsync.targets import _Target
+
+__all__ = ["Reporter"]
+
+#: Control characters of a name would reach the terminal as commands.
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+_HELP: Final = {
+    "l": "use the local file and overwrite the remote one (or restore it)",
+    "r": "use the remote file and overwrite the local one (or restore it)",
+    "o": "use the older file",
+    "n": "use the newer file",
+    "s": "leave both files as they are",
+}
+_NAMES: Final = {"l": "Local", "r": "Remote", "o": "Older", "n": "Newer", "s": "Skip"}
+
+
+def _printable(text: str) -> str:
+    """Shows control characters as escapes, so that a name cannot steer the terminal."""
+    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+
+
+class Reporter:
+    """Tells the user what a run does. The core calls these methods from the thread of `run()`."""
+
+    def __init__(self, synchronizer: BaseSynchronizer) -> None:
+        self._synchronizer = synchronizer
+        options = synchronizer.options
+        self._verbose = synchronizer.verbose
+        self._to_terminal = get_pyftpsync_logger() is None and _is_terminal()
+        self._colored = self._to_terminal and not options.get("no_color")
+        self._prefix = DRY_RUN_PREFIX if synchronizer.dry_run else ""
+        self.shows_progress = bool(
+            options.get("progress") or (self._verbose >= 3 and not IS_REDIRECTED and self._to_terminal)
+        )
+
+    # --- Called by the core ---
+
+    def action(self, action: str, status: str, symbol: str, path: str, is_dir: bool, level: int) -> None:
+        """Writes the line of one entry."""
+        if self._verbose < level:
+            return
+        tag = f"{action} {status}".strip().upper()
+        if len(symbol) > 1 and symbol[0] in "<>":
+            symbol = " " + symbol
+        shown = _printable(path)
+        color, reset = self._colors(action, status, symbol)
+        erase = ("\x1b[0K" if ansi_code("Fore.RED") else " " * 10) if self._to_terminal else ""
+        place = f"[{shown}]" if is_dir else shown
+        write(f"{self._prefix}{color}{tag:<16} {symbol:^3} {place}{reset}{erase}")
+
+    def note(self, level: int, text: str) -> None:
+        """Writes anything else that is worth telling from a verbosity on."""
+        if self._verbose >= level:
+            write(_printable(text))
+
+    def warning(self, text: str) -> None:
+        """Writes what the user should look at, although the run goes on."""
+        write(_printable(text), warning=True)
+
+    def failure(self, text: str) -> None:
+        """Writes what failed, although the run goes on."""
+        write_error(_printable(text[:1].upper() + text[1:]))
+
+    def tick(self, touched: int, seen: int, folders: int) -> None:
+        """Shows how far the run is, on one line that the next one overwrites."""
+        line = f"{self._prefix}Touched {touched}/{seen} entries in {folders} directories...\r"
+        sys.stdout.write(line)
+        sys.stdout.flush()
+
+    def conflict(self, fields: dict[str, Any]) -> None:
+        """Describes a conflict that is settled without asking."""
+        self.tell_difference(self._pair(fields))
+
+    def same_time(self, fields: dict[str, Any], strategy: str) -> None:
+        """Tells that a strategy goes by time and cannot decide."""
+        print(f"Cannot resolve using '{strategy}' strategy: {_printable(str(self._pair(fields)))}")
+
+    def resolve(self, fields: dict[str, Any]) -> tuple[str, bool]:
+        """Has the user settle a conflict; returns the answer, and whether it is for all."""
+        answer = self._synchronizer._interactive_resolve(self._pair(fields))
+        return answer, self._synchronizer.resolve_all is not None
+
+    # --- Conflicts ---
+
+    def tell_difference(self, pair: EntryPair) -> None:
+        """Shows both files of a conflict, and what is remembered of them."""
+        entry = pair.any_entry
+        last = pretty_stamp(entry.ps_utime)
+        erase = VT_ERASE_LINE if self._to_terminal else ""
+        color = ansi_code("Fore.LIGHTRED_EX") if self._colored else ""
+        reset = ansi_code("Style.RESET_ALL") if self._colored else ""
+        path = _printable(pair.rel_path)
+        write(f"{erase}{color}CONFLICT: {path!r} was modified on both targets since last sync ({last}).{reset}")
+        if entry.ps_size is None:
+            write("    (No meta data available.)")
+        else:
+            then = pretty_stamp(entry.ps_mtime)
+            write(f"    Original modification time: {then}, size: {entry.ps_size:,} bytes.")
+        write(f"    Local:  {pair.local.as_string() if pair.local else 'n.a.'}")
+        write(f"    Remote: {pair.remote.as_string(pair.local) if pair.remote else 'n.a.'}")
+
+    def prompt(self, choices: tuple[str, ...]) -> str:
+        """Returns the question at a conflict, initials bright where colours are on."""
+        words = [*(_NAMES[choice] for choice in choices), "Binary compare", "Help"]
+        bright, normal = ansi_code("Style.BRIGHT"), ansi_code("Style.NORMAL")
+        if self._colored:
+            words = [f"{bright}{word[0]}{normal}{word[1:]}" for word in words]
+        return f"Use {', '.join(words)} ? "
+
+    def tell_help(self, choices: tuple[str, ...]) -> None:
+        """Prints what the answers mean."""
+        print("Answers (lower case for this file, upper case for all that follow):")
+        for choice in choices:
+            print(f"  {choice}: {_HELP[choice]}")
+        print("  b: compare the two files byte by byte, then ask again")
+        print("  h, ?: show this help\n  Ctrl+C: stop")
+
+    def tell_comparison(self, pair: EntryPair) -> None:
+        """Compares the two files byte by byte, and prints the result."""
+        local, remote = pair.local, pair.remote
+        if local is None or remote is None:
+            write("    Files cannot be compared (one side does not have it).")
+        elif local.size != remote.size:
+            write(f"    Files are different (size {local.size:,} != {remote.size:,}).")
+        else:
+            try:
+                with _reader(local) as one, _reader(remote) as other:
+                    is_equal, offset = byte_compare(one, other)
+            except OSError as exc:
+                write(f"    Files cannot be compared ({exc}).")
+                return
+            what = "equal" if is_equal else f"different at offset {offset:,}"
+            write(f"    Files are {what}.")
+
+    # --- Helpers of this class ---
+
+    def _colors(self, action: str, status: str, symbol: str) -> tuple[str, str]:
+        if not self._colored:
+            return "", ""
+        if action in ("copy", "restore"):
+            color = ansi_code("Fore.GREEN") if "<" in symbol else ansi_code("Fore.CYAN")
+            if status == "new":
+                color += ansi_code("Style.BRIGHT")
+        elif action == "delete":
+            color = ansi_code("Fore.RED")
+        elif status == "conflict" and action != "skip":
+            color = ansi_code("Fore.LIGHTRED_EX")
+        else:
+            color = ansi_code("Fore.LIGHTBLACK_EX")
+        if status == "conflict":
+            color = ansi_code("Fore.LIGHTRED_EX")
+        return color, ansi_code("Style.RESET_ALL")
+
+    def _pair(self, fields: dict[str, Any]) -> EntryPair:
+        """Builds the documented objects from what the core tells about a pair."""
+        synchronizer = self._synchronizer
+        local = _entry(synchronizer.local, fields["folder"], fields["local"], fields["past"])
+        remote = _entry(synchronizer.remote, fields["folder"], fields["remote"], fields["past"])
+        pair = EntryPair(local, remote)
+        pair.local_classification = fields["local_classification"]
+        pair.remote_classification = fields["remote_classification"]
+        pair.operation = fields["operation"]
+        pair.re_class_reason = fields["re_class_reason"]
+        for entry, word in ((local, pair.local_classification), (remote, pair.remote_classification)):
+            if entry is not None:
+                entry.classification = word
+        return pair
+
+
+def _entry(target: _Target, folder: str, fields: Any, past: Any) -> _Resource | None:
+    if fields is None:
+        return None
+    name, is_dir, size, mtime, mtime_org, unique = fields
+    root = target.root_dir.rstrip("/")
+    place = f"{root}/{folder}" if folder else target.root_dir
+    kind = DirectoryEntry if is_dir else FileEntry
+    entry = kind(target, place, name, size, mtime, unique)
+    entry.mtime_org = mtime_org
+    if past is not None:
+        entry.ps_mtime, entry.ps_size, entry.ps_utime = past
+    return entry
+
+
+def _reader(entry: _Resource) -> Any:
+    """Opens a file of a running synchronisation: its target gets a session of its own, and goes to the folder."""
+    target = entry.target
+    if hasattr(target, "ftp"):
+        target = _second(target)
+    target.cwd(entry.rel_path)
+    return target.open_readable(entry.name)
+
+
+def _second(target: Any) -> Any:
+    """Lends the target a session beside those of the run."""
+    native = target._native
+    target._session = native.open()
+    target.cur_dir = target.root_dir
+    return target
+
+
+def _is_terminal() -> bool:
+    isatty = getattr(sys.stdout, "isatty", None)
+    return bool(isatty is not None and isatty())

@@ -1,0 +1,403 @@
+"""The four synchronizers: what the user configures, listens to and asks for; the work is done by the native core.
+
+A synchronizer opens both targets, hands them to the core together with its options, and words what the core
+reports. It decides nothing about files itself: every rule lives in the core's planner.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable
+from fnmatch import fnmatch
+from typing import Any, ClassVar, Final
+
+from ftpsync import __version__
+from ftpsync._report import Reporter
+from ftpsync.ftp_target import FTPTarget, FtpTarget
+from ftpsync.metadata import DirMetadata
+from ftpsync.resources import DirectoryEntry, EntryPair, FileEntry, _Resource, operation_map
+from ftpsync.targets import _Target
+from ftpsync.util import DRY_RUN_PREFIX, IS_REDIRECTED, VT_ERASE_LINE, emulates_31, write, write_error
+
+__all__ = [
+    "ALWAYS_OMIT",
+    "CONFIG_FILE_NAME",
+    "DEFAULT_OMIT",
+    "DRY_RUN_PREFIX",
+    "IS_REDIRECTED",
+    "VT_ERASE_LINE",
+    "BaseSynchronizer",
+    "BiDirSynchronizer",
+    "DirMetadata",
+    "DirectoryEntry",
+    "DownloadSynchronizer",
+    "EntryPair",
+    "FTPTarget",
+    "FileEntry",
+    "FtpTarget",
+    "UploadSynchronizer",
+    "match_path",
+    "operation_map",
+    "process_options",
+]
+
+#: Name of the task file of the command `run`.
+CONFIG_FILE_NAME: Final = ".pyftpsync.yaml" if emulates_31() else "pyftpsync.yaml"
+
+#: What the command line leaves out unless `--exclude` says otherwise. The library leaves out nothing.
+DEFAULT_OMIT: Final = [".DS_Store", ".git", ".hg", ".svn", "#recycle"]
+
+#: What belongs to this tool itself, and is never synchronised.
+ALWAYS_OMIT: Final = (
+    "pyftpsync.yaml",
+    DirMetadata.META_FILE_NAME,
+    DirMetadata.LOCK_FILE_NAME,
+    ".pyftpsync.yaml",
+)
+
+#: Sessions with a server, unless the option `connections` says otherwise.
+_CONNECTIONS: Final = 4
+
+_COUNTERS: Final = (
+    "bytes_written",
+    "conflict_files",
+    "conflict_files_skipped",
+    "copy_errors",
+    "dirs_created",
+    "dirs_deleted",
+    "download_bytes_written",
+    "download_files_written",
+    "entries_seen",
+    "entries_touched",
+    "errors",
+    "files_created",
+    "files_deleted",
+    "files_written",
+    "interactive_ask",
+    "local_dirs",
+    "local_files",
+    "meta_bytes_read",
+    "meta_bytes_written",
+    "remote_dirs",
+    "remote_files",
+    "upload_bytes_written",
+    "upload_files_written",
+)
+
+
+def process_options(opts: dict[str, Any]) -> None:
+    """Turns the options `match` and `exclude` into lists of patterns, in place.
+
+    Args:
+        opts: Each of the two may be missing, None, a comma-separated string, or any iterable of strings.
+
+    Raises:
+        AssertionError: One of them is something else.
+    """
+    for key in ("match", "exclude"):
+        value = opts.get(key)
+        if not value:
+            opts[key] = []
+        elif isinstance(value, str):
+            opts[key] = [pattern.strip() for pattern in value.split(",") if pattern.strip()]
+        else:
+            is_usable = isinstance(value, Iterable) and not isinstance(value, (bytes, dict))
+            patterns = list(value) if is_usable else None
+            assert patterns is not None and all(isinstance(pattern, str) for pattern in patterns), (
+                f"option {key!r} must be a string or a list of strings, not {value!r}"
+            )
+            opts[key] = patterns
+
+
+def match_path(entry: _Resource, opts: dict[str, Any]) -> bool:
+    """Tells whether an entry takes part, by its base name.
+
+    Args:
+        entry: A file or folder.
+        opts: With the lists `match` (files only) and `exclude` (files and folders; it wins).
+    """
+    name = entry.name
+    if name in ALWAYS_OMIT:
+        return False
+    wanted = opts.get("match")
+    if wanted and entry.is_file() and not any(fnmatch(name, pattern) for pattern in wanted):
+        return False
+    return not any(fnmatch(name, pattern) for pattern in opts.get("exclude") or ())
+
+
+class BaseSynchronizer:
+    """Common to all synchronizers. On its own it compares and tells, and changes nothing.
+
+    Args:
+        local: The first target.
+        remote: The second target.
+        options: See the documentation of the options. The dict is kept, not copied.
+
+    Attributes:
+        local, remote: The targets.
+        options: As given.
+        verbose: 0 (only errors) to 6 (the whole conversation with the server).
+        dry_run: Only tell what would be done.
+        ignore_copy_errors: A file that cannot be opened is counted, and the run goes on.
+        is_script: There is somebody to ask when a strategy cannot decide.
+        resolve_all: The answer for all further conflicts, once the user gave one.
+    """
+
+    _MODE: ClassVar[str] = "sync"
+    _ACCEPTED_STRATEGIES: ClassVar[tuple[str, ...] | None] = None
+
+    #: Answers to the prompt at a conflict, and what they mean.
+    _resolve_shortcuts: ClassVar[dict[str, str]] = {
+        "l": "local",
+        "r": "remote",
+        "o": "old",
+        "n": "new",
+        "s": "skip",
+    }
+
+    def __init__(self, local: _Target, remote: _Target, options: dict[str, Any] | None) -> None:
+        for side, target in (("local", local), ("remote", remote)):
+            if not isinstance(target, _Target):
+                raise TypeError(f"{side} must be a target, not {target!r}; make_target() makes one of a URL")
+        if options is not None and not isinstance(options, dict):
+            raise TypeError(f"options must be a dict or None, not {options!r}")
+        self.local = local
+        self.remote = remote
+        self.options: dict[str, Any] = options if options is not None else {}
+        process_options(self.options)
+        verbose = self.options.get("verbose")
+        self.verbose: int = 3 if verbose is None else int(verbose)
+        self.dry_run: bool = bool(self.options.get("dry_run", False))
+        self.ignore_copy_errors = True
+        self.is_script: bool | None = None
+        self.resolve_all: str | None = None
+        self._stats: dict[str, Any] = dict.fromkeys(_COUNTERS, 0)
+        self._stats.update(elap_secs=None, elap_str=None, result_code=None)
+
+    # --- What users call ---
+
+    def get_info_strings(self) -> tuple[str, str]:
+        """Returns the words of the header: what is done, and how the two targets relate.
+
+        Raises:
+            NotImplementedError: The base class does nothing that could be worded.
+        """
+        raise NotImplementedError
+
+    def run(self) -> bool:
+        """Opens both targets, synchronises them, and closes them.
+
+        Returns:
+            True. Problems with single files are counted, see `error_count()`.
+
+        Raises:
+            RuntimeError: Names clash; a mass deletion was stopped; a target is in use.
+            ftplib.Error: A server refused something; the rest was done nevertheless.
+            OSError: A server could not be reached; a file could not be written.
+            KeyboardInterrupt: The user stopped the run. Nothing is torn.
+        """
+        started = time.time()
+        self._bind()
+        try:
+            try:
+                self._open_targets()
+                self._tell_header()
+                self._synchronise()
+            finally:
+                self._close_targets()
+        finally:
+            self._unbind()
+            self._finish_stats(time.time() - started)
+        return True
+
+    def close(self) -> None:
+        """Closes both targets."""
+        self._close_targets()
+
+    def get_stats(self) -> dict[str, Any]:
+        """Returns the counters, live. They accumulate over repeated runs."""
+        return self._stats
+
+    def error_count(self) -> int:
+        """Returns how many things went wrong."""
+        return int(self._stats["errors"])
+
+    def problem_count(self) -> int:
+        """Returns how many conflicts were left alone, plus how many files could not be copied."""
+        return int(self._stats["conflict_files_skipped"]) + int(self._stats["copy_errors"])
+
+    # --- The run ---
+
+    def _bind(self) -> None:
+        for target, peer in ((self.local, self.remote), (self.remote, self.local)):
+            target.synchronizer = self
+            target.peer = peer
+            target.dry_run = self.dry_run
+        self.local.readonly = self.dry_run or self._MODE == "upload"
+        self.remote.readonly = self.dry_run or self._MODE == "download"
+
+    def _unbind(self) -> None:
+        for target in (self.local, self.remote):
+            target.synchronizer = None
+            target.peer = None
+
+    def _open_targets(self) -> None:
+        for target in (self.local, self.remote):
+            if not target.connected:
+                readonly = target.readonly
+                target.open()
+                target.readonly = readonly
+
+    def _close_targets(self) -> None:
+        for target in (self.local, self.remote):
+            if not target.connected:
+                continue
+            try:
+                target.close()
+            except Exception as exc:  # What happened before is more important than how it ended.
+                write_error(f"Could not close {target}: {exc}")
+
+    def _tell_header(self) -> None:
+        if self.verbose < 3:
+            return
+        doing, relation = self.get_info_strings()
+        write(
+            f"{doing.capitalize()} {self.local.get_base_name()}\n{relation:>20} {self.remote.get_base_name()}"
+        )
+        write(f"Encoding local: {self.local.encoding}, remote: {self.remote.encoding}")
+
+    def _synchronise(self) -> None:
+        from ftpsync import _core
+
+        natives = [self._native_of(target) for target in (self.local, self.remote)]
+        # The session that open() began with is lent to the run; targets without one need none.
+        sessions = tuple(getattr(target, "_session", None) for target in (self.local, self.remote))
+        reporter = Reporter(self)
+        _core.run(natives[0], natives[1], sessions, self._settings(reporter), reporter, self._stats)
+
+    @staticmethod
+    def _native_of(target: _Target) -> Any:
+        native = getattr(target, "_native", None)
+        if native is None:
+            kind = type(target).__name__
+            raise NotImplementedError(f"{kind} is not a built-in target: this version cannot synchronise it")
+        return native
+
+    def _settings(self, reporter: Reporter) -> dict[str, Any]:
+        """Reads the options into the values that the core expects; each is checked here or there, never ignored."""
+        options = self.options
+        resolve = str(options.get("resolve") or "skip")
+        max_delete = options.get("max_delete")
+        case = options.get("case")
+        return {
+            "mode": self._MODE,
+            "verbose": max(0, min(self.verbose, 9)),
+            "dry_run": self.dry_run,
+            "progress": reporter.shows_progress,
+            "match": options["match"],
+            "exclude": options["exclude"],
+            "fold_case": os.path.normcase("A") != "A",
+            "force": bool(options.get("force")),
+            "delete": bool(options.get("delete")),
+            "delete_unmatched": bool(options.get("delete_unmatched")),
+            "resolve": resolve,
+            "resolve_all": self.resolve_all,
+            "asks_at_same_time": bool(self.is_script),
+            "case": "strict" if case is None and emulates_31() else case,
+            "deep_conflicts": not options.get("no_deep_conflicts"),
+            "keeps_orphans": emulates_31(),
+            "max_delete": None if max_delete is None else str(max_delete),
+            "allow_mass_delete": bool(options.get("allow_mass_delete")),
+            "migrate": bool(options.get("migrate")),
+            "inplace": bool(options.get("inplace")),
+            "pretty_meta": bool(DirMetadata.PRETTY),
+            "version": __version__,
+            "connections": self._connections(),
+        }
+
+    def _connections(self) -> int:
+        value = self.options.get("connections")
+        if value is None:
+            return _CONNECTIONS
+        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 64:
+            raise ValueError(f"invalid option connections: {value!r} (expected a number from 1 to 64)")
+        return value
+
+    def _finish_stats(self, seconds: float) -> None:
+        stats = self._stats
+        stats["elap_secs"] = seconds
+        stats["elap_str"] = f"{seconds:0.2f} sec"
+        for way in ("upload", "download"):
+            size, needed = stats[f"{way}_bytes_written"], stats.get(f"{way}_write_time")
+            if size and needed:
+                stats[f"{way}_rate_str"] = f"{size / needed / 1000:0.2f} kB/sec"
+
+    def _inc_stat(self, name: str, ofs: int = 1) -> None:
+        """Adds to a counter."""
+        self._stats[name] = self._stats.get(name, 0) + ofs
+
+    # --- Conflicts ---
+
+    def _interactive_resolve(self, pair: EntryPair) -> str:
+        """Asks the user how to settle a conflict, until the answer can be used.
+
+        Returns:
+            `local`, `remote`, `old`, `new` or `skip`. A capital answer is kept in `resolve_all`.
+        """
+        if self.resolve_all:
+            return self.resolve_all
+        reporter = Reporter(self)
+        reporter.tell_difference(pair)
+        while True:
+            answer = input(reporter.prompt(self._choices())).strip()
+            if answer in ("h", "H", "?"):
+                reporter.tell_help(self._choices())
+            elif answer in ("b", "B"):
+                reporter.tell_comparison(pair)
+            elif (answer[:1].lower(), len(answer)) == ("", 0) or answer.lower() not in self._choices():
+                continue
+            else:
+                strategy = self._resolve_shortcuts[answer.lower()]
+                if strategy in ("old", "new") and pair.local and pair.remote and pair.is_same_time():
+                    print("Files have identical modification times.")
+                    continue
+                if answer.isupper():
+                    self.resolve_all = strategy
+                return strategy
+
+    def _choices(self) -> tuple[str, ...]:
+        accepted = self._ACCEPTED_STRATEGIES or ("local", "remote", "old", "new", "skip")
+        return tuple(key for key, word in self._resolve_shortcuts.items() if word in accepted)
+
+
+class BiDirSynchronizer(BaseSynchronizer):
+    """Copies changes in both directions, and deletions too."""
+
+    def get_info_strings(self) -> tuple[str, str]:
+        """Returns the words of the header."""
+        return ("synchronize", "with")
+
+
+class UploadSynchronizer(BiDirSynchronizer):
+    """Makes the remote target follow the local one, which is never changed."""
+
+    _MODE = "upload"
+    _ACCEPTED_STRATEGIES = ("local", "skip", "ask")
+
+    def get_info_strings(self) -> tuple[str, str]:
+        """Returns the words of the header."""
+        return ("upload", "to")
+
+
+class DownloadSynchronizer(BiDirSynchronizer):
+    """Makes the local target follow the remote one, which is never changed."""
+
+    _MODE = "download"
+    _ACCEPTED_STRATEGIES = ("remote", "skip", "ask")
+
+    def get_info_strings(self) -> tuple[str, str]:
+        """Returns the words of the header."""
+        return ("download to", "from")
+
+

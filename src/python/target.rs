@@ -1,0 +1,284 @@
+//! Targets and sessions for use from Python, one verb at a time.
+
+use super::convert;
+use super::errors::{carried, raise};
+use crate::error::{Error, Kind, Result};
+use crate::model::{RelPath, Side};
+use crate::target::local::LocalTarget;
+use crate::target::{Put, Session as CoreSession, Target as CoreTarget};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict};
+use std::io::{self, Read};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// A place that holds a tree of files.
+#[pyclass(frozen, module = "ftpsync._core")]
+pub struct Target {
+    inner: Arc<dyn CoreTarget>,
+}
+
+impl Target {
+    /// The target itself.
+    pub fn share(&self) -> Arc<dyn CoreTarget> {
+        Arc::clone(&self.inner)
+    }
+}
+
+#[pymethods]
+impl Target {
+    /// A folder of the local file system, which must exist. ``links``: inside, follow or skip.
+    #[staticmethod]
+    #[pyo3(signature = (root, links = "inside"))]
+    fn local(py: Python<'_>, root: std::path::PathBuf, links: &str) -> PyResult<Self> {
+        let target = raise(py, LocalTarget::new(root, convert::links(links)?))?;
+        Ok(Target { inner: Arc::new(target) })
+    }
+
+    /// The key under which peers remember this target.
+    #[getter]
+    fn id(&self) -> &str {
+        self.inner.id()
+    }
+
+    /// The key that pyftpsync 3.1 and 4.1 use for the same target.
+    #[getter]
+    fn legacy_id(&self) -> &str {
+        self.inner.legacy_id()
+    }
+
+    /// The target as a URL or path, without user and password.
+    #[getter]
+    fn base_name(&self) -> &str {
+        self.inner.base_name()
+    }
+
+    /// Starts a conversation: connects and logs in.
+    fn open(&self, py: Python<'_>) -> PyResult<Session> {
+        let target = self.share();
+        let session = raise(py, py.detach(|| target.open()))?;
+        Ok(Session { inner: Mutex::new(Some(session)) })
+    }
+
+    /// Ends every conversation at once, from any thread.
+    fn interrupt(&self) {
+        self.inner.interrupt();
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<_core.Target {}>", self.inner.base_name())
+    }
+}
+
+/// What a folder holds.
+#[pyclass(frozen, get_all, module = "ftpsync._core")]
+pub struct Listing {
+    /// Tuples of name, whether it is a folder, size (bytes), modification time (seconds UTC), identity.
+    entries: Vec<(String, bool, Option<u64>, Option<f64>, Option<String>)>,
+    /// Whether these are certainly all.
+    complete: bool,
+    /// Tuples of what was left out, and why.
+    notes: Vec<(String, String)>,
+}
+
+/// One conversation with a target. Paths are relative to its root.
+#[pyclass(frozen, module = "ftpsync._core")]
+pub struct Session {
+    inner: Mutex<Option<Box<dyn CoreSession>>>,
+}
+
+impl Session {
+    /// Takes the conversation out, for a run; the Python object is closed afterwards.
+    pub fn take(&self) -> Option<Box<dyn CoreSession>> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn with<T: Send>(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce(&mut dyn CoreSession) -> Result<T> + Send,
+    ) -> PyResult<T> {
+        let result = py.detach(|| {
+            let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+            match inner.as_mut() {
+                Some(session) => work(session.as_mut()),
+                None => Err(Error::new(Kind::Disconnected, "the session is closed")),
+            }
+        });
+        raise(py, result)
+    }
+}
+
+#[pymethods]
+impl Session {
+    /// What the conversation began with: tuples of the verbosity from which a line is shown, and the line.
+    #[getter]
+    fn greeting(&self) -> Vec<(u8, String)> {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.as_ref().map_or_else(Vec::new, |session| session.greeting().to_vec())
+    }
+
+    /// Lists a folder.
+    fn list(&self, py: Python<'_>, path: &str) -> PyResult<Listing> {
+        let path = convert::path(path)?;
+        let listing = self.with(py, |session| session.list(&path))?;
+        let entries = listing.entries.into_iter().map(|entry| {
+            let is_dir = entry.is_folder();
+            let mtime = entry.mtime_org.map(crate::model::Stamp::as_secs_f64);
+            (entry.name.to_string(), is_dir, entry.size, mtime, entry.unique.map(String::from))
+        });
+        let notes = listing.notes.into_iter().map(|note| (note.what, note.why)).collect();
+        Ok(Listing { entries: entries.collect(), complete: listing.complete, notes })
+    }
+
+    /// Reads a whole file, passing each chunk (bytes) to ``write``; returns the number of bytes.
+    fn read_to(&self, py: Python<'_>, path: &str, write: Py<PyAny>) -> PyResult<u64> {
+        let path = convert::path(path)?;
+        self.with(py, |session| {
+            let mut total = 0;
+            session.read(&path, &mut |body| {
+                let mut buffer = vec![0; 256 * 1024];
+                loop {
+                    let count = body.read(&mut buffer).map_err(Error::from)?;
+                    if count == 0 {
+                        return Ok(());
+                    }
+                    total += count as u64;
+                    Python::attach(|py| write.call1(py, (PyBytes::new(py, &buffer[..count]),)))
+                        .map_err(carried)?;
+                }
+            })?;
+            Ok(total)
+        })
+    }
+
+    /// Puts a whole file in place, from chunks that ``read(n)`` returns until it returns none; returns the size (bytes).
+    #[pyo3(signature = (path, read, mtime = None))]
+    fn write_from(&self, py: Python<'_>, path: &str, read: Py<PyAny>, mtime: Option<f64>) -> PyResult<u64> {
+        let path = convert::path(path)?;
+        let put = Put { mtime: mtime.map(convert::stamp).transpose()?, ..Put::default() };
+        let written = self.with(py, |session| {
+            let mut body = PyReader { read, rest: Vec::new(), at: 0 };
+            session.write(&path, &mut body, &put)
+        })?;
+        Ok(written.size)
+    }
+
+    /// Makes a folder; one that is there already is fine.
+    fn mkdir(&self, py: Python<'_>, path: &str) -> PyResult<()> {
+        let path = convert::path(path)?;
+        self.with(py, |session| session.mkdir(&path))
+    }
+
+    /// Removes a file.
+    fn remove_file(&self, py: Python<'_>, path: &str) -> PyResult<()> {
+        let path = convert::path(path)?;
+        self.with(py, |session| session.remove_file(&path))
+    }
+
+    /// Removes an empty folder.
+    fn remove_dir(&self, py: Python<'_>, path: &str) -> PyResult<()> {
+        let path = convert::path(path)?;
+        self.with(py, |session| session.remove_dir(&path))
+    }
+
+    /// Removes a folder with everything in it; ``keep_root`` leaves the empty folder.
+    #[pyo3(signature = (path, keep_root = false))]
+    fn remove_tree(&self, py: Python<'_>, path: &str, keep_root: bool) -> PyResult<()> {
+        let path = convert::path(path)?;
+        self.with(py, |session| remove_tree(session, &path, keep_root))
+    }
+
+    /// Renames a file, replacing what has the new name.
+    fn rename(&self, py: Python<'_>, old: &str, new: &str) -> PyResult<()> {
+        let (old, new) = (convert::path(old)?, convert::path(new)?);
+        self.with(py, |session| session.rename(&old, &new))
+    }
+
+    /// Sets the modification time (seconds UTC) of a file; returns whether the target can do that.
+    fn set_mtime(&self, py: Python<'_>, path: &str, mtime: f64) -> PyResult<bool> {
+        let (path, mtime) = (convert::path(path)?, convert::stamp(mtime)?);
+        self.with(py, |session| match session.set_mtime(&path, mtime) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == Kind::Unsupported => Ok(false),
+            Err(error) => Err(error),
+        })
+    }
+
+    /// Ends the conversation; harmless twice.
+    fn close(&self, py: Python<'_>) {
+        let session = self.take();
+        py.detach(|| {
+            if let Some(session) = session {
+                session.close();
+            }
+        });
+    }
+}
+
+/// Removes a folder and all it holds, deepest first. An incomplete listing stops it before anything is lost in the dark.
+fn remove_tree(session: &mut dyn CoreSession, dir: &RelPath, keep_root: bool) -> Result<()> {
+    let listing = session.list(dir)?;
+    if let Some(skipped) = listing.present_but_skipped.first() {
+        let error =
+            Error::new(Kind::Refused, format!("it holds {:?}, which is no plain file", skipped.as_str()));
+        return Err(error.during("delete the folder").at(dir));
+    }
+    let (folders, files): (Vec<_>, Vec<_>) = listing.entries.into_iter().partition(|entry| entry.is_folder());
+    for folder in folders {
+        remove_tree(session, &dir.join(&folder.name), false)?;
+    }
+    let files: Vec<RelPath> = files.iter().map(|file| dir.join(&file.name)).collect();
+    session.remove_files(&files).into_iter().collect::<Result<()>>()?;
+    if keep_root || dir.is_root() { Ok(()) } else { session.remove_dir(dir) }
+}
+
+/// Reads from a Python callable.
+struct PyReader {
+    read: Py<PyAny>,
+    rest: Vec<u8>,
+    at: usize,
+}
+
+impl Read for PyReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.at == self.rest.len() {
+            self.rest = Python::attach(|py| -> PyResult<Vec<u8>> {
+                let chunk = self.read.call1(py, (buffer.len(),))?;
+                Ok(chunk.extract::<&[u8]>(py).map(<[u8]>::to_vec)?)
+            })
+            .map_err(|error| carried(error).into_io())?;
+            self.at = 0;
+        }
+        let count = buffer.len().min(self.rest.len() - self.at);
+        buffer[..count].copy_from_slice(&self.rest[self.at..self.at + count]);
+        self.at += count;
+        Ok(count)
+    }
+}
+
+fn option<'py, T>(options: &Bound<'py, PyDict>, key: &str) -> PyResult<Option<T>>
+where
+    T: for<'a> FromPyObject<'a, 'py>,
+{
+    match options.get_item(key)?.filter(|value| !value.is_none()) {
+        None => Ok(None),
+        Some(value) => match value.extract() {
+            Ok(value) => Ok(Some(value)),
+            Err(_) => Err(PyValueError::new_err(format!("invalid option {key}: {value}"))),
+        },
+    }
+}
+
+fn is_set(options: &Bound<'_, PyDict>, key: &str) -> PyResult<bool> {
+    options.get_item(key)?.map_or(Ok(false), |value| value.is_truthy())
+}
+
+/// The sides' names in the documented API.
+pub fn side_name(side: Side) -> &'static str {
+    match side {
+        Side::Local => "local",
+        Side::Remote => "remote",
+    }
+}
