@@ -111,6 +111,7 @@ def put(root: str, path: str, node: dict[str, Any] | None) -> None:
     os.makedirs(os.path.dirname(full), exist_ok=True)
     if "link" in node:
         os.symlink(node["link"], full)
+        os.utime(full, (UPLOADED, UPLOADED), follow_symlinks=False)
         return
     body = node["text"].encode() if "text" in node else node["fill"].encode() * node["size"]
     with open(full, "wb") as file:

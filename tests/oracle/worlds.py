@@ -295,6 +295,14 @@ def many_files() -> Iterator[World]:
             edits = [[side, "twin"], [side, "copied"]]
             steps = [run(mode), run(mode, edits=edits, delete=True), run(mode, delete=True)]
             yield story("remembers what was copied", mode, *start, {}, steps, side=side)
+        # A listed name that both sides lost stays listed; then it comes back on one of them.
+        for side, what in product(("local", "remote"), ("unchanged", "edited", "never listed")):
+            back = [side, "x", SAME if what == "unchanged" else NEWER]
+            names = {} if what == "never listed" else {"x": SEEN}
+            steps = [run(mode), run(mode, edits=[back]), run(mode)]
+            only = {"keep": SAME}
+            record = {".": {"keep": SEEN, **names}}
+            yield story("comes back after both lost it", mode, only, only, record, steps, side=side, what=what)
         # The last change of a folder is the removal of a name that was never listed.
         for exclude in ("stray", "listed,stray", "listed"):
             beside = {"keep": SAME, "listed": SAME, "stray": SAME}
