@@ -1,14 +1,16 @@
 """Plays worlds with whatever package is imported as `ftpsync` and says what came out.
 
-Reads one world per line (JSON) on stdin, prints one outcome per line (JSON) on stdout. The same file runs with the
-reference implementation and with ours, so it uses nothing but names both promise, and nothing outside the standard
-library. A world is a value; see `worlds.py` for where they come from:
+Reads one world per line (JSON) on stdin, prints one outcome per line (JSON) on stdout. The same file runs
+with the reference implementation and with ours, so it uses nothing but names both promise, and nothing
+outside the standard library. A world is a value; see `worlds.py` for where they come from:
 
     id          text
     local       {path: node}   node: null for a folder, {"size", "fill", "mtime"} for a file,
     remote      {path: node}         {"text"} for a file with that text, {"link"} for a symbolic link
     past        {folder: {name: {"m", "s"} | null}}   what the last sync recorded; null for a folder
     steps       [{"mode", "options", "edits", "answers"}]   runs, one after the other, each after its edits
+
+Arguments name defects of the reference to repair first, see `repairs.py`.
 
 An edit is [side, path, node] to put something there, or [side, path] to remove what is there.
 """
@@ -34,13 +36,13 @@ os.environ["TZ"] = "UTC"
 if hasattr(time, "tzset"):
     time.tzset()
 
-from ftpsync.synchronizers import (  # noqa: E402
+from ftpsync.synchronizers import (
     BiDirSynchronizer,
     DownloadSynchronizer,
     UploadSynchronizer,
 )
-from ftpsync.targets import FsTarget  # noqa: E402
-from ftpsync.util import set_pyftpsync_logger  # noqa: E402
+from ftpsync.targets import FsTarget
+from ftpsync.util import set_pyftpsync_logger
 
 META = ".pyftpsync-meta.json"
 SYNCHRONIZERS = {"sync": BiDirSynchronizer, "upload": UploadSynchronizer, "download": DownloadSynchronizer}
@@ -49,7 +51,8 @@ UPLOADED = 1_600_000_005.0
 ESCAPE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 TIMED = ("elap_secs", "elap_str", "write_time", "upload_write_time", "download_write_time")
 RATES = ("upload_rate_str", "download_rate_str")
-#: Counts of characters: they depend on the version text and on the digits of the clock, so only "any" is told.
+#: Counts of characters: they depend on the version text and on the digits of the clock, so
+#: only whether there were any is told.
 META_BYTES = ("meta_bytes_read", "meta_bytes_written")
 
 
@@ -73,12 +76,17 @@ def main() -> None:
     logger.propagate = False
     logger.addHandler(LINES)
     set_pyftpsync_logger(logger)
+    if sys.argv[1:]:
+        sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+        from repairs import repair
+
+        repair(sys.argv[1:])
     answer = sys.stdout
     with tempfile.TemporaryDirectory(prefix="world-", dir=_scratch()) as scratch:
         for line in sys.stdin:
             outcome = play(json.loads(line), scratch)
             answer.write(json.dumps(outcome, sort_keys=True) + "\n")
-    answer.flush()
+            answer.flush()
 
 
 def _scratch() -> str | None:
@@ -168,14 +176,18 @@ def take(step: dict[str, Any], roots: dict[str, str]) -> dict[str, Any]:
             )
             stats = synchronizer.get_stats()
             returned = synchronizer.run()
-        except Exception as problem:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as problem:  # a panic of native code is no Exception
             error = [type(problem).__name__, plain(str(problem), roots)[:100]]
     return {
         "error": error,
         "returned": returned,
         "local": tree(roots["local"]),
         "remote": tree(roots["remote"]),
-        "stats": {key: bool(value) if key in META_BYTES else value for key, value in stats.items() if timeless(key)},
+        "stats": {
+            key: bool(value) if key in META_BYTES else value for key, value in stats.items() if timeless(key)
+        },
         "lines": sorted([level, plain(text, roots)] for level, text in LINES.seen),
         "printed": [plain(line, roots) for line in printed.getvalue().splitlines() if "Touched " not in line],
         "record": records(roots),
@@ -218,12 +230,16 @@ def tree(root: str) -> dict[str, Any]:
             elif name != META:
                 with open(full, "rb") as file:
                     body = file.read()
-                found[path] = [len(body), hashlib.sha1(body).hexdigest()[:8], round(os.stat(full).st_mtime, 2)]
+                found[path] = [
+                    len(body),
+                    hashlib.sha1(body).hexdigest()[:8],
+                    round(os.stat(full).st_mtime, 2),
+                ]
     return found
 
 
 def records(roots: dict[str, str]) -> dict[str, Any]:
-    """What the meta files say of the last sync: {side: {folder: {name: [mtime, size]}}}, or a word when there is none."""
+    """What the meta files say of the last sync: {"side:folder": {name: [mtime, size]}}, or why they do not."""
     peer = FsTarget(roots["remote"]).get_id()
     found: dict[str, Any] = {}
     for side, root in roots.items():

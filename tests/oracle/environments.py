@@ -65,8 +65,8 @@ def reference(release: str) -> Environment:
 def subject() -> Environment:
     """Returns the environment under test: the Python that runs pytest.
 
-    `ORACLE_SUBJECT` names another interpreter, for example that of the other reference release, to see what the
-    harness itself reports.
+    `ORACLE_SUBJECT` names another interpreter, for example that of the other reference release, to see what
+    the harness itself reports.
     """
     return Environment("ours", Path(os.environ.get("ORACLE_SUBJECT", sys.executable)))
 

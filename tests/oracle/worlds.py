@@ -1,8 +1,9 @@
 """The worlds that both implementations play.
 
-`cells()` is the full product around one name `x`: what the last sync remembers of it, what is there on either side,
-and the policy. `stories()` are small trees made for one question each. `strolls()` are random trees with random edits.
-Every world carries `fields`, what it is about; the rules of intended differences speak of those only.
+`cells()` is the full product around one name `x`: what the last sync remembers of it, what is there on
+either side, and the policy. `stories()` are small trees made for one question each. `strolls()` are random
+trees with random edits. Every world carries `fields`, what it is about; the rules of intended differences
+speak of those only.
 
 In every cell an unchanged file `keep` lies beside `x`, so that no root ever looks as if it had been lost.
 """
@@ -71,7 +72,9 @@ def world(
     }
 
 
-def run(mode: str, edits: list[list[Any]] | None = None, answers: list[str] | None = None, **options: Any) -> dict[str, Any]:
+def run(
+    mode: str, edits: list[list[Any]] | None = None, answers: list[str] | None = None, **options: Any
+) -> dict[str, Any]:
     return {
         "mode": mode,
         "options": {"verbose": 4, **options},
@@ -80,7 +83,7 @@ def run(mode: str, edits: list[list[Any]] | None = None, answers: list[str] | No
     }
 
 
-# --- cells: everything about one name ---------------------------------------------------------------------------
+# --- cells: everything about one name ----------------------------------------------------------------------
 
 
 def policies() -> Iterator[dict[str, Any]]:
@@ -98,7 +101,9 @@ def policies() -> Iterator[dict[str, Any]]:
             "delete_unmatched": True,
         }
     for mode, side in (("upload", "local"), ("download", "remote")):
-        for force, delete, unmatched, excluded, resolve in product(flags, flags, flags, flags, ("skip", side)):
+        for force, delete, unmatched, excluded, resolve in product(
+            flags, flags, flags, flags, ("skip", side)
+        ):
             yield {
                 "mode": mode,
                 "resolve": resolve,
@@ -123,11 +128,25 @@ def rehearsals() -> Iterator[World]:
     for past, local, remote in product(PASTS, STATES, STATES):
         if (local, remote) == ("absent", "absent"):
             continue
-        for mode, resolve in (("sync", "skip"), ("sync", "local"), ("upload", "local"), ("download", "remote")):
-            yield cell("rehearsal", past, local, remote, {"mode": mode, "resolve": resolve, "delete": True}, dry_run=True)
+        for mode, resolve in (
+            ("sync", "skip"),
+            ("sync", "local"),
+            ("upload", "local"),
+            ("download", "remote"),
+        ):
+            yield cell(
+                "rehearsal",
+                past,
+                local,
+                remote,
+                {"mode": mode, "resolve": resolve, "delete": True},
+                dry_run=True,
+            )
 
 
-def cell(kind: str, past: str, local: str, remote: str, policy: dict[str, Any], dry_run: bool = False) -> World:
+def cell(
+    kind: str, past: str, local: str, remote: str, policy: dict[str, Any], dry_run: bool = False
+) -> World:
     trees: list[dict[str, Node]] = []
     for state in (local, remote):
         tree: dict[str, Node] = {"keep": SAME}
@@ -145,7 +164,9 @@ def cell(kind: str, past: str, local: str, remote: str, policy: dict[str, Any], 
             remembered["."]["x"] = None
             if local == "folder":
                 remembered["x"] = {"in": SEEN}
-    options = {key: value for key, value in policy.items() if key not in ("mode", "excluded") and value is not False}
+    options = {
+        key: value for key, value in policy.items() if key not in ("mode", "excluded") and value is not False
+    }
     if policy.get("excluded"):
         options["exclude"] = ["x"]
     steps = twice(policy["mode"], **options)
@@ -157,7 +178,7 @@ def cell(kind: str, past: str, local: str, remote: str, policy: dict[str, Any], 
     return world(name, kind, *trees, remembered, steps, past=past, local=local, remote=remote, **fields)
 
 
-# --- stories: small trees, one question each --------------------------------------------------------------------
+# --- stories: small trees, one question each ---------------------------------------------------------------
 
 MODES = ("sync", "upload", "download")
 
@@ -184,7 +205,16 @@ def story(
     **fields: Any,
 ) -> World:
     detail = ", ".join(f"{key} {value}" for key, value in fields.items())
-    return world(f"{about}, {mode}{', ' + detail if detail else ''}", about, local, remote, past, steps, mode=mode, **fields)
+    return world(
+        f"{about}, {mode}{', ' + detail if detail else ''}",
+        about,
+        local,
+        remote,
+        past,
+        steps,
+        mode=mode,
+        **fields,
+    )
 
 
 def twice(mode: str, **options: Any) -> list[dict[str, Any]]:
@@ -212,20 +242,49 @@ def new_folders() -> Iterator[World]:
         for extra in ({}, {"delete": True, "delete_unmatched": True}):
             steps = twice(mode, exclude=exclude, **extra)
             yield story(
-                "new folder", mode, *trees, record, steps, side=side, past=past, exclude="+".join(exclude), delete=bool(extra)
+                "new folder",
+                mode,
+                *trees,
+                record,
+                steps,
+                side=side,
+                past=past,
+                exclude="+".join(exclude),
+                delete=bool(extra),
             )
     for mode in MODES:
         steps = [run(mode, dry_run=True), run(mode, match="a*,keep"), run(mode)]
         yield story("new folder, match", mode, {"keep": SAME, **content}, {"keep": SAME}, {}, steps)
-        special = {"keep": SAME, "new": FOLDER, "new/.pyftpsync-lock.json": text("{}"), "new/pyftpsync.yaml": text("a: 1")}
+        special = {
+            "keep": SAME,
+            "new": FOLDER,
+            "new/.pyftpsync-lock.json": text("{}"),
+            "new/pyftpsync.yaml": text("a: 1"),
+        }
         yield story("new folder with reserved names", mode, special, {"keep": SAME}, {}, twice(mode))
         yield story("new folder with reserved names, remote", mode, {"keep": SAME}, special, {}, twice(mode))
 
 
 def both_have_the_folder() -> Iterator[World]:
     """Folders on both sides with differences inside."""
-    left = {"keep": SAME, "d": FOLDER, "d/same": SAME, "d/l": SAME, "d/x": NEWER, "d/e": FOLDER, "d/e/f": SAME}
-    right = {"keep": SAME, "d": FOLDER, "d/same": SAME, "d/r": SAME, "d/x": SAME, "d/e": FOLDER, "d/e/g": SAME}
+    left = {
+        "keep": SAME,
+        "d": FOLDER,
+        "d/same": SAME,
+        "d/l": SAME,
+        "d/x": NEWER,
+        "d/e": FOLDER,
+        "d/e/f": SAME,
+    }
+    right = {
+        "keep": SAME,
+        "d": FOLDER,
+        "d/same": SAME,
+        "d/r": SAME,
+        "d/x": SAME,
+        "d/e": FOLDER,
+        "d/e/g": SAME,
+    }
     full = {
         ".": {"keep": SEEN, "d": None},
         "d": {"same": SEEN, "l": SEEN, "r": SEEN, "x": SEEN, "e": None},
@@ -265,23 +324,61 @@ def removed_folders() -> Iterator[World]:
             record |= {"d": {"a": SEEN, "b": SEEN, "e": None}, "d/e": {"c": SEEN}}
         trees = (gone, changed) if side == "local" else (changed, gone)
         steps = twice(mode, resolve=resolve, delete=delete)
-        yield story("removed folder", mode, *trees, record, steps, side=side, what=what, resolve=resolve, delete=delete)
+        yield story(
+            "removed folder",
+            mode,
+            *trees,
+            record,
+            steps,
+            side=side,
+            what=what,
+            resolve=resolve,
+            delete=delete,
+        )
         # The same, with a past that a real first run has made.
         edits: list[list[Any]] = [["local" if side == "local" else "remote", "d"]]
         other = "remote" if side == "local" else "local"
         edits += [[other, path, node] for path, node in contents[what].items()]
         first = run("sync" if mode == "sync" else mode)
         start = (whole, gone) if mode != "download" else (gone, whole)
-        steps = [first, run(mode, edits=edits, resolve=resolve, delete=delete), run(mode, resolve=resolve, delete=delete)]
+        steps = [
+            first,
+            run(mode, edits=edits, resolve=resolve, delete=delete),
+            run(mode, resolve=resolve, delete=delete),
+        ]
         yield story(
-            "removed folder after a run", mode, *start, {}, steps, side=side, what=what, resolve=resolve, delete=delete
+            "removed folder after a run",
+            mode,
+            *start,
+            {},
+            steps,
+            side=side,
+            what=what,
+            resolve=resolve,
+            delete=delete,
         )
 
 
 def many_files() -> Iterator[World]:
-    left = {f"u{n}": SAME for n in range(6)} | {"mine": SAME, "edited": NEWER, "clash": NEWER, "gone-there": SAME}
-    right = {f"u{n}": SAME for n in range(6)} | {"theirs": SAME, "edited": SAME, "clash": RESIZED, "gone-here": SAME}
-    listed = {**{f"u{n}": SEEN for n in range(6)}, "edited": SEEN, "clash": SEEN, "gone-here": SEEN, "gone-there": SEEN}
+    left = {f"u{n}": SAME for n in range(6)} | {
+        "mine": SAME,
+        "edited": NEWER,
+        "clash": NEWER,
+        "gone-there": SAME,
+    }
+    right = {f"u{n}": SAME for n in range(6)} | {
+        "theirs": SAME,
+        "edited": SAME,
+        "clash": RESIZED,
+        "gone-here": SAME,
+    }
+    listed = {
+        **{f"u{n}": SEEN for n in range(6)},
+        "edited": SEEN,
+        "clash": SEEN,
+        "gone-here": SEEN,
+        "gone-there": SEEN,
+    }
     for mode, past, delete, force in product(MODES, ("none", "full"), (False, True), (False, True)):
         record = {".": listed} if past == "full" else {}
         options = {"delete": delete, "force": force}
@@ -302,7 +399,9 @@ def many_files() -> Iterator[World]:
             steps = [run(mode), run(mode, edits=[back]), run(mode)]
             only = {"keep": SAME}
             record = {".": {"keep": SEEN, **names}}
-            yield story("comes back after both lost it", mode, only, only, record, steps, side=side, what=what)
+            yield story(
+                "comes back after both lost it", mode, only, only, record, steps, side=side, what=what
+            )
         # The last change of a folder is the removal of a name that was never listed.
         for exclude in ("stray", "listed,stray", "listed"):
             beside = {"keep": SAME, "listed": SAME, "stray": SAME}
@@ -310,16 +409,39 @@ def many_files() -> Iterator[World]:
             record = {".": {"keep": SEEN, "listed": SEEN}}
             few = {**beside, "new": SAME}
             trees = (few, beside) if mode != "download" else (beside, few)
-            yield story("removal of an unlisted name", mode, *trees, record, [run(mode, **options), run(mode)], exclude=exclude)
+            yield story(
+                "removal of an unlisted name",
+                mode,
+                *trees,
+                record,
+                [run(mode, **options), run(mode)],
+                exclude=exclude,
+            )
         fine = file(T0 + 2), file(T0), file(T0 + 3)
         for index, node in enumerate(fine):
             trees = {"keep": SAME, "x": node}, {"keep": SAME, "x": SAME}
             yield story("two seconds", mode, *trees, {}, twice(mode), apart=index)
-            yield story("two seconds, listed", mode, *trees, {".": {"keep": SEEN, "x": SEEN}}, twice(mode), apart=index)
+            yield story(
+                "two seconds, listed",
+                mode,
+                *trees,
+                {".": {"keep": SEEN, "x": SEEN}},
+                twice(mode),
+                apart=index,
+            )
         third: Node = {"mtime": T0 + 0.25, "size": 0, "fill": "s"}
-        yield story("empty file, quarter second", mode, {"x": third, "keep": SAME}, {"y": third, "keep": SAME}, {}, twice(mode))
+        yield story(
+            "empty file, quarter second",
+            mode,
+            {"x": third, "keep": SAME},
+            {"y": third, "keep": SAME},
+            {},
+            twice(mode),
+        )
         big = file(T0, 300_001)
-        yield story("larger than a block", mode, {"x": big, "keep": SAME}, {"y": big, "keep": SAME}, {}, twice(mode))
+        yield story(
+            "larger than a block", mode, {"x": big, "keep": SAME}, {"y": big, "keep": SAME}, {}, twice(mode)
+        )
 
 
 def odd_meta_files() -> Iterator[World]:
@@ -331,15 +453,25 @@ def odd_meta_files() -> Iterator[World]:
         "version 2": '{"_file_version": 2, "mtimes": {}, "peer_sync": {}}',
         "no version": '{"mtimes": {}, "peer_sync": {}}',
         "no peers": '{"_file_version": 3, "mtimes": {}, "peer_sync": {}}',
-        "other peer": '{"_file_version": 3, "mtimes": {}, "peer_sync": {"/elsewhere": {"x": {"m": 1, "s": 1, "u": 2}}}}',
+        "other peer": '{"_file_version": 3, "mtimes": {}, "peer_sync": {"/else": {"x": {"m": 1, "s": 1}}}}',
         "no mtimes": '{"_file_version": 3, "peer_sync": {}}',
-        "mtimes of files": '{"_file_version": 3, "mtimes": {"x": {"m": 1, "s": 4, "u": 9e9}}, "peer_sync": {}}',
+        "own mtimes": '{"_file_version": 3, "mtimes": {"x": {"m": 1, "s": 4, "u": 9e9}}, "peer_sync": {}}',
     }
     for mode, side, what, migrate in product(MODES, ("local", "remote"), contents, (False, True)):
         odd = {meta: text(contents[what])}
         left = {"keep": SAME, "x": NEWER, **(odd if side == "local" else {})}
         right = {"keep": SAME, "x": SAME, "y": SAME, **(odd if side == "remote" else {})}
-        yield story("odd meta file", mode, left, right, {}, twice(mode, migrate=migrate), side=side, what=what, migrate=migrate)
+        yield story(
+            "odd meta file",
+            mode,
+            left,
+            right,
+            {},
+            twice(mode, migrate=migrate),
+            side=side,
+            what=what,
+            migrate=migrate,
+        )
     for mode, resolve in product(MODES, ("skip", "ask")):
         # Verbosity 5 shows the difference block, the closing lines and the rest of what is there to be seen.
         left, right = {"keep": SAME, "x": NEWER}, {"keep": SAME, "x": RESIZED}
@@ -428,7 +560,7 @@ def guards() -> Iterator[World]:
         yield story("empty peer, nothing remembered", mode, whole, empty, {}, twice(mode, delete=True))
 
 
-# --- strolls: random trees, random edits ------------------------------------------------------------------------
+# --- strolls: random trees, random edits -------------------------------------------------------------------
 
 STROLLS = 600
 
@@ -445,7 +577,11 @@ def strolls(count: int = STROLLS) -> Iterator[World]:
         sides: dict[str, dict[str, Node]] = {}
         for side in ("local", "remote"):
             sides[side] = {p: n for p, n in base.items() if n is None or dice.random() < 0.7}
-        fitting = {"sync": ("skip", "local", "remote"), "upload": ("skip", "local"), "download": ("skip", "remote")}
+        fitting = {
+            "sync": ("skip", "local", "remote"),
+            "upload": ("skip", "local"),
+            "download": ("skip", "remote"),
+        }
         options: dict[str, Any] = {"resolve": dice.choice(fitting[mode])}
         for flag in ("force", "delete", "delete_unmatched"):
             if dice.random() < 0.4:
@@ -453,7 +589,9 @@ def strolls(count: int = STROLLS) -> Iterator[World]:
         first = run(dice.choice((mode, "sync")))
         edits = [_random_edit(dice, base) for _ in range(dice.randint(1, 4))]
         steps = [first, run(mode, edits=edits, **options), run(mode, **options)]
-        yield world(f"stroll {seed}", "stroll", sides["local"], sides["remote"], {}, steps, mode=mode, **options)
+        yield world(
+            f"stroll {seed}", "stroll", sides["local"], sides["remote"], {}, steps, mode=mode, **options
+        )
 
 
 def _random_tree(dice: random.Random) -> dict[str, Node]:
