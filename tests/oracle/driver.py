@@ -239,7 +239,7 @@ def tree(root: str) -> dict[str, Any]:
 
 
 def records(roots: dict[str, str]) -> dict[str, Any]:
-    """What the meta files say of the last sync: {"side:folder": {name: [mtime, size]}}, or why they do not."""
+    """What the meta files tell of the last sync: {"side:folder": {name: [mtime, size]}}."""
     peer = FsTarget(roots["remote"]).get_id()
     found: dict[str, Any] = {}
     for side, root in roots.items():
