@@ -3,10 +3,11 @@
 What counts: after each run both sides are what a person expects, nobody sees a conflict where there is none,
 and everybody can read the records that the others leave.
 
-Two things limit what is edited when. The reference does not write the record of a folder whose last change is a
-removal on the server (D5), so it is never made to remove something on the server where something else happens.
-And ours does not delete on the word of a foreign record alone: a file that only the previous run of another
-implementation knows may outlive its removal, on the one side where it still is, until the next run.
+Two things limit what is edited when. The reference does not write the record of a folder whose last change
+is a removal on the server (D5), so it is never made to remove something on the server where something else
+happens. And ours does not delete on the word of a foreign record alone: a file that only the previous run
+of another implementation knows may outlive its removal, on the one side where it still is, until the next
+run.
 """
 
 from __future__ import annotations
