@@ -103,9 +103,9 @@ def edit(place: Place, turn: int) -> None:
     mine = TURNS[turn] == "ours"
     then = time.time() - 50_000 + 1000 * turn
     later = time.time() + 1000 * (turn + 1)
-    place.write(place.local, "edited-here", "here" + "." * turn, then)
+    place.write(place.local, "edited-here", f"here {turn}", then)
     # A server that does not set times is believed to have changed a file when it tells a later time.
-    place.write(place.remote, "edited-there", "there" + "." * turn, later)
+    place.write(place.remote, "edited-there", f"there {turn}", later)
     for folder in ("", "sub/", f"new{turn}/"):
         for name in ("a", "b", "c"):
             place.write(place.local, f"{folder}local-{name}{turn}", f"local {name} {turn}", then)

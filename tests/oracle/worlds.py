@@ -303,9 +303,11 @@ def both_have_the_folder() -> Iterator[World]:
 
 
 def removed_folders() -> Iterator[World]:
-    whole = {"keep": SAME, "d": FOLDER, "d/a": SAME, "d/b": SAME, "d/e": FOLDER, "d/e/c": SAME}
-    gone: dict[str, Node] = {"keep": SAME}
-    contents = {
+    # Enough that stays where it is, so that the removal of the folder is no mass deletion.
+    anchors: dict[str, Node] = {f"anchor{number}": SAME for number in range(8)}
+    folder = {"d": FOLDER, "d/a": SAME, "d/b": SAME, "d/e": FOLDER, "d/e/c": SAME}
+    whole: dict[str, Node] = {**anchors, **folder}
+    contents: dict[str, dict[str, Node]] = {
         "unchanged": {},
         "edited": {"d/a": NEWER},
         "edited deep": {"d/e/c": RESIZED},
@@ -314,49 +316,22 @@ def removed_folders() -> Iterator[World]:
     for mode, side, what, resolve, delete in product(
         MODES, ("local", "remote"), contents, ("skip", "local", "remote"), (False, True)
     ):
-        if (mode, resolve) in (("upload", "remote"), ("download", "local")):
+        if (mode, resolve) in (("upload", "remote"), ("download", "local")) or (mode == "sync" and delete):
             continue
-        if mode == "sync" and delete:
-            continue
+        fields = {"side": side, "what": what, "resolve": resolve, "delete": delete}
+        policy = {"resolve": resolve, "delete": delete}
         changed = {**whole, **contents[what]}
-        record: dict[str, dict[str, Any]] = {".": {"keep": SEEN, "d": None}}
+        record: dict[str, dict[str, Any]] = {".": {"d": None, **dict.fromkeys(anchors, SEEN)}}
         if side == "remote":
             record |= {"d": {"a": SEEN, "b": SEEN, "e": None}, "d/e": {"c": SEEN}}
-        trees = (gone, changed) if side == "local" else (changed, gone)
-        steps = twice(mode, resolve=resolve, delete=delete)
-        yield story(
-            "removed folder",
-            mode,
-            *trees,
-            record,
-            steps,
-            side=side,
-            what=what,
-            resolve=resolve,
-            delete=delete,
-        )
+        trees = (anchors, changed) if side == "local" else (changed, anchors)
+        yield story("removed folder", mode, *trees, record, twice(mode, **policy), **fields)
         # The same, with a past that a real first run has made.
-        edits: list[list[Any]] = [["local" if side == "local" else "remote", "d"]]
         other = "remote" if side == "local" else "local"
-        edits += [[other, path, node] for path, node in contents[what].items()]
-        first = run("sync" if mode == "sync" else mode)
-        start = (whole, gone) if mode != "download" else (gone, whole)
-        steps = [
-            first,
-            run(mode, edits=edits, resolve=resolve, delete=delete),
-            run(mode, resolve=resolve, delete=delete),
-        ]
-        yield story(
-            "removed folder after a run",
-            mode,
-            *start,
-            {},
-            steps,
-            side=side,
-            what=what,
-            resolve=resolve,
-            delete=delete,
-        )
+        edits = [[side, "d"], *([other, path, node] for path, node in contents[what].items())]
+        start = ({}, whole) if mode == "download" else (whole, {})
+        steps = [run(mode), run(mode, edits=edits, **policy), run(mode, **policy)]
+        yield story("removed folder after a run", mode, *start, {}, steps, **fields)
 
 
 def many_files() -> Iterator[World]:
