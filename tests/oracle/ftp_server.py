@@ -1,0 +1,89 @@
+"""A small FTP server to synchronise with. Prints its port, then serves until it is ended.
+
+Run by the tests in an environment that has pyftpdlib: `python ftp_server.py ROOT [--no-mfmt] [--tls]`.
+With `--tls` a certificate for 127.0.0.1 and localhost is made first and written to `ROOT/../certificate.pem`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import ipaddress
+from pathlib import Path
+
+from pyftpdlib.authorizers import DummyAuthorizer
+from pyftpdlib.handlers import FTPHandler
+from pyftpdlib.servers import FTPServer
+
+USER, PASSWORD = "joe", "secret"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("root", type=Path)
+    parser.add_argument("--no-mfmt", action="store_true", help="be a server that cannot set times")
+    parser.add_argument("--tls", action="store_true", help="insist on TLS for control and data")
+    args = parser.parse_args()
+
+    base = FTPHandler
+    if args.tls:
+        from pyftpdlib.handlers import TLS_FTPHandler
+
+        base = TLS_FTPHandler
+
+    class Handler(base):  # type: ignore[misc, valid-type]
+        authorizer = DummyAuthorizer()
+        proto_cmds = {  # noqa: RUF012
+            name: command
+            for name, command in base.proto_cmds.items()
+            if not (args.no_mfmt and name == "MFMT")
+        }
+
+    if args.tls:
+        Handler.certfile = str(make_certificate(args.root.parent / "certificate.pem"))
+        Handler.tls_control_required = True
+        Handler.tls_data_required = True
+    Handler.authorizer.add_user(USER, PASSWORD, str(args.root), perm="elradfmwMT")
+    server = FTPServer(("127.0.0.1", 0), Handler)
+    print(server.address[1], flush=True)
+    server.serve_forever(handle_exit=True)
+
+
+def make_certificate(path: Path) -> Path:
+    """Writes a key and a certificate that is its own authority."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    usage = x509.KeyUsage(True, False, False, False, False, True, False, False, False)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(usage, critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    path.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        + certificate.public_bytes(serialization.Encoding.PEM)
+    )
+    return path
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""Ours against pyftpsync 4.1.0, world by world; only intended differences pass."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import compare
+import pytest
+import worlds
+from environments import Environment
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "intended_differences.py"
+SHOWN = 20
+
+
+def _load(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+intended = _load(GOLDEN)
+
+
+@dataclass(frozen=True)
+class Played:
+    worlds: list[compare.World]
+    plain: dict[str, compare.Outcome]
+    repaired: dict[str, compare.Outcome]
+    ours: dict[str, compare.Outcome]
+
+
+@pytest.fixture(scope="module")
+def played(reference_41: Environment) -> Played:
+    everything = worlds.everything()
+    return Played(everything, *compare.play_all(everything, [repair.id for repair in intended.REPAIRS]))
+
+
+def covering(world: compare.World, played: Played, found: dict[str, Any]) -> list[str]:
+    """The rules that allow this difference, in every respect."""
+    name = world["id"]
+    fields = {field.split(".")[0] for field in compare.fields_of(found)}
+    return [
+        rule.id
+        for rule in intended.RULES
+        if rule.worlds(world["fields"])
+        and fields <= rule.fields
+        and rule.ours(played.repaired[name]["steps"], played.ours[name]["steps"])
+    ]
+
+
+def test_every_difference_is_intended(played: Played) -> None:
+    unexpected: list[str] = []
+    used: set[str] = set()
+    for world in played.worlds:
+        found = compare.differences(played.repaired[world["id"]], played.ours[world["id"]])
+        if found:
+            rules = covering(world, played, found)
+            used |= set(rules)
+            if len(rules) != 1:
+                why = f"covered by {rules}" if rules else "covered by no rule"
+                unexpected.append(f"[{why}] {compare.told(world, found)}")
+    stale = [rule.id for rule in intended.RULES if rule.id not in used]
+    shown = "\n".join(unexpected[:SHOWN])
+    assert not unexpected, f"{len(unexpected)} of {len(played.worlds)} worlds differ unexpectedly:\n{shown}"
+    assert not stale, f"rules that cover no difference: {stale}"
+
+
+def test_every_repair_shows_and_only_where_it_should(played: Played) -> None:
+    changed = [
+        w for w in played.worlds if compare.differences(played.plain[w["id"]], played.repaired[w["id"]])
+    ]
+    stray = [
+        world["id"]
+        for world in changed
+        if not any(repair.worlds(world["fields"]) for repair in intended.REPAIRS)
+    ]
+    idle = [repair.id for repair in intended.REPAIRS if not any(repair.worlds(w["fields"]) for w in changed)]
+    assert not stray, f"{len(stray)} worlds changed by a repair that does not speak of them: {stray[:SHOWN]}"
+    assert not idle, f"repairs that show nowhere: {idle}"
+
+
+def test_the_reference_is_heard(played: Played) -> None:
+    """Were the driver to fail everywhere alike, every comparison would pass."""
+    first = [played.plain[world["id"]]["steps"][0] for world in played.worlds]
+    fine = [step for step in first if step["error"] is None]
+    assert len(fine) > len(first) * 3 / 4
+    assert sum(step["stats"]["files_written"] > 0 for step in fine) > 1000
+    assert sum(step["stats"]["files_deleted"] > 0 for step in fine) > 500
+    assert sum(step["stats"]["conflict_files"] > 0 for step in fine) > 500
+    assert sum(bool(step["lines"]) for step in fine) > len(fine) * 0.99
