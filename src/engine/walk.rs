@@ -769,9 +769,10 @@ impl Walk<'_> {
                 continue;
             }
             self.tally.known += 1;
-            let is_changed = synced.is_some_and(|synced| match (on, &archive) {
-                (Side::Local, archive) => is_changed_since(&entry, &Past::of(archive, name.as_str())),
-                (Side::Remote, _) => is_touched_after(&entry, synced),
+            let is_changed = synced.is_some_and(|synced| match &archive {
+                Some(_) => is_changed_since(&entry, &Past::of(&archive, name.as_str())),
+                // The memory of a folder lies on the local side, and went with it: only the time can tell.
+                None => is_touched_after(&entry, synced),
             });
             if is_match && is_changed {
                 let past = Past::of(&archive, name.as_str());
@@ -1044,8 +1045,7 @@ fn allows_copy(policy: &Policy, to: Side) -> bool {
 
 /// Whether a file differs from what its folder remembers, or was never remembered.
 fn is_changed_since(entry: &Entry, past: &Past) -> bool {
-    let mut sides = Sides::<Option<Entry>>::default();
-    sides.local = Some(entry.clone());
+    let sides = Sides::new(Some(entry.clone()), None);
     Pair::new(sides, *past).is_some_and(|pair| plan::classify(&pair).local != Change::Unmodified)
 }
 

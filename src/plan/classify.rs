@@ -26,6 +26,17 @@ impl Past {
         }
     }
 
+    /// The same past for an entry of this kind: what is remembered of a file says nothing about a folder, nor the other way.
+    ///
+    /// Otherwise a folder that took the name of a deleted file would be deleted for it, with content never synchronised.
+    #[must_use]
+    pub fn of_kind(self, kind: EntryKind) -> Self {
+        match self {
+            Past::Listed(seen) if seen.size.is_some() != (kind == EntryKind::File) => Past::Unlisted,
+            Past::Listed(_) | Past::Unlisted | Past::NoArchive => self,
+        }
+    }
+
     /// Whether a name that is missing now was certainly deleted since the last synchronisation with this very peer.
     pub fn proves_deletion(&self) -> bool {
         matches!(self, Past::Listed(seen) if seen.is_own)
@@ -86,8 +97,6 @@ pub fn classify(pair: &Pair) -> Sides<Change> {
 
 fn classify_present(entry: &Entry, past: &Past) -> Change {
     match (entry.kind, past) {
-        // Where a file was remembered, a folder is another thing: its content was never synchronised.
-        (EntryKind::Folder, Past::Listed(seen)) if seen.size.is_some() => Change::New,
         (EntryKind::Folder, Past::NoArchive | Past::Listed(_)) => Change::Unmodified,
         (EntryKind::File, Past::NoArchive) => Change::Existing,
         (EntryKind::File | EntryKind::Folder, Past::Unlisted) => Change::New,
@@ -98,7 +107,6 @@ fn classify_present(entry: &Entry, past: &Past) -> Change {
 
 /// Whether a file still has the remembered size and time. What a server does not tell, now or then, cannot differ.
 fn is_as_seen(entry: &Entry, seen: &Seen) -> bool {
-    // A folder is remembered without a size: a file of that name is another thing.
     let Some(size) = seen.size else { return false };
     let same_time = match (entry.mtime, seen.mtime) {
         (Some(now), Some(then)) => compare_times(now.as_secs_f64(), then, now.grain()) == Ordering::Equal,

@@ -57,7 +57,8 @@ impl fmt::Display for AmbiguousName {
 impl Pair {
     /// A pair of entries; `None` when there is none on either side.
     pub fn new(sides: Sides<Option<Entry>>, past: Past) -> Option<Self> {
-        let name = sides.local.as_ref().or(sides.remote.as_ref())?.name.clone();
+        let entry = sides.local.as_ref().or(sides.remote.as_ref())?;
+        let (name, past) = (entry.name.clone(), past.of_kind(entry.kind));
         Some(Pair { name, sides, past })
     }
 
@@ -135,11 +136,11 @@ pub fn pair_up(
                 }
             }
         }
-        let past = Past::of(archive, name.as_str());
+        let past = Past::of(archive, name.as_str()).of_kind(local.kind);
         pairs.push(Pair { name, sides: Sides::new(Some(local), partner), past });
     }
     for entry in remote_entries.into_iter().flatten() {
-        let (name, past) = (entry.name.clone(), Past::of(archive, entry.name.as_str()));
+        let (name, past) = (entry.name.clone(), Past::of(archive, entry.name.as_str()).of_kind(entry.kind));
         pairs.push(Pair { name, sides: Sides::new(None, Some(entry)), past });
     }
     Ok(pairs)

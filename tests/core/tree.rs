@@ -1,0 +1,303 @@
+//! Runs of the engine over trees in memory.
+
+use ftpsync::engine::hooks::Answer;
+use ftpsync::engine::{self, Clock, Event, Hooks, Observer, Run, Stats};
+use ftpsync::error::{Error, Result};
+use ftpsync::model::{RelPath, Sides, Stamp};
+use ftpsync::plan::guard::GuardRules;
+use ftpsync::plan::{Filter, Mode, Policy, Step, Strategy};
+use ftpsync::target::Target;
+use ftpsync::target::memory::{MemoryTarget, Node};
+use ftpsync::target::pool::Pool;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What one run did.
+#[derive(Debug)]
+pub struct Outcome {
+    pub lines: Vec<String>,
+    pub failures: Vec<String>,
+    pub stats: Stats,
+    pub result: Result<()>,
+}
+
+/// How to run.
+#[derive(Clone)]
+pub struct Setup {
+    pub policy: Policy,
+    pub exclude: Vec<String>,
+    pub guard: GuardRules,
+    pub dry_run: bool,
+    pub threads: usize,
+}
+
+impl Setup {
+    pub fn new(mode: Mode) -> Self {
+        Setup {
+            policy: Policy::new(mode),
+            exclude: Vec::new(),
+            guard: GuardRules { limit: None, is_off: true },
+            dry_run: false,
+            threads: 2,
+        }
+    }
+}
+
+struct Frozen;
+
+impl Clock for Frozen {
+    fn now(&self) -> f64 {
+        1_700_000_000.0
+    }
+    fn elapsed(&self) -> f64 {
+        0.0
+    }
+    fn readable(&self, seconds: f64) -> String {
+        format!("{seconds}")
+    }
+}
+
+struct Collect {
+    lines: Vec<String>,
+    failures: Vec<String>,
+}
+
+impl Observer for Collect {
+    fn event(&mut self, event: Event<'_>, _: &Stats) -> Result<()> {
+        match event {
+            Event::Action { line, path, .. } => {
+                let tag = format!("{} {}", line.action, line.status);
+                self.lines.push(format!("{} {} {path}", tag.trim(), line.symbol.trim()));
+            }
+            Event::Failure(text) => self.failures.push(text.to_owned()),
+            _ => {}
+        }
+        Ok(())
+    }
+    fn wants(&self, level: u8) -> bool {
+        level <= 4
+    }
+    fn poll(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Somebody who always gives the same answer.
+struct Fixed(Strategy);
+
+impl Hooks for Fixed {
+    fn resolve(&mut self, _: &RelPath, _: &Step) -> Result<Answer> {
+        Ok(Answer { strategy: self.0, for_all: false })
+    }
+}
+
+/// Runs the engine once over two targets.
+pub fn run(local: &dyn TargetBox, remote: &dyn TargetBox, setup: &Setup) -> Outcome {
+    let pools = Sides::new(Pool::new(local.share(), 4), Pool::new(remote.share(), 4));
+    let run = Run {
+        pools: &pools,
+        policy: setup.policy,
+        filter: Filter::new(&[], &setup.exclude, false).unwrap(),
+        guard: setup.guard,
+        is_rehearsal: setup.dry_run,
+        migrate: false,
+        inplace: false,
+        pretty_meta: false,
+        version: "test",
+        resolve_all: None,
+        asks_at_same_time: false,
+        threads: setup.threads,
+        clock: &Frozen,
+    };
+    let mut observer = Collect { lines: Vec::new(), failures: Vec::new() };
+    let mut stats = Stats::default();
+    let result = engine::sync(&run, &mut Fixed(Strategy::Skip), &mut observer, &mut stats);
+    Outcome { lines: observer.lines, failures: observer.failures, stats, result }
+}
+
+/// Anything that can be shared as a target.
+pub trait TargetBox {
+    fn share(&self) -> Arc<dyn Target>;
+}
+
+impl<T: Target + Clone + 'static> TargetBox for T {
+    fn share(&self) -> Arc<dyn Target> {
+        Arc::new(self.clone())
+    }
+}
+
+/// A point in time that tests speak of as `at(0)`, `at(10)`.
+pub fn at(seconds: i64) -> Stamp {
+    Stamp::new(1_600_000_000 + seconds, 0)
+}
+
+/// The files and folders of a tree, without our own files.
+pub fn user_tree(target: &MemoryTarget) -> BTreeMap<String, Node> {
+    let is_own = |path: &str| path.rsplit('/').next().is_some_and(|name| name.starts_with(".pyftpsync-"));
+    target.tree().into_iter().filter(|(path, _)| !is_own(path)).collect()
+}
+
+/// Two empty trees.
+pub fn trees() -> (MemoryTarget, MemoryTarget) {
+    (MemoryTarget::new("/local"), MemoryTarget::new("mem://user@host:1/root"))
+}
+
+fn ok(outcome: Outcome) -> Outcome {
+    assert!(outcome.result.is_ok(), "{outcome:?}");
+    outcome
+}
+
+#[test]
+fn sync_copies_both_ways_at_every_depth_and_is_idle_afterwards() {
+    let (local, remote) = trees();
+    local.put("a", b"1", at(0));
+    local.put("x/y/deep", b"22", at(1));
+    remote.put("b", b"333", at(2));
+    remote.put("p/q", b"4444", at(3));
+    let setup = Setup::new(Mode::Sync);
+    ok(run(&local, &remote, &setup));
+    assert_eq!(user_tree(&local), user_tree(&remote));
+    let idle = ok(run(&local, &remote, &setup));
+    assert_eq!((idle.stats.entries_touched, idle.stats.meta_bytes_written), (0, 0), "{idle:?}");
+}
+
+#[test]
+fn a_deletion_is_propagated_only_when_the_past_proves_it() {
+    let (local, remote) = trees();
+    local.put("known", b"1", at(0));
+    let setup = Setup::new(Mode::Sync);
+    ok(run(&local, &remote, &setup));
+    remote.put("unknown", b"2", at(0));
+    local.take("known");
+    let outcome = ok(run(&local, &remote, &setup));
+    assert!(outcome.lines.contains(&"delete missing >X known".to_owned()), "{outcome:?}");
+    assert!(user_tree(&local).contains_key("unknown") && !user_tree(&remote).contains_key("known"));
+}
+
+#[test]
+fn a_target_without_settable_times_gets_them_remembered() {
+    let local = MemoryTarget::new("/local");
+    let remote = MemoryTarget::new("mem://u@h:1/").without_times(at(500));
+    local.put("a", b"1", at(0));
+    let setup = Setup::new(Mode::Sync);
+    ok(run(&local, &remote, &setup));
+    assert!(remote.tree().contains_key(".pyftpsync-meta.json"));
+    let idle = ok(run(&local, &remote, &setup));
+    assert_eq!(idle.lines, ["equal = a"]);
+}
+
+#[test]
+fn a_folder_lost_on_one_side_is_judged_file_by_file() {
+    let (local, remote) = trees();
+    for name in ["d/same", "d/edited", "d/sub/same", "keep"] {
+        local.put(name, b"1", at(0));
+    }
+    let setup = Setup::new(Mode::Sync);
+    ok(run(&local, &remote, &setup));
+    remote.take("d");
+    local.put("d/edited", b"22", at(50));
+    local.put("d/added", b"3", at(0));
+    let outcome = ok(run(&local, &remote, &setup));
+    let left: Vec<String> = user_tree(&local).into_keys().collect();
+    assert_eq!(left, ["d", "d/added", "d/edited", "keep"], "{outcome:?}");
+    assert_eq!((outcome.stats.conflict_files, outcome.stats.conflict_files_skipped), (2, 2));
+}
+
+#[test]
+fn an_edited_survivor_is_restored_where_its_folder_was_lost() {
+    let (local, remote) = trees();
+    local.put("d/sub/same", b"1", at(0));
+    local.put("d/sub/edited", b"1", at(0));
+    let mut setup = Setup::new(Mode::Sync);
+    setup.policy.strategy = Some(Strategy::New);
+    ok(run(&local, &remote, &setup));
+    remote.take("d");
+    local.put("d/sub/edited", b"22", at(50));
+    setup.policy.strategy = Some(Strategy::Prefer(ftpsync::model::Side::Local));
+    let outcome = ok(run(&local, &remote, &setup));
+    assert_eq!(user_tree(&local), user_tree(&remote), "{outcome:?}");
+    assert!(
+        user_tree(&remote).contains_key("d/sub/edited") && !user_tree(&remote).contains_key("d/sub/same")
+    );
+    let idle = ok(run(&local, &remote, &setup));
+    assert_eq!(idle.stats.entries_touched, 0, "{idle:?}");
+}
+
+#[test]
+fn excluded_files_survive_the_deletion_of_their_folder() {
+    let (local, remote) = trees();
+    local.put("d/a", b"1", at(0));
+    let mut setup = Setup::new(Mode::Upload);
+    setup.policy.delete = true;
+    setup.exclude = vec!["*.keep".into()];
+    ok(run(&local, &remote, &setup));
+    remote.put("d/x.keep", b"2", at(0));
+    local.take("d");
+    local.put("other", b"1", at(0));
+    ok(run(&local, &remote, &setup));
+    let left: Vec<String> = user_tree(&remote).into_keys().collect();
+    assert_eq!(left, ["d", "d/x.keep", "other"]);
+}
+
+#[test]
+fn excluded_files_are_not_sent_inside_a_new_folder() {
+    let (local, remote) = trees();
+    local.put("new/a", b"1", at(0));
+    local.put("new/.git/config", b"1", at(0));
+    let mut setup = Setup::new(Mode::Upload);
+    setup.exclude = vec![".git".into()];
+    ok(run(&local, &remote, &setup));
+    assert_eq!(user_tree(&remote).into_keys().collect::<Vec<_>>(), ["new", "new/a"]);
+}
+
+#[test]
+fn the_guard_stops_a_mass_deletion_and_deletes_nothing() {
+    let (local, remote) = trees();
+    for name in ["a", "b", "c", "d/e"] {
+        local.put(name, b"1", at(0));
+    }
+    let mut setup = Setup::new(Mode::Sync);
+    ok(run(&local, &remote, &setup));
+    let before = user_tree(&local);
+    for name in ["a", "b", "c", "d"] {
+        remote.take(name);
+    }
+    setup.guard.is_off = false;
+    let stopped = run(&local, &remote, &setup);
+    assert_eq!(stopped.result.unwrap_err().kind(), ftpsync::error::Kind::Guard);
+    assert_eq!(user_tree(&local), before);
+    setup.guard.is_off = true;
+    ok(run(&local, &remote, &setup));
+    assert!(user_tree(&local).is_empty());
+}
+
+#[test]
+fn a_clash_of_file_and_folder_changes_neither_and_the_rest_goes_on() {
+    let (local, remote) = trees();
+    local.put("x", b"file", at(0));
+    remote.put("x/in", b"folder", at(0));
+    local.put("other", b"1", at(0));
+    let outcome = run(&local, &remote, &Setup::new(Mode::Sync));
+    let error: Error = outcome.result.unwrap_err();
+    assert_eq!((error.kind(), error.path()), (ftpsync::error::Kind::Clash, Some("x")));
+    assert_eq!(outcome.failures.len(), 1, "it is told once");
+    assert!(user_tree(&remote).contains_key("other") && user_tree(&remote).contains_key("x/in"));
+    assert_eq!(user_tree(&local)["x"], Node::File(b"file".to_vec(), at(0)));
+}
+
+#[test]
+fn two_hundred_folders_with_one_thread_and_with_eight_end_alike() {
+    let outcomes = [1, 8].map(|threads| {
+        let (local, remote) = trees();
+        for folder in 0..200 {
+            local.put(&format!("f{}/g{folder}/a", folder % 7), b"1", at(folder));
+            remote.put(&format!("f{}/h{folder}", folder % 5), b"22", at(folder));
+        }
+        let mut setup = Setup::new(Mode::Sync);
+        setup.threads = threads;
+        let outcome = ok(run(&local, &remote, &setup));
+        assert_eq!(user_tree(&local), user_tree(&remote));
+        (local.tree(), remote.tree(), outcome.lines)
+    });
+    assert_eq!(outcomes[0], outcomes[1]);
+}
