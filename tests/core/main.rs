@@ -1,1 +1,4 @@
 //! The tests of the core that need more than one module.
+
+mod contract;
+mod ftp_conversations;

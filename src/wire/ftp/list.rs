@@ -453,7 +453,7 @@ mod tests {
             ("17.07.2024  14:08            1.336 german dos", "german dos", File, Some(1336), "20240717140800", 60),
             ("07-17-24  02:08PM       <JUNCTION>     j", "j", Link, None, "20240717140800", 60),
             ("+i8388621.48594,m825718503,r,s280,\tdjb.html", "djb.html", File, Some(280), "19960301221503", 0),
-            ("+i8388621.50690,m824255907,/,\t514", "514", Folder, None, "19960213231827", 0),
+            ("+i8388621.50690,m824255907,/,\t514", "514", Folder, None, "19960213235827", 0),
         ];
         for (line, name, kind, size, at, grain) in cases {
             assert_eq!(read(line), (name.to_owned(), kind, size, at.to_owned(), grain), "{line}");
