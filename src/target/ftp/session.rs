@@ -29,6 +29,15 @@ pub struct FtpSession {
     greeting: Vec<(u8, String)>,
 }
 
+/// How the data connection of an abandoned transfer ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// As if all had been sent: every server answers that at once. For files that are removed anyway.
+    Plain,
+    /// With a reset: the server shall not take it for complete.
+    Reset,
+}
+
 /// What stands at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Presence {
@@ -104,24 +113,36 @@ impl FtpSession {
 
     /// Gives up a transfer and brings the conversation back in step.
     ///
-    /// Servers answer a broken transfer with one reply or with two. PWD has an answer that no other command has (257), so
-    /// everything before it belongs to the transfer. If that fails, the conversation ends.
-    pub(super) fn abandon(&mut self, stream: Stream, early: Option<Reply>) {
-        stream.reset();
+    /// Servers answer a broken transfer with no reply (pyftpdlib), with one or with two, and ABOR with one more. PWD has an
+    /// answer that no other command has (257), so everything before it belongs to the transfer. It is sent only when the
+    /// transfer has ended for the server, since ProFTPD refuses it before. If that fails, the conversation ends.
+    pub(super) fn abandon(&mut self, stream: Stream, early: Option<Reply>, ending: Ending) {
+        let in_step = self.abort(stream, early, ending);
+        if !matches!(in_step, Ok(true)) {
+            self.control.doubt();
+        }
+    }
+
+    fn abort(&mut self, stream: Stream, early: Option<Reply>, ending: Ending) -> Result<bool> {
+        match ending {
+            // Whatever goes wrong here shows in the replies.
+            Ending::Plain => drop(stream.finish_sending()),
+            Ending::Reset => {
+                self.control.send(&[Command::bare("ABOR")])?;
+                stream.reset();
+            }
+        }
         let patience = self.server.config.timeout.min(Duration::from_secs(10));
-        let in_step = self.control.with_patience(patience, |control| {
+        self.control.with_patience(patience, |control| {
             data::final_reply(control, early)?;
             control.send(&[Command::bare("PWD")])?;
-            for _ in 0..3 {
+            for _ in 0..4 {
                 if control.reply()?.code() == 257 {
                     return Ok(true);
                 }
             }
             Ok(false)
-        });
-        if !matches!(in_step, Ok(true)) {
-            self.control.doubt();
-        }
+        })
     }
 
     /// Asks for the size of a file; `None` if the server does not tell.
@@ -152,7 +173,7 @@ impl FtpSession {
         }
         if let Some(channel) = body.channel.take() {
             let (stream, early) = channel.into_parts();
-            self.abandon(stream, early);
+            self.abandon(stream, early, Ending::Reset);
         }
         outcome
     }

@@ -8,7 +8,7 @@ use super::control::lost;
 use super::data::{self, Channel};
 use super::errors::refusal;
 use super::learned::MtimeBy;
-use super::session::{CHUNK, FtpSession, Presence};
+use super::session::{CHUNK, Ending, FtpSession, Presence};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::model::RelPath;
 use crate::target::{Put, Written, temp_name};
@@ -55,7 +55,7 @@ impl FtpSession {
         self.control.check()?;
         let target = self.path(file)?;
         let (channel, path, place) = self.open_upload(file, &target, put)?;
-        let sent = match self.send_body(channel, body, put.size) {
+        let sent = match self.send_body(channel, body, put.size, place) {
             Ok(sent) => sent,
             Err((cut, told)) => {
                 if place == Place::Aside {
@@ -145,6 +145,7 @@ impl FtpSession {
         mut channel: Channel,
         body: &mut dyn Read,
         size: Option<u64>,
+        place: Place,
     ) -> std::result::Result<u64, (Cut, Option<Error>)> {
         let outcome = pump(&mut channel, body, size);
         let (stream, early) = channel.into_parts();
@@ -156,7 +157,11 @@ impl FtpSession {
                 return Err((Cut::Wire(error), told));
             }
             Err(cut) => {
-                self.abandon(stream, early);
+                let ending = match place {
+                    Place::Aside => Ending::Plain,
+                    Place::Final => Ending::Reset,
+                };
+                self.abandon(stream, early, ending);
                 return Err((cut, None));
             }
         };
