@@ -22,7 +22,7 @@ const SIGNALS: Duration = Duration::from_millis(50);
 /// What Python passes for a run, with the names of the documented options.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
-struct Settings {
+pub struct Settings {
     mode: String,
     verbose: u8,
     dry_run: bool,

@@ -3,7 +3,8 @@
 use super::convert;
 use super::errors::{carried, raise};
 use crate::error::{Error, Kind, Result};
-use crate::model::{RelPath, Side};
+use crate::model::RelPath;
+use crate::target::ftp::{FtpConfig, FtpTarget, Secret, TlsConfig, Trace};
 use crate::target::local::LocalTarget;
 use crate::target::{Put, Session as CoreSession, Target as CoreTarget};
 use pyo3::exceptions::PyValueError;
@@ -33,6 +34,44 @@ impl Target {
     #[pyo3(signature = (root, links = "inside"))]
     fn local(py: Python<'_>, root: std::path::PathBuf, links: &str) -> PyResult<Self> {
         let target = raise(py, LocalTarget::new(root, convert::links(links)?))?;
+        Ok(Target { inner: Arc::new(target) })
+    }
+
+    /// A folder on an FTP server; nothing is connected yet. ``options`` are the documented option keys.
+    #[staticmethod]
+    #[pyo3(signature = (*, host, port, user, password, root, tls, options, trace = None))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments of a constructor")]
+    fn ftp(
+        py: Python<'_>,
+        host: &str,
+        port: u16,
+        user: Option<String>,
+        password: Option<String>,
+        root: &str,
+        tls: bool,
+        options: &Bound<'_, PyDict>,
+        trace: Option<Py<PyAny>>,
+    ) -> PyResult<Self> {
+        let mut config = FtpConfig::new(host, root);
+        config.port = port;
+        config.user = user;
+        config.password = password.map(Secret::new);
+        config.tls = if tls { Some(tls_config(options)?) } else { None };
+        if let Some(seconds) = option::<f64>(options, "timeout")? {
+            let timeout = Duration::try_from_secs_f64(seconds).ok().filter(|timeout| !timeout.is_zero());
+            let timeout =
+                timeout.ok_or_else(|| PyValueError::new_err(format!("invalid option timeout: {seconds}")))?;
+            config.connect_timeout = timeout;
+            config.timeout = timeout;
+        }
+        config.active = is_set(options, "ftp_active")?;
+        config.encoding = option(options, "encoding")?;
+        config.create_root = is_set(options, "create_folder")?;
+        if let Some(connections) = option(options, "connections")? {
+            config.connections = connections;
+        }
+        config.trace = trace.map(tracer);
+        let target = raise(py, FtpTarget::new(config))?;
         Ok(Target { inner: Arc::new(target) })
     }
 
@@ -71,11 +110,14 @@ impl Target {
     }
 }
 
+/// Name, whether it is a folder, size (bytes), modification time (seconds UTC), identity.
+type EntryFields = (String, bool, Option<u64>, Option<f64>, Option<String>);
+
 /// What a folder holds.
 #[pyclass(frozen, get_all, module = "ftpsync._core")]
 pub struct Listing {
     /// Tuples of name, whether it is a folder, size (bytes), modification time (seconds UTC), identity.
-    entries: Vec<(String, bool, Option<u64>, Option<f64>, Option<String>)>,
+    entries: Vec<EntryFields>,
     /// Whether these are certainly all.
     complete: bool,
     /// Tuples of what was left out, and why.
@@ -258,6 +300,18 @@ impl Read for PyReader {
     }
 }
 
+fn tls_config(options: &Bound<'_, PyDict>) -> PyResult<TlsConfig> {
+    let verify = !is_set(options, "no_verify_tls")? && option::<bool>(options, "tls_verify")?.unwrap_or(true);
+    Ok(TlsConfig { verify, ca_file: option(options, "tls_ca")?, pin: option(options, "tls_pin")? })
+}
+
+/// Shows the conversation to a Python callable. What it raises is dropped: a log must not change a run.
+fn tracer(callable: Py<PyAny>) -> Trace {
+    Arc::new(move |line: &str| {
+        Python::attach(|py| drop(callable.call1(py, (line,))));
+    })
+}
+
 fn option<'py, T>(options: &Bound<'py, PyDict>, key: &str) -> PyResult<Option<T>>
 where
     T: for<'a> FromPyObject<'a, 'py>,
@@ -273,12 +327,4 @@ where
 
 fn is_set(options: &Bound<'_, PyDict>, key: &str) -> PyResult<bool> {
     options.get_item(key)?.map_or(Ok(false), |value| value.is_truthy())
-}
-
-/// The sides' names in the documented API.
-pub fn side_name(side: Side) -> &'static str {
-    match side {
-        Side::Local => "local",
-        Side::Remote => "remote",
-    }
 }

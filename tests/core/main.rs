@@ -1,7 +1,11 @@
 //! The tests of the core that need more than one module.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should say where")]
 
+mod contract;
 mod decision_table;
+mod ftp_conversations;
 mod imports;
 mod laws;
+mod targets;
 mod tree;
 mod world;

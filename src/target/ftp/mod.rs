@@ -1,1 +1,175 @@
-//! FTP and FTPS.
+//! FTP and explicit FTPS: a thin conversation on `std::net` and `rustls`.
+//!
+//! - [`FtpTarget`] knows the server: its address, who may be trusted, and what was learned about it so far.
+//! - `session` has the verbs; `listing` and `upload` the two that take more than a page.
+//! - `control` sends commands and reads replies; `data` opens the second connection of a transfer.
+//! - What the bytes mean is decided in [`crate::wire::ftp`].
+
+mod config;
+mod control;
+mod data;
+mod errors;
+mod learned;
+mod listing;
+mod login;
+mod names;
+mod session;
+mod sockets;
+mod stream;
+mod tls;
+mod upload;
+
+pub use config::{FtpConfig, Secret, TlsConfig, Trace};
+
+use self::learned::Learned;
+use self::names::Names;
+use self::sockets::Sockets;
+use self::tls::Trust;
+use crate::error::Result;
+use crate::target::{Caps, Session, Target};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// A folder on an FTP server.
+pub struct FtpTarget {
+    server: Arc<Server>,
+    id: String,
+    legacy_id: String,
+    base_name: String,
+}
+
+/// What all sessions of a target share.
+struct Server {
+    config: FtpConfig,
+    /// Without brackets.
+    host: String,
+    port: u16,
+    /// Absolute, without slash at the end except for `/`.
+    root: String,
+    names: Names,
+    trust: Option<Trust>,
+    learned: Mutex<Learned>,
+    sockets: Arc<Sockets>,
+    unique: AtomicU64,
+}
+
+impl FtpTarget {
+    /// Prepares a target; nothing is sent yet.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`](crate::error::Kind::Usage) for an unknown encoding, and for a certificate file, a pin or a host name
+    /// that cannot be read.
+    pub fn new(config: FtpConfig) -> Result<Self> {
+        let host = config.host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let port = if config.port == 0 { 21 } else { config.port };
+        let root = format!("/{}", config.root.trim_matches('/'));
+        let scheme = if config.tls.is_some() { "ftps" } else { "ftp" };
+        let user = config.user.as_deref().unwrap_or("anonymous");
+        let shown_host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+        let trust = config.tls.as_ref().map(|tls| Trust::new(tls, &host)).transpose()?;
+        Ok(FtpTarget {
+            id: format!("{scheme}://{user}@{shown_host}:{port}{root}"),
+            legacy_id: format!("{host}{root}"),
+            base_name: format!("{scheme}://{shown_host}{root}"),
+            server: Arc::new(Server {
+                names: Names::new(config.encoding.as_deref())?,
+                trust,
+                host,
+                port,
+                root,
+                learned: Mutex::default(),
+                sockets: Arc::default(),
+                unique: AtomicU64::new(first_unique()),
+                config,
+            }),
+        })
+    }
+}
+
+impl Target for FtpTarget {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn legacy_id(&self) -> &str {
+        &self.legacy_id
+    }
+
+    fn base_name(&self) -> &str {
+        &self.base_name
+    }
+
+    fn caps(&self) -> Caps {
+        let learned = lock(&self.server.learned);
+        Caps {
+            sets_mtime: learned.sets_mtime(),
+            renames: learned.renames != Some(false),
+            sessions: self.server.config.connections.max(1),
+            is_networked: true,
+        }
+    }
+
+    fn open(&self) -> Result<Box<dyn Session>> {
+        Ok(Box::new(login::open(&self.server)?))
+    }
+
+    fn interrupt(&self) {
+        self.server.sockets.shut_all();
+    }
+}
+
+impl Server {
+    /// `host:port`, for messages.
+    fn address(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+
+    fn learned(&self) -> MutexGuard<'_, Learned> {
+        lock(&self.learned)
+    }
+
+    /// A number for a temporary name.
+    fn next_unique(&self) -> u64 {
+        self.unique.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// Where the numbers of temporary names start: different for each process and start, so that two clients of one server do
+/// not meet.
+fn first_unique() -> u64 {
+    let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    (u64::from(std::process::id()) << 40) ^ (clock.as_nanos() as u64).rotate_left(16)
+}
+
+/// Takes a lock. A thread that panicked while holding one leaves plain values behind, which are still good.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_normal_and_never_show_the_password() {
+        let mut config = FtpConfig::new("ftp.example.com", "/dir/");
+        config.user = Some("joe".into());
+        config.password = Some(Secret::new("geheim"));
+        config.tls = Some(TlsConfig { verify: false, ..TlsConfig::default() });
+        assert!(!format!("{config:?}").contains("geheim"));
+        let target = FtpTarget::new(config).unwrap();
+        assert_eq!(target.id(), "ftps://joe@ftp.example.com:21/dir");
+        assert_eq!(target.legacy_id(), "ftp.example.com/dir");
+        assert_eq!(target.base_name(), "ftps://ftp.example.com/dir");
+        let root = FtpTarget::new(FtpConfig::new("[::1]", "")).unwrap();
+        assert_eq!(
+            (root.id(), root.legacy_id(), root.base_name()),
+            ("ftp://anonymous@[::1]:21/", "::1/", "ftp://[::1]/")
+        );
+    }
+}

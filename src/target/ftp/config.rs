@@ -1,0 +1,116 @@
+//! What the user says about an FTP server.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A password. It can be used, but not shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a password.
+    pub fn new(secret: impl Into<String>) -> Self {
+        Secret(secret.into())
+    }
+
+    /// The password itself, for the one place that sends it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// How a server proves who it is (explicit TLS, RFC 4217).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsConfig {
+    /// Check chain, dates and host name. When off, any certificate is accepted.
+    pub verify: bool,
+    /// Certificates to trust beside those of the system: a file in PEM format.
+    pub ca_file: Option<PathBuf>,
+    /// Trust exactly the certificate with this fingerprint, `sha256:` and 64 hexadecimal digits, and nothing else.
+    pub pin: Option<String>,
+}
+
+impl Default for TlsConfig {
+    fn default() -> Self {
+        TlsConfig { verify: true, ca_file: None, pin: None }
+    }
+}
+
+/// Gets each command and each reply as text, passwords masked.
+pub type Trace = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// Everything about one FTP server that has to be known before it is called.
+#[derive(Clone)]
+pub struct FtpConfig {
+    /// Name or address; an IPv6 address may stand in brackets.
+    pub host: String,
+    /// Port of the control connection; 0 means 21.
+    pub port: u16,
+    /// User name; `None` logs in as `anonymous`.
+    pub user: Option<String>,
+    /// Password; `None` sends an empty one, or `anonymous@` for the anonymous user.
+    pub password: Option<Secret>,
+    /// The folder to work in, as an absolute path of the server.
+    pub root: String,
+    /// Explicit TLS on both connections; `None` is plain FTP.
+    pub tls: Option<TlsConfig>,
+    /// Longest time to wait for a TCP connection.
+    pub connect_timeout: Duration,
+    /// Longest time without a sign of life, on either connection.
+    pub timeout: Duration,
+    /// Let the server open the data connections (PORT, EPRT) instead of the client (EPSV, PASV).
+    pub active: bool,
+    /// Encoding of names: `None` is UTF-8, else any label that browsers know, such as `cp1252` or `shift_jis`.
+    pub encoding: Option<String>,
+    /// How many sessions may be open at once.
+    pub connections: usize,
+    /// Make the root folder, with every missing level above it, if it is not there.
+    pub create_root: bool,
+    /// Listens to the conversation.
+    pub trace: Option<Trace>,
+}
+
+impl FtpConfig {
+    /// The configuration for a host and a root, everything else at its default: anonymous, no TLS, passive, UTF-8.
+    pub fn new(host: impl Into<String>, root: impl Into<String>) -> Self {
+        FtpConfig {
+            host: host.into(),
+            port: 0,
+            user: None,
+            password: None,
+            root: root.into(),
+            tls: None,
+            connect_timeout: Duration::from_secs(30),
+            timeout: Duration::from_secs(60),
+            active: false,
+            encoding: None,
+            connections: 4,
+            create_root: false,
+            trace: None,
+        }
+    }
+}
+
+impl fmt::Debug for FtpConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FtpConfig")
+            .field("host", &self.host)
+            .field("port", &self.port)
+            .field("user", &self.user)
+            .field("password", &self.password)
+            .field("root", &self.root)
+            .field("tls", &self.tls)
+            .field("active", &self.active)
+            .field("encoding", &self.encoding)
+            .field("connections", &self.connections)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,298 @@
+//! The control connection: commands out, replies in, one reply per command and in order.
+//!
+//! As soon as that order is in doubt (an I/O error, a timeout, a reply that makes no sense) the conversation is over: a late
+//! reply would be taken for the answer to another question.
+
+use super::Server;
+use super::errors::refusal;
+use super::stream::Stream;
+use super::tls::Versions;
+use crate::error::{Error, Kind, Result, Retry};
+use crate::wire::ftp::{Command, Reply, ReplyParser};
+use rustls::ClientConfig;
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One control connection.
+pub struct Control {
+    server: Arc<Server>,
+    stream: Stream,
+    parser: ReplyParser,
+    peer: SocketAddr,
+    local: SocketAddr,
+    tls: Option<Arc<ClientConfig>>,
+    in_doubt: bool,
+}
+
+impl Control {
+    /// Connects to the first address of the host that answers. The banner is still to be read.
+    ///
+    /// # Errors
+    /// [`Kind::UnknownHost`], [`Kind::Connect`] or [`Kind::Timeout`].
+    pub fn connect(server: &Arc<Server>) -> Result<Self> {
+        let socket = dial(server)?;
+        let (peer, local) = (socket.peer_addr()?, socket.local_addr()?);
+        Ok(Control {
+            stream: Stream::new(socket, server.config.timeout, &server.sockets)?,
+            server: Arc::clone(server),
+            parser: ReplyParser::default(),
+            peer,
+            local,
+            tls: None,
+            in_doubt: false,
+        })
+    }
+
+    /// Puts TLS on the connection, after the server agreed to AUTH TLS.
+    ///
+    /// # Errors
+    /// The `io::Error` of the handshake, so that the caller can offer other versions; a protocol error if bytes in clear
+    /// arrived behind the agreement, which an attacker may have put there.
+    pub fn secure(self, versions: Versions) -> Result<io::Result<Self>> {
+        let Some(trust) = &self.server.trust else {
+            return Err(Error::new(Kind::Tls, "TLS is not configured"));
+        };
+        if !self.parser.is_empty() {
+            return Err(Error::new(
+                Kind::Tls,
+                "the server sent more in clear text after it had agreed to TLS; somebody may be tampering",
+            ));
+        }
+        let config = trust.client_config(versions)?;
+        let handshake = self.stream.begin_tls(&config, trust.name()).and_then(|mut stream| {
+            stream.complete_tls()?;
+            Ok(stream)
+        });
+        Ok(handshake.map(|stream| Control {
+            stream,
+            tls: Some(config),
+            server: self.server,
+            parser: self.parser,
+            peer: self.peer,
+            local: self.local,
+            in_doubt: self.in_doubt,
+        }))
+    }
+
+    /// The address of the server: the only host that data connections go to.
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// The own address on this connection.
+    pub fn local_ip(&self) -> IpAddr {
+        self.local.ip()
+    }
+
+    /// The TLS configuration with the session store of this connection.
+    pub fn tls(&self) -> Option<&Arc<ClientConfig>> {
+        self.tls.as_ref()
+    }
+
+    /// Version and cipher of TLS.
+    pub fn tls_words(&self) -> Option<String> {
+        self.stream.tls_words()
+    }
+
+    /// Refuses to go on with a conversation that is in doubt.
+    ///
+    /// # Errors
+    /// [`Kind::Disconnected`], with [`Retry::NewSession`].
+    pub fn check(&self) -> Result<()> {
+        if self.in_doubt {
+            return Err(Error::new(Kind::Disconnected, "the conversation has ended"));
+        }
+        Ok(())
+    }
+
+    /// Ends the conversation: what follows cannot be trusted to belong together.
+    pub fn doubt(&mut self) {
+        self.in_doubt = true;
+    }
+
+    /// Whether commands have to be sent one at a time.
+    pub fn is_one_by_one(&self) -> bool {
+        self.server.learned().one_by_one
+    }
+
+    /// Sends one command and reads its reply, whatever it is.
+    ///
+    /// # Errors
+    /// Only what ends the conversation: I/O, protocol, 421.
+    pub fn ask(&mut self, command: &Command) -> Result<Reply> {
+        self.send(std::slice::from_ref(command))?;
+        self.reply()
+    }
+
+    /// Sends commands in one packet and reads as many replies.
+    ///
+    /// # Errors
+    /// As [`Control::ask`].
+    pub fn burst(&mut self, commands: &[Command]) -> Result<Vec<Reply>> {
+        let mut replies = Vec::with_capacity(commands.len());
+        self.burst_into(commands, &mut replies).map(|()| replies)
+    }
+
+    /// As [`Control::burst`]; the replies that came before a failure are kept.
+    ///
+    /// # Errors
+    /// As [`Control::ask`].
+    pub fn burst_into(&mut self, commands: &[Command], replies: &mut Vec<Reply>) -> Result<()> {
+        if self.is_one_by_one() {
+            for command in commands {
+                replies.push(self.ask(command)?);
+            }
+            return Ok(());
+        }
+        self.send(commands)?;
+        for _ in commands {
+            let reply = self.reply();
+            if commands.len() > 1 {
+                self.learn_from(&reply);
+            }
+            replies.push(reply?);
+        }
+        Ok(())
+    }
+
+    /// A server that loses commands when several arrive at once gets one at a time from the next session on.
+    pub fn learn_from(&self, reply: &Result<Reply>) {
+        if let Err(error) = reply
+            && matches!(error.kind(), Kind::Timeout | Kind::Protocol)
+        {
+            self.server.learned().one_by_one = true;
+        }
+    }
+
+    /// Sends commands in one packet, without reading.
+    ///
+    /// # Errors
+    /// What ends the conversation.
+    pub fn send(&mut self, commands: &[Command]) -> Result<()> {
+        self.check()?;
+        for command in commands {
+            self.trace(command.shown());
+        }
+        let packet: Vec<u8> = commands.iter().flat_map(Command::line).copied().collect();
+        let sent = self.stream.write_all(&packet).and_then(|()| self.stream.flush());
+        sent.map_err(|error| self.lost(error))
+    }
+
+    /// Reads the next reply.
+    ///
+    /// # Errors
+    /// What ends the conversation: I/O, protocol, 421.
+    pub fn reply(&mut self) -> Result<Reply> {
+        self.check()?;
+        loop {
+            match self.parser.take() {
+                Ok(Some(reply)) => {
+                    self.trace(&reply.text());
+                    if reply.code() == 421 {
+                        self.in_doubt = true;
+                        return Err(refusal(&reply));
+                    }
+                    return Ok(reply);
+                }
+                Ok(None) => self.fill()?,
+                Err(error) => {
+                    self.in_doubt = true;
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// Does something with another limit for silence.
+    ///
+    /// # Errors
+    /// What `act` returns, or what the system says to the new limit.
+    pub fn with_patience<T>(
+        &mut self,
+        limit: Duration,
+        act: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<T> {
+        self.stream.socket().set_read_timeout(Some(limit))?;
+        let outcome = act(self);
+        self.stream.socket().set_read_timeout(Some(self.server.config.timeout))?;
+        outcome
+    }
+
+    /// Says QUIT and waits a moment for the answer.
+    pub fn quit(mut self) {
+        let _ = self.stream.socket().set_read_timeout(Some(Duration::from_secs(2)));
+        if self.send(&[Command::bare("QUIT")]).is_ok() {
+            let _ = self.reply();
+            let _ = self.stream.finish_sending();
+        }
+    }
+
+    fn fill(&mut self) -> Result<()> {
+        let mut buffer = [0; 8192];
+        let count = loop {
+            match self.stream.read(&mut buffer) {
+                Ok(0) => return Err(self.lost(io::ErrorKind::UnexpectedEof.into())),
+                Ok(count) => break count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.lost(error)),
+            }
+        };
+        self.parser.push(&buffer[..count]);
+        Ok(())
+    }
+
+    fn lost(&mut self, error: io::Error) -> Error {
+        self.in_doubt = true;
+        lost(error, &self.server)
+    }
+
+    fn trace(&self, line: &str) {
+        if let Some(trace) = &self.server.config.trace {
+            trace(line);
+        }
+    }
+}
+
+/// A connection that broke, in words: which server, and for how long it was silent.
+pub fn lost(error: io::Error, server: &Server) -> Error {
+    let (address, seconds) = (server.address(), server.config.timeout.as_secs_f32());
+    let ours = match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+            Error::new(Kind::Timeout, format!("no answer from {address} for {seconds} seconds"))
+        }
+        io::ErrorKind::UnexpectedEof => {
+            Error::new(Kind::Disconnected, format!("{address} closed the connection"))
+        }
+        _ => {
+            let cause = Error::from(error);
+            let detail = format!("the connection to {address} broke: {}", cause.detail());
+            Error::new(Kind::Disconnected, detail)
+        }
+    };
+    ours.retrying(Retry::NewSession)
+}
+
+fn dial(server: &Server) -> Result<TcpStream> {
+    let (host, address) = (server.host.as_str(), server.address());
+    let unknown = || Error::new(Kind::UnknownHost, format!("unknown host {host:?}"));
+    let addresses = (host, server.port).to_socket_addrs().map_err(|_| unknown())?;
+    let mut failure = unknown();
+    for candidate in addresses {
+        match TcpStream::connect_timeout(&candidate, server.config.connect_timeout) {
+            Ok(socket) => return Ok(socket),
+            Err(error) => failure = not_connected(error, &address),
+        }
+    }
+    Err(failure)
+}
+
+fn not_connected(error: io::Error, address: &str) -> Error {
+    let kind = match error.kind() {
+        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => Kind::Timeout,
+        _ => Kind::Connect,
+    };
+    let cause = Error::from(error);
+    Error::new(kind, format!("could not connect to {address}: {}", cause.detail()))
+}

@@ -1,0 +1,77 @@
+//! Replies that refuse, in the words and kinds of this crate.
+
+use crate::error::{Error, Kind, Retry};
+use crate::wire::ftp::Reply;
+
+/// The error that a refusing reply stands for, with the reply attached.
+pub fn refusal(reply: &Reply) -> Error {
+    let text = reply.text();
+    let error = Error::new(kind_of(reply.code(), &text), text.replace('\n', " / "));
+    let error = match reply.code() {
+        421 => error.retrying(Retry::NewSession),
+        // Something is wrong with data connections; a new conversation often cures it.
+        425 | 426 => error.retrying(Retry::NewSession),
+        452 | 552 => error.advise("the disk is full or the quota is used up"),
+        _ => error,
+    };
+    error.with_reply(reply.code(), text)
+}
+
+fn kind_of(code: u16, text: &str) -> Kind {
+    match code {
+        421 => Kind::Disconnected,
+        452 | 552 => Kind::Full,
+        430 | 530 => Kind::Login,
+        500 | 502 | 504 => Kind::Unsupported,
+        534 | 536 | 522 => Kind::Tls,
+        553 => Kind::Refused,
+        450 | 550 => missing_or_denied(text).unwrap_or(if code == 450 { Kind::Busy } else { Kind::Refused }),
+        400..=499 => Kind::Busy,
+        _ => Kind::Refused,
+    }
+}
+
+/// What the words of a 550 hint at.
+fn missing_or_denied(text: &str) -> Option<Kind> {
+    const MISSING: [&str; 8] =
+        ["no such", "not found", "not exist", "n't exist", "cannot find", "can't find", "no file", "enoent"];
+    const DENIED: [&str; 6] =
+        ["permission", "denied", "not allowed", "access is", "forbidden", "not permitted"];
+    let text = text.to_lowercase();
+    let hints = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    if hints(&MISSING) {
+        Some(Kind::NotFound)
+    } else if hints(&DENIED) {
+        Some(Kind::Denied)
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_and_words_become_kinds() {
+        let cases = [
+            ("421 bye", Kind::Disconnected, Retry::NewSession),
+            ("425 no data connection", Kind::Busy, Retry::NewSession),
+            ("450 busy", Kind::Busy, Retry::Later),
+            ("451 local error", Kind::Busy, Retry::Later),
+            ("452 disk full", Kind::Full, Retry::No),
+            ("552 quota exceeded", Kind::Full, Retry::No),
+            ("530 login incorrect", Kind::Login, Retry::No),
+            ("502 what?", Kind::Unsupported, Retry::No),
+            ("550 a: No such file or directory", Kind::NotFound, Retry::No),
+            ("550 Permission denied.", Kind::Denied, Retry::No),
+            ("550 Failed to open file.", Kind::Refused, Retry::No),
+            ("553 name not allowed", Kind::Refused, Retry::No),
+        ];
+        for (text, kind, retry) in cases {
+            let error = refusal(&Reply::from_text(&format!("{text}\r\n")));
+            assert_eq!((error.kind(), error.retry()), (kind, retry), "{text}");
+            assert_eq!(error.reply().map(|(_, text)| text), Some(text));
+        }
+    }
+}

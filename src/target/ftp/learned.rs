@@ -1,0 +1,123 @@
+//! What was learned about a server. All sessions of a target share it, so that each trial is made once.
+
+use super::tls::Versions;
+use crate::error::Result;
+use crate::model::Stamp;
+use crate::wire::ftp::{Command, Features};
+use std::sync::Arc;
+
+/// Facts about one server; `None` means not tried yet.
+#[derive(Debug, Default)]
+pub struct Learned {
+    /// The reply to FEAT.
+    pub features: Option<Arc<Features>>,
+    /// How passive connections are asked for.
+    pub passive: Option<Passive>,
+    /// How folders are listed.
+    pub lister: Option<Lister>,
+    /// An empty MLSD is to be believed: one with lines in it was seen.
+    pub mlsd_proven: bool,
+    /// `LIST -a` was tried, and is no better than plain LIST.
+    pub list_is_plain: bool,
+    /// What has to be added to times of LIST, in seconds.
+    pub list_offset: Option<i64>,
+    /// How modification times are set.
+    pub mtime: Option<MtimeBy>,
+    /// Whether files can be renamed.
+    pub renames: Option<bool>,
+    /// Temporary names are refused; files are written in place.
+    pub refuses_temp_names: bool,
+    /// Several commands in one packet confuse the server.
+    pub one_by_one: bool,
+    /// Which versions of TLS to offer.
+    pub versions: Option<Versions>,
+}
+
+impl Learned {
+    /// Whether modification times can be set, as far as known.
+    pub fn sets_mtime(&self) -> bool {
+        match self.mtime {
+            Some(MtimeBy::Nothing) => false,
+            Some(_) => true,
+            None => self.features.as_ref().is_some_and(|features| features.has("MFMT")),
+        }
+    }
+}
+
+/// A command for a passive connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Passive {
+    /// EPSV (RFC 2428).
+    Extended,
+    /// PASV (RFC 959).
+    Classic,
+}
+
+impl Passive {
+    /// The command itself.
+    pub fn command(self) -> Command {
+        Command::bare(match self {
+            Passive::Extended => "EPSV",
+            Passive::Classic => "PASV",
+        })
+    }
+}
+
+/// A command for listings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lister {
+    /// MLSD (RFC 3659).
+    Mlsd,
+    /// `LIST -a`, which shows names that begin with a dot.
+    ListAll,
+    /// Plain LIST.
+    List,
+}
+
+/// A way to set modification times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MtimeBy {
+    /// `MFMT time path` (draft-somers-ftp-mfxx).
+    Mfmt,
+    /// `MDTM time path` (vsftpd, IIS).
+    Mdtm,
+    /// `SITE UTIME time path`.
+    SiteUtime,
+    /// `SITE UTIME path time time time UTC`.
+    SiteUtimeFive,
+    /// None: the server cannot.
+    Nothing,
+}
+
+impl MtimeBy {
+    /// What to try, best first.
+    pub fn candidates(features: &Features) -> Vec<MtimeBy> {
+        let mut candidates = Vec::new();
+        if features.has("MFMT") || features.is_empty() {
+            candidates.push(MtimeBy::Mfmt);
+        }
+        if features.has("MDTM") || features.is_empty() {
+            candidates.push(MtimeBy::Mdtm);
+        }
+        candidates.extend([MtimeBy::SiteUtime, MtimeBy::SiteUtimeFive]);
+        candidates
+    }
+
+    /// The command that sets the time of a file; `None` if there is no way.
+    ///
+    /// # Errors
+    /// [`Kind::Name`](crate::error::Kind::Name) for a path that cannot be sent.
+    pub fn command(self, path: &[u8], at: Stamp) -> Result<Option<Command>> {
+        Ok(Some(match self {
+            MtimeBy::Mfmt => Command::timed("MFMT", at, path)?,
+            MtimeBy::Mdtm => Command::timed("MDTM", at, path)?,
+            MtimeBy::SiteUtime => Command::timed("SITE UTIME", at, path)?,
+            MtimeBy::SiteUtimeFive => {
+                let digits = crate::wire::ftp::time::digits(at);
+                let times = format!(" {digits} {digits} {digits} UTC");
+                Command::path("SITE UTIME", &[path, times.as_bytes()].concat())?
+            }
+            MtimeBy::Nothing => return Ok(None),
+        }))
+    }
+}

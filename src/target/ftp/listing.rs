@@ -1,0 +1,385 @@
+//! Listing one folder: MLSD where the server has it, else LIST with its guesses.
+
+use super::data;
+use super::errors::refusal;
+use super::learned::Lister;
+use super::names::Names;
+use super::session::{BURST, FtpSession};
+use crate::error::{Error, Kind, Result};
+use crate::model::{Entry, EntryKind, Listing, Name, Note, RelPath, Stamp};
+use crate::wire::ftp::{Command, Item, ItemKind, Line, Reply, list, mlsd};
+use std::collections::HashSet;
+use std::io::{self, Read};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// No honest line of a listing is longer, in bytes.
+const MAX_LINE: usize = 64 * 1024;
+/// Known limits at which servers end a LIST without a word.
+const SILENT_LIMITS: [usize; 3] = [2_000, 9_998, 10_000];
+/// Time zones differ by multiples of this, in seconds.
+const ZONE_STEP: i64 = 15 * 60;
+
+/// What came over the data connection, and how it ended.
+struct Raw {
+    bytes: Vec<u8>,
+    /// Why names may be missing although the server calls the listing complete.
+    doubt: Option<String>,
+}
+
+/// The format of the lines.
+#[derive(Clone, Copy)]
+enum Format {
+    Machine,
+    People { now: i64 },
+}
+
+impl FtpSession {
+    /// See [`Session::list`](crate::target::Session::list).
+    pub(super) fn list_folder(&mut self, dir: &RelPath) -> Result<Listing> {
+        let path = self.path(dir)?;
+        let lister = self.server.learned().lister;
+        match lister {
+            Some(Lister::Mlsd) => self.list_by_mlsd(&path),
+            None if self.features.has_mlsd() => self.list_by_mlsd(&path),
+            Some(Lister::List | Lister::ListAll) | None => self.list_by_list(&path),
+        }
+    }
+
+    fn list_by_mlsd(&mut self, path: &[u8]) -> Result<Listing> {
+        let raw = match self.fetch_mlsd(path)? {
+            Ok(raw) => raw,
+            Err(reply) if is_no_such_command(&reply) => {
+                self.server.learned().lister = Some(Lister::List);
+                return self.list_by_list(path);
+            }
+            Err(reply) => return self.unlisted(path, &reply),
+        };
+        if raw.bytes.is_empty() && !self.server.learned().mlsd_proven {
+            // Some servers offer MLSD and answer it with nothing.
+            let listing = self.list_by_list(path)?;
+            if !listing.entries.is_empty() {
+                return Ok(listing);
+            }
+            self.server.learned().lister = None;
+        }
+        if !raw.bytes.is_empty() {
+            let mut learned = self.server.learned();
+            learned.mlsd_proven = true;
+            learned.lister = Some(Lister::Mlsd);
+        }
+        let mut listing = collect(&raw, Format::Machine, self.server.names);
+        self.fill_in(path, &mut listing)?;
+        Ok(listing)
+    }
+
+    /// MLSD with the path as argument; in the folder itself where the path may be taken for a pattern, or is refused.
+    fn fetch_mlsd(&mut self, path: &[u8]) -> Result<std::result::Result<Raw, Reply>> {
+        let is_pattern = path.iter().any(|byte| b"*?[]{}\\~".contains(byte));
+        if !is_pattern {
+            let (_, outcome) = self.fetch(&[], &Command::path("MLSD", path)?)?;
+            match outcome {
+                Err(reply) if reply.code() != 425 => {}
+                outcome => return Ok(outcome),
+            }
+        }
+        self.fetch_inside(path, &Command::bare("MLSD"))
+    }
+
+    fn list_by_list(&mut self, path: &[u8]) -> Result<Listing> {
+        let known = self.server.learned().lister;
+        let raw = match known {
+            Some(Lister::ListAll) => self.fetch_inside(path, &list_all()?)?,
+            Some(Lister::List | Lister::Mlsd) | None => self.fetch_by_better_list(path)?,
+        };
+        let raw = match raw {
+            Ok(raw) => raw,
+            Err(reply) => return self.unlisted(path, &reply),
+        };
+        let format = Format::People { now: now() };
+        let mut listing = collect(&raw, format, self.server.names);
+        distrust_round_numbers(&mut listing);
+        self.shift_times(path, &mut listing)?;
+        self.fill_in(path, &mut listing)?;
+        Ok(listing)
+    }
+
+    /// Plain LIST, and once `LIST -a` beside it: servers hide names with a dot from the first, or take the option of the
+    /// second for a name. Whichever shows more wins, and is remembered once it has shown anything.
+    fn fetch_by_better_list(&mut self, path: &[u8]) -> Result<std::result::Result<Raw, Reply>> {
+        let plain = self.fetch_inside(path, &Command::bare("LIST"))?;
+        if self.server.learned().list_is_plain {
+            return Ok(plain);
+        }
+        let all = self.fetch_inside(path, &list_all()?)?;
+        let format = Format::People { now: now() };
+        let names = self.server.names;
+        let lines = |raw: &std::result::Result<Raw, Reply>| match raw {
+            Ok(raw) if raw.doubt.is_none() => {
+                let listing = collect(raw, format, names);
+                listing.complete.then_some((listing.entries.len(), raw.bytes.len()))
+            }
+            _ => None,
+        };
+        match (lines(&plain), lines(&all)) {
+            (Some(plain_count), Some(all_count)) if all_count.1 > 0 && all_count >= plain_count => {
+                self.server.learned().lister = Some(Lister::ListAll);
+                Ok(all)
+            }
+            (Some((_, 1..)), _) => {
+                let mut learned = self.server.learned();
+                learned.lister = Some(Lister::List);
+                learned.list_is_plain = true;
+                Ok(plain)
+            }
+            (None, Some(_)) => Ok(all),
+            _ => Ok(plain),
+        }
+    }
+
+    /// Enters the folder and lists it without an argument. A folder that cannot be entered is the refusal.
+    fn fetch_inside(&mut self, path: &[u8], verb: &Command) -> Result<std::result::Result<Raw, Reply>> {
+        let cwd = Command::path("CWD", path)?;
+        let (before, outcome) = self.fetch(&[cwd], verb)?;
+        match before.into_iter().next() {
+            Some(entered) if !entered.is_success() => Ok(Err(entered)),
+            _ => Ok(outcome),
+        }
+    }
+
+    /// Runs a transfer and collects what it brings.
+    fn fetch(
+        &mut self,
+        before: &[Command],
+        verb: &Command,
+    ) -> Result<(Vec<Reply>, std::result::Result<Raw, Reply>)> {
+        let started = data::start(&self.server, &mut self.control, before, verb)?;
+        let channel = match started.outcome {
+            Ok(channel) => channel,
+            Err(reply) => return Ok((started.before, Err(reply))),
+        };
+        let (mut stream, early) = channel.into_parts();
+        let mut bytes = Vec::new();
+        let ended = stream.read_to_end(&mut bytes);
+        drop(stream);
+        let reply = data::final_reply(&mut self.control, early)?;
+        if !reply.is_success() {
+            // 450 and 550 after an empty listing: some servers say so when there is nothing to list.
+            if bytes.is_empty() && matches!(reply.code(), 450 | 550) {
+                return Ok((started.before, Err(reply)));
+            }
+            return Err(refusal(&reply));
+        }
+        let doubt = match ended {
+            Ok(_) => doubt_of(&reply),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                Some("the encrypted connection of the listing was cut".to_owned())
+            }
+            Err(error) => {
+                self.control.doubt();
+                return Err(super::control::lost(error, &self.server));
+            }
+        };
+        Ok((started.before, Ok(Raw { bytes, doubt })))
+    }
+
+    /// The listing was refused. If the folder can be entered, it is probably empty, but nothing may be deleted for that.
+    fn unlisted(&mut self, path: &[u8], reply: &Reply) -> Result<Listing> {
+        let entered = self.control.ask(&Command::path("CWD", path)?)?;
+        if !entered.is_success() {
+            let error = refusal(&entered);
+            return Err(match (entered.code(), error.kind()) {
+                (550, Kind::Refused) => {
+                    Error::new(Kind::NotFound, error.detail()).with_reply(550, entered.text())
+                }
+                _ => error,
+            });
+        }
+        if !matches!(reply.code(), 450 | 550) {
+            return Err(refusal(reply));
+        }
+        let mut listing = Listing::default();
+        doubt(&mut listing, &reply.text(), "the server lists nothing, but the folder is there");
+        Ok(listing)
+    }
+
+    /// Moves the times of LIST from the time zone of the server to UTC.
+    fn shift_times(&mut self, path: &[u8], listing: &mut Listing) -> Result<()> {
+        let known = self.server.learned().list_offset;
+        let offset = match known {
+            Some(offset) => offset,
+            None => self.measure_offset(path, listing)?,
+        };
+        if offset == 0 {
+            return Ok(());
+        }
+        for entry in &mut listing.entries {
+            let shifted = entry
+                .mtime
+                .filter(|at| at.grain() > 0)
+                .map(|at| Stamp::new(at.seconds() + offset, at.nanos()).with_grain(at.grain()));
+            if shifted.is_some() {
+                entry.mtime = shifted;
+                entry.mtime_org = shifted;
+            }
+        }
+        Ok(())
+    }
+
+    /// The difference between MDTM, which is UTC, and LIST for one file that shows minutes. Without such a file or without
+    /// MDTM the times are taken for UTC.
+    fn measure_offset(&mut self, path: &[u8], listing: &Listing) -> Result<i64> {
+        let shows_minutes = |entry: &&Entry| entry.mtime.is_some_and(|at| at.grain() == 60);
+        let recent = listing.entries.iter().filter(|entry| entry.is_file()).find(shows_minutes);
+        let Some((entry, listed)) = recent.and_then(|entry| Some((entry, entry.mtime?))) else {
+            return Ok(0);
+        };
+        if !self.features.has("MDTM") {
+            return Ok(0);
+        }
+        let command = Command::path("MDTM", &self.below(path, &entry.name)?)?;
+        let Some(exact) = self.control.ask(&command)?.mtime() else {
+            return Ok(0);
+        };
+        let offset = (exact.seconds() - listed.seconds() + ZONE_STEP / 2).div_euclid(ZONE_STEP) * ZONE_STEP;
+        if offset.abs() > 26 * 3600 {
+            return Ok(0);
+        }
+        self.server.learned().list_offset = Some(offset);
+        Ok(offset)
+    }
+
+    /// Asks for sizes and times of files that the listing does not tell, in bursts.
+    fn fill_in(&mut self, path: &[u8], listing: &mut Listing) -> Result<()> {
+        let (has_size, has_time) = (self.features.has("SIZE"), self.features.has("MDTM"));
+        let mut questions = Vec::new();
+        for (index, entry) in listing.entries.iter().enumerate().filter(|(_, entry)| entry.is_file()) {
+            let full = self.below(path, &entry.name)?;
+            if entry.size.is_none() && has_size {
+                questions.push((index, Command::path("SIZE", &full)?));
+            }
+            if entry.mtime.is_none() && has_time {
+                questions.push((index, Command::path("MDTM", &full)?));
+            }
+        }
+        for some in questions.chunks(BURST) {
+            let commands: Vec<Command> = some.iter().map(|(_, command)| command.clone()).collect();
+            let replies = self.control.burst(&commands)?;
+            for ((index, command), reply) in some.iter().zip(replies) {
+                let entry = &mut listing.entries[*index];
+                if command.shown().starts_with("SIZE") {
+                    entry.size = reply.size();
+                } else {
+                    entry.mtime = reply.mtime();
+                    entry.mtime_org = entry.mtime;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The path of a name in a folder.
+    fn below(&self, folder: &[u8], name: &Name) -> Result<Vec<u8>> {
+        let mut path = folder.to_vec();
+        if path.last() != Some(&b'/') {
+            path.push(b'/');
+        }
+        path.extend(self.server.names.encode(&RelPath::root().join(name))?);
+        Ok(path)
+    }
+}
+
+fn list_all() -> Result<Command> {
+    Command::text("LIST", "-a")
+}
+
+/// Seconds since 1970, for listings that leave out the year.
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(0)
+}
+
+fn is_no_such_command(reply: &Reply) -> bool {
+    matches!(reply.code(), 202 | 500 | 501 | 502 | 504)
+}
+
+/// Pure-FTPd: "226-Output truncated to 10000 matches".
+fn doubt_of(reply: &Reply) -> Option<String> {
+    let text = reply.text();
+    text.to_lowercase().contains("truncated").then_some(text)
+}
+
+fn doubt(listing: &mut Listing, what: &str, why: &str) {
+    listing.complete = false;
+    listing.notes.push(Note { what: what.to_owned(), why: why.to_owned() });
+}
+
+fn distrust_round_numbers(listing: &mut Listing) {
+    let count = listing.entries.len();
+    if SILENT_LIMITS.contains(&count) {
+        doubt(
+            listing,
+            &format!("{count} names"),
+            "some servers end a listing at this number without saying so",
+        );
+    }
+}
+
+/// Reads every line and puts the listing together.
+fn collect(raw: &Raw, format: Format, names: Names) -> Listing {
+    let mut listing = Listing::default();
+    if let Some(why) = &raw.doubt {
+        doubt(&mut listing, why, "the listing may lack names");
+    }
+    let mut seen = HashSet::new();
+    for line in raw.bytes.split(|&byte| byte == b'\n') {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let parsed = match format {
+            _ if line.len() > MAX_LINE => Line::Bad,
+            Format::Machine => mlsd::parse(line),
+            Format::People { now } => list::parse(line, now),
+        };
+        match parsed {
+            Line::Nothing => {}
+            Line::Bad => doubt(&mut listing, &shown(line), "the line cannot be understood"),
+            Line::Item(item) => add(&mut listing, &mut seen, item, names),
+        }
+    }
+    listing
+}
+
+fn add(listing: &mut Listing, seen: &mut HashSet<Name>, item: Item, names: Names) {
+    if item.name.contains(&b'\r') {
+        return doubt(listing, &shown(&item.name), "a name with a line end cannot be sent over FTP");
+    }
+    let name = match names.decode(&item.name) {
+        Ok(name) => name,
+        Err(bad) => return doubt(listing, &shown(&item.name), &bad.to_string()),
+    };
+    if !seen.insert(name.clone()) {
+        return doubt(listing, name.as_str(), "the name is listed twice");
+    }
+    let kind = match item.kind {
+        ItemKind::File => EntryKind::File,
+        ItemKind::Folder => EntryKind::Folder,
+        ItemKind::Link => return skip(listing, name, "a link"),
+        ItemKind::Special => return skip(listing, name, "neither a file nor a folder"),
+    };
+    listing.entries.push(Entry {
+        name,
+        kind,
+        size: item.size.filter(|_| kind == EntryKind::File),
+        mtime: item.mtime,
+        mtime_org: item.mtime,
+        unique: item.unique.map(String::into_boxed_str),
+    });
+}
+
+fn skip(listing: &mut Listing, name: Name, why: &str) {
+    listing.notes.push(Note { what: name.as_str().to_owned(), why: why.to_owned() });
+    listing.present_but_skipped.push(name);
+}
+
+/// Bytes for the user's eyes, not too many.
+fn shown(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).chars().take(200).collect()
+}

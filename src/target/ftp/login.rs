@@ -1,0 +1,221 @@
+//! From a socket to a session: banner, TLS, user and password, features, the root folder.
+
+use super::Server;
+use super::control::Control;
+use super::errors::refusal;
+use super::session::FtpSession;
+use super::tls::{Versions, is_version_refusal};
+use crate::error::{Error, Kind, Result};
+use crate::wire::ftp::{Command, Features, Reply};
+use std::sync::Arc;
+
+const ANONYMOUS: &str = "anonymous";
+
+/// Opens a session that stands in the root folder.
+///
+/// # Errors
+/// See [`Target::open`](crate::target::Target::open).
+pub fn open(server: &Arc<Server>) -> Result<FtpSession> {
+    let mut greeting = Vec::new();
+    let mut control = connect(server)?;
+    if let Some(words) = control.tls_words() {
+        greeting.push((4, format!("TLS: {words}")));
+    }
+    log_in(server, &mut control)?;
+    let user = server.config.user.as_deref().unwrap_or(ANONYMOUS);
+    greeting.push((4, format!("Login as '{user}'.")));
+    let features = introduce(server, &mut control, &mut greeting)?;
+    go_to_root(server, &mut control, &features, &mut greeting)?;
+    server.learned().features = Some(Arc::clone(&features));
+    Ok(FtpSession::new(Arc::clone(server), control, features, greeting))
+}
+
+/// Connects, reads the banner, and starts TLS where it is asked for.
+fn connect(server: &Arc<Server>) -> Result<Control> {
+    if server.trust.is_none() {
+        return greeted(server);
+    }
+    let versions = server.learned().versions.unwrap_or(Versions::Resumable);
+    let error = match secured(server, versions)? {
+        Ok(control) => return Ok(control),
+        Err(error) => error,
+    };
+    if versions == Versions::Resumable && is_version_refusal(&error) {
+        if let Ok(control) = secured(server, Versions::Any)? {
+            server.learned().versions = Some(Versions::Any);
+            return Ok(control);
+        }
+    }
+    Err(match &server.trust {
+        Some(trust) => trust.explain(&error, &server.address()),
+        None => Error::from(error),
+    })
+}
+
+fn greeted(server: &Arc<Server>) -> Result<Control> {
+    let mut control = Control::connect(server)?;
+    let mut banner = control.reply()?;
+    // 120: "ready in a few minutes"; the real banner follows.
+    while banner.is_preliminary() {
+        banner = control.reply()?;
+    }
+    if !banner.is_success() {
+        return Err(refusal(&banner).during("connect to").at(server.address()));
+    }
+    Ok(control)
+}
+
+/// AUTH TLS before anything else is said (RFC 4217). A server without TLS is an error, never a reason to go on in clear.
+fn secured(server: &Arc<Server>, versions: Versions) -> Result<std::io::Result<Control>> {
+    let mut control = greeted(server)?;
+    let reply = control.ask(&Command::text("AUTH", "TLS")?)?;
+    if !reply.is_success() {
+        return Err(no_tls(server, &reply));
+    }
+    control.secure(versions)
+}
+
+fn no_tls(server: &Server, reply: &Reply) -> Error {
+    let text = reply.text();
+    Error::new(Kind::Tls, format!("{} refuses to encrypt the connection: {text}", server.address()))
+        .with_reply(reply.code(), text)
+}
+
+fn log_in(server: &Server, control: &mut Control) -> Result<()> {
+    let config = &server.config;
+    let user = config.user.as_deref().unwrap_or(ANONYMOUS);
+    let password = match &config.password {
+        Some(password) => password.reveal(),
+        None if config.user.is_none() => "anonymous@",
+        None => "",
+    };
+    let context = |error: Error| error.during("log in to").at(server.address());
+    let user = Command::path("USER", &server.names.encode_text(user)?).map_err(context)?;
+    let mut reply = control.ask(&user)?;
+    if reply.code() == 331 {
+        let pass = Command::secret("PASS", &server.names.encode_text(password)?).map_err(context)?;
+        reply = control.ask(&pass)?;
+    }
+    match reply.code() {
+        332 => Err(context(
+            Error::new(Kind::Login, "the server asks for an account (ACCT), which is not supported")
+                .with_reply(reply.code(), masked(&reply.text(), password)),
+        )),
+        200..=299 => Ok(()),
+        code => {
+            let text = masked(&reply.text(), password);
+            let kind = if code / 100 == 5 || code == 430 { Kind::Login } else { Kind::Busy };
+            Err(context(Error::new(kind, text.replace('\n', " / ")).with_reply(code, text)))
+        }
+    }
+}
+
+/// A reply without the password, should the server repeat it. Short passwords are left: they are parts of words.
+fn masked(text: &str, password: &str) -> String {
+    if password.len() < 4 || password == "anonymous@" {
+        return text.to_owned();
+    }
+    text.replace(password, "***")
+}
+
+/// Protects data connections, and asks who the server is and what it can do; one packet.
+fn introduce(
+    server: &Server,
+    control: &mut Control,
+    greeting: &mut Vec<(u8, String)>,
+) -> Result<Arc<Features>> {
+    let is_tls = control.tls().is_some();
+    let mut questions = Vec::new();
+    if is_tls {
+        questions.extend([Command::text("PBSZ", "0")?, Command::text("PROT", "P")?]);
+    }
+    questions.extend([Command::bare("SYST"), Command::bare("FEAT"), Command::text("TYPE", "I")?]);
+    let replies = control.burst(&questions)?;
+    let (protection, rest) = replies.split_at(if is_tls { 2 } else { 0 });
+    if let Some(refused) = protection.last().filter(|reply| !reply.is_success()) {
+        return Err(no_tls(server, refused));
+    }
+    let [syst, feat, binary] = rest else {
+        return Err(Error::new(Kind::Protocol, "a reply is missing"));
+    };
+    if !binary.is_success() {
+        // Without it, servers rewrite line ends in files.
+        return Err(refusal(binary).during("switch to binary transfers on").at(server.address()));
+    }
+    if is_tls {
+        greeting.push((6, "PROT P".to_owned()));
+    }
+    greeting.push((5, format!("SYST: '{}'.", syst.text())));
+    greeting.push((5, format!("FEAT: '{}'.", feat.text().replace('\n', " "))));
+    Ok(Arc::new(Features::parse(feat)))
+}
+
+/// Switches names to UTF-8 if the server offers it, and enters the root folder.
+fn go_to_root(
+    server: &Server,
+    control: &mut Control,
+    features: &Features,
+    greeting: &mut Vec<(u8, String)>,
+) -> Result<()> {
+    let root = server.names.encode_text(&server.root)?;
+    let cwd = Command::path("CWD", &root)?;
+    let mut commands = Vec::new();
+    if server.names.is_utf8() && features.has_utf8() {
+        // The reply does not matter: servers that are always UTF-8 refuse to be told (RFC 2640 has no such option).
+        commands.push(Command::text("OPTS", "UTF8 ON")?);
+        greeting.push((4, "Sent 'OPTS UTF8 ON'.".to_owned()));
+    }
+    commands.push(cwd.clone());
+    let replies = control.burst(&commands)?;
+    match replies.last() {
+        Some(reply) if reply.is_success() => Ok(()),
+        Some(reply) if server.config.create_root => make_root(server, control, &root, &cwd, reply),
+        Some(reply) => Err(no_root(server, reply)),
+        None => Err(Error::new(Kind::Protocol, "a reply is missing")),
+    }
+}
+
+/// Makes every level of the root that is missing. Refusals do not matter as long as the root can be entered in the end:
+/// levels above it may exist and yet be closed to this user.
+fn make_root(
+    server: &Server,
+    control: &mut Control,
+    root: &[u8],
+    cwd: &Command,
+    first: &Reply,
+) -> Result<()> {
+    let mut refused = None;
+    let ends = (1..root.len()).filter(|&at| root[at] == b'/').chain([root.len()]);
+    for end in ends {
+        let reply = control.ask(&Command::path("MKD", &root[..end])?)?;
+        refused = (!reply.is_success()).then_some(reply);
+    }
+    if control.ask(cwd)?.is_success() {
+        return Ok(());
+    }
+    Err(match refused {
+        Some(reply) => refusal(&reply).during("make the folder").at(&server.root),
+        None => no_root(server, first),
+    })
+}
+
+fn no_root(server: &Server, reply: &Reply) -> Error {
+    let text = reply.text();
+    let kind = if reply.code() == 550 { Kind::NotFound } else { refusal(reply).kind() };
+    Error::new(kind, text.replace('\n', " / "))
+        .with_reply(reply.code(), text)
+        .during("change to the folder")
+        .at(&server.root)
+        .advise("check the path, or let --create-folder make it")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_in_a_reply_is_masked() {
+        assert_eq!(masked("530 geheim is wrong", "geheim"), "530 *** is wrong");
+        assert_eq!(masked("530 up is wrong", "p"), "530 up is wrong");
+    }
+}

@@ -1,0 +1,470 @@
+//! One conversation with an FTP server: the verbs of [`Session`].
+//!
+//! Paths are sent absolute, so that no verb depends on where another one left the conversation.
+
+use super::Server;
+use super::control::{Control, lost};
+use super::data::{self, Channel};
+use super::errors::refusal;
+use super::learned::MtimeBy;
+use super::stream::Stream;
+use crate::error::{Error, Kind, Result, Retry};
+use crate::model::{Listing, RelPath, Stamp};
+use crate::target::{Put, Session, Written};
+use crate::wire::ftp::{Command, Features, Reply};
+use std::io::{self, BufReader, Read};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Bytes moved at a time.
+pub const CHUNK: usize = 256 * 1024;
+/// Commands in one packet. Servers read them from a buffer of a few kilobytes.
+pub const BURST: usize = 40;
+
+/// A session that is logged in.
+pub struct FtpSession {
+    pub(super) server: Arc<Server>,
+    pub(super) control: Control,
+    pub(super) features: Arc<Features>,
+    greeting: Vec<(u8, String)>,
+}
+
+/// How the data connection of an abandoned transfer ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// As if all had been sent: every server answers that at once. For files that are removed anyway.
+    Plain,
+    /// With a reset: the server shall not take it for complete.
+    Reset,
+}
+
+/// What stands at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    File,
+    Folder,
+    Nothing,
+    /// The server has no way to ask.
+    Unknown,
+}
+
+impl FtpSession {
+    /// A session on a conversation that is logged in and in binary mode.
+    pub fn new(
+        server: Arc<Server>,
+        control: Control,
+        features: Arc<Features>,
+        greeting: Vec<(u8, String)>,
+    ) -> Self {
+        FtpSession { server, control, features, greeting }
+    }
+
+    /// The absolute path on the server, in its bytes.
+    pub(super) fn path(&self, path: &RelPath) -> Result<Vec<u8>> {
+        let mut full = self.server.names.encode_text(&self.server.root)?;
+        if !path.is_root() {
+            if full.last() != Some(&b'/') {
+                full.push(b'/');
+            }
+            full.extend_from_slice(&self.server.names.encode(path)?);
+        }
+        Ok(full)
+    }
+
+    /// What stands at a path, by SIZE (files have one) and CWD (only folders can be entered).
+    pub(super) fn presence(&mut self, path: &[u8]) -> Result<Presence> {
+        let file_question = ["SIZE", "MDTM"].into_iter().find(|verb| self.features.has(verb));
+        let cwd = Command::path("CWD", path)?;
+        let Some(verb) = file_question else {
+            let entered = self.control.ask(&cwd)?.is_success();
+            return Ok(if entered { Presence::Folder } else { Presence::Unknown });
+        };
+        let replies = self.control.burst(&[Command::path(verb, path)?, cwd])?;
+        // Some servers tell the size and time of folders too, so the second answer counts more.
+        Ok(match replies.as_slice() {
+            [_, cwd] if cwd.is_success() => Presence::Folder,
+            [file, _] if file.is_success() => Presence::File,
+            _ => Presence::Nothing,
+        })
+    }
+
+    /// The error for a refused path. When the words of the server do not tell, it asks whether there is anything at all.
+    pub(super) fn refused(&mut self, path: &[u8], reply: &Reply) -> Error {
+        let error = refusal(reply);
+        if reply.code() != 550 || error.kind() != Kind::Refused {
+            return error;
+        }
+        let kind = match self.presence(path) {
+            Ok(Presence::Nothing) => Kind::NotFound,
+            Ok(Presence::File | Presence::Folder | Presence::Unknown) => Kind::Refused,
+            Err(error) => return error,
+        };
+        Error::new(kind, error.detail()).with_reply(reply.code(), reply.text())
+    }
+
+    /// Gives up a transfer and brings the conversation back in step.
+    ///
+    /// Servers answer a broken transfer with no reply (pyftpdlib), with one or with two, and ABOR with one more. PWD has an
+    /// answer that no other command has (257), so everything before it belongs to the transfer. It is sent only when the
+    /// transfer has ended for the server, since ProFTPD refuses it before. If that fails, the conversation ends.
+    pub(super) fn abandon(&mut self, stream: Stream, early: Option<Reply>, ending: Ending) {
+        let in_step = self.abort(stream, early, ending);
+        if !matches!(in_step, Ok(true)) {
+            self.control.doubt();
+        }
+    }
+
+    fn abort(&mut self, stream: Stream, early: Option<Reply>, ending: Ending) -> Result<bool> {
+        match ending {
+            // Whatever goes wrong here shows in the replies.
+            Ending::Plain => drop(stream.finish_sending()),
+            Ending::Reset => {
+                self.control.send(&[Command::bare("ABOR")])?;
+                stream.reset();
+            }
+        }
+        let patience = self.server.config.timeout.min(Duration::from_secs(10));
+        self.control.with_patience(patience, |control| {
+            data::final_reply(control, early)?;
+            control.send(&[Command::bare("PWD")])?;
+            for _ in 0..4 {
+                if control.reply()?.code() == 257 {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        })
+    }
+
+    /// Asks for the size of a file; `None` if the server does not tell.
+    pub(super) fn size_of(&mut self, path: &[u8]) -> Result<Option<u64>> {
+        if !self.features.has("SIZE") {
+            return Ok(None);
+        }
+        Ok(self.control.ask(&Command::path("SIZE", path)?)?.size())
+    }
+
+    fn simple(&mut self, verb: &str, path: &RelPath) -> Result<()> {
+        let full = self.path(path)?;
+        let reply = self.control.ask(&Command::path(verb, &full)?)?;
+        if reply.is_success() {
+            return Ok(());
+        }
+        Err(self.refused(&full, &reply))
+    }
+
+    fn download(&mut self, file: &RelPath, lend: &mut dyn FnMut(&mut dyn Read) -> Result<()>) -> Result<()> {
+        let context = |error: Error| error.during("read").at(file);
+        let opened = self.open_download(file).map_err(context)?;
+        let mut body = BufReader::with_capacity(CHUNK, opened);
+        let mut outcome = lend(&mut body);
+        let mut body = body.into_inner();
+        if outcome.is_ok() && body.is_open() {
+            outcome = body.drain();
+        }
+        if let Some(channel) = body.channel.take() {
+            let (stream, early) = channel.into_parts();
+            self.abandon(stream, early, Ending::Reset);
+        }
+        outcome
+    }
+
+    fn open_download(&mut self, file: &RelPath) -> Result<Download<'_>> {
+        let path = self.path(file)?;
+        let before = match self.features.has("SIZE") {
+            true => vec![Command::path("SIZE", &path)?],
+            false => Vec::new(),
+        };
+        let retr = Command::path("RETR", &path)?;
+        let started = data::start(&self.server, &mut self.control, &before, &retr)?;
+        let size = started.before.first().and_then(Reply::size);
+        match started.outcome {
+            Ok(channel) => Ok(Download {
+                session: self,
+                channel: Some(channel),
+                name: file.to_string(),
+                size,
+                count: 0,
+                is_complete: false,
+            }),
+            Err(reply) => Err(self.refused(&path, &reply)),
+        }
+    }
+
+    fn make_folder(&mut self, dir: &RelPath) -> Result<()> {
+        let path = self.path(dir)?;
+        let reply = self.control.ask(&Command::path("MKD", &path)?)?;
+        if reply.is_success() {
+            return Ok(());
+        }
+        // Servers refuse an existing folder with 550, 521 or 450; whether it can be entered is what counts.
+        match self.presence(&path)? {
+            Presence::Folder => Ok(()),
+            Presence::File => {
+                Err(Error::new(Kind::Exists, "a file has this name").with_reply(reply.code(), reply.text()))
+            }
+            Presence::Nothing | Presence::Unknown => Err(refusal(&reply)),
+        }
+    }
+
+    /// One burst of DELE; a result for each file that could be sent.
+    fn remove_burst(&mut self, files: &[RelPath]) -> Vec<Result<()>> {
+        let commands: Vec<Result<(Vec<u8>, Command)>> = files
+            .iter()
+            .map(|file| {
+                let path = self.path(file)?;
+                let command = Command::path("DELE", &path)?;
+                Ok((path, command))
+            })
+            .collect();
+        let sent: Vec<Command> = commands.iter().flatten().map(|(_, command)| command.clone()).collect();
+        let mut replies = Vec::with_capacity(sent.len());
+        let mut failure = self.control.burst_into(&sent, &mut replies).err();
+        let mut replies = replies.into_iter();
+        commands
+            .into_iter()
+            .map(|command| {
+                let (path, _) = command?;
+                match replies.next() {
+                    Some(reply) if reply.is_success() => Ok(()),
+                    Some(reply) => Err(self.refused(&path, &reply)),
+                    None => Err(failure.take().unwrap_or_else(no_answer)),
+                }
+            })
+            .collect()
+    }
+
+    /// Sets the time of a file by the way that is known to work, or finds one. `false` if the server cannot.
+    pub(super) fn set_time(&mut self, path: &[u8], at: Stamp) -> Result<Option<Reply>> {
+        let known = self.server.learned().mtime;
+        match known {
+            Some(by) => match by.command(path, at)? {
+                Some(command) => Ok(Some(self.control.ask(&command)?)),
+                None => Ok(None),
+            },
+            None => self.find_way_to_set_time(path, at),
+        }
+    }
+
+    /// Tries the ways to set a time, and believes only what comes back: some servers say yes and do nothing, or take the
+    /// time for local time.
+    fn find_way_to_set_time(&mut self, path: &[u8], at: Stamp) -> Result<Option<Reply>> {
+        let mut refused = None;
+        for by in MtimeBy::candidates(&self.features) {
+            let Some(command) = by.command(path, at)? else {
+                continue;
+            };
+            let reply = self.control.ask(&command)?;
+            if !reply.is_success() {
+                if by == MtimeBy::Mfmt && !reply.is_unsupported() {
+                    // It knows the command, but not for this file.
+                    refused = Some(reply);
+                }
+                continue;
+            }
+            let is_kept = match self.time_of(path)? {
+                Some(back) => back.seconds().abs_diff(at.seconds()) <= 2,
+                None => by == MtimeBy::Mfmt,
+            };
+            if is_kept && reply.code() != 202 {
+                self.server.learned().mtime = Some(by);
+                return Ok(Some(reply));
+            }
+        }
+        if refused.is_none() {
+            self.server.learned().mtime = Some(MtimeBy::Nothing);
+        }
+        Ok(refused)
+    }
+
+    fn time_of(&mut self, path: &[u8]) -> Result<Option<Stamp>> {
+        if !self.features.has("MDTM") {
+            return Ok(None);
+        }
+        Ok(self.control.ask(&Command::path("MDTM", path)?)?.mtime())
+    }
+
+    fn rename_file(&mut self, from: &RelPath, to: &RelPath) -> Result<()> {
+        let (from_path, to_path) = (self.path(from)?, self.path(to)?);
+        let rnfr = self.control.ask(&Command::path("RNFR", &from_path)?)?;
+        if !rnfr.is_intermediate() {
+            if rnfr.is_unsupported() {
+                self.server.learned().renames = Some(false);
+            }
+            return Err(self.refused(&from_path, &rnfr));
+        }
+        self.rename_onto(&from_path, to, &to_path)
+    }
+}
+
+fn no_answer() -> Error {
+    Error::new(Kind::Disconnected, "the conversation ended before the answer came")
+}
+
+impl Session for FtpSession {
+    fn list(&mut self, dir: &RelPath) -> Result<Listing> {
+        let shown = if dir.is_root() { self.server.root.clone() } else { dir.to_string() };
+        self.list_folder(dir).map_err(|error| error.during("list").at(shown))
+    }
+
+    fn read(&mut self, file: &RelPath, lend: &mut dyn FnMut(&mut dyn Read) -> Result<()>) -> Result<()> {
+        self.download(file, lend)
+    }
+
+    fn write(&mut self, file: &RelPath, body: &mut dyn Read, put: &Put) -> Result<Written> {
+        self.upload(file, body, put)
+    }
+
+    fn mkdir(&mut self, dir: &RelPath) -> Result<()> {
+        self.make_folder(dir).map_err(|error| error.during("make the folder").at(dir))
+    }
+
+    fn remove_file(&mut self, file: &RelPath) -> Result<()> {
+        self.simple("DELE", file).map_err(|error| error.during("remove").at(file))
+    }
+
+    fn remove_dir(&mut self, dir: &RelPath) -> Result<()> {
+        self.simple("RMD", dir).map_err(|error| error.during("remove the folder").at(dir))
+    }
+
+    fn remove_files(&mut self, files: &[RelPath]) -> Vec<Result<()>> {
+        let mut results = Vec::with_capacity(files.len());
+        for some in files.chunks(BURST) {
+            let outcomes = self.remove_burst(some);
+            results.extend(
+                some.iter()
+                    .zip(outcomes)
+                    .map(|(file, outcome)| outcome.map_err(|error| error.during("remove").at(file))),
+            );
+        }
+        results
+    }
+
+    fn rename(&mut self, from: &RelPath, to: &RelPath) -> Result<()> {
+        self.rename_file(from, to).map_err(|error| error.during("rename").at(from))
+    }
+
+    fn set_mtime(&mut self, file: &RelPath, to: Stamp) -> Result<()> {
+        let context = |error: Error| error.during("set the time of").at(file);
+        let path = self.path(file).map_err(context)?;
+        match self.set_time(&path, to).map_err(context)? {
+            Some(reply) if reply.is_success() => Ok(()),
+            Some(reply) => Err(context(self.refused(&path, &reply))),
+            None => Err(context(Error::new(Kind::Unsupported, "the server cannot set times"))),
+        }
+    }
+
+    fn greeting(&self) -> &[(u8, String)] {
+        &self.greeting
+    }
+
+    fn close(self: Box<Self>) {
+        self.control.quit();
+    }
+}
+
+/// The body of a file on its way here.
+struct Download<'a> {
+    session: &'a mut FtpSession,
+    /// `None` once the transfer has ended, well or not.
+    channel: Option<Channel>,
+    name: String,
+    /// What the server said beforehand.
+    size: Option<u64>,
+    count: u64,
+    /// The server confirmed that all was sent.
+    is_complete: bool,
+}
+
+impl Download<'_> {
+    /// Whether the server may still be sending.
+    fn is_open(&self) -> bool {
+        self.channel.is_some()
+    }
+
+    /// Reads what is left if it is little, as when a consumer knows the size and stops without looking for the end.
+    fn drain(&mut self) -> Result<()> {
+        let mut rest = [0; 4096];
+        for _ in 0..16 {
+            if self.read(&mut rest)? == 0 {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, channel: Channel, is_cut: bool) -> io::Result<usize> {
+        match self.confirm(channel, is_cut) {
+            Ok(()) => {
+                self.is_complete = true;
+                Ok(0)
+            }
+            Err(error) => Err(error.during("read").at(&self.name).into_io()),
+        }
+    }
+
+    /// The data connection ended: only the server knows whether that was all.
+    fn confirm(&mut self, channel: Channel, is_cut: bool) -> Result<()> {
+        let (stream, early) = channel.into_parts();
+        drop(stream);
+        let control = &mut self.session.control;
+        let reply = data::final_reply(control, early)?;
+        if !reply.is_success() {
+            return Err(refusal(&reply));
+        }
+        if is_cut && self.size.is_none() {
+            return Err(Error::new(
+                Kind::Disconnected,
+                "the encrypted data connection was cut, and the server tells no size to compare with",
+            ));
+        }
+        match self.size {
+            Some(size) if self.count < size => Err(Error::new(
+                Kind::Size,
+                format!("the server sent {} of {size} bytes and called it complete", self.count),
+            )
+            .retrying(Retry::NewSession)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The data connection broke. The server's own words are better than those of the system.
+    fn broken(&mut self, channel: Channel, error: io::Error) -> Error {
+        let (stream, early) = channel.into_parts();
+        stream.reset();
+        let told = data::final_reply(&mut self.session.control, early);
+        match told {
+            Ok(reply) if !reply.is_success() => refusal(&reply).retrying(Retry::NewSession),
+            Ok(_) | Err(_) => {
+                self.session.control.doubt();
+                lost(error, &self.session.server)
+            }
+        }
+    }
+}
+
+impl Read for Download<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        let Some(mut channel) = self.channel.take() else {
+            return if self.is_complete { Ok(0) } else { Err(io::ErrorKind::NotConnected.into()) };
+        };
+        match channel.stream.read(buffer) {
+            Ok(0) => self.end(channel, false),
+            Ok(count) => {
+                self.count += count as u64;
+                self.channel = Some(channel);
+                Ok(count)
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                self.channel = Some(channel);
+                Err(error)
+            }
+            // TLS without a goodbye: the size decides.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => self.end(channel, true),
+            Err(error) => Err(self.broken(channel, error).during("read").at(&self.name).into_io()),
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! The open sockets of a target, so that all of them can be shut at once from any thread.
+
+use super::lock;
+use crate::error::Result;
+use std::collections::BTreeMap;
+use std::net::{Shutdown, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// Every socket in use.
+#[derive(Debug, Default)]
+pub struct Sockets {
+    open: Mutex<BTreeMap<u64, TcpStream>>,
+    next: AtomicU64,
+}
+
+/// The entry of one socket; dropping it takes the socket off the list.
+#[derive(Debug)]
+pub struct Lease {
+    sockets: Arc<Sockets>,
+    number: u64,
+}
+
+impl Sockets {
+    /// Puts a socket on the list.
+    ///
+    /// # Errors
+    /// If the system has no handle left.
+    pub fn register(self: &Arc<Self>, socket: &TcpStream) -> Result<Lease> {
+        let handle = socket.try_clone()?;
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        lock(&self.open).insert(number, handle);
+        Ok(Lease { sockets: Arc::clone(self), number })
+    }
+
+    /// Shuts every socket: whoever is blocked on one gets an error.
+    pub fn shut_all(&self) {
+        for socket in lock(&self.open).values() {
+            // An error means that it is shut already.
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        lock(&self.sockets.open).remove(&self.number);
+    }
+}

@@ -1,0 +1,142 @@
+//! A TCP connection, with or without TLS.
+
+use super::sockets::{Lease, Sockets};
+use crate::error::Result;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
+use socket2::{SockRef, TcpKeepalive};
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One connection, listed among the open sockets of its target.
+pub struct Stream {
+    inner: Inner,
+    lease: Lease,
+}
+
+enum Inner {
+    Plain(TcpStream),
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+}
+
+impl Stream {
+    /// Prepares a fresh connection: no delay for small writes, keepalive, and `timeout` for each read and write.
+    ///
+    /// # Errors
+    /// If the system refuses one of the settings.
+    pub fn new(socket: TcpStream, timeout: Duration, sockets: &Arc<Sockets>) -> Result<Self> {
+        socket.set_nodelay(true)?;
+        socket.set_read_timeout(Some(timeout))?;
+        socket.set_write_timeout(Some(timeout))?;
+        // Routers forget a control connection that is silent during a long transfer; keepalive is their reminder.
+        let keepalive =
+            TcpKeepalive::new().with_time(Duration::from_secs(30)).with_interval(Duration::from_secs(15));
+        SockRef::from(&socket).set_tcp_keepalive(&keepalive)?;
+        let lease = sockets.register(&socket)?;
+        Ok(Stream { inner: Inner::Plain(socket), lease })
+    }
+
+    /// Puts TLS on top and sends the first message of the handshake, without waiting for the answer.
+    ///
+    /// # Errors
+    /// If the message cannot be made or sent.
+    pub fn begin_tls(self, config: &Arc<ClientConfig>, name: ServerName<'static>) -> io::Result<Self> {
+        let Inner::Plain(mut socket) = self.inner else {
+            return Ok(self);
+        };
+        let mut connection = ClientConnection::new(Arc::clone(config), name).map_err(io::Error::other)?;
+        while connection.wants_write() {
+            connection.write_tls(&mut socket)?;
+        }
+        Ok(Stream { inner: Inner::Tls(Box::new(StreamOwned::new(connection, socket))), lease: self.lease })
+    }
+
+    /// Finishes a handshake; does nothing without TLS.
+    ///
+    /// # Errors
+    /// What the peer or the check of its certificate says; a `rustls::Error` inside the `io::Error` where there is one.
+    pub fn complete_tls(&mut self) -> io::Result<()> {
+        if let Inner::Tls(stream) = &mut self.inner {
+            while stream.conn.is_handshaking() {
+                stream.conn.complete_io(&mut stream.sock)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Version and cipher, once the handshake is done: `TLSv1.2, TLS_ECDHE_...`.
+    pub fn tls_words(&self) -> Option<String> {
+        let Inner::Tls(stream) = &self.inner else {
+            return None;
+        };
+        let version = match stream.conn.protocol_version()? {
+            rustls::ProtocolVersion::TLSv1_2 => "TLSv1.2".to_owned(),
+            rustls::ProtocolVersion::TLSv1_3 => "TLSv1.3".to_owned(),
+            other => format!("{other:?}"),
+        };
+        let cipher = stream.conn.negotiated_cipher_suite()?.suite();
+        Some(format!("{version}, {}", cipher.as_str().unwrap_or("unknown cipher")))
+    }
+
+    /// The socket below.
+    pub fn socket(&self) -> &TcpStream {
+        match &self.inner {
+            Inner::Plain(socket) => socket,
+            Inner::Tls(stream) => &stream.sock,
+        }
+    }
+
+    /// Ends the sending direction so that the peer knows that nothing is missing, and reads until the peer has ended too.
+    ///
+    /// With TLS that is `close_notify` and a drain *through* TLS: new session tickets may still arrive, and a socket that is
+    /// closed with unread bytes would reset the connection under the peer's feet.
+    ///
+    /// # Errors
+    /// If the last bytes cannot be sent. How the peer closes does not matter.
+    pub fn finish_sending(mut self) -> io::Result<()> {
+        if let Inner::Tls(stream) = &mut self.inner {
+            stream.conn.send_close_notify();
+            stream.flush()?;
+        }
+        self.socket().shutdown(Shutdown::Write)?;
+        if matches!(self.inner, Inner::Tls(_)) {
+            self.socket().set_read_timeout(Some(Duration::from_secs(5)))?;
+            let mut rest = [0; 4096];
+            while matches!(self.read(&mut rest), Ok(count) if count > 0) {}
+        }
+        Ok(())
+    }
+
+    /// Ends the connection with a reset, so that the peer cannot take it for a complete transfer.
+    pub fn reset(self) {
+        // Both calls fail only on a connection that is gone already.
+        let _ = SockRef::from(self.socket()).set_linger(Some(Duration::ZERO));
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match &mut self.inner {
+            Inner::Plain(socket) => socket.read(buffer),
+            Inner::Tls(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.inner {
+            Inner::Plain(socket) => socket.write(bytes),
+            Inner::Tls(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match &mut self.inner {
+            Inner::Plain(socket) => socket.flush(),
+            Inner::Tls(stream) => stream.flush(),
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! TLS for both connections: who is trusted, and which versions are offered.
+//!
+//! TLS 1.2 comes first because its sessions can be resumed any number of times, which servers demand of data connections;
+//! tickets of TLS 1.3 are single use. Each control connection has a session store of its own, since ProFTPD accepts only
+//! sessions of the very control connection a transfer belongs to.
+
+use super::config::TlsConfig;
+use crate::error::{Error, Kind, Result};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{Resumption, WebPkiServerVerifier, verify_server_name};
+use rustls::crypto::ring::cipher_suite::TLS13_AES_128_GCM_SHA256;
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::version::{TLS12, TLS13};
+use rustls::{
+    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+};
+use std::io;
+use std::sync::{Arc, Mutex};
+
+/// Which versions of TLS are offered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Versions {
+    /// 1.2 only: the first attempt.
+    Resumable,
+    /// 1.3 and 1.2: for servers that refuse the first attempt.
+    Any,
+}
+
+/// Who is trusted, prepared once for a target.
+#[derive(Debug)]
+pub struct Trust {
+    verifier: Arc<Verifier>,
+    name: ServerName<'static>,
+}
+
+impl Trust {
+    /// Reads certificates and the pin.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] for a pin, a certificate file or a host name that cannot be read.
+    pub fn new(config: &TlsConfig, host: &str) -> Result<Self> {
+        let provider = Arc::new(ring::default_provider());
+        let policy = match (&config.pin, config.verify) {
+            (Some(pin), _) => Policy::Pinned(normal_pin(pin)?),
+            (None, false) => Policy::Anyone,
+            (None, true) => Policy::Chain(Chain::load(config, &provider)?),
+        };
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|_| Error::new(Kind::Usage, format!("{host:?} is not a host name")))?;
+        let verifier = Arc::new(Verifier { policy, provider, shown: Mutex::new(None) });
+        Ok(Trust { verifier, name })
+    }
+
+    /// The name that certificates have to carry.
+    pub fn name(&self) -> ServerName<'static> {
+        self.name.clone()
+    }
+
+    /// A configuration with an empty session store, for one control connection and its data connections.
+    ///
+    /// # Errors
+    /// [`Kind::Tls`] if the library refuses the versions.
+    pub fn client_config(&self, versions: Versions) -> Result<Arc<ClientConfig>> {
+        let offered = match versions {
+            Versions::Resumable => &[&TLS12][..],
+            Versions::Any => &[&TLS13, &TLS12][..],
+        };
+        let mut config = ClientConfig::builder_with_provider(Arc::clone(&self.verifier.provider))
+            .with_protocol_versions(offered)
+            .map_err(|error| Error::new(Kind::Tls, error.to_string()))?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::clone(&self.verifier) as Arc<dyn ServerCertVerifier>)
+            .with_no_client_auth();
+        config.resumption = Resumption::in_memory_sessions(32);
+        Ok(Arc::new(config))
+    }
+
+    /// Puts a failed handshake into words, with the fingerprint of a certificate that was not trusted.
+    pub fn explain(&self, error: &io::Error, host: &str) -> Error {
+        let Some(cause) = tls_error(error) else {
+            return Error::new(Kind::Tls, format!("the TLS handshake with {host} failed: {error}"));
+        };
+        let shown = super::lock(&self.verifier.shown).clone();
+        match (cause, shown) {
+            (rustls::Error::InvalidCertificate(why), Some(fingerprint)) => Error::new(
+                Kind::Tls,
+                format!("the certificate of {host} cannot be trusted ({}): {fingerprint}", certificate_words(why)),
+            )
+            .advise(format!(
+                "trust its issuer with --tls-ca FILE, trust exactly this certificate with --tls-pin {fingerprint}, \
+                 or turn the check off with --no-verify-tls"
+            )),
+            _ => Error::new(Kind::Tls, format!("the TLS handshake with {host} failed: {cause}"))
+                .advise("the server may offer only TLS versions or ciphers that are no longer safe"),
+        }
+    }
+}
+
+/// Whether a failed handshake may succeed with other versions of TLS.
+pub fn is_version_refusal(error: &io::Error) -> bool {
+    matches!(
+        tls_error(error),
+        Some(
+            rustls::Error::AlertReceived(
+                AlertDescription::ProtocolVersion
+                    | AlertDescription::HandshakeFailure
+                    | AlertDescription::InsufficientSecurity
+            ) | rustls::Error::PeerIncompatible(_)
+        )
+    )
+}
+
+fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
+}
+
+fn certificate_words(why: &CertificateError) -> String {
+    match why {
+        CertificateError::UnknownIssuer => "its issuer is unknown".to_owned(),
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => "it has expired".to_owned(),
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "it is not valid yet".to_owned()
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "it is for another host".to_owned()
+        }
+        CertificateError::ApplicationVerificationFailure => "it is not the pinned one".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// `sha256:` and 64 lower-case digits, from what the user wrote (colons between bytes are fine).
+fn normal_pin(pin: &str) -> Result<String> {
+    let (method, digits) = pin.split_once(':').unwrap_or(("", pin));
+    let digits: String = digits.chars().filter(|c| *c != ':').map(|c| c.to_ascii_lowercase()).collect();
+    let is_digest = digits.len() == 64 && digits.chars().all(|c| c.is_ascii_hexdigit());
+    if !method.eq_ignore_ascii_case("sha256") || !is_digest {
+        return Err(Error::new(
+            Kind::Usage,
+            format!("the pin {pin:?} is not \"sha256:\" and 64 hexadecimal digits"),
+        ));
+    }
+    Ok(format!("sha256:{digits}"))
+}
+
+/// The fingerprint of a certificate as users see and pin it: SHA-256 of its DER form.
+fn fingerprint(certificate: &CertificateDer<'_>) -> Option<String> {
+    let suite = TLS13_AES_128_GCM_SHA256.tls13()?;
+    let digest = suite.common.hash_provider.hash(certificate);
+    let digits: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    Some(format!("sha256:{digits}"))
+}
+
+#[derive(Debug)]
+enum Policy {
+    Chain(Chain),
+    Pinned(String),
+    Anyone,
+}
+
+/// Trust by issuer.
+#[derive(Debug)]
+struct Chain {
+    /// `None` when there is no root at all: then nothing can be verified.
+    verifier: Option<Arc<WebPkiServerVerifier>>,
+    /// The certificates of the user's own file. A self-signed server certificate given there is trusted as it is,
+    /// although it calls itself an authority, which the library does not accept of a server.
+    own: Vec<CertificateDer<'static>>,
+}
+
+impl Chain {
+    fn load(config: &TlsConfig, provider: &Arc<CryptoProvider>) -> Result<Self> {
+        let own = match &config.ca_file {
+            None => Vec::new(),
+            Some(file) => read_certificates(file)?,
+        };
+        let mut roots = RootCertStore::empty();
+        // Certificates of the system that cannot be read are left out; others may do.
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        roots.add_parsable_certificates(own.iter().cloned());
+        let verifier = if roots.is_empty() {
+            None
+        } else {
+            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
+                .build()
+                .map(Some)
+                .map_err(|error| Error::new(Kind::Tls, error.to_string()))?
+        };
+        Ok(Chain { verifier, own })
+    }
+}
+
+fn read_certificates(file: &std::path::Path) -> Result<Vec<CertificateDer<'static>>> {
+    let unreadable = |why: String| {
+        let shown = file.display();
+        Error::new(Kind::Usage, format!("cannot read certificates from {shown}: {why}"))
+    };
+    let certificates = CertificateDer::pem_file_iter(file)
+        .and_then(Iterator::collect::<std::result::Result<Vec<_>, _>>)
+        .map_err(|error| unreadable(error.to_string()))?;
+    if certificates.is_empty() {
+        return Err(unreadable("there is none in it".to_owned()));
+    }
+    Ok(certificates)
+}
+
+/// Decides by [`Policy`], and remembers the fingerprint of what it was shown, for error messages.
+#[derive(Debug)]
+struct Verifier {
+    policy: Policy,
+    provider: Arc<CryptoProvider>,
+    shown: Mutex<Option<String>>,
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> std::result::Result<ServerCertVerified, rustls::Error> {
+        let seen = fingerprint(end_entity);
+        super::lock(&self.shown).clone_from(&seen);
+        match &self.policy {
+            Policy::Anyone => Ok(ServerCertVerified::assertion()),
+            Policy::Pinned(pin) if seen.as_ref() == Some(pin) => Ok(ServerCertVerified::assertion()),
+            Policy::Pinned(_) => Err(CertificateError::ApplicationVerificationFailure.into()),
+            Policy::Chain(chain) if chain.own.iter().any(|own| own == end_entity) => {
+                verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
+                Ok(ServerCertVerified::assertion())
+            }
+            Policy::Chain(chain) => match &chain.verifier {
+                Some(verifier) => {
+                    verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+                }
+                None => Err(CertificateError::UnknownIssuer.into()),
+            },
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, certificate, signed, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signed, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pins_are_read_with_and_without_colons() {
+        let digits = "AB".repeat(32);
+        let spaced = ["AB"; 32].join(":");
+        let normal = format!("sha256:{}", "ab".repeat(32));
+        assert_eq!(normal_pin(&format!("sha256:{digits}")).unwrap(), normal);
+        assert_eq!(normal_pin(&format!("SHA256:{spaced}")).unwrap(), normal);
+        for bad in ["", "sha256:12", "md5:00"] {
+            assert_eq!(normal_pin(bad).unwrap_err().kind(), Kind::Usage);
+        }
+    }
+
+    #[test]
+    fn fingerprints_are_sha256() {
+        let empty = fingerprint(&CertificateDer::from(Vec::new())).unwrap();
+        assert!(empty.starts_with("sha256:e3b0c44298fc1c149afbf4c8996fb924"));
+    }
+}

@@ -1,0 +1,309 @@
+//! Replies of a server: a code of three digits and text, on one line or many (RFC 959, section 4.2).
+
+use crate::error::{Error, Kind, Result};
+use crate::model::Stamp;
+use crate::wire::ftp::time;
+
+/// No honest reply is longer, in bytes.
+const MAX_BYTES: usize = 64 * 1024;
+/// No honest reply has more lines.
+const MAX_LINES: usize = 1000;
+
+/// One complete reply.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    code: u16,
+    lines: Vec<Vec<u8>>,
+}
+
+impl Reply {
+    /// Reads one complete reply from text, for tests and scripts; whatever is not a reply has the code 0.
+    pub fn from_text(text: &str) -> Self {
+        let mut parser = ReplyParser::default();
+        parser.push(text.as_bytes());
+        match parser.take() {
+            Ok(Some(reply)) => reply,
+            Ok(None) | Err(_) => Reply { code: 0, lines: vec![text.as_bytes().to_vec()] },
+        }
+    }
+
+    /// The three digits.
+    pub fn code(&self) -> u16 {
+        self.code
+    }
+
+    /// Whether it is a 1yz reply: begun, another reply follows.
+    pub fn is_preliminary(&self) -> bool {
+        self.code / 100 == 1
+    }
+
+    /// Whether it is a 2yz reply: done. Servers mix the success codes, so the first digit decides.
+    pub fn is_success(&self) -> bool {
+        self.code / 100 == 2
+    }
+
+    /// Whether it is a 3yz reply: go on.
+    pub fn is_intermediate(&self) -> bool {
+        self.code / 100 == 3
+    }
+
+    /// Whether the command is unknown or not implemented: 500, 502, 504, and 202 (superfluous).
+    pub fn is_unsupported(&self) -> bool {
+        matches!(self.code, 202 | 500 | 502 | 504)
+    }
+
+    /// The lines as sent, codes included, line ends not.
+    pub fn lines(&self) -> &[Vec<u8>] {
+        &self.lines
+    }
+
+    /// The whole reply as text, lines joined by `\n`, bytes that are not UTF-8 replaced.
+    pub fn text(&self) -> String {
+        let lines: Vec<_> = self.lines.iter().map(|line| String::from_utf8_lossy(line)).collect();
+        lines.join("\n")
+    }
+
+    /// The port of a passive reply, 227 (RFC 959) or 229 (RFC 2428), whichever command was sent.
+    ///
+    /// Found by its digits, because servers forget parentheses and choose other delimiters. The host of a 227 is not
+    /// looked at: the peer of the control connection is the only host to trust.
+    pub fn passive_port(&self) -> Option<u16> {
+        let text = self.text();
+        let text = text.get(3..)?;
+        let port = match self.code {
+            227 => classic_port(text)?,
+            229 => extended_port(text)?,
+            _ => return None,
+        };
+        u16::try_from(port).ok().filter(|&port| port != 0)
+    }
+
+    /// The path of a 257 reply: between the first quote and the last that is not doubled (RFC 959, appendix II).
+    pub fn quoted_path(&self) -> Option<Vec<u8>> {
+        let line = self.lines.first()?;
+        let start = line.iter().position(|&byte| byte == b'"')? + 1;
+        let mut path = Vec::new();
+        let mut rest = line[start..].iter().copied().peekable();
+        while let Some(byte) = rest.next() {
+            if byte == b'"' && rest.next_if_eq(&b'"').is_none() {
+                return Some(path);
+            }
+            path.push(byte);
+        }
+        None
+    }
+
+    /// The number of a 213 reply to SIZE (RFC 3659, section 4).
+    pub fn size(&self) -> Option<u64> {
+        self.value()?.parse().ok()
+    }
+
+    /// The time of a 213 reply to MDTM (RFC 3659, section 3), fractions included.
+    pub fn mtime(&self) -> Option<Stamp> {
+        time::parse(&self.value()?)
+    }
+
+    /// The one word of a 213 reply.
+    fn value(&self) -> Option<String> {
+        let line = self.lines.last().filter(|_| self.code == 213)?;
+        let text = String::from_utf8_lossy(line.get(4..)?);
+        text.split_ascii_whitespace().next().map(str::to_owned)
+    }
+}
+
+/// The runs of digits in a text, in order, each with the byte that follows it.
+fn numbers(text: &str) -> Vec<(u32, Option<u8>)> {
+    let mut found = Vec::new();
+    let mut rest = text.as_bytes();
+    while let Some(start) = rest.iter().position(u8::is_ascii_digit) {
+        let length = rest[start..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let value = rest[start..start + length]
+            .iter()
+            .fold(0_u32, |sum, digit| sum.saturating_mul(10).saturating_add(u32::from(digit - b'0')));
+        rest = &rest[start + length..];
+        found.push((value, rest.first().copied()));
+    }
+    found
+}
+
+/// `h1,h2,h3,h4,p1,p2` anywhere in the text.
+fn classic_port(text: &str) -> Option<u32> {
+    let numbers = numbers(text);
+    let six = numbers.windows(6).find(|six| {
+        six[..5].iter().all(|(_, next)| *next == Some(b',')) && six.iter().all(|(value, _)| *value < 256)
+    })?;
+    Some(six[4].0 * 256 + six[5].0)
+}
+
+/// The last number of the text: `(|||6446|)`, `(!!!6446!)`, `|||6446|.`
+fn extended_port(text: &str) -> Option<u32> {
+    numbers(text).last().map(|(port, _)| *port)
+}
+
+/// Puts replies together from bytes as they arrive.
+#[derive(Debug, Default)]
+pub struct ReplyParser {
+    buffer: Vec<u8>,
+    lines: Vec<Vec<u8>>,
+    bytes: usize,
+}
+
+impl ReplyParser {
+    /// Adds bytes that arrived.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// Whether nothing is left over: no byte arrived that does not belong to a reply already returned.
+    pub fn is_empty(&self) -> bool {
+        self.buffer.is_empty() && self.lines.is_empty()
+    }
+
+    /// The next complete reply; `None` if more bytes are needed.
+    ///
+    /// A reply that begins with `220-` ends only at a line that begins with `220` and a blank, or is just `220`: text lines
+    /// in between may begin with any digits.
+    ///
+    /// # Errors
+    /// [`Kind::Protocol`] for a first line without a code, and for a reply without end.
+    pub fn take(&mut self) -> Result<Option<Reply>> {
+        while let Some(line) = self.take_line()? {
+            if self.lines.is_empty() && line.is_empty() {
+                continue;
+            }
+            let code = code_of(self.lines.first().unwrap_or(&line)).ok_or_else(|| not_a_reply(&line))?;
+            let ends = code_of(&line) == Some(code) && line.get(3) != Some(&b'-');
+            self.lines.push(line);
+            if ends {
+                self.bytes = 0;
+                let lines = std::mem::take(&mut self.lines);
+                return Ok(Some(Reply { code, lines }));
+            }
+        }
+        Ok(None)
+    }
+
+    fn take_line(&mut self) -> Result<Option<Vec<u8>>> {
+        let end = self.buffer.iter().position(|&byte| byte == b'\n');
+        let length = end.map_or(self.buffer.len(), |end| end + 1);
+        if self.bytes + length > MAX_BYTES || self.lines.len() >= MAX_LINES {
+            return Err(Error::new(Kind::Protocol, "the server sent a reply without end"));
+        }
+        if end.is_none() {
+            return Ok(None);
+        }
+        self.bytes += length;
+        let mut line: Vec<u8> = self.buffer.drain(..length).collect();
+        line.pop();
+        if line.last() == Some(&b'\r') {
+            line.pop();
+        }
+        Ok(Some(line))
+    }
+}
+
+/// The code that a line begins with: three digits, then a blank, a minus or nothing.
+fn code_of(line: &[u8]) -> Option<u16> {
+    let digits = line.get(..3)?;
+    let plausible = (b'1'..=b'6').contains(&digits[0])
+        && digits[1..].iter().all(u8::is_ascii_digit)
+        && matches!(line.get(3), None | Some(b' ' | b'-'));
+    plausible.then(|| digits.iter().fold(0, |code, digit| code * 10 + u16::from(digit - b'0')))
+}
+
+fn not_a_reply(line: &[u8]) -> Error {
+    let mut text = String::from_utf8_lossy(line).into_owned();
+    if text.len() > 80 {
+        text = text.chars().take(80).chain("...".chars()).collect();
+    }
+    Error::new(Kind::Protocol, format!("the server sent {text:?}, which is not a reply of the FTP protocol"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(bytes: &[u8]) -> Result<Vec<(u16, usize)>> {
+        let mut parser = ReplyParser::default();
+        let mut found = Vec::new();
+        for byte in bytes {
+            parser.push(&[*byte]);
+            while let Some(reply) = parser.take()? {
+                found.push((reply.code(), reply.lines().len()));
+            }
+        }
+        assert!(parser.is_empty());
+        Ok(found)
+    }
+
+    #[test]
+    fn replies_arrive_in_any_pieces() {
+        let text = b"220-Welcome\r\n123 users are online\r\n220-x\r\n220 ready\r\n200\r\n\r\n226 done\n";
+        assert_eq!(all(text).unwrap(), [(220, 4), (200, 1), (226, 1)]);
+    }
+
+    #[test]
+    fn a_multi_line_reply_ends_only_with_its_own_code() {
+        assert_eq!(all(b"211-Features\r\n 200 a\r\n250 b\r\n211\r\n").unwrap(), [(211, 4)]);
+    }
+
+    #[test]
+    fn what_is_not_a_reply_is_refused() {
+        for bad in [&b"HTTP/1.1 400 Bad\r\n"[..], b"SSH-2.0-x\r\n", b"2200 x\r\n", b"999 x\r\n", b"22\r\n"] {
+            assert_eq!(all(bad).unwrap_err().kind(), Kind::Protocol);
+        }
+    }
+
+    #[test]
+    fn a_reply_without_end_is_refused() {
+        let mut parser = ReplyParser::default();
+        parser.push(&vec![b'2'; MAX_BYTES + 1]);
+        assert!(parser.take().is_err());
+        let mut parser = ReplyParser::default();
+        parser.push(b"220-a\r\n".repeat(MAX_LINES + 1).as_slice());
+        assert!(parser.take().is_err());
+    }
+
+    #[test]
+    fn passive_ports_are_found_by_their_digits() {
+        let cases = [
+            ("227 Entering Passive Mode (127,0,0,1,200,10).", Some(51210)),
+            ("227 Entering Passive Mode 127,0,0,1,200,10", Some(51210)),
+            ("227 =127,0,0,1,200,10", Some(51210)),
+            ("227 Entering Passive Mode (127,0,0,1,300,10)", None),
+            ("227 Entering Passive Mode (127,0,0,1,0,0)", None),
+            ("227 no numbers", None),
+            ("229 Entering Extended Passive Mode (|||6446|)", Some(6446)),
+            ("229 Entering Extended Passive Mode (|||6446|).", Some(6446)),
+            ("229 Extended Passive Mode OK (!!!6446!)", Some(6446)),
+            ("229 Entering Passive Mode (|||6446)", Some(6446)),
+            ("229 Entering Passive Mode (|2|::1|6446|)", Some(6446)),
+            ("229 (|||0|)", None),
+            ("229 (|||65536|)", None),
+            ("229 (|||99999999999|)", None),
+            ("200 (|||6446|)", None),
+        ];
+        for (text, port) in cases {
+            assert_eq!(Reply::from_text(&format!("{text}\r\n")).passive_port(), port, "{text}");
+        }
+    }
+
+    #[test]
+    fn quoted_paths_undouble_their_quotes() {
+        let path = |text: &str| Reply::from_text(text).quoted_path();
+        assert_eq!(path("257 \"/a b\" is current\r\n"), Some(b"/a b".to_vec()));
+        assert_eq!(path("257 \"/a\"\"b\"\"\" created\r\n"), Some(b"/a\"b\"".to_vec()));
+        assert_eq!(path("257 /a\r\n"), None);
+        assert_eq!(path("257 \"/a\r\n"), None);
+    }
+
+    #[test]
+    fn sizes_and_times_are_read_from_213() {
+        assert_eq!(Reply::from_text("213 12345\r\n").size(), Some(12345));
+        assert_eq!(Reply::from_text("213 x\r\n").size(), None);
+        assert_eq!(Reply::from_text("250 12345\r\n").size(), None);
+        assert_eq!(Reply::from_text("213\r\n").size(), None);
+        let time = Reply::from_text("213 20200102030405.5\r\n").mtime();
+        assert_eq!(time, Some(Stamp::new(1_577_934_245, 500_000_000)));
+    }
+}
