@@ -201,8 +201,8 @@ class BaseSynchronizer:
         self._bind()
         try:
             try:
-                self._open_targets()
                 self._tell_header()
+                self._open_targets()
                 self._synchronise()
             finally:
                 self._close_targets()
