@@ -64,7 +64,8 @@ def play_reference(worlds: Sequence[World], repairs: Sequence[str] = ()) -> dict
     ]
     kept = CACHE / "oracle-4.1.0" / f"outcomes-{key}.json"
     if kept.exists():
-        return json.loads(kept.read_text(encoding="utf-8"))
+        remembered: dict[str, Outcome] = json.loads(kept.read_text(encoding="utf-8"))
+        return remembered
     outcomes = play(environment, worlds, repairs)
     partial = kept.with_suffix(f".{os.getpid()}.part")
     partial.write_text(json.dumps(outcomes), encoding="utf-8")

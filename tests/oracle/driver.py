@@ -82,9 +82,11 @@ def main() -> None:
 
         repair(sys.argv[1:])
     answer = sys.stdout
+    # All of it at once: a prompt that is not the patched `input` must find an end, not the next world.
+    worlds = sys.stdin.read().splitlines()
     with tempfile.TemporaryDirectory(prefix="world-", dir=_scratch()) as scratch:
-        for line in sys.stdin:
-            outcome = play(json.loads(line), scratch)
+        for world in worlds:
+            outcome = play(json.loads(world), scratch)
             answer.write(json.dumps(outcome, sort_keys=True) + "\n")
             answer.flush()
 

@@ -33,12 +33,6 @@ class Environment:
     name: str
     python: Path
 
-    @property
-    def command(self) -> list[str]:
-        """The command line program of this environment."""
-        script = self.python.with_name("pyftpsync.exe" if os.name == "nt" else "pyftpsync")
-        return [str(script)]
-
 
 #: release -> what to install. 4.1.0 also runs the test servers, hence the TLS part of pyftpdlib.
 REQUIREMENTS = {

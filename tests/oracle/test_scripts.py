@@ -6,7 +6,7 @@ import json
 import os
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +68,7 @@ def play(
     environment: Environment,
     server: Environment,
     folder: Path,
-    changes: list[Callable[[Path, Path], None]],
+    changes: Sequence[Callable[[Path, Path], None]],
     *options: str,
 ) -> Told:
     """Runs a script once for each change made before; returns both trees and the statistics of each run."""

@@ -17,6 +17,7 @@ from typing import Any
 
 World = dict[str, Any]
 Node = dict[str, Any] | None
+Tree = dict[str, Node]
 
 T0 = 1_600_000_000
 SIZE = 4
@@ -55,8 +56,8 @@ def everything() -> list[World]:
 def world(
     name: str,
     kind: str,
-    local: dict[str, Node],
-    remote: dict[str, Node],
+    local: Tree,
+    remote: Tree,
     past: dict[str, dict[str, Any]],
     steps: list[dict[str, Any]],
     /,
@@ -147,9 +148,9 @@ def rehearsals() -> Iterator[World]:
 def cell(
     kind: str, past: str, local: str, remote: str, policy: dict[str, Any], dry_run: bool = False
 ) -> World:
-    trees: list[dict[str, Node]] = []
+    trees: list[Tree] = []
     for state in (local, remote):
-        tree: dict[str, Node] = {"keep": SAME}
+        tree: Tree = {"keep": SAME}
         if state == "folder":
             tree |= {"x": FOLDER, "x/in": SAME}
         elif state != "absent":
@@ -175,7 +176,9 @@ def cell(
     words = [f"{key}={value}" if isinstance(value, str) else key for key, value in policy.items() if value]
     name = f"{kind}: past {past}, local {local}, remote {remote}, {' '.join(words)}"
     fields = {"force": False, "delete": False, "delete_unmatched": False, "excluded": False, **policy}
-    return world(name, kind, *trees, remembered, steps, past=past, local=local, remote=remote, **fields)
+    return world(
+        name, kind, trees[0], trees[1], remembered, steps, past=past, local=local, remote=remote, **fields
+    )
 
 
 # --- stories: small trees, one question each ---------------------------------------------------------------
@@ -197,8 +200,8 @@ def stories() -> Iterator[World]:
 def story(
     about: str,
     mode: str,
-    local: dict[str, Node],
-    remote: dict[str, Node],
+    local: Tree,
+    remote: Tree,
     past: dict[str, dict[str, Any]],
     steps: list[dict[str, Any]],
     /,
@@ -222,7 +225,7 @@ def twice(mode: str, **options: Any) -> list[dict[str, Any]]:
 
 
 def new_folders() -> Iterator[World]:
-    content: dict[str, Node] = {
+    content: Tree = {
         "new": FOLDER,
         "new/a": SAME,
         "new/skip.tmp": NEWER,
@@ -236,7 +239,7 @@ def new_folders() -> Iterator[World]:
         MODES, ("local", "remote"), ("none", "some"), ([], ["*.tmp", ".git"], ["new"])
     ):
         there = {"keep": SAME, **content}
-        here: dict[str, Node] = {"keep": SAME}
+        here: Tree = {"keep": SAME}
         trees = (there, here) if side == "local" else (here, there)
         record = {".": {"keep": SEEN}} if past == "some" else {}
         for extra in ({}, {"delete": True, "delete_unmatched": True}):
@@ -285,7 +288,7 @@ def both_have_the_folder() -> Iterator[World]:
         "d/e": FOLDER,
         "d/e/g": SAME,
     }
-    full = {
+    full: dict[str, dict[str, Any]] = {
         ".": {"keep": SEEN, "d": None},
         "d": {"same": SEEN, "l": SEEN, "r": SEEN, "x": SEEN, "e": None},
         "d/e": {"f": SEEN, "g": SEEN},
@@ -298,16 +301,19 @@ def both_have_the_folder() -> Iterator[World]:
         yield story("folder on both", mode, left, right, record, twice(mode, **options), past=past, **options)
     for mode, case in product(MODES, ("", "strict", "local")):
         options = {"case": case} if case else {}
-        upper = [{name.replace("d", "Dir"): node for name, node in side.items()} for side in (left, right)]
-        yield story("folder with a capital", mode, *upper, {}, twice(mode, **options), case=case)
+        upper_left, upper_right = (
+            {name.replace("d", "Dir"): node for name, node in side.items()} for side in (left, right)
+        )
+        steps = twice(mode, **options)
+        yield story("folder with a capital", mode, upper_left, upper_right, {}, steps, case=case)
 
 
 def removed_folders() -> Iterator[World]:
     # Enough that stays where it is, so that the removal of the folder is no mass deletion.
-    anchors: dict[str, Node] = {f"anchor{number}": SAME for number in range(8)}
+    anchors: Tree = {f"anchor{number}": SAME for number in range(8)}
     folder = {"d": FOLDER, "d/a": SAME, "d/b": SAME, "d/e": FOLDER, "d/e/c": SAME}
-    whole: dict[str, Node] = {**anchors, **folder}
-    contents: dict[str, dict[str, Node]] = {
+    whole: Tree = {**anchors, **folder}
+    contents: dict[str, Tree] = {
         "unchanged": {},
         "edited": {"d/a": NEWER},
         "edited deep": {"d/e/c": RESIZED},
@@ -318,8 +324,8 @@ def removed_folders() -> Iterator[World]:
     ):
         if (mode, resolve) in (("upload", "remote"), ("download", "local")) or (mode == "sync" and delete):
             continue
-        fields = {"side": side, "what": what, "resolve": resolve, "delete": delete}
-        policy = {"resolve": resolve, "delete": delete}
+        fields: dict[str, Any] = {"side": side, "what": what, "resolve": resolve, "delete": delete}
+        policy: dict[str, Any] = {"resolve": resolve, "delete": delete}
         changed = {**whole, **contents[what]}
         record: dict[str, dict[str, Any]] = {".": {"d": None, **dict.fromkeys(anchors, SEEN)}}
         if side == "remote":
@@ -328,7 +334,10 @@ def removed_folders() -> Iterator[World]:
         yield story("removed folder", mode, *trees, record, twice(mode, **policy), **fields)
         # The same, with a past that a real first run has made.
         other = "remote" if side == "local" else "local"
-        edits = [[side, "d"], *([other, path, node] for path, node in contents[what].items())]
+        edits: list[list[Any]] = [
+            [side, "d"],
+            *([other, path, node] for path, node in contents[what].items()),
+        ]
         start = ({}, whole) if mode == "download" else (whole, {})
         steps = [run(mode), run(mode, edits=edits, **policy), run(mode, **policy)]
         yield story("removed folder after a run", mode, *start, {}, steps, **fields)
@@ -377,10 +386,14 @@ def many_files() -> Iterator[World]:
             yield story(
                 "comes back after both lost it", mode, only, only, record, steps, side=side, what=what
             )
+        # Equal from the start, so never recorded; then edited on one side.
+        for side in ("local", "remote"):
+            steps = [run(mode), run(mode, edits=[[side, "twin", NEWER]]), run(mode)]
+            yield story("equal, then edited", mode, *start, {}, steps, side=side)
         # The last change of a folder is the removal of a name that was never listed.
         for exclude in ("stray", "listed,stray", "listed"):
             beside = {"keep": SAME, "listed": SAME, "stray": SAME}
-            options = {"exclude": exclude, "delete": True, "delete_unmatched": True}
+            filtered: dict[str, Any] = {"exclude": exclude, "delete": True, "delete_unmatched": True}
             record = {".": {"keep": SEEN, "listed": SEEN}}
             few = {**beside, "new": SAME}
             trees = (few, beside) if mode != "download" else (beside, few)
@@ -389,7 +402,7 @@ def many_files() -> Iterator[World]:
                 mode,
                 *trees,
                 record,
-                [run(mode, **options), run(mode)],
+                [run(mode, **filtered), run(mode)],
                 exclude=exclude,
             )
         fine = file(T0 + 2), file(T0), file(T0 + 3)
@@ -472,9 +485,9 @@ def answers() -> Iterator[World]:
         "download": ("r", "s", "R", "S"),
     }
     for mode, (what, sides) in product(MODES, clashes.items()):
-        trees: list[dict[str, Node]] = []
+        trees: list[Tree] = []
         for node in sides:
-            tree: dict[str, Node] = {"keep": SAME, "other": NEWER}
+            tree: Tree = {"keep": SAME, "other": NEWER}
             if node != "absent":
                 tree["x"] = node  # type: ignore[assignment]
             trees.append(tree)
@@ -482,7 +495,7 @@ def answers() -> Iterator[World]:
         record = {".": {"keep": SEEN, "x": SEEN, "other": SEEN}}
         for reply in replies[mode]:
             step = run(mode, answers=["z", reply, reply, "s", "s"], resolve="ask")
-            yield story("answer", mode, *trees, record, [step], what=what, reply=reply)
+            yield story("answer", mode, trees[0], trees[1], record, [step], what=what, reply=reply)
 
 
 def names() -> Iterator[World]:
@@ -493,7 +506,7 @@ def names() -> Iterator[World]:
         two = {"keep": SAME, "Read": NEWER, "read": SAME}, {"keep": SAME}
         yield story("case on one side", mode, *two, {}, twice(mode, **options), case=case)
     for mode, side in product(MODES, ("local", "remote")):
-        odd: dict[str, Node] = {
+        odd: Tree = {
             "keep": SAME,
             "sp ace; a=b.txt": SAME,
             "ünï çödé €": SAME,
@@ -505,9 +518,9 @@ def names() -> Iterator[World]:
         }
         trees = (odd, {"keep": SAME}) if side == "local" else ({"keep": SAME}, odd)
         yield story("odd names", mode, *trees, {}, twice(mode), side=side)
-        linked: dict[str, Node] = {
+        linked: Tree = {
             "keep": SAME,
-            "real": SAME,
+            "real": file(size=9),
             "folder": FOLDER,
             "folder/in": SAME,
             "to-file": link("real"),
@@ -529,7 +542,7 @@ def guards() -> Iterator[World]:
         trees = (less, whole) if side == "local" else (whole, less)
         yield story("lost files", mode, *trees, record, twice(mode, delete=True), side=side, left=left)
     for mode in MODES:
-        empty: dict[str, Node] = {}
+        empty: Tree = {}
         yield story("both empty", mode, empty, empty, {}, twice(mode, delete=True))
         yield story("empty source, nothing remembered", mode, empty, whole, {}, twice(mode, delete=True))
         yield story("empty peer, nothing remembered", mode, whole, empty, {}, twice(mode, delete=True))
@@ -549,7 +562,7 @@ def strolls(count: int = STROLLS) -> Iterator[World]:
         dice = random.Random(seed)
         mode = dice.choice(MODES)
         base = _random_tree(dice)
-        sides: dict[str, dict[str, Node]] = {}
+        sides: dict[str, Tree] = {}
         for side in ("local", "remote"):
             sides[side] = {p: n for p, n in base.items() if n is None or dice.random() < 0.7}
         fitting = {
@@ -569,8 +582,8 @@ def strolls(count: int = STROLLS) -> Iterator[World]:
         )
 
 
-def _random_tree(dice: random.Random) -> dict[str, Node]:
-    tree: dict[str, Node] = {f"anchor{n}": SAME for n in range(8)}
+def _random_tree(dice: random.Random) -> Tree:
+    tree: Tree = {f"anchor{n}": SAME for n in range(8)}
     for folder in ("", "p/", "q/", "p/r/"):
         if folder:
             tree[folder.rstrip("/")] = FOLDER
@@ -585,7 +598,7 @@ def _random_file(dice: random.Random) -> Node:
     return file(T0 + 100 * dice.randint(-3, 3), dice.randint(0, 9), dice.choice("xyz"))
 
 
-def _random_edit(dice: random.Random, base: dict[str, Node]) -> list[Any]:
+def _random_edit(dice: random.Random, base: Tree) -> list[Any]:
     """Puts, edits or removes one file (folders stay: their removal has stories of its own)."""
     side = dice.choice(("local", "remote"))
     folder = dice.choice(("", "p/", "q/", "p/r/"))
