@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from abc import ABC, abstractmethod
@@ -86,7 +86,7 @@ class Server:
 
     def stop(self) -> None:
         """Ends the server with all its sessions and removes its configuration, logs and certificates."""
-        _end_group(self._process)
+        _end(self._process)
         shutil.rmtree(self._work, ignore_errors=True)
 
     def __enter__(self) -> Server:  # noqa: PYI034 (Self needs Python 3.11)
@@ -176,7 +176,7 @@ class Kind(ABC):
         try:
             _wait_for_greeting(server, process)
         except BaseException:
-            _end_group(process)
+            _end(process)
             raise
         return server
 
@@ -224,20 +224,51 @@ def _wait_for_greeting(server: Server, process: subprocess.Popen[bytes]) -> None
         time.sleep(POLL)
 
 
-def _end_group(process: subprocess.Popen[bytes]) -> None:
-    """Ends the process group of a server: asks first, insists after a while, returns when it is gone."""
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ends a server and its sessions: asks first, insists after a while, returns when all are gone."""
+    # The sessions of vsftpd lead groups of their own, which only their ancestry tells, and only for so long.
+    groups = _groups_below(process.pid)
     for request in (signal.SIGTERM, signal.SIGKILL):
+        for group in groups:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(group, request)
         deadline = time.monotonic() + STOP_WITHIN
         while time.monotonic() < deadline:
-            try:
-                os.killpg(process.pid, request)
-            except (ProcessLookupError, PermissionError):
-                # On macOS a group of zombies answers with a lack of permission.
-                process.wait()
+            if process.poll() is not None and not _alive(groups):
                 return
-            process.poll()
             time.sleep(POLL)
-    print(f"process group {process.pid} does not end", file=sys.stderr)
+    raise RuntimeError(f"process groups {sorted(groups)} do not end")
+
+
+@dataclass(frozen=True)
+class _Process:
+    pid: int
+    parent: int
+    group: int
+    dead: bool
+
+
+def _processes() -> list[_Process]:
+    """Reads the process table; empty where there is no /proc."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            # pid (name) state parent group ...; the name may hold blanks and brackets.
+            state, parent, group = stat.read_text(errors="replace").rpartition(")")[2].split()[:3]
+            found.append(_Process(int(stat.parent.name), int(parent), int(group), state in "ZX"))
+    return found
+
+
+def _groups_below(pid: int) -> set[int]:
+    table = _processes()
+    below = {pid}
+    while more := {each.pid for each in table if each.parent in below} - below:
+        below |= more
+    return {pid} | {each.group for each in table if each.pid in below}
+
+
+def _alive(groups: set[int]) -> bool:
+    return any(each.group in groups and not each.dead for each in _processes())
 
 
 def wrapped(plan: Plan, *libraries: str) -> dict[str, str]:

@@ -188,15 +188,8 @@ class ProFtpd(Kind):
 
     @staticmethod
     def _users(plan: Plan) -> Path:
-        hashed = subprocess.run(
-            ["openssl", "passwd", "-6", "-stdin"],
-            input=plan.password,
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.strip()
         users = plan.work / "users"
-        users.write_text(f"{plan.user}:{hashed}:0:0::{plan.root}:/bin/sh\n")
+        users.write_text(f"{plan.user}:{_hashed(plan.password)}:0:0::{plan.root}:/bin/sh\n")
         users.chmod(0o600)
         return users
 
@@ -228,19 +221,23 @@ class PureFtpd(Kind):
 
     @staticmethod
     def _users(plan: Plan) -> Path:
-        database = plan.work / "users.pdb"
+        # `pure-pw useradd` would choose a hash that takes seconds, at each login again.
+        users, database = plan.work / "users", plan.work / "users.pdb"
+        users.write_text(f"{plan.user}:{_hashed(plan.password)}:1000:1000::{plan.root}::::::::::::\n")
         program = debian.unpacked("pure-ftpd") / "usr" / "bin" / "pure-pw"
-        command = [
-            *(str(program), "useradd", plan.user, "-u", "1000", "-g", "1000", "-d", str(plan.root)),
-            *("-f", str(plan.work / "users"), "-F", str(database), "-m"),
-        ]
-        twice = f"{plan.password}\n{plan.password}\n"
-        subprocess.run(command, input=twice, capture_output=True, text=True, check=True)
+        subprocess.run(
+            [str(program), "mkdb", str(database), "-f", str(users)], capture_output=True, check=True
+        )
         return database
 
 
 def _program(name: str) -> Path:
     return debian.unpacked(name) / "usr" / "sbin" / name
+
+
+def _hashed(password: str) -> str:
+    command = ["openssl", "passwd", "-6", "-stdin"]
+    return subprocess.run(command, input=password, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def _is_root() -> bool:
