@@ -22,7 +22,7 @@ from . import certificates, debian
 from .certificates import Certificates
 from .debian import Unavailable
 
-__all__ = ["Kind", "Launch", "Plan", "Server", "Unavailable"]
+__all__ = ["Kind", "Launch", "Plan", "Server", "Unavailable", "runs", "wrapped"]
 
 START_WITHIN = 15.0
 STOP_WITHIN = 5.0
@@ -88,6 +88,7 @@ class Server:
         """Ends the server with all its sessions and removes its configuration, logs and certificates."""
         _end(self._process)
         shutil.rmtree(self._work, ignore_errors=True)
+        self.kind.clean_up()
 
     def __enter__(self) -> Server:  # noqa: PYI034 (Self needs Python 3.11)
         return self
@@ -117,6 +118,9 @@ class Kind(ABC):
     @abstractmethod
     def launch(self, plan: Plan) -> Launch:
         """Writes the configuration and says what to execute; the process has to stay in the foreground."""
+
+    def clean_up(self) -> None:
+        """Removes what the program leaves behind outside the folder of its configuration."""
 
     def start(
         self,
@@ -257,6 +261,11 @@ def _processes() -> list[_Process]:
             state, parent, group = stat.read_text(errors="replace").rpartition(")")[2].split()[:3]
             found.append(_Process(int(stat.parent.name), int(parent), int(group), state in "ZX"))
     return found
+
+
+def runs(pid: int) -> bool:
+    """Whether a process exists and is not merely waiting to be collected."""
+    return any(each.pid == pid and not each.dead for each in _processes())
 
 
 def _groups_below(pid: int) -> set[int]:

@@ -6,9 +6,11 @@ ordinary user get the same, the latter in a user namespace.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from . import debian
-from .base import Kind, Launch, Plan, wrapped
+from .base import Kind, Launch, Plan, runs, wrapped
 from .debian import Unavailable
 
 
@@ -113,6 +115,13 @@ class VsFtpd(Kind):
         environment = wrapped(plan, *libraries)
         environment["LD_LIBRARY_PATH"] = debian.library_path(debian.unpacked("vsftpd"))
         return Launch([str(_program("vsftpd")), str(plan.work / "vsftpd.conf")], environment)
+
+    def clean_up(self) -> None:
+        # Sessions of vsftpd end without the exit handlers that would remove the folders of pam_wrapper.
+        for folder in Path("/tmp").glob("pam.?"):
+            with contextlib.suppress(OSError, ValueError):
+                if folder.stat().st_uid == os.geteuid() and not runs(int((folder / "pid").read_text())):
+                    shutil.rmtree(folder)
 
     @staticmethod
     def _place_without_rights(plan: Plan) -> Path:
