@@ -1,0 +1,208 @@
+"""The programs that are compared, and how each is told to do the same thing as well as it can.
+
+To be fair: every tool gets the same number of connections for transfers, is told not to do what nobody asked for
+(lftp: permissions; rclone: a modification-time scan of other hosts), and runs without its start-up questions.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+from urllib.parse import quote
+
+from servers import Server, Unavailable, debian
+
+REFERENCE = "pyftpsync==4.1.0"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of a tool: bring one tree to the other side."""
+
+    upload: bool
+    local: Path
+    remote: str
+    """The folder on the server."""
+    server: Server
+    connections: int
+    delete: bool = False
+
+    @property
+    def url(self) -> str:
+        return self.server.url + quote(self.remote)
+
+
+class Tool(ABC):
+    """A program under test."""
+
+    name: ClassVar[str]
+    needs_mlsd: ClassVar[bool] = False
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """Makes the program available or raises `Unavailable`."""
+
+    @abstractmethod
+    def command(self, job: Job) -> list[str]:
+        """Says what to execute."""
+
+    @abstractmethod
+    def version(self) -> str:
+        """Asks the program for its version."""
+
+
+class Ours(Tool):
+    """This project."""
+
+    name = "ours"
+
+    def __init__(self, program: Path) -> None:
+        self.program = program
+
+    def prepare(self) -> None:
+        if not self.program.exists():
+            raise Unavailable(f"{self.program} does not exist; build the project or use --ours PATH")
+
+    def command(self, job: Job) -> list[str]:
+        command = [str(self.program), "upload" if job.upload else "download", str(job.local), job.url]
+        command += ["--no-prompt", "--no-keyring", "--no-netrc", "-q", "--connections", str(job.connections)]
+        if job.server.ca:
+            command += ["--tls-ca", str(job.server.ca)]
+        return [*command, "--delete"] if job.delete else command
+
+    def version(self) -> str:
+        return _first_line([str(self.program), "--version"])
+
+
+class Reference(Tool):
+    """pyftpsync 4.1.0 from PyPI, in an environment of its own; one connection is all it knows."""
+
+    name = "pyftpsync41"
+    needs_mlsd = True
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.program = folder / "bin" / "pyftpsync"
+
+    def prepare(self) -> None:
+        if self.program.exists():
+            return
+        python = str(self.folder / "bin" / "python")
+        try:
+            # setuptools: some of what it depends on still imports pkg_resources.
+            for command in (
+                [sys.executable, "-m", "venv", "--clear", str(self.folder)],
+                [python, "-m", "pip", "install", "--quiet", REFERENCE, "setuptools<81"],
+            ):
+                subprocess.run(command, check=True, capture_output=True, text=True, timeout=600)
+        except (OSError, subprocess.SubprocessError) as error:
+            raise Unavailable(f"pip could not install {REFERENCE}: {error}") from error
+
+    def command(self, job: Job) -> list[str]:
+        command = [str(self.program), "upload" if job.upload else "download", str(job.local), job.url]
+        command += ["--no-prompt", "--no-keyring", "--no-netrc", "-q"]
+        return [*command, "--delete"] if job.delete else command
+
+    def version(self) -> str:
+        return _first_line([str(self.program), "--version"])
+
+
+class Lftp(Tool):
+    """lftp mirror, with pipelined commands and, for large files, segments."""
+
+    name = "lftp"
+
+    def prepare(self) -> None:
+        self.folder = debian.unpacked("lftp")
+
+    def command(self, job: Job) -> list[str]:
+        server = job.server
+        settings = {
+            "cmd:fail-exit": "yes",
+            "net:max-retries": "2",
+            "net:timeout": "60",
+            "net:connection-limit": str(job.connections),
+            "ftp:sync-mode": "off",
+            "ftp:use-feat": "yes",
+            "ftp:use-mlsd": "yes" if server.kind.mlsd else "no",
+            "ftp:use-mdtm": "yes",
+            "ftp:use-site-utime": "no" if server.kind.mfmt else "yes",
+            "ftp:timezone": "UTC",
+            "ftp:ssl-allow": "yes" if server.tls else "no",
+            "ftp:ssl-force": "yes" if server.tls else "no",
+            "ftp:ssl-protect-data": "yes" if server.tls else "no",
+            "ssl:ca-file": str(server.ca or ""),
+            "mirror:parallel-directories": "yes",
+        }
+        script = [f'set {name} "{value}"' for name, value in settings.items() if value]
+        script.append(f'open -u "{server.user},{server.password}" ftp://{server.host}:{server.port}/')
+        mirror = f"mirror --no-perms --no-umask --parallel={job.connections}"
+        if job.delete:
+            mirror += " --delete"
+        if job.upload:
+            script.append(f'{mirror} -R "{job.local}" "/{job.remote}"')
+        else:
+            # Segments only for large files: two files by two segments are again four connections.
+            segments = max(1, job.connections // 2)
+            script.append("set mirror:use-pget-n " + str(segments))
+            script.append("set pget:min-chunk-size 32M")
+            script.append(f'{mirror} "/{job.remote}" "{job.local}"')
+        program = str(self.folder / "usr" / "bin" / "lftp")
+        libraries = f"LD_LIBRARY_PATH={debian.library_path(self.folder)}"
+        return ["env", libraries, program, "--norc", "-c", "; ".join(script)]
+
+    def version(self) -> str:
+        program = str(self.folder / "usr" / "bin" / "lftp")
+        return _first_line(
+            ["env", f"LD_LIBRARY_PATH={debian.library_path(self.folder)}", program, "--version"]
+        )
+
+
+class Rclone(Tool):
+    """rclone copy and sync; it may hold one idle connection more than the others, or it could block itself."""
+
+    name = "rclone"
+
+    def prepare(self) -> None:
+        self.program = debian.unpacked("rclone") / "usr" / "bin" / "rclone"
+
+    def command(self, job: Job) -> list[str]:
+        server = job.server
+        obscured = subprocess.run(
+            [str(self.program), "obscure", "-"],
+            input=server.password,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+        remote = f":ftp:/{job.remote}"
+        verb = "sync" if job.delete else "copy"
+        number = str(job.connections)
+        command = [
+            str(self.program),
+            verb,
+            *([str(job.local), remote] if job.upload else [remote, str(job.local)]),
+        ]
+        command += ["--config", "/dev/null", "--ftp-host", server.host, "--ftp-port", str(server.port)]
+        command += ["--ftp-user", server.user, "--ftp-pass", obscured]
+        command += ["--transfers", number, "--checkers", number, "--check-first"]
+        command += ["--ftp-concurrency", str(job.connections + 1)]
+        command += ["--multi-thread-streams", str(max(1, job.connections // 2))]
+        command += ["--quiet", "--retries", "1"]
+        if not server.tls:
+            return command
+        # Its own --ca-cert is for HTTP only; the variable is that of the Go libraries.
+        return ["env", f"SSL_CERT_FILE={server.ca}", *command, "--ftp-explicit-tls"]
+
+    def version(self) -> str:
+        return _first_line([str(self.program), "version"])
+
+
+def _first_line(command: list[str]) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    lines = (done.stdout or done.stderr).strip().splitlines()
+    return lines[0] if lines else "unknown"

@@ -1,0 +1,78 @@
+"""Fixtures for tests against real servers.
+
+`ftp_server` and `ftps_server` run a test once per kind of server; `start_server` starts chosen ones. A server
+that cannot run on this machine skips the test, with the reason; under ``CI=true`` it fails it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+import servers
+from servers import Kind, Server, Unavailable
+
+StartServer = Callable[..., Server]
+
+
+@pytest.fixture
+def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartServer]:
+    """Returns ``start(kind, root=None, **options)``; what it starts ends with the test."""
+    with ExitStack() as running:
+
+        def start(kind: Kind, root: Path | None = None, **options: Any) -> Server:
+            folder = root if root is not None else tmp_path_factory.mktemp("server")
+            try:
+                return running.enter_context(kind.start(folder, **options))
+            except Unavailable as reason:
+                missing(f"{kind.name}: {reason}")
+
+        yield start
+
+
+def missing(reason: str) -> NoReturn:
+    """Skips a test on a user's machine, and fails it where all servers are expected."""
+    if os.environ.get("CI", "").lower() in {"1", "true"}:
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture(params=servers.ALL, ids=lambda kind: kind.name)
+def ftp_server(request: pytest.FixtureRequest, start_server: StartServer) -> Server:
+    """A plain server of each kind."""
+    return start_server(request.param)
+
+
+@pytest.fixture(params=servers.ALL, ids=lambda kind: kind.name)
+def ftps_server(request: pytest.FixtureRequest, start_server: StartServer) -> Server:
+    """A server of each kind that insists on TLS; its authority is in `Server.ca`."""
+    return start_server(request.param, tls=True)
+
+
+@pytest.fixture(params=[False, True], ids=["plain", "tls"])
+def tls(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
+
+
+@pytest.fixture
+def pyftpdlib_server(start_server: StartServer) -> Server:
+    return start_server(servers.PYFTPDLIB)
+
+
+@pytest.fixture
+def vsftpd_server(start_server: StartServer) -> Server:
+    return start_server(servers.VSFTPD)
+
+
+@pytest.fixture
+def proftpd_server(start_server: StartServer) -> Server:
+    return start_server(servers.PROFTPD)
+
+
+@pytest.fixture
+def pureftpd_server(start_server: StartServer) -> Server:
+    return start_server(servers.PUREFTPD)

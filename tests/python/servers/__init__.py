@@ -1,0 +1,28 @@
+"""Real FTP servers for the tests and the benchmark, started on loopback without being installed.
+
+Every kind has the same face::
+
+    with PROFTPD.start(folder, tls=True) as server:
+        ftplib.FTP().connect(server.host, server.port)
+
+``start`` raises `Unavailable` where a kind cannot run on this machine (no Debian package manager, no network
+for the first download, no user namespaces for an ordinary user). See `kinds` for what each one needs and does.
+"""
+
+from .base import Kind, Server, Unavailable
+from .kinds import ALL, PROFTPD, PUREFTPD, PYFTPDLIB, VSFTPD, ProFtpd, PureFtpd, PyFtpdLib, VsFtpd
+
+__all__ = [
+    "ALL",
+    "PROFTPD",
+    "PUREFTPD",
+    "PYFTPDLIB",
+    "VSFTPD",
+    "Kind",
+    "ProFtpd",
+    "PureFtpd",
+    "PyFtpdLib",
+    "Server",
+    "Unavailable",
+    "VsFtpd",
+]

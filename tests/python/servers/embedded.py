@@ -1,0 +1,39 @@
+"""Runs pyftpdlib with the settings in a JSON file; started by `PyFtpdLib`, not imported."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+from pyftpdlib.authorizers import DummyAuthorizer
+from pyftpdlib.handlers import FTPHandler, TLS_FTPHandler
+from pyftpdlib.servers import ThreadedFTPServer
+
+
+def handler(settings: dict[str, Any]) -> type[FTPHandler]:
+    """Makes the class of a session: the user, TLS, and the commands it does not know."""
+    users = DummyAuthorizer()
+    users.add_user(settings["user"], settings["password"], settings["root"], perm="elradfmwMT")
+    base: type[FTPHandler] = TLS_FTPHandler if settings["certificate"] else FTPHandler
+    known = {name: what for name, what in base.proto_cmds.items() if name not in settings["missing"]}
+    members = {"authorizer": users, "proto_cmds": known}
+    if settings["certificate"]:
+        members |= {
+            "certfile": settings["certificate"],
+            "tls_control_required": True,
+            "tls_data_required": True,
+        }
+    return type("Session", (base,), members)
+
+
+def main() -> None:
+    settings = json.loads(Path(sys.argv[1]).read_text())
+    logging.basicConfig(filename=settings["log"], level=logging.DEBUG)
+    ThreadedFTPServer((settings["host"], settings["port"]), handler(settings)).serve_forever()
+
+
+if __name__ == "__main__":
+    main()
