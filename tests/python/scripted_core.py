@@ -1,6 +1,6 @@
 """A native core that plays a script: a server in memory, for tests of the Python face alone.
 
-It stands in for `ftpsync._core` where a test is about what the face asks the core for and what it tells the user.
+It stands in for `ftpsync._core` where a test is about what the face asks the core for, and tells the user.
 """
 
 from __future__ import annotations

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scripted_core import Server
 
 import ftpsync
 from ftpsync import util
@@ -23,6 +22,7 @@ from ftpsync.ftp_target import FTPTarget, FtpTarget
 from ftpsync.resources import DirectoryEntry, FileEntry
 from ftpsync.targets import DirMetadata, FsTarget, _get_encoding_opt, _Target, make_target
 from ftpsync.util import CliSilentRuntimeError
+from scripted_core import Server
 
 META = DirMetadata.META_FILE_NAME
 LOCK = DirMetadata.LOCK_FILE_NAME
@@ -147,7 +147,7 @@ class TestBase:
         with pytest.raises(RuntimeError, match="^Unbound target:"):
             target.is_local()
         Run(target, peer)
-        assert target.is_local() and peer.is_remote() and not peer.is_remote(or_unbound=True) is False
+        assert target.is_local() and peer.is_remote() and peer.is_remote(or_unbound=True)
 
     def test_it_is_open_once_and_in_one_thread(self) -> None:
         target = _Target("/r", {})
