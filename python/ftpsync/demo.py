@@ -56,7 +56,7 @@ def run_demo(color: bool = True) -> int:
                 server = _serve(served)
             except ImportError:
                 print(
-                    "ERROR: The demo needs pyftpdlib, an FTP server in Python: pip install 'pyftpsync-rs[demo]'",
+                    "ERROR: The demo needs pyftpdlib: pip install 'pyftpsync-rs[demo]'",
                     file=sys.stderr,
                 )
                 return 1
@@ -150,7 +150,8 @@ def _play(local: Path, served: Path, url: str, color: bool) -> int:
     print(f"   Conflicts left alone: {stats['conflict_files_skipped']}")
 
     say("4. Once more, and this time the newer version wins.")
-    synchronize(BiDirSynchronizer, resolve="new")
+    stats = synchronize(BiDirSynchronizer, resolve="new")
+    is_conflict_solved = stats["conflict_files_skipped"] == 0
 
     say("5. The result:")
     here, there = _content(local), _content(served)
@@ -158,6 +159,7 @@ def _play(local: Path, served: Path, url: str, color: bool) -> int:
     is_equal = here == there
     is_right = (
         is_conflict_seen
+        and is_conflict_solved
         and is_equal
         and here.get("contact.html") == b"<p>Write to us, or just call.</p>\n"
         and "old-news.html" not in here

@@ -106,7 +106,8 @@ class _Version(argparse.Action):
         if check_cli_verbose() > 3:
             python = f"Python/{PYTHON_VERSION} {platform.platform()}"
             text = f"pyftpsync/{__version__} {python},\nPython: {sys.executable}"
-        parser.exit(message=f"{text}\n")
+        print(text)
+        parser.exit()
 
 
 class _Commands(argparse._SubParsersAction):  # type: ignore[type-arg]

@@ -205,9 +205,9 @@ class BaseSynchronizer:
                 self._open_targets()
                 self._synchronise()
             finally:
+                self._unbind()
                 self._close_targets()
         finally:
-            self._unbind()
             self._finish_stats(time.time() - started)
         return True
 
