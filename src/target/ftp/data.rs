@@ -280,30 +280,17 @@ fn start_active(
 ) -> Result<Started> {
     let listener = TcpListener::bind((control.local_ip(), 0))?;
     let mut packet = before.to_vec();
-    packet.extend([port_command(listener.local_addr()?)?, verb.clone()]);
-    let mut replies = Vec::new();
-    if control.is_one_by_one() {
-        for command in &packet[..=before.len()] {
-            replies.push(control.ask(command)?);
-        }
-        control.send(std::slice::from_ref(verb))?;
-    } else {
-        control.send(&packet)?;
-        for _ in 0..=before.len() {
-            replies.push(control.reply()?);
-        }
-    }
-    let answer = replies.pop().filter(|reply| !reply.is_success());
-    let reply = control.reply()?;
-    if let Some(refused) = answer {
-        if reply.is_preliminary() {
-            control.doubt();
-        }
+    packet.push(port_command(listener.local_addr()?)?);
+    let mut replies = control.burst(&packet)?;
+    // Not in one packet with the rest: pyftpdlib opens the connection first and then confirms PORT, behind the reply to
+    // the command of the transfer.
+    if let Some(refused) = replies.pop().filter(|reply| !reply.is_success()) {
         return Ok(Started {
             before: replies,
             outcome: Err(refused),
         });
     }
+    let reply = control.ask(verb)?;
     if reply.code() >= 300 {
         return Ok(Started {
             before: replies,
