@@ -16,7 +16,7 @@ fn a_server_of_your_choice_keeps_the_contract() {
     config.password = Some(Secret::new(parts[3]));
     config.active = std::env::var_os("FTPSYNC_ACTIVE").is_some();
     config.tls = parts.get(5).map(|_| TlsConfig {
-        verify: false,
+        ca_file: std::env::var_os("FTPSYNC_CA").map(Into::into),
         ..TlsConfig::default()
     });
     if std::env::var_os("FTPSYNC_TRACE").is_some() {

@@ -16,6 +16,9 @@ use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// How long to wait for the reply to a transfer that cannot be.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// What the server made of the commands of a transfer.
 pub struct Started {
     /// The replies to the commands that were sent in front.
@@ -95,12 +98,26 @@ fn start_in_one_packet(
     let Some(port) = answer.passive_port() else {
         return without_connection(control, replies, answer);
     };
-    let stream = connect(server, control, port)?;
-    let outcome = begin(server, control, stream)?;
+    let outcome = match connect(server, control, port) {
+        Ok(stream) => begin(server, control, stream)?,
+        Err(error) => Err(refused_before_connection(control, error)?),
+    };
     Ok(Started {
         before: replies,
         outcome,
     })
+}
+
+/// The data connection could not be made, and the command of the transfer is on its way already. ProFTPD closes the port at
+/// once when it refuses the command; then the refusal is what counts.
+fn refused_before_connection(control: &mut Control, error: Error) -> Result<Reply> {
+    match control.with_patience(PATIENCE, Control::reply) {
+        Ok(reply) if reply.code() >= 400 && reply.code() != 425 => Ok(reply),
+        Ok(_) | Err(_) => {
+            control.doubt();
+            Err(error)
+        }
+    }
 }
 
 /// The server refused the passive connection, and has the command of the transfer already.
@@ -201,16 +218,12 @@ fn ask_for_connection(
 
 /// Connects to a port of the server. The host is always the one of the control connection: servers behind a router name
 /// addresses that do not exist outside, and an evil one could make this program talk to others.
-fn connect(server: &Arc<Server>, control: &mut Control, port: u16) -> Result<Stream> {
+fn connect(server: &Arc<Server>, control: &Control, port: u16) -> Result<Stream> {
     let address = SocketAddr::new(control.peer().ip(), port);
     let connected = TcpStream::connect_timeout(&address, server.config.connect_timeout)
         .map_err(Error::from)
         .and_then(|socket| Stream::new(socket, server.config.timeout, &server.sockets));
     connected.map_err(|error| {
-        if server.learned().passive.is_some() {
-            // The command of the transfer is on its way already.
-            control.doubt();
-        }
         let kind = if error.kind() == Kind::Timeout {
             Kind::Timeout
         } else {
