@@ -255,6 +255,8 @@ fn odd_names_are_kept(session: &mut dyn Session) {
         assert_eq!(get(session, name).unwrap(), name.as_bytes(), "{name}");
         remove(session, name);
     }
+    // ProFTPD takes a star in the name of a file, but not in that of a folder.
+    let names = names.map(|name| name.trim_end_matches("*b?"));
     for name in names {
         session.mkdir(&path(name)).unwrap();
         put(session, &format!("{name}/{name}"), b"inside");

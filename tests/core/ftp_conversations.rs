@@ -15,7 +15,10 @@ fn a_server_of_your_choice_keeps_the_contract() {
     config.user = Some(parts[2].to_owned());
     config.password = Some(Secret::new(parts[3]));
     config.active = std::env::var_os("FTPSYNC_ACTIVE").is_some();
-    config.tls = parts.get(5).map(|_| TlsConfig { verify: false, ..TlsConfig::default() });
+    config.tls = parts.get(5).map(|_| TlsConfig {
+        ca_file: std::env::var_os("FTPSYNC_CA").map(Into::into),
+        ..TlsConfig::default()
+    });
     if std::env::var_os("FTPSYNC_TRACE").is_some() {
         config.trace = Some(Arc::new(|line| println!("{line}")));
     }

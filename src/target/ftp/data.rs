@@ -16,6 +16,9 @@ use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// How long to wait for the reply to a transfer that cannot be.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// What the server made of the commands of a transfer.
 pub struct Started {
     /// The replies to the commands that were sent in front.
@@ -95,9 +98,23 @@ fn start_in_one_packet(
     let Some(port) = answer.passive_port() else {
         return without_connection(control, replies, answer);
     };
-    let stream = connect(server, control, port)?;
-    let outcome = begin(server, control, stream)?;
+    let outcome = match connect(server, control, port) {
+        Ok(stream) => begin(server, control, stream)?,
+        Err(error) => Err(refused_before_connection(control, error)?),
+    };
     Ok(Started { before: replies, outcome })
+}
+
+/// The data connection could not be made, and the command of the transfer is on its way already. ProFTPD closes the port at
+/// once when it refuses the command; then the refusal is what counts.
+fn refused_before_connection(control: &mut Control, error: Error) -> Result<Reply> {
+    match control.with_patience(PATIENCE, Control::reply) {
+        Ok(reply) if reply.code() >= 400 && reply.code() != 425 => Ok(reply),
+        Ok(_) | Err(_) => {
+            control.doubt();
+            Err(error)
+        }
+    }
 }
 
 /// The server refused the passive connection, and has the command of the transfer already.
@@ -183,16 +200,12 @@ fn ask_for_connection(
 
 /// Connects to a port of the server. The host is always the one of the control connection: servers behind a router name
 /// addresses that do not exist outside, and an evil one could make this program talk to others.
-fn connect(server: &Arc<Server>, control: &mut Control, port: u16) -> Result<Stream> {
+fn connect(server: &Arc<Server>, control: &Control, port: u16) -> Result<Stream> {
     let address = SocketAddr::new(control.peer().ip(), port);
     let connected = TcpStream::connect_timeout(&address, server.config.connect_timeout)
         .map_err(Error::from)
         .and_then(|socket| Stream::new(socket, server.config.timeout, &server.sockets));
     connected.map_err(|error| {
-        if server.learned().passive.is_some() {
-            // The command of the transfer is on its way already.
-            control.doubt();
-        }
         let kind = if error.kind() == Kind::Timeout { Kind::Timeout } else { Kind::Busy };
         Error::new(kind, format!("no data connection to {address}: {}", error.detail()))
             .retrying(Retry::NewSession)
@@ -255,27 +268,14 @@ fn start_active(
 ) -> Result<Started> {
     let listener = TcpListener::bind((control.local_ip(), 0))?;
     let mut packet = before.to_vec();
-    packet.extend([port_command(listener.local_addr()?)?, verb.clone()]);
-    let mut replies = Vec::new();
-    if control.is_one_by_one() {
-        for command in &packet[..=before.len()] {
-            replies.push(control.ask(command)?);
-        }
-        control.send(std::slice::from_ref(verb))?;
-    } else {
-        control.send(&packet)?;
-        for _ in 0..=before.len() {
-            replies.push(control.reply()?);
-        }
-    }
-    let answer = replies.pop().filter(|reply| !reply.is_success());
-    let reply = control.reply()?;
-    if let Some(refused) = answer {
-        if reply.is_preliminary() {
-            control.doubt();
-        }
+    packet.push(port_command(listener.local_addr()?)?);
+    let mut replies = control.burst(&packet)?;
+    // Not in one packet with the rest: pyftpdlib opens the connection first and then confirms PORT, behind the reply to
+    // the command of the transfer.
+    if let Some(refused) = replies.pop().filter(|reply| !reply.is_success()) {
         return Ok(Started { before: replies, outcome: Err(refused) });
     }
+    let reply = control.ask(verb)?;
     if reply.code() >= 300 {
         return Ok(Started { before: replies, outcome: Err(reply) });
     }

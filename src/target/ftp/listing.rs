@@ -82,7 +82,9 @@ impl FtpSession {
                 outcome => return Ok(outcome),
             }
         }
-        self.fetch_inside(path, &Command::bare("MLSD"))
+        let outcome = self.fetch_inside(path, &Command::bare("MLSD"))?;
+        self.go_home()?;
+        Ok(outcome)
     }
 
     fn list_by_list(&mut self, path: &[u8]) -> Result<Listing> {
@@ -139,6 +141,7 @@ impl FtpSession {
     /// Enters the folder and lists it without an argument. A folder that cannot be entered is the refusal.
     fn fetch_inside(&mut self, path: &[u8], verb: &Command) -> Result<std::result::Result<Raw, Reply>> {
         let cwd = Command::path("CWD", path)?;
+        self.has_strayed = true;
         let (before, outcome) = self.fetch(&[cwd], verb)?;
         match before.into_iter().next() {
             Some(entered) if !entered.is_success() => Ok(Err(entered)),
@@ -194,6 +197,7 @@ impl FtpSession {
                 _ => error,
             });
         }
+        self.go_home()?;
         if !matches!(reply.code(), 450 | 550) {
             return Err(refusal(reply));
         }

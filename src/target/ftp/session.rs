@@ -27,6 +27,8 @@ pub struct FtpSession {
     pub(super) control: Control,
     pub(super) features: Arc<Features>,
     greeting: Vec<(u8, String)>,
+    /// The conversation may stand in another folder than the root.
+    pub(super) has_strayed: bool,
 }
 
 /// How the data connection of an abandoned transfer ends.
@@ -56,7 +58,19 @@ impl FtpSession {
         features: Arc<Features>,
         greeting: Vec<(u8, String)>,
     ) -> Self {
-        FtpSession { server, control, features, greeting }
+        FtpSession { server, control, features, greeting, has_strayed: false }
+    }
+
+    /// `CWD` to the root. Where a conversation stands must not be removed: Pure-FTPd ends it then, and Windows refuses.
+    fn homeward(&self) -> Result<Command> {
+        Command::path("CWD", &self.path(&RelPath::root())?)
+    }
+
+    /// Goes back to the root. A refusal does not matter, since all paths are absolute.
+    pub(super) fn go_home(&mut self) -> Result<()> {
+        self.control.ask(&self.homeward()?)?;
+        self.has_strayed = false;
+        Ok(())
     }
 
     /// The absolute path on the server, in its bytes.
@@ -76,14 +90,15 @@ impl FtpSession {
         let file_question = ["SIZE", "MDTM"].into_iter().find(|verb| self.features.has(verb));
         let cwd = Command::path("CWD", path)?;
         let Some(verb) = file_question else {
-            let entered = self.control.ask(&cwd)?.is_success();
+            let replies = self.control.burst(&[cwd, self.homeward()?])?;
+            let entered = replies.first().is_some_and(Reply::is_success);
             return Ok(if entered { Presence::Folder } else { Presence::Unknown });
         };
-        let replies = self.control.burst(&[Command::path(verb, path)?, cwd])?;
+        let replies = self.control.burst(&[Command::path(verb, path)?, cwd, self.homeward()?])?;
         // Some servers tell the size and time of folders too, so the second answer counts more.
         Ok(match replies.as_slice() {
-            [_, cwd] if cwd.is_success() => Presence::Folder,
-            [file, _] if file.is_success() => Presence::File,
+            [_, cwd, _] if cwd.is_success() => Presence::Folder,
+            [file, _, _] if file.is_success() => Presence::File,
             _ => Presence::Nothing,
         })
     }
@@ -145,6 +160,9 @@ impl FtpSession {
     }
 
     fn simple(&mut self, verb: &str, path: &RelPath) -> Result<()> {
+        if self.has_strayed && verb == "RMD" {
+            self.go_home()?;
+        }
         let full = self.path(path)?;
         let reply = self.control.ask(&Command::path(verb, &full)?)?;
         if reply.is_success() {
