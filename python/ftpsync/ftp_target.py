@@ -16,6 +16,7 @@ from typing import IO, Any, ClassVar
 from ftpsync.metadata import DirMetadata, IncompatibleMetadataVersion, IncompatibleMetadataVersionError
 from ftpsync.resources import DirectoryEntry, FileEntry
 from ftpsync.targets import _TEMP_PREFIX, Callback, _get_encoding_opt, _Target
+from ftpsync.user_ftp import detach, make_user_ftp
 from ftpsync.util import (
     CliSilentRuntimeError,
     emulates_31,
@@ -64,6 +65,7 @@ class FTPTarget(_Target):
 
     Attributes:
         username, password, port, tls, timeout: As given; may be set until `open()`.
+        ftp: For FTP commands of your own; connects with the first one.
         feat_response, syst_response: Replies of the server, once known.
         support_utf8: The server announced UTF-8 file names.
         lock_data, lock_write_time: The lock file that a run holds on the server, if any.
@@ -94,7 +96,7 @@ class FTPTarget(_Target):
         self.password = password
         self.tls = tls
         self.timeout = timeout
-        self.ftp: Any = None
+        self.ftp: ftplib.FTP = make_user_ftp(self)
         self.lock_data: dict[str, Any] | bool | None = None
         self.lock_write_time: float | None = None
         self.feat_response: str | None = None
@@ -251,6 +253,7 @@ class FTPTarget(_Target):
                 session.close()
             except Exception as exc:  # The connection may be gone already; the work is done.
                 write_error(f"Could not close the connection to {self.host}: {exc}")
+        detach(self.ftp)
         self.ftp_socket_connected = False
         self._native = None
         self._listed = None
