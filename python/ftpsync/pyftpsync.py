@@ -231,14 +231,14 @@ def _settle_verbosity(parser: argparse.ArgumentParser, args: argparse.Namespace)
 
 
 def _warn_about_rivals() -> None:
-    """Tells when another distribution has put its files into the same folder: either of the two is broken then."""
+    """Tells when another distribution has put its files into the same folder: one of the two is broken."""
     from importlib import metadata
 
     for name in ("pyftpsync", "ftpsync"):
         with contextlib.suppress(metadata.PackageNotFoundError):
             version = metadata.version(name)
             print(
-                f"WARNING: {name} {version} is installed too and shares the folder ftpsync/ with pyftpsync-rs. Run\n"
+                f"WARNING: {name} {version} is installed as well, in the same folder as pyftpsync-rs. Run\n"
                 f"  pip uninstall {name} && pip install --force-reinstall pyftpsync-rs",
                 file=sys.stderr,
             )
