@@ -158,9 +158,27 @@ class FTPTarget(_Target):
     def _find_credentials(self) -> None:
         if self.username is not None and self.password is not None:
             return
+        if self.get_option("prompt", False) or not self.get_option("no_prompt", True):
+            self._knock()  # Nobody shall be asked for the password of a server that is not there.
         found = get_credentials_for_url(self.host, self.get_options_dict(), force_user=self.username)
         if found:
             self.username, self.password = found
+
+    def _knock(self) -> None:
+        """Makes sure that somebody listens at the host and port.
+
+        Raises:
+            OSError: Nobody does; the attribute `what` tells it in one line.
+        """
+        port = self.port or ftplib.FTP_PORT
+        timeout = self.timeout if self.timeout is not None else socket.getdefaulttimeout()
+        try:
+            socket.create_connection((self.host, port), timeout).close()
+        except OSError as exc:
+            cause = exc.strerror or str(exc)
+            what = f"could not connect to {self.host}, port {port}: {cause}; check host, port and network"
+            exc.what = what  # type: ignore[attr-defined]
+            raise
 
     def _make_native(self, *, create_folder: bool) -> Any:
         from ftpsync import _core

@@ -84,6 +84,10 @@ def make_target(url: str, extra_opts: dict[str, Any] | None = None) -> _Target:
         return FsTarget(url, extra_opts)
     if not parts.hostname:
         raise ValueError(f"'{scheme}://{parts.path}' names no host: expected {scheme}://host/path.")
+    try:
+        port = parts.port or 0
+    except ValueError as exc:
+        raise ValueError(f"The port of {scheme}://{parts.hostname} is not a number up to 65535.") from exc
     username, password = parts.username, parts.password
     if not emulates_31():
         username = unquote(username) if username is not None else None
@@ -99,7 +103,7 @@ def make_target(url: str, extra_opts: dict[str, Any] | None = None) -> _Target:
     return FTPTarget(
         parts.path,
         parts.hostname,
-        parts.port or 0,
+        port,
         username=username,
         password=password,
         tls=scheme == "ftps",

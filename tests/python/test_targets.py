@@ -8,6 +8,7 @@ import getpass
 import io
 import json
 import os
+import socket
 import sys
 import threading
 import time
@@ -88,6 +89,11 @@ class TestMakeTarget:
     def test_a_url_without_host_is_refused(self) -> None:
         with pytest.raises(ValueError, match="names no host"):
             make_target("ftp:///path")
+
+    def test_a_port_that_is_none_is_refused_without_showing_the_password(self) -> None:
+        with pytest.raises(ValueError, match="^The port of ftp://host is not a number") as info:
+            make_target("ftp://u:secret@host:abc/")
+        assert "secret" not in str(info.value)
 
     def test_an_unknown_encoding_is_refused(self) -> None:
         assert _get_encoding_opt(None, {"encoding": "latin1"}, "utf8") == "iso8859-1"
@@ -477,6 +483,19 @@ class TestFtpFolder:
         monkeypatch.setattr(builtins, "input", lambda prompt: pytest.fail("asked"))
         with pytest.raises(ftplib.error_perm, match="^530"):
             FTPTarget("/", "host").open()
+
+    def test_nobody_is_asked_for_the_password_of_a_server_that_is_not_there(
+        self, server: Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(builtins, "input", lambda prompt: pytest.fail("asked"))
+        with socket.socket() as closed:
+            closed.bind(("127.0.0.1", 0))
+            port = closed.getsockname()[1]
+            target = FTPTarget("/", "127.0.0.1", port, extra_opts={"no_prompt": False})
+            with pytest.raises(ConnectionRefusedError) as info:
+                target.open()
+        assert f"could not connect to 127.0.0.1, port {port}: " in info.value.what  # type: ignore[attr-defined]
+        assert not target.connected
 
     def test_a_user_without_password_cannot_be_looked_up(self, server: Server) -> None:
         with pytest.raises(RuntimeError, match=r"^Cannot get credentials for a distinct user \("):
