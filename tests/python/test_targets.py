@@ -362,6 +362,16 @@ class TestLocalFolder:
             os.umask(previous)
         assert Path(folder.root_dir, "n").stat().st_mode & 0o777 == 0o640
 
+    def test_a_file_that_cannot_be_made_is_named(self, folder: FsTarget) -> None:
+        with pytest.raises(FileNotFoundError) as info:
+            folder.open_writable("nix/a")
+        assert info.value.filename == os.path.join(folder.root_dir, "nix/a")
+
+    def test_the_longest_names_can_be_written(self, folder: FsTarget) -> None:
+        name = "ä" * 127
+        folder.write_text(name, "x")
+        assert folder.read_text(name) == "x"
+
     def test_writing_through_a_link_keeps_the_link(self, folder: FsTarget) -> None:
         link = Path(folder.root_dir, "link")
         link.symlink_to("x.txt")
