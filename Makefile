@@ -14,14 +14,17 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport CONDA_PREFIX PYTHONHOME PYTHONPATH
 
 # In an empty HOME the launchers of rustup do not find their toolchains. These are beside the real binary.
-ifneq ($(shell cargo --version >/dev/null 2>&1 && echo works),works)
-  CARGO_ROOT := $(abspath $(dir $(realpath $(shell command -v cargo)))..)
-  ifndef RUSTUP_HOME
-    export RUSTUP_HOME := $(firstword $(wildcard $(CARGO_ROOT)/../.rustup $(CARGO_ROOT)/../rustup))
-  endif
-  ifndef CARGO_HOME
-    ifeq ($(shell test -w "$(CARGO_ROOT)" && echo yes),yes)
-      export CARGO_HOME := $(CARGO_ROOT)
+ifndef RUSTUP_HOME
+  ifeq ($(wildcard $(HOME)/.rustup/toolchains),)
+    CARGO_ROOT := $(abspath $(dir $(realpath $(shell command -v cargo)))..)
+    FOUND_RUSTUP := $(firstword $(wildcard $(CARGO_ROOT)/../.rustup $(CARGO_ROOT)/../rustup))
+    ifneq ($(FOUND_RUSTUP),)
+      export RUSTUP_HOME := $(abspath $(FOUND_RUSTUP))
+      ifndef CARGO_HOME
+        ifeq ($(shell test -w "$(CARGO_ROOT)" && echo yes),yes)
+          export CARGO_HOME := $(CARGO_ROOT)
+        endif
+      endif
     endif
   endif
 endif
