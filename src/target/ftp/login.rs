@@ -40,11 +40,12 @@ fn connect(server: &Arc<Server>) -> Result<Control> {
         Ok(control) => return Ok(control),
         Err(error) => error,
     };
-    if versions == Versions::Resumable && is_version_refusal(&error) {
-        if let Ok(control) = secured(server, Versions::Any)? {
-            server.learned().versions = Some(Versions::Any);
-            return Ok(control);
-        }
+    if versions == Versions::Resumable
+        && is_version_refusal(&error)
+        && let Ok(control) = secured(server, Versions::Any)?
+    {
+        server.learned().versions = Some(Versions::Any);
+        return Ok(control);
     }
     Err(match &server.trust {
         Some(trust) => trust.explain(&error, &server.address()),
