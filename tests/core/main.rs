@@ -2,3 +2,4 @@
 
 mod contract;
 mod ftp_conversations;
+mod ftp_server;

@@ -40,11 +40,12 @@ fn connect(server: &Arc<Server>) -> Result<Control> {
         Ok(control) => return Ok(control),
         Err(error) => error,
     };
-    if versions == Versions::Resumable && is_version_refusal(&error) {
-        if let Ok(control) = secured(server, Versions::Any)? {
-            server.learned().versions = Some(Versions::Any);
-            return Ok(control);
-        }
+    if versions == Versions::Resumable
+        && is_version_refusal(&error)
+        && let Ok(control) = secured(server, Versions::Any)?
+    {
+        server.learned().versions = Some(Versions::Any);
+        return Ok(control);
     }
     Err(match &server.trust {
         Some(trust) => trust.explain(&error, &server.address()),
@@ -105,11 +106,11 @@ fn log_in(server: &Server, control: &mut Control) -> Result<()> {
                 Kind::Login,
                 "the server asks for an account (ACCT), which is not supported",
             )
-            .with_reply(reply.code(), masked(&reply.text(), password)),
+            .with_reply(reply.code(), server.masked(&reply.text())),
         )),
         200..=299 => Ok(()),
         code => {
-            let text = masked(&reply.text(), password);
+            let text = server.masked(&reply.text());
             let kind = if code / 100 == 5 || code == 430 {
                 Kind::Login
             } else {
@@ -122,12 +123,12 @@ fn log_in(server: &Server, control: &mut Control) -> Result<()> {
     }
 }
 
-/// A reply without the password, should the server repeat it. Short passwords are left: they are parts of words.
-fn masked(text: &str, password: &str) -> String {
-    if password.len() < 4 || password == "anonymous@" {
-        return text.to_owned();
-    }
-    text.replace(password, "***")
+/// Whether a refused login is about the number of connections and not about the password.
+fn is_about_limits(text: &str) -> bool {
+    let text = text.to_lowercase();
+    ["too many", "maximum", "limit"]
+        .iter()
+        .any(|word| text.contains(word))
 }
 
 /// Protects data connections, and asks who the server is and what it can do; one packet.
@@ -229,15 +230,4 @@ fn no_root(server: &Server, reply: &Reply) -> Error {
         .during("change to the folder")
         .at(&server.root)
         .advise("check the path, or let --create-folder make it")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_password_in_a_reply_is_masked() {
-        assert_eq!(masked("530 geheim is wrong", "geheim"), "530 *** is wrong");
-        assert_eq!(masked("530 up is wrong", "p"), "530 up is wrong");
-    }
 }
