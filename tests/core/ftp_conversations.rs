@@ -1,7 +1,9 @@
 //! What the FTP target says to servers, and what it makes of their answers.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests fail like tests
+
 use crate::contract::{self, get, path, put};
-use crate::ftp_server::{PASSWORD, Quirks, Server, USER};
+use crate::ftp_server::{CERTIFICATE, PASSWORD, Quirks, Server, Tls, USER};
 use ftpsync::error::{Error, Kind, Retry};
 use ftpsync::model::{RelPath, Stamp};
 use ftpsync::target::ftp::{FtpConfig, FtpTarget, Secret, TlsConfig};
@@ -89,6 +91,27 @@ fn the_contract_holds_where_files_are_not_replaced_by_renaming() {
         keeps_existing: true,
         ..Quirks::default()
     })));
+}
+
+#[test]
+fn the_contract_holds_over_tls() {
+    for version in [Tls::Old, Tls::New] {
+        let server = Server::start(Quirks {
+            tls: Some(version),
+            ..Quirks::default()
+        });
+        contract::check(&FtpTarget::new(trusting(&server)).unwrap());
+    }
+}
+
+/// A configuration that trusts the certificate of the server.
+fn trusting(server: &Server) -> FtpConfig {
+    let mut config = config(server);
+    config.tls = Some(TlsConfig {
+        ca_file: Some(CERTIFICATE.into()),
+        ..TlsConfig::default()
+    });
+    config
 }
 
 /// Runs the contract on a server of your choice: `FTPSYNC_SERVER=host,port,user,password,root[,tls]`, `FTPSYNC_CA=file`.
@@ -267,6 +290,73 @@ fn clear_text_behind_the_agreement_to_tls_is_an_attack() {
     let error = open_error(secure);
     assert_eq!(error.kind(), Kind::Tls, "{error}");
     assert!(error.to_string().contains("clear text"), "{error}");
+}
+
+#[test]
+fn an_unknown_certificate_is_refused_and_can_be_pinned() {
+    let server = Server::start(Quirks {
+        tls: Some(Tls::Old),
+        ..Quirks::default()
+    });
+    let mut careful = config(&server);
+    careful.tls = Some(TlsConfig::default());
+    let error = open_error(careful.clone());
+    assert_eq!(error.kind(), Kind::Tls);
+    assert_eq!(server.script(), ["AUTH TLS"]);
+    let said = error.to_string();
+    for word in ["--no-verify-tls", "--tls-ca FILE", "--tls-pin sha256:"] {
+        assert!(said.contains(word), "{said}");
+    }
+    let start = said.find("sha256:").unwrap();
+    let pin = said[start..start + 71].to_owned();
+    let pinned = |pin: String| {
+        let mut config = careful.clone();
+        config.tls = Some(TlsConfig {
+            pin: Some(pin),
+            ..TlsConfig::default()
+        });
+        FtpTarget::new(config).unwrap()
+    };
+    assert!(pinned(pin).open().is_ok());
+    let wrong = format!("sha256:{}", "0".repeat(64));
+    assert_eq!(pinned(wrong).open().err().unwrap().kind(), Kind::Tls);
+}
+
+#[test]
+fn data_that_ends_without_a_goodbye_is_judged_by_its_size() {
+    let quirks = || Quirks {
+        tls: Some(Tls::Old),
+        closes_rudely: true,
+        ..Quirks::default()
+    };
+    let server = Server::start(quirks());
+    server.put("/file", b"12345678");
+    let mut session = FtpTarget::new(trusting(&server)).unwrap().open().unwrap();
+    assert_eq!(get(session.as_mut(), "file").unwrap(), b"12345678");
+    assert!(!session.list(&RelPath::root()).unwrap().complete);
+
+    let server = Server::start(Quirks {
+        hides: vec!["SIZE"],
+        ..quirks()
+    });
+    server.put("/file", b"12345678");
+    let mut session = FtpTarget::new(trusting(&server)).unwrap().open().unwrap();
+    assert_eq!(
+        get(session.as_mut(), "file").unwrap_err().kind(),
+        Kind::Disconnected
+    );
+}
+
+#[test]
+fn too_many_connections_are_no_wrong_password() {
+    let server = Server::start(Quirks {
+        answers: vec![(
+            "PASS",
+            "530 Sorry, the maximum number of clients (4) are connected",
+        )],
+        ..Quirks::default()
+    });
+    assert_eq!(open_error(config(&server)).kind(), Kind::Busy);
 }
 
 #[test]

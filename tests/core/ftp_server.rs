@@ -2,6 +2,12 @@
 //!
 //! It really speaks FTP over loopback, one thread for each conversation, and keeps a log of what arrived in which packet.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests fail like tests
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::version::{TLS12, TLS13};
+use rustls::{ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -30,6 +36,91 @@ pub struct Quirks {
     pub cuts_at: Option<&'static str>,
     /// Seconds that the clock of LIST is ahead of UTC.
     pub list_zone: i64,
+    /// TLS on both connections, in one version.
+    pub tls: Option<Tls>,
+    /// Data connections with TLS are closed without a goodbye.
+    pub closes_rudely: bool,
+}
+
+/// The one version of TLS that a server speaks.
+#[derive(Debug, Clone, Copy)]
+pub enum Tls {
+    /// TLS 1.2
+    Old,
+    /// TLS 1.3
+    New,
+}
+
+/// The certificate of the server, for `localhost` and 127.0.0.1, signed by itself.
+pub const CERTIFICATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/core/ftp_server.pem");
+
+impl Tls {
+    fn config(self) -> Arc<ServerConfig> {
+        let version: &[&SupportedProtocolVersion] = match self {
+            Tls::Old => &[&TLS12],
+            Tls::New => &[&TLS13],
+        };
+        let chain = vec![CertificateDer::from_pem_file(CERTIFICATE).expect("a certificate")];
+        let key = PrivateKeyDer::from_pem_file(CERTIFICATE).expect("a key");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(version)
+            .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key));
+        Arc::new(config.expect("a configuration"))
+    }
+}
+
+/// A connection of the server, with or without TLS.
+enum Line {
+    Plain(TcpStream),
+    Tls(Box<StreamOwned<ServerConnection, TcpStream>>),
+}
+
+impl Line {
+    fn secured(self, config: &Arc<ServerConfig>) -> std::io::Result<Self> {
+        let Line::Plain(socket) = self else {
+            return Ok(self);
+        };
+        let mut line = StreamOwned::new(
+            ServerConnection::new(Arc::clone(config)).map_err(std::io::Error::other)?,
+            socket,
+        );
+        while line.conn.is_handshaking() {
+            line.conn.complete_io(&mut line.sock)?;
+        }
+        Ok(Line::Tls(Box::new(line)))
+    }
+
+    fn say_goodbye(&mut self) {
+        if let Line::Tls(line) = self {
+            line.conn.send_close_notify();
+            let _ = line.flush();
+        }
+    }
+}
+
+impl Read for Line {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        match self {
+            Line::Plain(socket) => socket.read(buffer),
+            Line::Tls(line) => line.read(buffer),
+        }
+    }
+}
+
+impl Write for Line {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match self {
+            Line::Plain(socket) => socket.write(bytes),
+            Line::Tls(line) => line.write(bytes),
+        }
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        match self {
+            Line::Plain(socket) => socket.flush(),
+            Line::Tls(line) => line.flush(),
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -122,7 +213,9 @@ fn without_number(line: &str) -> String {
 }
 
 struct Conversation {
-    control: TcpStream,
+    /// `None` only while TLS is being put on it.
+    control: Option<Line>,
+    tls: Option<Arc<ServerConfig>>,
     state: Arc<State>,
     quirks: Arc<Quirks>,
     here: String,
@@ -135,8 +228,10 @@ type Goes = std::io::Result<bool>;
 
 impl Conversation {
     fn new(control: TcpStream, state: Arc<State>, quirks: Arc<Quirks>) -> Self {
+        let _ = control.set_nodelay(true);
         Conversation {
-            control,
+            control: Some(Line::Plain(control)),
+            tls: quirks.tls.map(Tls::config),
             state,
             quirks,
             here: "/".into(),
@@ -146,7 +241,6 @@ impl Conversation {
     }
 
     fn run(mut self) {
-        let _ = self.control.set_nodelay(true);
         if self
             .say("220-Welcome\r\n123 users are online\r\n220 ready")
             .is_err()
@@ -155,7 +249,7 @@ impl Conversation {
         }
         let mut pending = Vec::new();
         let mut buffer = [0; 65_536];
-        while let Ok(count @ 1..) = self.control.read(&mut buffer) {
+        while let Ok(count @ 1..) = self.control().and_then(|control| control.read(&mut buffer)) {
             pending.extend_from_slice(&buffer[..count]);
             let mut packet = Vec::new();
             while let Some(end) = pending.windows(2).position(|pair| pair == b"\r\n") {
@@ -165,16 +259,34 @@ impl Conversation {
             let logged = packet.iter().map(|line| without_number(line)).collect();
             self.state.packets.lock().unwrap().push(logged);
             for line in packet {
-                if !matches!(self.obey(&line), Ok(true)) {
+                let goes = self.obey(&line).or_else(|_| self.say("425 no data connection"));
+                if !matches!(goes, Ok(true)) {
                     return;
                 }
             }
         }
     }
 
+    fn control(&mut self) -> std::io::Result<&mut Line> {
+        self.control
+            .as_mut()
+            .ok_or_else(|| std::io::ErrorKind::NotConnected.into())
+    }
+
     fn say(&mut self, text: &str) -> Goes {
-        self.control.write_all(text.as_bytes())?;
-        self.control.write_all(b"\r\n")?;
+        let control = self.control()?;
+        control.write_all(format!("{text}\r\n").as_bytes())?;
+        control.flush()?;
+        Ok(true)
+    }
+
+    fn start_tls(&mut self) -> Goes {
+        let Some(config) = self.tls.clone() else {
+            return self.say("502 unknown command");
+        };
+        self.say("234 go on")?;
+        let control = self.control.take().ok_or(std::io::ErrorKind::NotConnected)?;
+        self.control = Some(control.secured(&config)?);
         Ok(true)
     }
 
@@ -216,6 +328,8 @@ impl Conversation {
             "USER" => self.say("331 password please"),
             "PASS" if argument == PASSWORD => self.say("230 welcome"),
             "PASS" => self.say(&format!("530 {argument:?} is not the password")),
+            "AUTH" => self.start_tls(),
+            "PBSZ" | "PROT" => self.say("200 ok"),
             "SYST" => self.say("215 UNIX Type: L8"),
             "FEAT" => self.features(),
             "TYPE" | "OPTS" | "NOOP" => self.say("200 ok"),
@@ -290,10 +404,20 @@ impl Conversation {
         self.say(&answer(port))
     }
 
-    fn data(&mut self) -> std::io::Result<TcpStream> {
+    fn data(&mut self) -> std::io::Result<Line> {
         let listener = self.passive.take().ok_or(std::io::ErrorKind::NotConnected)?;
         self.say("150 here it comes")?;
-        Ok(listener.accept()?.0)
+        let line = Line::Plain(listener.accept()?.0);
+        match &self.tls {
+            Some(config) => line.secured(config),
+            None => Ok(line),
+        }
+    }
+
+    fn hang_up(&self, mut data: Line) {
+        if !self.quirks.closes_rudely {
+            data.say_goodbye();
+        }
     }
 
     fn list(&mut self, path: &str, is_machine: bool) -> Goes {
@@ -332,7 +456,7 @@ impl Conversation {
         for line in lines {
             data.write_all(&[&line, &b"\r\n"[..]].concat())?;
         }
-        drop(data);
+        self.hang_up(data);
         self.say(end.unwrap_or("226 listed"))
     }
 
@@ -367,7 +491,9 @@ impl Conversation {
         } else {
             content.len()
         };
-        let sent = self.data()?.write_all(&content[..length]);
+        let mut data = self.data()?;
+        let sent = data.write_all(&content[..length]);
+        self.hang_up(data);
         self.say(if sent.is_ok() { "226 sent" } else { "426 gave up" })
     }
 

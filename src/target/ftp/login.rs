@@ -111,10 +111,11 @@ fn log_in(server: &Server, control: &mut Control) -> Result<()> {
         200..=299 => Ok(()),
         code => {
             let text = server.masked(&reply.text());
-            let kind = if code / 100 == 5 || code == 430 {
-                Kind::Login
-            } else {
-                Kind::Busy
+            let kind = match code {
+                // ProFTPD says 530 to one connection too many as well.
+                _ if is_about_limits(&text) => Kind::Busy,
+                430 | 500.. => Kind::Login,
+                _ => Kind::Busy,
             };
             Err(context(
                 Error::new(kind, text.replace('\n', " / ")).with_reply(code, text),
