@@ -2,8 +2,10 @@
 //!
 //! `check` runs on an empty, writable target and leaves it empty. A new kind of target adds one line that calls it.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests fail like tests
+
 use ftpsync::error::{Error, Kind, Result};
-use ftpsync::model::{Entry, Listing, Name, RelPath, Stamp, TEMP_PREFIX};
+use ftpsync::model::{Entry, Listing, RelPath, Stamp};
 use ftpsync::target::{Put, Session, Target};
 use std::io::{self, Read};
 
@@ -309,16 +311,4 @@ fn an_interrupt_ends_conversations(target: &dyn Target) {
     target.interrupt();
     assert!(session.list(&RelPath::root()).is_err());
     assert!(session.list(&RelPath::root()).is_err());
-}
-
-/// No temporary name is left in a folder.
-pub fn assert_no_temporary_names(session: &mut dyn Session, dir: &str) {
-    for entry in listing(session, dir).entries {
-        assert!(!entry.name.as_str().starts_with(TEMP_PREFIX), "{}", entry.name);
-    }
-}
-
-/// A name from text.
-pub fn name(text: &str) -> Name {
-    Name::new(text).expect("a plain name")
 }

@@ -100,23 +100,26 @@ fn log_in(server: &Server, control: &mut Control) -> Result<()> {
     match reply.code() {
         332 => Err(context(
             Error::new(Kind::Login, "the server asks for an account (ACCT), which is not supported")
-                .with_reply(reply.code(), masked(&reply.text(), password)),
+                .with_reply(reply.code(), server.masked(&reply.text())),
         )),
         200..=299 => Ok(()),
         code => {
-            let text = masked(&reply.text(), password);
-            let kind = if code / 100 == 5 || code == 430 { Kind::Login } else { Kind::Busy };
+            let text = server.masked(&reply.text());
+            let kind = match code {
+                // ProFTPD says 530 to one connection too many as well.
+                _ if is_about_limits(&text) => Kind::Busy,
+                430 | 500.. => Kind::Login,
+                _ => Kind::Busy,
+            };
             Err(context(Error::new(kind, text.replace('\n', " / ")).with_reply(code, text)))
         }
     }
 }
 
-/// A reply without the password, should the server repeat it. Short passwords are left: they are parts of words.
-fn masked(text: &str, password: &str) -> String {
-    if password.len() < 4 || password == "anonymous@" {
-        return text.to_owned();
-    }
-    text.replace(password, "***")
+/// Whether a refused login is about the number of connections and not about the password.
+fn is_about_limits(text: &str) -> bool {
+    let text = text.to_lowercase();
+    ["too many", "maximum", "limit"].iter().any(|word| text.contains(word))
 }
 
 /// Protects data connections, and asks who the server is and what it can do; one packet.
@@ -208,15 +211,4 @@ fn no_root(server: &Server, reply: &Reply) -> Error {
         .during("change to the folder")
         .at(&server.root)
         .advise("check the path, or let --create-folder make it")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_password_in_a_reply_is_masked() {
-        assert_eq!(masked("530 geheim is wrong", "geheim"), "530 *** is wrong");
-        assert_eq!(masked("530 up is wrong", "p"), "530 up is wrong");
-    }
 }
