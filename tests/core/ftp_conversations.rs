@@ -350,6 +350,17 @@ fn a_server_that_cannot_rename_is_written_in_place() {
 }
 
 #[test]
+fn a_rename_that_is_only_confirmed_is_noticed() {
+    let (server, mut session) = open(Quirks { answers: vec![("RNTO", "250 done")], ..Quirks::default() });
+    server.put("/file", b"old");
+    let error = write(session.as_mut(), "file", b"new content").unwrap_err();
+    assert_eq!((error.kind(), error.retry()), (Kind::Busy, Retry::Later));
+    assert_eq!(server.paths(), ["/", "/file"]);
+    write(session.as_mut(), "file", b"new content").unwrap();
+    assert_eq!(server.content("/file").unwrap(), b"new content");
+}
+
+#[test]
 fn temporary_names_that_are_refused_are_not_insisted_on() {
     let (server, mut session) = open(Quirks {
         answers: vec![("STOR /.pyftpsync", "553 hidden files are forbidden")],

@@ -16,6 +16,7 @@ const ANONYMOUS: &str = "anonymous";
 /// # Errors
 /// See [`Target::open`](crate::target::Target::open).
 pub fn open(server: &Arc<Server>) -> Result<FtpSession> {
+    let interruptions = server.sockets.interruptions();
     let mut greeting = Vec::new();
     let mut control = connect(server)?;
     if let Some(words) = control.tls_words() {
@@ -27,6 +28,10 @@ pub fn open(server: &Arc<Server>) -> Result<FtpSession> {
     let features = introduce(server, &mut control, &mut greeting)?;
     go_to_root(server, &mut control, &features, &mut greeting)?;
     server.learned().features = Some(Arc::clone(&features));
+    // A socket that was not yet on the list when all were shut would go on as if nothing had happened.
+    if server.sockets.interruptions() != interruptions {
+        return Err(Error::new(Kind::Disconnected, "the conversation was interrupted"));
+    }
     Ok(FtpSession::new(Arc::clone(server), control, features, greeting))
 }
 
