@@ -33,10 +33,11 @@ HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parent
 sys.path.insert(0, str(CHECKOUT / "tests" / "python"))
 
-import servers
 import trees
-from servers import Kind, Server, Unavailable
 from tools import Job, Lftp, Ours, Rclone, Reference, Tool
+
+import servers
+from servers import Kind, Server, Unavailable
 
 KINDS: dict[str, Kind] = {kind.name: kind for kind in servers.ALL}
 WAN_SERVER = {"host": "10.77.0.2", "port": 2121, "launcher": ("nsenter", "--net=/run/netns/ftps")}

@@ -90,7 +90,7 @@ class Server:
         shutil.rmtree(self._work, ignore_errors=True)
         self.kind.clean_up()
 
-    def __enter__(self) -> Server:  # noqa: PYI034 (Self needs Python 3.11)
+    def __enter__(self) -> Server:
         return self
 
     def __exit__(
@@ -119,7 +119,7 @@ class Kind(ABC):
     def launch(self, plan: Plan) -> Launch:
         """Writes the configuration and says what to execute; the process has to stay in the foreground."""
 
-    def clean_up(self) -> None:
+    def clean_up(self) -> None:  # noqa: B027, most programs leave nothing behind
         """Removes what the program leaves behind outside the folder of its configuration."""
 
     def start(
