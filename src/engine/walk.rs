@@ -21,7 +21,7 @@ use super::{Run, crew};
 use crate::error::{Error, Kind, Result};
 use crate::model::meta::{FILE_VERSION, MetaError, PeerKey, Shadow};
 use crate::model::stamp::EPS_TIME;
-use crate::model::{DirMeta, Entry, EntryKind, Name, RelPath, Side, Sides};
+use crate::model::{DirMeta, Entry, EntryKind, Name, RelPath, Side, Sides, Stamp};
 use crate::plan::guard::{Tally, judge};
 use crate::plan::{
     self, Change, Effect, Mode, Pair, Past, Policy, Resolution, Skip, Step, Strategy, compare, pair_up,

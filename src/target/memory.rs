@@ -143,7 +143,8 @@ impl Session for MemorySession {
         }
         let mtime = put.mtime.filter(|_| self.0.caps.sets_mtime);
         self.0.nodes().insert(file.as_str().to_owned(), Node::File(bytes, mtime.unwrap_or(self.0.now)));
-        Ok(Written { size, mtime_kept: mtime.is_some() })
+        let dated = if mtime.is_some() { None } else { Some(self.0.now) };
+        Ok(Written { size, mtime_kept: mtime.is_some(), dated })
     }
 
     fn mkdir(&mut self, dir: &RelPath) -> Result<()> {

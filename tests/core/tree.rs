@@ -187,6 +187,16 @@ fn a_target_without_settable_times_gets_them_remembered() {
 }
 
 #[test]
+fn a_clock_that_is_years_ahead_does_not_make_files_look_modified() {
+    let local = MemoryTarget::new("/local");
+    let remote = MemoryTarget::new("mem://u@h:1/").without_times(at(200_000_000));
+    local.put("a", b"1", at(0));
+    let setup = Setup::new(Mode::Sync);
+    ok(run(&local, &remote, &setup));
+    assert_eq!(ok(run(&local, &remote, &setup)).lines, ["equal = a"]);
+}
+
+#[test]
 fn a_folder_lost_on_one_side_is_judged_file_by_file() {
     let (local, remote) = trees();
     for name in ["d/same", "d/edited", "d/sub/same", "keep"] {

@@ -149,7 +149,7 @@ impl Walk<'_> {
         else {
             return;
         };
-        let mtime = entry.mtime.map(crate::model::Stamp::as_secs_f64);
+        let mtime = entry.mtime.map(Stamp::as_secs_f64);
         folder.metas.local.record(
             &self.peer,
             step.pair.name.as_str(),
@@ -221,14 +221,18 @@ impl Walk<'_> {
             Ok(written) => {
                 let now = self.run.clock.now();
                 if let Some(folder) = self.folders.get_mut(&job.ticket) {
-                    let mtime = job.put.mtime.map(crate::model::Stamp::as_secs_f64);
+                    let mtime = job.put.mtime.map(Stamp::as_secs_f64);
                     folder.metas.local.record(&self.peer, &job.name, mtime, Some(written.size), now);
                     let meta = &mut folder.metas[job.to];
                     // A target that cannot keep the time gets it remembered; an old memory is kept true.
                     if let Some(mtime) =
                         mtime.filter(|_| !written.mtime_kept || meta.shadow(&job.name).is_some())
                     {
-                        meta.set_shadow(&job.name, Shadow { mtime, size: Some(written.size), written: now });
+                        let written_at = written.dated.map_or(now, Stamp::as_secs_f64);
+                        meta.set_shadow(
+                            &job.name,
+                            Shadow { mtime, size: Some(written.size), written: written_at },
+                        );
                     }
                 }
             }
