@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+
 import servers
 from servers import Kind, Server, Unavailable
 

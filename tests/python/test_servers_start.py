@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 import servers
 from conftest import StartServer
 from servers import Kind, Server
