@@ -2,7 +2,7 @@
 # make; what they make is in this checkout (.venv, target, .cache). Repeating them is quick.
 
 PYTHON ?= python3
-WAN ?= 0
+WAN ?=
 ARGS ?=
 
 VENV := .venv
@@ -14,14 +14,17 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport CONDA_PREFIX PYTHONHOME PYTHONPATH
 
 # In an empty HOME the launchers of rustup do not find their toolchains. These are beside the real binary.
-ifneq ($(shell cargo --version >/dev/null 2>&1 && echo works),works)
-  CARGO_ROOT := $(abspath $(dir $(realpath $(shell command -v cargo)))..)
-  ifndef RUSTUP_HOME
-    export RUSTUP_HOME := $(firstword $(wildcard $(CARGO_ROOT)/../.rustup $(CARGO_ROOT)/../rustup))
-  endif
-  ifndef CARGO_HOME
-    ifeq ($(shell test -w "$(CARGO_ROOT)" && echo yes),yes)
-      export CARGO_HOME := $(CARGO_ROOT)
+ifndef RUSTUP_HOME
+  ifeq ($(wildcard $(HOME)/.rustup/toolchains),)
+    CARGO_ROOT := $(abspath $(dir $(realpath $(shell command -v cargo)))..)
+    FOUND_RUSTUP := $(firstword $(wildcard $(CARGO_ROOT)/../.rustup $(CARGO_ROOT)/../rustup))
+    ifneq ($(FOUND_RUSTUP),)
+      export RUSTUP_HOME := $(abspath $(FOUND_RUSTUP))
+      ifndef CARGO_HOME
+        ifeq ($(shell test -w "$(CARGO_ROOT)" && echo yes),yes)
+          export CARGO_HOME := $(CARGO_ROOT)
+        endif
+      endif
     endif
   endif
 endif
@@ -50,8 +53,8 @@ check: build ## formatting, lints and types
 	$(BIN)/python -m mypy --strict python/
 	$(BIN)/python -m mypy.stubtest ftpsync._core
 
-bench: build ## the benchmark: WAN=milliseconds of round trip, ARGS=more options
-	$(BIN)/python benches/bench.py --wan $(WAN) $(ARGS)
+bench: build ## the benchmark: WAN=folder of wan.sh, which emulates a long line, ARGS=more options
+	$(BIN)/python benches/bench.py $(if $(WAN),--wan $(WAN)) $(ARGS)
 
 clean: ## remove everything that the other targets made
 	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis target dist

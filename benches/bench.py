@@ -33,11 +33,11 @@ HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parent
 sys.path.insert(0, str(CHECKOUT / "tests" / "python"))
 
-import trees  # noqa: E402
-from tools import Job, Lftp, Ours, Rclone, Reference, Tool  # noqa: E402
+import trees
+from tools import Job, Lftp, Ours, Rclone, Reference, Tool
 
-import servers  # noqa: E402
-from servers import Kind, Server, Unavailable  # noqa: E402
+import servers
+from servers import Kind, Server, Unavailable
 
 KINDS: dict[str, Kind] = {kind.name: kind for kind in servers.ALL}
 WAN_SERVER = {"host": "10.77.0.2", "port": 2121, "launcher": ("nsenter", "--net=/run/netns/ftps")}

@@ -4,6 +4,7 @@ It runs inside the emulated network, next to the command, so that neither the ne
 is counted. It imports little: on Linux the peak memory of a command is never less than that of its parent.
 """
 
+import contextlib
 import os
 import signal
 import sys
@@ -31,10 +32,8 @@ def main() -> None:
     def end(number: int, _frame: object) -> None:
         nonlocal late
         late = late or number == signal.SIGALRM
-        try:  # noqa: SIM105 (contextlib would add to the memory)
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(child, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
 
     for number in (signal.SIGALRM, signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)

@@ -117,7 +117,9 @@ class Reporter:
         color = ansi_code("Fore.LIGHTRED_EX") if self._colored else ""
         reset = ansi_code("Style.RESET_ALL") if self._colored else ""
         path = _printable(pair.rel_path)
-        write(f"{erase}{color}CONFLICT: {path!r} was modified on both targets since last sync ({last}).{reset}")
+        write(
+            f"{erase}{color}CONFLICT: {path!r} was modified on both targets since last sync ({last}).{reset}"
+        )
         if entry.ps_size is None:
             write("    (No meta data available.)")
         else:

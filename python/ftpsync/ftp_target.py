@@ -16,6 +16,7 @@ from typing import IO, Any, ClassVar
 from ftpsync.metadata import DirMetadata, IncompatibleMetadataVersion, IncompatibleMetadataVersionError
 from ftpsync.resources import DirectoryEntry, FileEntry
 from ftpsync.targets import _TEMP_PREFIX, Callback, _get_encoding_opt, _Target
+from ftpsync.user_ftp import detach, make_user_ftp
 from ftpsync.util import (
     CliSilentRuntimeError,
     emulates_31,
@@ -64,6 +65,7 @@ class FTPTarget(_Target):
 
     Attributes:
         username, password, port, tls, timeout: As given; may be set until `open()`.
+        ftp: For FTP commands of your own; connects with the first one.
         feat_response, syst_response: Replies of the server, once known.
         support_utf8: The server announced UTF-8 file names.
         lock_data, lock_write_time: The lock file that a run holds on the server, if any.
@@ -94,7 +96,7 @@ class FTPTarget(_Target):
         self.password = password
         self.tls = tls
         self.timeout = timeout
-        self.ftp: Any = None
+        self.ftp: ftplib.FTP = make_user_ftp(self)
         self.lock_data: dict[str, Any] | bool | None = None
         self.lock_write_time: float | None = None
         self.feat_response: str | None = None
@@ -156,9 +158,27 @@ class FTPTarget(_Target):
     def _find_credentials(self) -> None:
         if self.username is not None and self.password is not None:
             return
+        if self.get_option("prompt", False) or not self.get_option("no_prompt", True):
+            self._knock()  # Nobody shall be asked for the password of a server that is not there.
         found = get_credentials_for_url(self.host, self.get_options_dict(), force_user=self.username)
         if found:
             self.username, self.password = found
+
+    def _knock(self) -> None:
+        """Makes sure that somebody listens at the host and port.
+
+        Raises:
+            OSError: Nobody does; the attribute `what` tells it in one line.
+        """
+        port = self.port or ftplib.FTP_PORT
+        timeout = self.timeout if self.timeout is not None else socket.getdefaulttimeout()
+        try:
+            socket.create_connection((self.host, port), timeout).close()
+        except OSError as exc:
+            cause = exc.strerror or str(exc)
+            what = f"could not connect to {self.host}, port {port}: {cause}; check host, port and network"
+            exc.what = what  # type: ignore[attr-defined]
+            raise
 
     def _make_native(self, *, create_folder: bool) -> Any:
         from ftpsync import _core
@@ -251,6 +271,7 @@ class FTPTarget(_Target):
                 session.close()
             except Exception as exc:  # The connection may be gone already; the work is done.
                 write_error(f"Could not close the connection to {self.host}: {exc}")
+        detach(self.ftp)
         self.ftp_socket_connected = False
         self._native = None
         self._listed = None

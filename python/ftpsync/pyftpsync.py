@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import ftplib
 import platform
 import socket
@@ -70,6 +71,7 @@ def run() -> None:
     parser = _parser()
     args = parser.parse_args()
     _settle_verbosity(parser, args)
+    _warn_about_rivals()
     try:
         code = _perform(parser, args)
     except KeyboardInterrupt:
@@ -228,6 +230,20 @@ def _settle_verbosity(parser: argparse.ArgumentParser, args: argparse.Namespace)
     DEBUG_FLAGS.update(args.debug or ())
 
 
+def _warn_about_rivals() -> None:
+    """Tells when another distribution has put its files into the same folder: one of the two is broken."""
+    from importlib import metadata
+
+    for name in ("pyftpsync", "ftpsync"):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            version = metadata.version(name)
+            print(
+                f"WARNING: {name} {version} is installed as well, in the same folder as pyftpsync-rs. Run\n"
+                f"  pip uninstall {name} && pip install --force-reinstall pyftpsync-rs",
+                file=sys.stderr,
+            )
+
+
 # --- Work ---
 
 
@@ -239,16 +255,15 @@ def _perform(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
         return run_demo(color=not args.no_color)
     if getattr(args, "delete_unmatched", False):
         args.delete = True
-    target_options = {"ftp_debug": 1 if args.verbose >= 6 else 0}
     if args.command == "run":
         handle_run_command(parser, args)
-        target_options["ftp_debug"] = 1 if args.verbose >= 6 else 0
     if hasattr(args, "handler"):
         args.handler(parser, args)
         return _EXIT_OK
 
     if args.remote == ".":
         parser.error("'.' is expected to be the local target (not remote)")
+    target_options = {"ftp_debug": 1 if args.verbose >= 6 else 0}
     args.local_target = make_target(args.local, target_options)
     args.remote_target = make_target(args.remote, target_options)
     if not isinstance(args.local_target, FsTarget) and isinstance(args.remote_target, FsTarget):
@@ -257,12 +272,7 @@ def _perform(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
     options = namespace_to_dict(args)
     synchronizer = _SYNCHRONIZERS[args.command](args.local_target, args.remote_target, options)
     synchronizer.is_script = True
-    try:
-        synchronizer.run()
-    except KeyboardInterrupt:
-        if args.verbose >= 1:
-            print("\n" + _summary(synchronizer, args), file=sys.stderr)
-        raise
+    synchronizer.run()
     _report(synchronizer, args)
     return _exit_code(synchronizer, args)
 

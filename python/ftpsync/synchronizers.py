@@ -102,12 +102,11 @@ def process_options(opts: dict[str, Any]) -> None:
         elif isinstance(value, str):
             opts[key] = [pattern.strip() for pattern in value.split(",") if pattern.strip()]
         else:
-            is_usable = isinstance(value, Iterable) and not isinstance(value, (bytes, dict))
-            patterns = list(value) if is_usable else None
-            assert patterns is not None and all(isinstance(pattern, str) for pattern in patterns), (
-                f"option {key!r} must be a string or a list of strings, not {value!r}"
-            )
-            opts[key] = patterns
+            problem = f"option {key!r} must be a string or a list of strings, not {value!r}"
+            assert isinstance(value, Iterable), problem
+            assert not isinstance(value, (bytes, dict)), problem
+            opts[key] = list(value)
+            assert all(isinstance(pattern, str) for pattern in opts[key]), problem
 
 
 def match_path(entry: _Resource, opts: dict[str, Any]) -> bool:
@@ -270,11 +269,11 @@ class BaseSynchronizer:
     def _synchronise(self) -> None:
         from ftpsync import _core
 
-        natives = [self._native_of(target) for target in (self.local, self.remote)]
+        local, remote = self._native_of(self.local), self._native_of(self.remote)
         # The session that open() began with is lent to the run; targets without one need none.
-        sessions = tuple(getattr(target, "_session", None) for target in (self.local, self.remote))
+        sessions = (getattr(self.local, "_session", None), getattr(self.remote, "_session", None))
         reporter = Reporter(self)
-        _core.run(natives[0], natives[1], sessions, self._settings(reporter), reporter, self._stats)
+        _core.run(local, remote, sessions, self._settings(reporter), reporter, self._stats)
 
     @staticmethod
     def _native_of(target: _Target) -> Any:
@@ -399,5 +398,3 @@ class DownloadSynchronizer(BiDirSynchronizer):
     def get_info_strings(self) -> tuple[str, str]:
         """Returns the words of the header."""
         return ("download to", "from")
-
-

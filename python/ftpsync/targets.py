@@ -11,9 +11,9 @@ import codecs
 import contextlib
 import io
 import os
+import secrets
 import shutil
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from types import TracebackType
@@ -84,6 +84,10 @@ def make_target(url: str, extra_opts: dict[str, Any] | None = None) -> _Target:
         return FsTarget(url, extra_opts)
     if not parts.hostname:
         raise ValueError(f"'{scheme}://{parts.path}' names no host: expected {scheme}://host/path.")
+    try:
+        port = parts.port or 0
+    except ValueError as exc:
+        raise ValueError(f"The port of {scheme}://{parts.hostname} is not a number up to 65535.") from exc
     username, password = parts.username, parts.password
     if not emulates_31():
         username = unquote(username) if username is not None else None
@@ -99,7 +103,7 @@ def make_target(url: str, extra_opts: dict[str, Any] | None = None) -> _Target:
     return FTPTarget(
         parts.path,
         parts.hostname,
-        parts.port or 0,
+        port,
         username=username,
         password=password,
         tls=scheme == "ftps",
@@ -681,16 +685,25 @@ class _Replacement(io.BufferedWriter):
     def __init__(self, path: str) -> None:
         # Behind a link the real file is meant; replacing the link would cut it off.
         self._path = os.path.realpath(path)
-        folder, name = os.path.split(self._path)
-        handle, self._temp = tempfile.mkstemp(
-            prefix=f"{_TEMP_PREFIX}{os.getpid()}-", suffix=f"-{name[:80]}", dir=folder
-        )
+        self._temp = os.path.join(os.path.dirname(self._path), _TEMP_PREFIX + secrets.token_hex(8))
         try:
-            os.chmod(self._temp, _mode_for(self._path))
+            mode = os.stat(self._path).st_mode & 0o7777
+        except FileNotFoundError:
+            mode = None
+        # A new file gets what the umask leaves; a replaced one keeps its permissions, and is never readable
+        # by more people in between.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        try:
+            handle = os.open(self._temp, flags, 0o666 if mode is None else 0o600)
+        except OSError as exc:  # The user knows the file by its own name.
+            raise OSError(exc.errno, exc.strerror, path) from None
+        try:
+            if mode is not None:
+                os.chmod(self._temp, mode)
             super().__init__(io.FileIO(handle, "wb"))
         except BaseException:
             os.close(handle)
-            os.unlink(self._temp)
+            self._discard()
             raise
 
     def close(self) -> None:
@@ -718,24 +731,14 @@ class _Replacement(io.BufferedWriter):
 
     def __del__(self) -> None:
         # Forgotten without close(): whether it is complete is unknown, so it does not replace anything.
-        if not self.closed:
-            with contextlib.suppress(Exception):
+        with contextlib.suppress(Exception):  # ValueError if the constructor failed.
+            if not self.closed:
                 super().close()
-            self._discard()
+                self._discard()
 
     def _discard(self) -> None:
         with contextlib.suppress(OSError):
             os.unlink(self._temp)
-
-
-def _mode_for(path: str) -> int:
-    """Returns the permissions that a file at `path` has, or would get."""
-    try:
-        return os.stat(path).st_mode & 0o7777
-    except FileNotFoundError:
-        umask = os.umask(0)
-        os.umask(umask)
-        return 0o666 & ~umask
 
 
 def _is_below(path: str, root: str) -> bool:

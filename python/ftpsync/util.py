@@ -370,14 +370,22 @@ def prompt_for_password(
 
     Returns:
         User and password. Ctrl+C passes through as `KeyboardInterrupt`.
+
+    Raises:
+        RuntimeError: Standard input is closed.
     """
     import getpass
 
-    if user is None:
-        default_user = default_user or getpass.getuser()
-        user = input(f"Enter username for {url} [{default_user}]: ").strip() or default_user
-    password = getpass.getpass(f"Enter password for {user}@{url} (Ctrl+C to abort): ")
-    return user, password
+    try:
+        if user is None:
+            default_user = default_user or getpass.getuser()
+            user = input(f"Enter username for {url} [{default_user}]: ").strip() or default_user
+        return user, getpass.getpass(f"Enter password for {user}@{url} (Ctrl+C to abort): ")
+    except EOFError as exc:
+        raise RuntimeError(
+            f"Cannot ask for the credentials of {url}: nobody answers. "
+            "Store them in the keyring or in .netrc, or pass --no-prompt to try without."
+        ) from exc
 
 
 def get_credentials_for_url(

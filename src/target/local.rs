@@ -355,7 +355,8 @@ mod system {
 use std::borrow::Cow;
 use system::{default_mode, os_bytes, os_string, set_mode, unique};
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use super::*;
     use std::os::unix::fs::symlink;

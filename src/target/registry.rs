@@ -1,1 +1,57 @@
-//! (being built)
+//! Which scheme names which kind of target: one line per kind.
+
+use super::Target;
+use super::ftp::{FtpConfig, FtpTarget, TlsConfig};
+use super::local::{Links, LocalTarget};
+use super::url::TargetUrl;
+use crate::error::{Error, Kind, Result};
+use std::sync::Arc;
+
+type Maker = fn(&TargetUrl) -> Result<Arc<dyn Target>>;
+
+/// Every kind of target, by scheme.
+const KINDS: [(&str, Maker); 3] = [
+    ("file", |url| Ok(Arc::new(LocalTarget::new(&url.path, Links::Inside)?))),
+    ("ftp", |url| Ok(Arc::new(FtpTarget::new(ftp_config(url, None))?))),
+    ("ftps", |url| Ok(Arc::new(FtpTarget::new(ftp_config(url, Some(TlsConfig::default())))?))),
+];
+
+/// The target that a URL names, with every option at its default; nothing is connected yet.
+///
+/// # Errors
+/// [`Kind::Usage`] for an unusable URL or an unknown scheme, and what the kind refuses.
+pub fn target(url: &str) -> Result<Arc<dyn Target>> {
+    let url = TargetUrl::parse(url)?;
+    let kind = KINDS.iter().find(|(scheme, _)| *scheme == url.scheme);
+    let (_, make) = kind.ok_or_else(|| {
+        let known = KINDS.map(|(scheme, _)| scheme).join(", ");
+        Error::new(Kind::Usage, format!("unknown scheme {:?} (known: {known})", url.scheme))
+    })?;
+    make(&url)
+}
+
+fn ftp_config(url: &TargetUrl, tls: Option<TlsConfig>) -> FtpConfig {
+    let root = if url.path.is_empty() { "/" } else { url.path.as_str() };
+    let mut config = FtpConfig::new(url.host.as_str(), root);
+    config.port = url.port;
+    config.user = url.user.clone();
+    config.password = url.password.clone();
+    config.tls = tls;
+    config
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn schemes_name_their_kinds() {
+        assert_eq!(target("ftp://joe@h/dir").unwrap().id(), "ftp://joe@h:21/dir");
+        assert_eq!(target("ftps://h/").unwrap().base_name(), "ftps://h/");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().to_str().unwrap();
+        assert_eq!(target(path).unwrap().id(), path);
+        let Err(error) = target("gopher://h/") else { panic!("an unknown scheme was accepted") };
+        assert_eq!(error.to_string(), "unknown scheme \"gopher\" (known: file, ftp, ftps)");
+    }
+}

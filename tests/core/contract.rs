@@ -2,8 +2,10 @@
 //!
 //! `check` runs on an empty, writable target and leaves it empty. A new kind of target adds one line that calls it.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests fail like tests
+
 use ftpsync::error::{Error, Kind, Result};
-use ftpsync::model::{Entry, Listing, Name, RelPath, Stamp, TEMP_PREFIX};
+use ftpsync::model::{Entry, Listing, RelPath, Stamp};
 use ftpsync::target::{Put, Session, Target};
 use std::io::{self, Read};
 
@@ -25,6 +27,7 @@ pub fn check(target: &dyn Target) {
     odd_names_are_kept(session);
     files_are_removed_in_bursts(session);
     renaming_replaces(target, session);
+    sessions_work_side_by_side(target);
     an_interrupt_ends_conversations(target);
     assert_names(session_again(target).as_mut(), "", &[]);
 }
@@ -301,6 +304,30 @@ fn renaming_replaces(target: &dyn Target, session: &mut dyn Session) {
     remove(session, "to");
 }
 
+fn sessions_work_side_by_side(target: &dyn Target) {
+    std::thread::scope(|scope| {
+        for worker in 0..target.caps().sessions.min(4) {
+            scope.spawn(move || {
+                let mut session = session_again(target);
+                let dir = format!("worker {worker}");
+                session.mkdir(&path(&dir)).unwrap();
+                for round in 0..10 {
+                    let file = format!("{dir}/{round}");
+                    let content = format!("{worker} {round}").into_bytes();
+                    put(session.as_mut(), &file, &content);
+                    assert_eq!(get(session.as_mut(), &file).unwrap(), content);
+                }
+                assert_eq!(listing(session.as_mut(), &dir).entries.len(), 10);
+                for round in 0..10 {
+                    remove(session.as_mut(), &format!("{dir}/{round}"));
+                }
+                session.remove_dir(&path(&dir)).unwrap();
+                session.close();
+            });
+        }
+    });
+}
+
 fn an_interrupt_ends_conversations(target: &dyn Target) {
     if !target.caps().is_networked {
         return;
@@ -309,16 +336,4 @@ fn an_interrupt_ends_conversations(target: &dyn Target) {
     target.interrupt();
     assert!(session.list(&RelPath::root()).is_err());
     assert!(session.list(&RelPath::root()).is_err());
-}
-
-/// No temporary name is left in a folder.
-pub fn assert_no_temporary_names(session: &mut dyn Session, dir: &str) {
-    for entry in listing(session, dir).entries {
-        assert!(!entry.name.as_str().starts_with(TEMP_PREFIX), "{}", entry.name);
-    }
-}
-
-/// A name from text.
-pub fn name(text: &str) -> Name {
-    Name::new(text).expect("a plain name")
 }

@@ -1,10 +1,108 @@
 //! What the FTP target says to servers, and what it makes of their answers.
 
-use crate::contract;
-use ftpsync::target::ftp::{FtpConfig, FtpTarget, Secret, TlsConfig};
-use std::sync::Arc;
+#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests fail like tests
 
-/// Runs the contract on a server of your choice: `FTPSYNC_SERVER=host,port,user,password,root[,tls]`.
+use crate::contract::{self, get, path, put};
+use crate::ftp_server::{CERTIFICATE, PASSWORD, Quirks, Server, Tls, USER};
+use ftpsync::error::{Error, Kind, Retry};
+use ftpsync::model::{RelPath, Stamp};
+use ftpsync::target::ftp::{FtpConfig, FtpTarget, Secret, TlsConfig};
+use ftpsync::target::{Put, Session, Target};
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
+
+fn config(server: &Server) -> FtpConfig {
+    let mut config = FtpConfig::new("127.0.0.1", "/");
+    config.port = server.port();
+    config.user = Some(USER.to_owned());
+    config.password = Some(Secret::new(PASSWORD));
+    config
+}
+
+fn target(server: &Server) -> FtpTarget {
+    FtpTarget::new(config(server)).unwrap()
+}
+
+/// A server with quirks, and an open session on it. What was said until then is forgotten.
+fn open(quirks: Quirks) -> (Server, Box<dyn Session>) {
+    let server = Server::start(quirks);
+    let session = target(&server).open().unwrap();
+    server.packets();
+    (server, session)
+}
+
+/// As [`open`], after one upload: everything there is to learn about the server is known.
+fn open_learned(quirks: Quirks) -> (Server, Box<dyn Session>) {
+    let (server, mut session) = open(quirks);
+    write(session.as_mut(), "first", b"1").unwrap();
+    server.packets();
+    (server, session)
+}
+
+fn write(session: &mut dyn Session, file: &str, content: &[u8]) -> Result<ftpsync::target::Written, Error> {
+    let put =
+        Put { size: Some(content.len() as u64), mtime: Some(Stamp::new(1_600_000_000, 0)), inplace: false };
+    session.write(&path(file), &mut &*content, &put)
+}
+
+fn open_error(config: FtpConfig) -> Error {
+    FtpTarget::new(config).unwrap().open().err().expect("a refusal")
+}
+
+// ---- the contract -----------------------------------------------------------------------------------------------
+
+#[test]
+fn the_contract_holds_on_a_good_server() {
+    contract::check(&target(&Server::start(Quirks::default())));
+}
+
+#[test]
+fn the_contract_holds_without_mlsd() {
+    contract::check(&target(&Server::start(Quirks {
+        answers: vec![("MLSD", "500 unknown command")],
+        list_zone: 2 * 3600,
+        ..Quirks::default()
+    })));
+}
+
+#[test]
+fn the_contract_holds_without_epsv() {
+    contract::check(&target(&Server::start(Quirks {
+        answers: vec![("EPSV", "500 unknown command")],
+        ..Quirks::default()
+    })));
+}
+
+#[test]
+fn the_contract_holds_where_times_cannot_be_set() {
+    contract::check(&target(&Server::start(Quirks {
+        answers: vec![("MFMT", "500 unknown command")],
+        hides: vec!["MFMT"],
+        ..Quirks::default()
+    })));
+}
+
+#[test]
+fn the_contract_holds_where_files_are_not_replaced_by_renaming() {
+    contract::check(&target(&Server::start(Quirks { keeps_existing: true, ..Quirks::default() })));
+}
+
+#[test]
+fn the_contract_holds_over_tls() {
+    for version in [Tls::Old, Tls::New] {
+        let server = Server::start(Quirks { tls: Some(version), ..Quirks::default() });
+        contract::check(&FtpTarget::new(trusting(&server)).unwrap());
+    }
+}
+
+/// A configuration that trusts the certificate of the server.
+fn trusting(server: &Server) -> FtpConfig {
+    let mut config = config(server);
+    config.tls = Some(TlsConfig { ca_file: Some(CERTIFICATE.into()), ..TlsConfig::default() });
+    config
+}
+
+/// Runs the contract on a server of your choice: `FTPSYNC_SERVER=host,port,user,password,root[,tls]`, `FTPSYNC_CA=file`.
 #[test]
 #[ignore = "needs a server"]
 fn a_server_of_your_choice_keeps_the_contract() {
@@ -23,4 +121,356 @@ fn a_server_of_your_choice_keeps_the_contract() {
         config.trace = Some(Arc::new(|line| println!("{line}")));
     }
     contract::check(&FtpTarget::new(config).expect("a target"));
+}
+
+// ---- the words --------------------------------------------------------------------------------------------------
+
+#[test]
+fn logging_in_takes_four_packets() {
+    let server = Server::start(Quirks::default());
+    let session = target(&server).open().unwrap();
+    let script = server.script();
+    assert_eq!(script, ["USER joe", "PASS s3cret-word", "SYST | FEAT | TYPE I", "OPTS UTF8 ON | CWD /"]);
+    let greeting: Vec<&str> = session.greeting().iter().map(|(_, line)| line.as_str()).collect();
+    assert_eq!(greeting[0], "Login as 'joe'.");
+    assert_eq!(greeting[1], "SYST: '215 UNIX Type: L8'.");
+    assert!(greeting[2].starts_with("FEAT: '211-Features"));
+    assert_eq!(greeting[3], "Sent 'OPTS UTF8 ON'.");
+}
+
+#[test]
+fn a_small_upload_takes_three_packets() {
+    let (server, mut session) = open_learned(Quirks::default());
+    let written = write(session.as_mut(), "a b", b"content").unwrap();
+    assert_eq!((written.size, written.mtime_kept), (7, true));
+    assert_eq!(
+        server.script(),
+        [
+            "EPSV | STOR /.pyftpsync-tmp-#-a b",
+            "SIZE /.pyftpsync-tmp-#-a b | MFMT 20200913122640 /.pyftpsync-tmp-#-a b | RNFR /.pyftpsync-tmp-#-a b",
+            "RNTO /a b",
+        ]
+    );
+}
+
+#[test]
+fn a_download_and_a_listing_take_one_packet_each() {
+    let (server, mut session) = open_learned(Quirks::default());
+    get(session.as_mut(), "first").unwrap();
+    session.list(&RelPath::root()).unwrap();
+    assert_eq!(server.script(), ["SIZE /first | EPSV | RETR /first", "EPSV | MLSD /"]);
+}
+
+#[test]
+fn files_are_removed_forty_at_a_time() {
+    let (server, mut session) = open(Quirks::default());
+    let files: Vec<RelPath> = (0..50).map(|number| path(&format!("f{number}"))).collect();
+    for file in &files {
+        server.put(&format!("/{file}"), b"");
+    }
+    assert!(session.remove_files(&files).iter().all(Result::is_ok));
+    let lengths: Vec<usize> = server.packets().iter().map(Vec::len).collect();
+    assert_eq!(lengths, [40, 10]);
+    assert_eq!(server.paths(), ["/"]);
+}
+
+#[test]
+fn without_epsv_it_is_asked_for_once() {
+    let (server, mut session) =
+        open_learned(Quirks { answers: vec![("EPSV", "500 unknown command")], ..Quirks::default() });
+    assert_eq!(get(session.as_mut(), "first").unwrap(), b"1");
+    assert_eq!(server.script(), ["SIZE /first | PASV | RETR /first"]);
+}
+
+#[test]
+fn the_password_is_shown_nowhere() {
+    let heard = Arc::new(Mutex::new(String::new()));
+    let server = Server::start(Quirks::default());
+    let mut wrong = config(&server);
+    wrong.password = Some(Secret::new("wrong-word"));
+    let listener = Arc::clone(&heard);
+    wrong.trace = Some(Arc::new(move |line| listener.lock().unwrap().push_str(line)));
+    let shown = format!("{wrong:?}");
+    let error = open_error(wrong);
+    assert_eq!((error.kind(), error.reply().map(|(code, _)| code)), (Kind::Login, Some(530)));
+    let said = format!("{shown} {error} {error:?} {:?} {}", error.reply(), heard.lock().unwrap());
+    assert!(said.contains("PASS ***") && !said.contains("wrong-word"), "{said}");
+}
+
+#[test]
+fn line_ends_in_names_are_never_sent() {
+    let (server, mut session) = open(Quirks::default());
+    let error = session.remove_file(&path("a\r\nRMD b")).unwrap_err();
+    assert_eq!(error.kind(), Kind::Name);
+    assert!(server.packets().is_empty());
+    session.list(&RelPath::root()).unwrap();
+}
+
+// ---- errors -----------------------------------------------------------------------------------------------------
+
+#[test]
+fn hosts_and_ports_that_do_not_answer_are_named() {
+    let error = open_error(FtpConfig::new("no-such-host.invalid", "/"));
+    assert_eq!(error.kind(), Kind::UnknownHost);
+    assert!(error.to_string().contains("unknown host \"no-such-host.invalid\""), "{error}");
+
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut config = FtpConfig::new("127.0.0.1", "/");
+    config.port = port;
+    let error = open_error(config);
+    assert_eq!(error.kind(), Kind::Connect);
+    assert!(error.to_string().contains(&format!("127.0.0.1:{port}")), "{error}");
+}
+
+#[test]
+fn a_server_without_tls_never_hears_the_user() {
+    let server = Server::start(Quirks::default());
+    let mut secure = config(&server);
+    secure.tls = Some(TlsConfig::default());
+    let error = open_error(secure);
+    assert_eq!(error.kind(), Kind::Tls);
+    assert_eq!(server.script(), ["AUTH TLS"]);
+}
+
+#[test]
+fn clear_text_behind_the_agreement_to_tls_is_an_attack() {
+    let server = Server::start(Quirks {
+        answers: vec![("AUTH", "234 go on\r\n230 you are logged in")],
+        ..Quirks::default()
+    });
+    let mut secure = config(&server);
+    secure.tls = Some(TlsConfig::default());
+    let error = open_error(secure);
+    assert_eq!(error.kind(), Kind::Tls, "{error}");
+    assert!(error.to_string().contains("clear text"), "{error}");
+}
+
+#[test]
+fn an_unknown_certificate_is_refused_and_can_be_pinned() {
+    let server = Server::start(Quirks { tls: Some(Tls::Old), ..Quirks::default() });
+    let mut careful = config(&server);
+    careful.tls = Some(TlsConfig::default());
+    let error = open_error(careful.clone());
+    assert_eq!(error.kind(), Kind::Tls);
+    assert_eq!(server.script(), ["AUTH TLS"]);
+    let said = error.to_string();
+    for word in ["--no-verify-tls", "--tls-ca FILE", "--tls-pin sha256:"] {
+        assert!(said.contains(word), "{said}");
+    }
+    let start = said.find("sha256:").unwrap();
+    let pin = said[start..start + 71].to_owned();
+    let pinned = |pin: String| {
+        let mut config = careful.clone();
+        config.tls = Some(TlsConfig { pin: Some(pin), ..TlsConfig::default() });
+        FtpTarget::new(config).unwrap()
+    };
+    assert!(pinned(pin).open().is_ok());
+    let wrong = format!("sha256:{}", "0".repeat(64));
+    assert_eq!(pinned(wrong).open().err().unwrap().kind(), Kind::Tls);
+}
+
+#[test]
+fn data_that_ends_without_a_goodbye_is_judged_by_its_size() {
+    let quirks = || Quirks { tls: Some(Tls::Old), closes_rudely: true, ..Quirks::default() };
+    let server = Server::start(quirks());
+    server.put("/file", b"12345678");
+    let mut session = FtpTarget::new(trusting(&server)).unwrap().open().unwrap();
+    assert_eq!(get(session.as_mut(), "file").unwrap(), b"12345678");
+    assert!(!session.list(&RelPath::root()).unwrap().complete);
+
+    let server = Server::start(Quirks { hides: vec!["SIZE"], ..quirks() });
+    server.put("/file", b"12345678");
+    let mut session = FtpTarget::new(trusting(&server)).unwrap().open().unwrap();
+    assert_eq!(get(session.as_mut(), "file").unwrap_err().kind(), Kind::Disconnected);
+}
+
+#[test]
+fn too_many_connections_are_no_wrong_password() {
+    let server = Server::start(Quirks {
+        answers: vec![("PASS", "530 Sorry, the maximum number of clients (4) are connected")],
+        ..Quirks::default()
+    });
+    assert_eq!(open_error(config(&server)).kind(), Kind::Busy);
+}
+
+#[test]
+fn a_missing_root_is_not_found_or_made() {
+    let server = Server::start(Quirks::default());
+    let mut deep = config(&server);
+    deep.root = "/a/b c/d".to_owned();
+    let error = open_error(deep.clone());
+    assert_eq!((error.kind(), error.reply().map(|(code, _)| code)), (Kind::NotFound, Some(550)));
+    assert!(error.to_string().contains("--create-folder"), "{error}");
+    deep.create_root = true;
+    let mut session = FtpTarget::new(deep).unwrap().open().unwrap();
+    put(session.as_mut(), "file", b"x");
+    assert_eq!(server.content("/a/b c/d/file").unwrap(), b"x");
+}
+
+#[test]
+fn a_short_download_is_an_error_although_the_server_calls_it_complete() {
+    let (server, mut session) = open(Quirks { halves_downloads: true, ..Quirks::default() });
+    server.put("/file", b"12345678");
+    let error = get(session.as_mut(), "file").unwrap_err();
+    assert_eq!(error.kind(), Kind::Size, "{error}");
+}
+
+#[test]
+fn a_full_disk_is_reported_in_the_words_of_the_server() {
+    for size in [10, 20_000_000] {
+        let (server, mut session) =
+            open(Quirks { stor_ends_with: Some("552 quota exceeded"), ..Quirks::default() });
+        server.put("/file", b"old");
+        let error = write(session.as_mut(), "file", &vec![1; size]).unwrap_err();
+        assert_eq!(error.kind(), Kind::Full, "{error}");
+        assert!(error.to_string().contains("552 quota exceeded"), "{error}");
+        assert_eq!(server.content("/file").unwrap(), b"old");
+        assert_eq!(get(session.as_mut(), "file").unwrap(), b"old");
+    }
+}
+
+#[test]
+fn an_upload_that_arrives_short_is_not_put_in_place() {
+    let (server, mut session) = open(Quirks { loses_last_byte: true, ..Quirks::default() });
+    server.put("/file", b"old");
+    let error = write(session.as_mut(), "file", b"new content").unwrap_err();
+    assert_eq!(error.kind(), Kind::Size, "{error}");
+    assert_eq!(server.content("/file").unwrap(), b"old");
+    assert_eq!(server.paths(), ["/", "/file"]);
+    assert!(!server.script().iter().any(|line| line.contains("RNTO")));
+}
+
+#[test]
+fn a_server_that_cannot_rename_is_written_in_place() {
+    let (server, mut session) =
+        open(Quirks { answers: vec![("RNFR", "502 not implemented")], ..Quirks::default() });
+    write(session.as_mut(), "file", b"content").unwrap();
+    assert_eq!(server.content("/file").unwrap(), b"content");
+    assert_eq!(server.paths(), ["/", "/file"]);
+}
+
+#[test]
+fn a_rename_that_is_only_confirmed_is_noticed() {
+    let (server, mut session) = open(Quirks { answers: vec![("RNTO", "250 done")], ..Quirks::default() });
+    server.put("/file", b"old");
+    let error = write(session.as_mut(), "file", b"new content").unwrap_err();
+    assert_eq!((error.kind(), error.retry()), (Kind::Busy, Retry::Later));
+    assert_eq!(server.paths(), ["/", "/file"]);
+    write(session.as_mut(), "file", b"new content").unwrap();
+    assert_eq!(server.content("/file").unwrap(), b"new content");
+}
+
+#[test]
+fn temporary_names_that_are_refused_are_not_insisted_on() {
+    let (server, mut session) = open(Quirks {
+        answers: vec![("STOR /.pyftpsync", "553 hidden files are forbidden")],
+        ..Quirks::default()
+    });
+    write(session.as_mut(), "file", b"content").unwrap();
+    assert_eq!(server.content("/file").unwrap(), b"content");
+}
+
+#[test]
+fn after_a_cut_every_verb_asks_for_a_new_session() {
+    for cut in ["RETR", "STOR", "MLSD", "RNTO", "SIZE", "DELE"] {
+        let (server, mut session) = open(Quirks { cuts_at: Some(cut), ..Quirks::default() });
+        server.put("/file", b"old");
+        let failed = match cut {
+            "RETR" => get(session.as_mut(), "file").map(|_| ()),
+            "MLSD" => session.list(&RelPath::root()).map(|_| ()),
+            "DELE" => session.remove_file(&path("file")),
+            _ => write(session.as_mut(), "file", b"new").map(|_| ()),
+        };
+        let error = failed.unwrap_err();
+        assert_eq!((error.kind(), error.retry()), (Kind::Disconnected, Retry::NewSession), "{cut}: {error}");
+        let error = session.list(&RelPath::root()).unwrap_err();
+        assert_eq!((error.kind(), error.retry()), (Kind::Disconnected, Retry::NewSession), "{cut}: {error}");
+        assert_eq!(server.content("/file").unwrap(), b"old", "{cut}");
+    }
+}
+
+// ---- listings ---------------------------------------------------------------------------------------------------
+
+fn listed(more_lines: Vec<&'static [u8]>) -> ftpsync::model::Listing {
+    let (_server, mut session) = open(Quirks { more_lines, ..Quirks::default() });
+    session.list(&RelPath::root()).unwrap()
+}
+
+#[test]
+fn a_listing_that_is_cut_is_an_error() {
+    let (server, mut session) = open(Quirks { listing_ends_with: Some("426 cut"), ..Quirks::default() });
+    server.put("/a", b"");
+    let error = session.list(&RelPath::root()).unwrap_err();
+    assert_eq!(error.kind(), Kind::Busy);
+}
+
+#[test]
+fn a_truncated_listing_says_that_it_is_incomplete() {
+    let (_server, mut session) = open(Quirks {
+        listing_ends_with: Some("226 Output truncated to 10000 matches"),
+        ..Quirks::default()
+    });
+    assert!(!session.list(&RelPath::root()).unwrap().complete);
+}
+
+#[test]
+fn lines_that_cannot_be_used_make_a_listing_incomplete() {
+    let bad: [&'static [u8]; 5] =
+        [b"garbage", b"type=file;size=x; a", b"type=file; a/b", b"type=file; a\rb", b"type=file; with\0nul"];
+    for line in bad {
+        let listing = listed(vec![line]);
+        assert!(!listing.complete && listing.entries.is_empty(), "{line:?}");
+        assert_eq!(listing.notes.len(), 1);
+    }
+    let twice = listed(vec![b"type=file;size=1; a", b"type=file;size=2; a"]);
+    assert!(!twice.complete && twice.entries.len() == 1);
+}
+
+#[test]
+fn links_are_present_but_skipped() {
+    let listing = listed(vec![b"type=OS.unix=slink:/etc; link", b"type=OS.unix=pipe; pipe"]);
+    assert!(listing.complete && listing.entries.is_empty());
+    let skipped: Vec<&str> = listing.present_but_skipped.iter().map(|name| name.as_str()).collect();
+    assert_eq!(skipped, ["link", "pipe"]);
+}
+
+#[test]
+fn names_that_are_not_utf8_keep_their_bytes() {
+    let listing = listed(vec![b"type=file;size=1;modify=20240102030405; \xe4"]);
+    let name = &listing.entries[0].name;
+    assert_eq!((name.as_str(), name.raw()), ("ä", Some(&b"\xe4"[..])));
+}
+
+#[test]
+fn a_folder_that_refuses_to_be_listed_is_empty_but_not_complete() {
+    let (_server, mut session) =
+        open(Quirks { answers: vec![("MLSD", "550 No files found")], ..Quirks::default() });
+    let listing = session.list(&RelPath::root()).unwrap();
+    assert!(!listing.complete && listing.entries.is_empty());
+}
+
+#[test]
+fn times_of_list_are_moved_to_utc() {
+    let (server, mut session) = open(Quirks {
+        answers: vec![("MLSD", "500 unknown command")],
+        list_zone: -5 * 3600,
+        ..Quirks::default()
+    });
+    server.put("/file", b"x");
+    let listing = session.list(&RelPath::root()).unwrap();
+    let at = listing.entries[0].mtime.unwrap();
+    assert_eq!((at.seconds(), at.grain()), (1_704_164_640, 60));
+}
+
+#[test]
+fn files_without_facts_are_completed_by_size_and_mdtm() {
+    let (_server, mut session) = open(Quirks {
+        more_lines: vec![b"type=file; bare"],
+        answers: vec![("SIZE /bare", "213 5"), ("MDTM /bare", "213 20240102030405.5")],
+        ..Quirks::default()
+    });
+    let listing = session.list(&RelPath::root()).unwrap();
+    let entry = &listing.entries[0];
+    assert_eq!(entry.size, Some(5));
+    assert_eq!(entry.mtime, Some(Stamp::new(1_704_164_645, 500_000_000)));
 }

@@ -171,7 +171,7 @@ def take(step: dict[str, Any], roots: dict[str, str]) -> dict[str, Any]:
     error: list[str] | None = None
     returned: Any = None
     stats: dict[str, Any] = {}
-    with _captured_stdout() as printed, mock.patch("builtins.input", lambda prompt="": next(answers)):
+    with _captured_stdout() as printed, mock.patch("builtins.input", side_effect=answers):
         try:
             synchronizer = SYNCHRONIZERS[step["mode"]](
                 FsTarget(roots["local"]), FsTarget(roots["remote"]), dict(step["options"])

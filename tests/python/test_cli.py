@@ -294,6 +294,20 @@ class TestOutput:
         assert util.get_pyftpsync_logger() is None
 
 
+class TestRivals:
+    def test_another_distribution_in_the_same_folder_is_pointed_out(
+        self, cli: Any, capsys: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        info = tmp_path / "site" / "pyftpsync-4.1.0.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: pyftpsync\nVersion: 4.1.0\n")
+        monkeypatch.syspath_prepend(str(info.parent))
+        assert cli("sync", "local", URL) == 0
+        err = capsys.readouterr().err
+        assert err.startswith("WARNING: pyftpsync 4.1.0 ")
+        assert "pip uninstall pyftpsync" in err
+
+
 class TestExitCodes:
     def test_copy_errors_count(self, cli: Any) -> None:
         Recorder.stats["errors"] = Recorder.stats["copy_errors"] = 1

@@ -16,8 +16,8 @@ ROOT = Path(__file__).parents[2]
 #: Module -> names that scripts written for releases 3.1 and 4.1 import from it.
 DOCUMENTED = {
     "ftpsync": "__version__",
-    "ftpsync.targets": """make_target _get_encoding_opt _Target FsTarget DirMetadata DirectoryEntry FileEntry write
-        is_native to_bytes to_native to_unicode""",
+    "ftpsync.targets": """make_target _get_encoding_opt _Target FsTarget DirMetadata DirectoryEntry FileEntry
+        write is_native to_bytes to_native to_unicode""",
     "ftpsync.ftp_target": """FTPTarget FtpTarget DirMetadata IncompatibleMetadataVersionError
         IncompatibleMetadataVersion CliSilentRuntimeError _Target""",
     "ftpsync.synchronizers": """BaseSynchronizer BiDirSynchronizer UploadSynchronizer DownloadSynchronizer
@@ -27,13 +27,14 @@ DOCUMENTED = {
         operation_map PRINT_CLASSIFICATIONS DEBUG_FLAGS""",
     "ftpsync.metadata": """DirMetadata IncompatibleMetadataVersionError IncompatibleMetadataVersion
         PYFTPSYNC_VERBOSE_META""",
-    "ftpsync.util": """CliSilentRuntimeError get_pyftpsync_logger set_pyftpsync_logger write write_error is_native
-        to_bytes to_native to_unicode check_cli_verbose namespace_to_dict eps_compare pretty_stamp get_option
-        prompt_for_password get_credentials_for_url save_password str_to_bool ansi_code byte_compare
-        make_native_dict_keys PYTHON_VERSION DEFAULT_CREDENTIAL_STORE DRY_RUN_PREFIX IS_REDIRECTED
-        VT_ERASE_LINE DEBUG_FLAGS colorama keyring""",
-    "ftpsync.compat": """PY2 PY3 is_basestring is_bytes is_native is_unicode to_bytes to_native to_unicode b_empty
-        b_slash BytesIO StringIO queue configparser quote unquote urlparse console_input xrange
+    "ftpsync.util": """
+        CliSilentRuntimeError get_pyftpsync_logger set_pyftpsync_logger write write_error is_native
+        to_bytes to_native to_unicode check_cli_verbose namespace_to_dict eps_compare pretty_stamp
+        get_option prompt_for_password get_credentials_for_url save_password str_to_bool ansi_code
+        byte_compare make_native_dict_keys PYTHON_VERSION DEFAULT_CREDENTIAL_STORE DRY_RUN_PREFIX
+        IS_REDIRECTED VT_ERASE_LINE DEBUG_FLAGS colorama keyring""",
+    "ftpsync.compat": """PY2 PY3 is_basestring is_bytes is_native is_unicode to_bytes to_native to_unicode
+        b_empty b_slash BytesIO StringIO queue configparser quote unquote urlparse console_input xrange
         CompatFileNotFoundError CompatConnectionError base64_decodebytes base64_encodebytes html_escape""",
     "ftpsync.cli_common": "verbose_parser common_parser matcher_parser creds_parser DEFAULT_OMIT",
     "ftpsync.pyftpsync": "run",

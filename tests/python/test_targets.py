@@ -8,6 +8,7 @@ import getpass
 import io
 import json
 import os
+import socket
 import sys
 import threading
 import time
@@ -88,6 +89,11 @@ class TestMakeTarget:
     def test_a_url_without_host_is_refused(self) -> None:
         with pytest.raises(ValueError, match="names no host"):
             make_target("ftp:///path")
+
+    def test_a_port_that_is_none_is_refused_without_showing_the_password(self) -> None:
+        with pytest.raises(ValueError, match="^The port of ftp://host is not a number") as info:
+            make_target("ftp://u:secret@host:abc/")
+        assert "secret" not in str(info.value)
 
     def test_an_unknown_encoding_is_refused(self) -> None:
         assert _get_encoding_opt(None, {"encoding": "latin1"}, "utf8") == "iso8859-1"
@@ -356,6 +362,16 @@ class TestLocalFolder:
             os.umask(previous)
         assert Path(folder.root_dir, "n").stat().st_mode & 0o777 == 0o640
 
+    def test_a_file_that_cannot_be_made_is_named(self, folder: FsTarget) -> None:
+        with pytest.raises(FileNotFoundError) as info:
+            folder.open_writable("nix/a")
+        assert info.value.filename == os.path.join(folder.root_dir, "nix/a")
+
+    def test_the_longest_names_can_be_written(self, folder: FsTarget) -> None:
+        name = "ä" * 127
+        folder.write_text(name, "x")
+        assert folder.read_text(name) == "x"
+
     def test_writing_through_a_link_keeps_the_link(self, folder: FsTarget) -> None:
         link = Path(folder.root_dir, "link")
         link.symlink_to("x.txt")
@@ -477,6 +493,19 @@ class TestFtpFolder:
         monkeypatch.setattr(builtins, "input", lambda prompt: pytest.fail("asked"))
         with pytest.raises(ftplib.error_perm, match="^530"):
             FTPTarget("/", "host").open()
+
+    def test_nobody_is_asked_for_the_password_of_a_server_that_is_not_there(
+        self, server: Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(builtins, "input", lambda prompt: pytest.fail("asked"))
+        with socket.socket() as closed:
+            closed.bind(("127.0.0.1", 0))
+            port = closed.getsockname()[1]
+            target = FTPTarget("/", "127.0.0.1", port, extra_opts={"no_prompt": False})
+            with pytest.raises(ConnectionRefusedError) as info:
+                target.open()
+        assert f"could not connect to 127.0.0.1, port {port}: " in info.value.what  # type: ignore[attr-defined]
+        assert not target.connected
 
     def test_a_user_without_password_cannot_be_looked_up(self, server: Server) -> None:
         with pytest.raises(RuntimeError, match=r"^Cannot get credentials for a distinct user \("):
@@ -693,3 +722,40 @@ class TestFtpFolder:
     def test_the_id_is_the_one_that_the_core_uses(self, server: Server) -> None:
         target = FTPTarget("/", "host", username="u")
         assert target.get_id() == "ftp://u@host/"
+
+
+@pytest.fixture
+def real_server(tmp_path: Path) -> Any:
+    """A real server on the loopback interface, as in the demo; gives its URL and folder."""
+    demo = pytest.importorskip("ftpsync.demo")
+    served = tmp_path / "served"
+    (served / "sub").mkdir(parents=True)
+    (served / "a").write_text("abc")
+    with demo._serve(served) as url:
+        yield url, served
+
+
+class TestCommandsOfTheUsersOwn:
+    def test_the_object_is_there_from_the_beginning_without_connecting(self) -> None:
+        plain, encrypted = FTPTarget("/", "host"), FTPTarget("/", "host", tls=True)
+        assert isinstance(plain.ftp, ftplib.FTP) and plain.ftp.sock is None
+        assert isinstance(encrypted.ftp, ftplib.FTP_TLS) and encrypted.ftp.sock is None
+
+    def test_they_work_in_the_current_folder_of_the_target(self, server: Server, real_server: Any) -> None:
+        url, served = real_server
+        server.tree["/sub"] = None
+        target = make_target(url)
+        assert isinstance(target, FTPTarget)
+        server.user, server.password = target.username, target.password
+        target.open()
+        assert target.ftp.sock is None
+        assert sorted(target.ftp.nlst()) == ["a", "sub"]
+        target.cwd("sub")
+        assert target.ftp.pwd() == "/sub"
+        target.ftp.mkd("made")
+        assert (served / "sub" / "made").is_dir()
+        with pytest.raises(ftplib.error_perm, match="^550"):
+            target.ftp.delete("nix")
+        target.close()
+        assert target.ftp.sock is None
+        target.close()

@@ -209,6 +209,14 @@ class TestCredentials:
         assert util.prompt_for_password("h", user="bob") == ("bob", "secret")
         assert len(answers) == 1
 
+    def test_a_closed_input_is_told_with_its_remedy(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def closed(prompt: str) -> str:
+            raise EOFError
+
+        monkeypatch.setattr(builtins, "input", closed)
+        with pytest.raises(RuntimeError, match="--no-prompt"):
+            util.prompt_for_password("h")
+
     def test_an_empty_answer_means_the_offered_user(
         self, monkeypatch: pytest.MonkeyPatch, answers: list[str]
     ) -> None:

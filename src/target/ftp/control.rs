@@ -250,7 +250,7 @@ impl Control {
 
     fn trace(&self, line: &str) {
         if let Some(trace) = &self.server.config.trace {
-            trace(line);
+            trace(&self.server.masked(line));
         }
     }
 }

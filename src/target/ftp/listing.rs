@@ -256,12 +256,17 @@ impl FtpSession {
     fn fill_in(&mut self, path: &[u8], listing: &mut Listing) -> Result<()> {
         let (has_size, has_time) = (self.features.has("SIZE"), self.features.has("MDTM"));
         let mut questions = Vec::new();
-        for (index, entry) in listing.entries.iter().enumerate().filter(|(_, entry)| entry.is_file()) {
+        for (index, entry) in listing.entries.iter().enumerate() {
+            let wants_size = has_size && entry.is_file() && entry.size.is_none();
+            let wants_time = has_time && entry.is_file() && entry.mtime.is_none();
+            if !wants_size && !wants_time {
+                continue;
+            }
             let full = self.below(path, &entry.name)?;
-            if entry.size.is_none() && has_size {
+            if wants_size {
                 questions.push((index, Command::path("SIZE", &full)?));
             }
-            if entry.mtime.is_none() && has_time {
+            if wants_time {
                 questions.push((index, Command::path("MDTM", &full)?));
             }
         }

@@ -16,6 +16,7 @@ const ANONYMOUS: &str = "anonymous";
 /// # Errors
 /// See [`Target::open`](crate::target::Target::open).
 pub fn open(server: &Arc<Server>) -> Result<FtpSession> {
+    let interruptions = server.sockets.interruptions();
     let mut greeting = Vec::new();
     let mut control = connect(server)?;
     if let Some(words) = control.tls_words() {
@@ -27,6 +28,10 @@ pub fn open(server: &Arc<Server>) -> Result<FtpSession> {
     let features = introduce(server, &mut control, &mut greeting)?;
     go_to_root(server, &mut control, &features, &mut greeting)?;
     server.learned().features = Some(Arc::clone(&features));
+    // A socket that was not yet on the list when all were shut would go on as if nothing had happened.
+    if server.sockets.interruptions() != interruptions {
+        return Err(Error::new(Kind::Disconnected, "the conversation was interrupted"));
+    }
     Ok(FtpSession::new(Arc::clone(server), control, features, greeting))
 }
 
@@ -40,11 +45,12 @@ fn connect(server: &Arc<Server>) -> Result<Control> {
         Ok(control) => return Ok(control),
         Err(error) => error,
     };
-    if versions == Versions::Resumable && is_version_refusal(&error) {
-        if let Ok(control) = secured(server, Versions::Any)? {
-            server.learned().versions = Some(Versions::Any);
-            return Ok(control);
-        }
+    if versions == Versions::Resumable
+        && is_version_refusal(&error)
+        && let Ok(control) = secured(server, Versions::Any)?
+    {
+        server.learned().versions = Some(Versions::Any);
+        return Ok(control);
     }
     Err(match &server.trust {
         Some(trust) => trust.explain(&error, &server.address()),
@@ -99,23 +105,26 @@ fn log_in(server: &Server, control: &mut Control) -> Result<()> {
     match reply.code() {
         332 => Err(context(
             Error::new(Kind::Login, "the server asks for an account (ACCT), which is not supported")
-                .with_reply(reply.code(), masked(&reply.text(), password)),
+                .with_reply(reply.code(), server.masked(&reply.text())),
         )),
         200..=299 => Ok(()),
         code => {
-            let text = masked(&reply.text(), password);
-            let kind = if code / 100 == 5 || code == 430 { Kind::Login } else { Kind::Busy };
+            let text = server.masked(&reply.text());
+            let kind = match code {
+                // ProFTPD says 530 to one connection too many as well.
+                _ if is_about_limits(&text) => Kind::Busy,
+                430 | 500.. => Kind::Login,
+                _ => Kind::Busy,
+            };
             Err(context(Error::new(kind, text.replace('\n', " / ")).with_reply(code, text)))
         }
     }
 }
 
-/// A reply without the password, should the server repeat it. Short passwords are left: they are parts of words.
-fn masked(text: &str, password: &str) -> String {
-    if password.len() < 4 || password == "anonymous@" {
-        return text.to_owned();
-    }
-    text.replace(password, "***")
+/// Whether a refused login is about the number of connections and not about the password.
+fn is_about_limits(text: &str) -> bool {
+    let text = text.to_lowercase();
+    ["too many", "maximum", "limit"].iter().any(|word| text.contains(word))
 }
 
 /// Protects data connections, and asks who the server is and what it can do; one packet.
@@ -207,15 +216,4 @@ fn no_root(server: &Server, reply: &Reply) -> Error {
         .during("change to the folder")
         .at(&server.root)
         .advise("check the path, or let --create-folder make it")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_password_in_a_reply_is_masked() {
-        assert_eq!(masked("530 geheim is wrong", "geheim"), "530 *** is wrong");
-        assert_eq!(masked("530 up is wrong", "p"), "530 up is wrong");
-    }
 }

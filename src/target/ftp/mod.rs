@@ -133,6 +133,14 @@ impl Server {
         lock(&self.learned)
     }
 
+    /// What the server said, without the password, should it repeat it. Short passwords are left: they are parts of words.
+    fn masked(&self, text: &str) -> String {
+        match &self.config.password {
+            Some(password) if password.reveal().len() >= 4 => text.replace(password.reveal(), "***"),
+            _ => text.to_owned(),
+        }
+    }
+
     /// A number for a temporary name.
     fn next_unique(&self) -> u64 {
         self.unique.fetch_add(1, Ordering::Relaxed)

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex};
 pub struct Sockets {
     open: Mutex<BTreeMap<u64, TcpStream>>,
     next: AtomicU64,
+    interruptions: AtomicU64,
 }
 
 /// The entry of one socket; dropping it takes the socket off the list.
@@ -33,8 +34,14 @@ impl Sockets {
         Ok(Lease { sockets: Arc::clone(self), number })
     }
 
+    /// How often all sockets were shut; who opens several in a row looks whether that happened in between.
+    pub fn interruptions(&self) -> u64 {
+        self.interruptions.load(Ordering::SeqCst)
+    }
+
     /// Shuts every socket: whoever is blocked on one gets an error.
     pub fn shut_all(&self) {
+        self.interruptions.fetch_add(1, Ordering::SeqCst);
         for socket in lock(&self.open).values() {
             // An error means that it is shut already.
             let _ = socket.shutdown(Shutdown::Both);

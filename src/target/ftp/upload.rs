@@ -216,8 +216,26 @@ impl FtpSession {
             self.discard(temp);
             return Err(self.rename_refused(&rnfr));
         }
+        let is_proven = self.server.learned().renames == Some(true);
         self.rename_onto(temp, file, target).inspect_err(|_| self.discard(temp))?;
+        if !is_proven {
+            self.prove_rename(target, sent).inspect_err(|_| self.discard(temp))?;
+        }
         Ok(Written { size: sent, mtime_kept })
+    }
+
+    /// Some servers confirm RNTO onto an existing file and do nothing; so the first one is not believed.
+    fn prove_rename(&mut self, target: &[u8], sent: u64) -> Result<()> {
+        match self.size_of(target)? {
+            Some(held) if held != sent => {
+                self.server.learned().renames = Some(false);
+                Err(Error::new(
+                    Kind::Busy,
+                    "the server confirmed a rename without carrying it out; the next attempt writes in place",
+                ))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The finishing packet: SIZE, the time, RNFR. Gives back whether the time was kept, and the reply to RNFR.

@@ -1,0 +1,114 @@
+"""The Rust core of ftpsync. Private: the documented names live in the other modules of the package."""
+
+from collections.abc import Callable, Mapping
+from os import PathLike
+from typing import Any, final
+
+__all__ = ["Listing", "Session", "Target", "matches", "run"]
+
+@final
+class Target:
+    """A place that holds a tree of files."""
+
+    @staticmethod
+    def local(root: str | PathLike[str], links: str = "inside") -> Target:
+        """A folder of the local file system, which must exist. ``links``: inside, follow or skip."""
+
+    @staticmethod
+    def ftp(
+        *,
+        host: str,
+        port: int,
+        user: str | None,
+        password: str | None,
+        root: str,
+        tls: bool,
+        options: dict[str, Any],
+        trace: Callable[[str], object] | None = None,
+    ) -> Target:
+        """A folder on an FTP server; nothing is connected yet. ``options`` are the documented option keys."""
+
+    @property
+    def id(self) -> str:
+        """The key under which peers remember this target."""
+
+    @property
+    def legacy_id(self) -> str:
+        """The key that pyftpsync 3.1 and 4.1 use for the same target."""
+
+    @property
+    def base_name(self) -> str:
+        """The target as a URL or path, without user and password."""
+
+    def open(self) -> Session:
+        """Starts a conversation: connects and logs in."""
+
+    def interrupt(self) -> None:
+        """Ends every conversation at once, from any thread."""
+
+@final
+class Listing:
+    """What a folder holds."""
+
+    @property
+    def entries(self) -> list[tuple[str, bool, int | None, float | None, str | None]]:
+        """Tuples of name, whether it is a folder, size (bytes), modification time (seconds UTC), identity."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether these are certainly all."""
+
+    @property
+    def notes(self) -> list[tuple[str, str]]:
+        """Tuples of what was left out, and why."""
+
+@final
+class Session:
+    """One conversation with a target. Paths are relative to its root."""
+
+    @property
+    def greeting(self) -> list[tuple[int, str]]:
+        """What the conversation began with: tuples of the verbosity from which a line is shown, and the line."""
+
+    def list(self, path: str) -> Listing:
+        """Lists a folder."""
+
+    def read_to(self, path: str, write: Callable[[bytes], object]) -> int:
+        """Reads a whole file, passing each chunk to ``write``; returns the number of bytes."""
+
+    def write_from(self, path: str, read: Callable[[int], bytes], mtime: float | None = None) -> int:
+        """Puts a whole file in place, from chunks that ``read(n)`` returns until it returns none."""
+
+    def mkdir(self, path: str) -> None:
+        """Makes a folder; one that is there already is fine."""
+
+    def remove_file(self, path: str) -> None:
+        """Removes a file."""
+
+    def remove_dir(self, path: str) -> None:
+        """Removes an empty folder."""
+
+    def remove_tree(self, path: str, keep_root: bool = False) -> None:
+        """Removes a folder with everything in it; ``keep_root`` leaves the empty folder."""
+
+    def rename(self, old: str, new: str) -> None:
+        """Renames a file, replacing what has the new name."""
+
+    def set_mtime(self, path: str, mtime: float) -> bool:
+        """Sets the modification time (seconds UTC) of a file; returns whether the target can do that."""
+
+    def close(self) -> None:
+        """Ends the conversation; harmless twice."""
+
+def run(
+    local: Target,
+    remote: Target,
+    sessions: tuple[Session | None, Session | None],
+    settings: Mapping[str, object],
+    reporter: object,
+    stats: dict[str, Any],
+) -> None:
+    """Synchronises two targets; see ``src/python/engine.rs`` for the keys of ``settings``."""
+
+def matches(name: str, is_dir: bool, match: list[str], exclude: list[str], fold_case: bool) -> bool:
+    """Tells whether a name takes part, by shell patterns as in ``fnmatch``."""

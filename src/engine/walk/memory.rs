@@ -1,0 +1,94 @@
+//! What is remembered: a folder's metadata, once nothing in it is under way any more.
+
+use super::*;
+
+impl Walk<'_> {
+    pub(super) fn hold(&mut self, ticket: Ticket) {
+        if let Some(folder) = self.folders.get_mut(&ticket) {
+            folder.open += 1;
+        }
+    }
+
+    pub(super) fn release(&mut self, ticket: Option<Ticket>) -> Result<()> {
+        let Some(ticket) = ticket else { return Ok(()) };
+        if let Some(folder) = self.folders.get_mut(&ticket) {
+            folder.open = folder.open.saturating_sub(1);
+        }
+        self.settle(ticket)
+    }
+
+    /// Writes the metadata of a folder in which nothing is under way any more.
+    pub(super) fn settle(&mut self, ticket: Ticket) -> Result<()> {
+        if !self.folders.get(&ticket).is_some_and(Folder::is_settled) {
+            return Ok(());
+        }
+        let Some(folder) = self.folders.remove(&ticket) else {
+            return Ok(());
+        };
+        if !self.executor.is_live() {
+            return Ok(());
+        }
+        for job in self.metadata_jobs(ticket, &folder) {
+            if let Job::WriteMeta { side, dir, text, .. } = &job {
+                match text {
+                    Some(text) => self.stats.meta_bytes_written += text.chars().count() as u64,
+                    None => {
+                        let target = self.run.pools[*side].target().base_name();
+                        self.note(0, &format!("Remove empty meta data file: {target}/{dir}"))?;
+                    }
+                }
+            }
+            self.submit(job)?;
+        }
+        Ok(())
+    }
+
+    /// The metadata of a folder that has to be written: never on a remote side that is only read, nor in a folder that goes.
+    pub(super) fn metadata_jobs(&self, ticket: Ticket, folder: &Folder) -> Vec<Job> {
+        if let Visit::Remove { doomed, .. } = folder.visit
+            && !self.removals.is_kept(doomed)
+        {
+            return Vec::new();
+        }
+        let writes = |side: Side| side == Side::Local || self.run.policy.mode != Mode::Download;
+        Side::BOTH
+            .into_iter()
+            .filter(|side| writes(*side) && folder.metas[*side].is_changed())
+            .filter_map(|side| {
+                let text = self.metadata_text(&folder.metas[side]);
+                // An empty document without a file behind it needs none.
+                (text.is_some() || folder.metas[side].was_read()).then(|| Job::WriteMeta {
+                    ticket,
+                    side,
+                    dir: folder.paths[side].clone(),
+                    text,
+                })
+            })
+            .collect()
+    }
+
+    pub(super) fn metadata_text(&self, meta: &DirMeta) -> Option<String> {
+        let clock = self.run.clock;
+        (!meta.is_empty()).then(|| {
+            meta.print(
+                self.run.version,
+                clock.now(),
+                &|seconds| clock.readable(seconds),
+                self.run.pretty_meta,
+            )
+        })
+    }
+
+    /// The metadata of folders whose work was cut short.
+    pub(super) fn unsaved(&mut self) -> Vec<Job> {
+        while let Ok(done) = self.done.try_recv() {
+            if let Done::Copied { job, was_opened, result, .. } = done
+                && result.is_ok()
+            {
+                drop(self.copied(job, was_opened, result));
+            }
+        }
+        let folders = std::mem::take(&mut self.folders);
+        folders.iter().flat_map(|(ticket, folder)| self.metadata_jobs(*ticket, folder)).collect()
+    }
+}

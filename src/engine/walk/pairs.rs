@@ -1,0 +1,259 @@
+//! One pair: judged, and what follows from it is set in motion.
+
+use super::*;
+
+impl Walk<'_> {
+    /// Counts the entries of a side and asks the hook about each.
+    pub(super) fn listed(&mut self, side: Side, dir: &RelPath, entries: Vec<Entry>) -> Result<Vec<Entry>> {
+        let mut kept = Vec::with_capacity(entries.len());
+        for entry in entries {
+            match entry.kind {
+                EntryKind::File => self.stats.files[side] += 1,
+                EntryKind::Folder => self.stats.dirs[side] += 1,
+            }
+            self.stats.entries_seen += 1;
+            self.event(Event::Tick)?;
+            if self.hooks.before_sync(side, dir, &entry)? == Verdict::Proceed {
+                kept.push(entry);
+            }
+        }
+        Ok(kept)
+    }
+
+    /// Names that both sides lost are no longer remembered: should one come back, it is new, not a deletion to repeat.
+    pub(super) fn forget_vanished<'n>(
+        &mut self,
+        ticket: Ticket,
+        remembered: impl Iterator<Item = &'n str>,
+        pairs: &[Pair],
+        hidden: &Sides<Vec<Name>>,
+    ) {
+        let present: std::collections::HashSet<&str> = pairs
+            .iter()
+            .map(|pair| pair.name.as_str())
+            .chain(hidden.local.iter().chain(&hidden.remote).map(Name::as_str))
+            .collect();
+        let Some(folder) = self.folders.get_mut(&ticket) else {
+            return;
+        };
+        for name in remembered.filter(|name| !present.contains(name)) {
+            folder.metas.local.forget(&self.peer, name);
+        }
+    }
+
+    pub(super) fn judge_pair(&mut self, plan: &mut Plan, pair: Pair) -> Result<()> {
+        let path = plan.dir.join(&pair.name);
+        self.event(Event::Tick)?;
+        if let Past::Listed(seen) = pair.past
+            && seen.size.is_some()
+        {
+            self.tally.known += 1;
+        }
+        if pair.is_clash() {
+            let error = Error::new(Kind::Clash, "a file on one side, a folder on the other");
+            return self.problem(
+                &path,
+                error.during("synchronise").at(&path).advise("rename or remove one of them"),
+            );
+        }
+        let mut step = Step::new(pair);
+        step.reclassify(&self.run.policy);
+        if self.hooks.reclassify(&plan.dir, &mut step)? == Verdict::Leave {
+            return Ok(());
+        }
+        let entry = step.pair.any();
+        let is_match = self.run.filter.matches(entry.name.as_str(), entry.kind);
+        if self.hooks.operate(&plan.dir, &mut step, is_match)? == Verdict::Proceed {
+            self.carry_out(plan, &mut step, &path, is_match)?;
+        }
+        if step.operation == plan::Operation::Conflict {
+            self.stats.conflict_files += 1;
+        }
+        Ok(())
+    }
+    pub(super) fn carry_out(
+        &mut self,
+        plan: &mut Plan,
+        step: &mut Step,
+        path: &RelPath,
+        is_match: bool,
+    ) -> Result<()> {
+        if !is_match {
+            let effect = self.run.policy.effect_on_mismatch(&step.pair);
+            return self.apply(plan, step, path, effect);
+        }
+        let mut effect = self.run.policy.effect(&step.pair, step.operation);
+        if effect == Effect::Compare {
+            let is_first_visit = step.pair.is_folder();
+            (step.changes, step.operation) = compare(&step.pair, step.changes);
+            if is_first_visit {
+                self.action(Line::VISIT, path, true)?;
+                return self.descend(plan, step);
+            }
+            effect = self.run.policy.effect(&step.pair, step.operation);
+        }
+        self.apply(plan, step, path, effect)
+    }
+
+    pub(super) fn apply(
+        &mut self,
+        plan: &mut Plan,
+        step: &Step,
+        path: &RelPath,
+        effect: Effect,
+    ) -> Result<()> {
+        let is_folder = step.pair.is_folder();
+        match effect {
+            Effect::Copy { to } => {
+                let line = Line::copy(to, step.changes[to.other()]);
+                self.copy(plan, step, path, to, line)
+            }
+            Effect::Delete { on } | Effect::DeleteUnmatched { on } if !plan.complete[on.other()] => {
+                // The other side may well have it: its listing is not to be trusted.
+                self.action_of(Effect::Skip(Skip::Deletion { on }), path, is_folder)
+            }
+            Effect::Delete { on } | Effect::DeleteUnmatched { on } => {
+                self.action_of(effect, path, is_folder)?;
+                self.remove(plan, step, on, matches!(effect, Effect::DeleteUnmatched { .. }))
+            }
+            Effect::Conflict => self.settle_conflict(plan, step, path),
+            Effect::Skip(_) => self.action_of(effect, path, is_folder),
+            Effect::Equal | Effect::Compare => {
+                self.action(Line::EQUAL, path, is_folder)?;
+                self.remember_alike(plan, step);
+                self.descend(plan, step)
+            }
+        }
+    }
+
+    /// A folder that both sides have is visited.
+    pub(super) fn descend(&mut self, plan: &mut Plan, step: &Step) -> Result<()> {
+        if let Some(entries) = step.pair.both()
+            && entries.local.is_folder()
+        {
+            let paths = Sides {
+                local: plan.paths.local.join(&entries.local.name),
+                remote: plan.paths.remote.join(&entries.remote.name),
+            };
+            plan.children.push(Folder::new(paths, Visit::Compare, Some(plan.ticket)));
+        }
+        Ok(())
+    }
+
+    /// Two files that both changed and came out alike: from now on that is what both agreed on.
+    pub(super) fn remember_alike(&mut self, plan: &Plan, step: &Step) {
+        if step.changes != Sides::new(Change::Modified, Change::Modified) || step.pair.is_folder() {
+            return;
+        }
+        let (Some(entry), Some(folder)) = (step.pair.get(Side::Local), self.folders.get_mut(&plan.ticket))
+        else {
+            return;
+        };
+        let mtime = entry.mtime.map(crate::model::Stamp::as_secs_f64);
+        folder.metas.local.record(
+            &self.peer,
+            step.pair.name.as_str(),
+            mtime,
+            entry.size,
+            self.run.clock.now(),
+        );
+    }
+
+    pub(super) fn copy(
+        &mut self,
+        plan: &mut Plan,
+        step: &Step,
+        path: &RelPath,
+        to: Side,
+        line: Line,
+    ) -> Result<()> {
+        let Some(entry) = step.pair.get(to.other()) else {
+            return Ok(());
+        };
+        self.action(line, path, entry.is_folder())?;
+        let paths = paths_of(&plan.paths, &step.pair, to);
+        match entry.kind {
+            EntryKind::File => self.copy_file(plan.ticket, step.pair.name.as_str(), entry, to, &paths, false),
+            EntryKind::Folder => {
+                self.stats.dirs_created += 1;
+                self.stats.entries_touched += 1;
+                if self.executor.is_live() {
+                    let visit = Visit::Copy { to, name: step.pair.name.to_string() };
+                    plan.children.push(Folder::new(paths, visit, Some(plan.ticket)));
+                    self.hold(plan.ticket);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn copy_file(
+        &mut self,
+        ticket: Ticket,
+        name: &str,
+        entry: &Entry,
+        to: Side,
+        paths: &Sides<RelPath>,
+        needs_folders: bool,
+    ) -> Result<()> {
+        self.stats.files_written[to] += 1;
+        self.stats.entries_touched += 1;
+        self.hold(ticket);
+        let put = Put { size: entry.size, mtime: entry.mtime, inplace: self.run.inplace };
+        self.submit(Job::Copy(CopyJob {
+            ticket,
+            name: name.to_owned(),
+            to,
+            source: paths[to.other()].clone(),
+            target: paths[to].clone(),
+            put,
+            needs_folders,
+        }))
+    }
+
+    pub(super) fn copied(
+        &mut self,
+        job: CopyJob,
+        was_opened: bool,
+        result: Result<crate::target::Written>,
+    ) -> Result<()> {
+        match result {
+            Ok(written) => {
+                let now = self.run.clock.now();
+                if let Some(folder) = self.folders.get_mut(&job.ticket) {
+                    let mtime = job.put.mtime.map(crate::model::Stamp::as_secs_f64);
+                    folder.metas.local.record(&self.peer, &job.name, mtime, Some(written.size), now);
+                    let meta = &mut folder.metas[job.to];
+                    // A target that cannot keep the time gets it remembered; an old memory is kept true.
+                    if let Some(mtime) =
+                        mtime.filter(|_| !written.mtime_kept || meta.shadow(&job.name).is_some())
+                    {
+                        meta.set_shadow(&job.name, Shadow { mtime, size: Some(written.size), written: now });
+                    }
+                }
+            }
+            Err(error) => {
+                let path = if job.to == Side::Remote { &job.source } else { &job.target };
+                let text = format!("Could not copy {path}: {error}");
+                self.stats.errors += 1;
+                self.stats.copy_errors += 1;
+                self.event(Event::Failure(&text))?;
+                if was_opened || error.kind() == Kind::Hook {
+                    self.failure.get_or_insert(error);
+                }
+            }
+        }
+        self.release(Some(job.ticket))
+    }
+}
+
+/// The paths of a pair on both sides; the side that does not have it uses the other's name, in its own bytes.
+pub(super) fn paths_of(folder: &Sides<RelPath>, pair: &Pair, absent: Side) -> Sides<RelPath> {
+    Sides::from_fn(|side| match pair.get(side) {
+        Some(entry) => folder[side].join(&entry.name),
+        None => {
+            debug_assert_eq!(side, absent);
+            folder[side].join(&pair.name.without_raw())
+        }
+    })
+}

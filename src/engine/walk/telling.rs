@@ -1,0 +1,46 @@
+//! What is told.
+
+use super::*;
+
+impl Walk<'_> {
+    pub(super) fn event(&mut self, event: Event<'_>) -> Result<()> {
+        self.observer.event(event, self.stats)
+    }
+
+    pub(super) fn action(&mut self, line: Line, path: &RelPath, is_folder: bool) -> Result<()> {
+        if !self.observer.wants(line.level) {
+            return Ok(());
+        }
+        self.event(Event::Action { line, path, is_folder })
+    }
+
+    pub(super) fn action_of(&mut self, effect: Effect, path: &RelPath, is_folder: bool) -> Result<()> {
+        match Line::of(effect) {
+            Some(line) => self.action(line, path, is_folder),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn note(&mut self, level: u8, text: &str) -> Result<()> {
+        if !self.observer.wants(level) {
+            return Ok(());
+        }
+        self.event(Event::Note { level, text })
+    }
+
+    pub(super) fn warn(&mut self, text: &str) -> Result<()> {
+        self.event(Event::Warning(text))
+    }
+
+    /// Reports a problem with one entry; the run goes on, and the first problem is what it ends with.
+    pub(super) fn problem(&mut self, path: &RelPath, error: Error) -> Result<()> {
+        self.stats.errors += 1;
+        if self.hooks.failed(path, &error)? == Verdict::Leave {
+            return Ok(());
+        }
+        let text = error.to_string();
+        self.event(Event::Failure(&text))?;
+        self.failure.get_or_insert(error);
+        Ok(())
+    }
+}

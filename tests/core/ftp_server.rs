@@ -1,0 +1,552 @@
+//! A small FTP server over memory, with the faults of real ones as switches.
+//!
+//! It really speaks FTP over loopback, one thread for each conversation, and keeps a log of what arrived in which packet.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests fail like tests
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::version::{TLS12, TLS13};
+use rustls::{ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion};
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+/// What this server does differently from a good one.
+#[derive(Debug, Clone, Default)]
+pub struct Quirks {
+    /// Replies to commands that begin with a text, instead of carrying them out: `("EPSV", "500 unknown")`.
+    pub answers: Vec<(&'static str, &'static str)>,
+    /// FEAT does not name these.
+    pub hides: Vec<&'static str>,
+    /// RNTO onto an existing file is refused.
+    pub keeps_existing: bool,
+    /// RETR sends half of a file and calls it complete.
+    pub halves_downloads: bool,
+    /// STOR ends with this reply after the first bytes, and keeps nothing.
+    pub stor_ends_with: Option<&'static str>,
+    /// STOR keeps one byte less and calls it complete.
+    pub loses_last_byte: bool,
+    /// Listings end in the middle, with this reply.
+    pub listing_ends_with: Option<&'static str>,
+    /// Further lines of every listing.
+    pub more_lines: Vec<&'static [u8]>,
+    /// The conversation is cut when this command arrives.
+    pub cuts_at: Option<&'static str>,
+    /// Seconds that the clock of LIST is ahead of UTC.
+    pub list_zone: i64,
+    /// TLS on both connections, in one version.
+    pub tls: Option<Tls>,
+    /// Data connections with TLS are closed without a goodbye.
+    pub closes_rudely: bool,
+}
+
+/// The one version of TLS that a server speaks.
+#[derive(Debug, Clone, Copy)]
+pub enum Tls {
+    /// TLS 1.2
+    Old,
+    /// TLS 1.3
+    New,
+}
+
+/// The certificate of the server, for `localhost` and 127.0.0.1, signed by itself.
+pub const CERTIFICATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/core/ftp_server.pem");
+
+impl Tls {
+    fn config(self) -> Arc<ServerConfig> {
+        let version: &[&SupportedProtocolVersion] = match self {
+            Tls::Old => &[&TLS12],
+            Tls::New => &[&TLS13],
+        };
+        let chain = vec![CertificateDer::from_pem_file(CERTIFICATE).expect("a certificate")];
+        let key = PrivateKeyDer::from_pem_file(CERTIFICATE).expect("a key");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(version)
+            .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key));
+        Arc::new(config.expect("a configuration"))
+    }
+}
+
+/// A connection of the server, with or without TLS.
+enum Line {
+    Plain(TcpStream),
+    Tls(Box<StreamOwned<ServerConnection, TcpStream>>),
+}
+
+impl Line {
+    fn secured(self, config: &Arc<ServerConfig>) -> std::io::Result<Self> {
+        let Line::Plain(socket) = self else {
+            return Ok(self);
+        };
+        let mut line = StreamOwned::new(
+            ServerConnection::new(Arc::clone(config)).map_err(std::io::Error::other)?,
+            socket,
+        );
+        while line.conn.is_handshaking() {
+            line.conn.complete_io(&mut line.sock)?;
+        }
+        Ok(Line::Tls(Box::new(line)))
+    }
+
+    fn say_goodbye(&mut self) {
+        if let Line::Tls(line) = self {
+            line.conn.send_close_notify();
+            let _ = line.flush();
+        }
+    }
+}
+
+impl Read for Line {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        match self {
+            Line::Plain(socket) => socket.read(buffer),
+            Line::Tls(line) => line.read(buffer),
+        }
+    }
+}
+
+impl Write for Line {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match self {
+            Line::Plain(socket) => socket.write(bytes),
+            Line::Tls(line) => line.write(bytes),
+        }
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        match self {
+            Line::Plain(socket) => socket.flush(),
+            Line::Tls(line) => line.flush(),
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Node {
+    Folder,
+    File { content: Vec<u8>, mtime: String },
+}
+
+type Tree = BTreeMap<String, Node>;
+
+#[derive(Default)]
+struct State {
+    tree: Mutex<Tree>,
+    packets: Mutex<Vec<Vec<String>>>,
+}
+
+/// A running server. It ends with the process; its port is never used again.
+pub struct Server {
+    address: SocketAddr,
+    state: Arc<State>,
+}
+
+/// The user.
+pub const USER: &str = "joe";
+/// The password; it must never be seen anywhere.
+pub const PASSWORD: &str = "s3cret-word";
+
+impl Server {
+    /// Starts a server with an empty root.
+    pub fn start(quirks: Quirks) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let state = Arc::new(State::default());
+        state.tree.lock().unwrap().insert("/".into(), Node::Folder);
+        let (shared, quirks) = (Arc::clone(&state), Arc::new(quirks));
+        std::thread::spawn(move || {
+            for socket in listener.incoming().flatten() {
+                let (state, quirks) = (Arc::clone(&shared), Arc::clone(&quirks));
+                std::thread::spawn(move || Conversation::new(socket, state, quirks).run());
+            }
+        });
+        Server { address, state }
+    }
+
+    /// The port of the control connection.
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// Puts a file.
+    pub fn put(&self, path: &str, content: &[u8]) {
+        let node = Node::File { content: content.to_vec(), mtime: "20240102030405".into() };
+        self.state.tree.lock().unwrap().insert(path.into(), node);
+    }
+
+    /// The names in the whole tree.
+    pub fn paths(&self) -> Vec<String> {
+        self.state.tree.lock().unwrap().keys().cloned().collect()
+    }
+
+    /// The content of a file.
+    pub fn content(&self, path: &str) -> Option<Vec<u8>> {
+        match self.state.tree.lock().unwrap().get(path) {
+            Some(Node::File { content, .. }) => Some(content.clone()),
+            _ => None,
+        }
+    }
+
+    /// What arrived since the last call, packet by packet; the numbers in temporary names replaced by `#`.
+    pub fn packets(&self) -> Vec<Vec<String>> {
+        std::mem::take(&mut *self.state.packets.lock().unwrap())
+    }
+
+    /// What arrived since the last call, one line for each packet, its commands joined by ` | `.
+    pub fn script(&self) -> Vec<String> {
+        self.packets().iter().map(|packet| packet.join(" | ")).collect()
+    }
+}
+
+/// Replaces the number in a temporary name.
+fn without_number(line: &str) -> String {
+    let prefix = ftpsync::model::TEMP_PREFIX;
+    match line.split_once(prefix) {
+        Some((before, after)) => format!("{before}{prefix}#{}", after.get(16..).unwrap_or("")),
+        None => line.to_owned(),
+    }
+}
+
+struct Conversation {
+    /// `None` only while TLS is being put on it.
+    control: Option<Line>,
+    tls: Option<Arc<ServerConfig>>,
+    state: Arc<State>,
+    quirks: Arc<Quirks>,
+    here: String,
+    passive: Option<TcpListener>,
+    rename_from: Option<String>,
+}
+
+/// Whether the conversation goes on.
+type Goes = std::io::Result<bool>;
+
+impl Conversation {
+    fn new(control: TcpStream, state: Arc<State>, quirks: Arc<Quirks>) -> Self {
+        let _ = control.set_nodelay(true);
+        Conversation {
+            control: Some(Line::Plain(control)),
+            tls: quirks.tls.map(Tls::config),
+            state,
+            quirks,
+            here: "/".into(),
+            passive: None,
+            rename_from: None,
+        }
+    }
+
+    fn run(mut self) {
+        if self.say("220-Welcome\r\n123 users are online\r\n220 ready").is_err() {
+            return;
+        }
+        let mut pending = Vec::new();
+        let mut buffer = [0; 65_536];
+        while let Ok(count @ 1..) = self.control().and_then(|control| control.read(&mut buffer)) {
+            pending.extend_from_slice(&buffer[..count]);
+            let mut packet = Vec::new();
+            while let Some(end) = pending.windows(2).position(|pair| pair == b"\r\n") {
+                let line: Vec<u8> = pending.drain(..end + 2).collect();
+                packet.push(String::from_utf8_lossy(&line[..end]).into_owned());
+            }
+            let logged = packet.iter().map(|line| without_number(line)).collect();
+            self.state.packets.lock().unwrap().push(logged);
+            for line in packet {
+                let goes = self.obey(&line).or_else(|_| self.say("425 no data connection"));
+                if !matches!(goes, Ok(true)) {
+                    return;
+                }
+            }
+        }
+    }
+
+    fn control(&mut self) -> std::io::Result<&mut Line> {
+        self.control.as_mut().ok_or_else(|| std::io::ErrorKind::NotConnected.into())
+    }
+
+    fn say(&mut self, text: &str) -> Goes {
+        let control = self.control()?;
+        control.write_all(format!("{text}\r\n").as_bytes())?;
+        control.flush()?;
+        Ok(true)
+    }
+
+    fn start_tls(&mut self) -> Goes {
+        let Some(config) = self.tls.clone() else {
+            return self.say("502 unknown command");
+        };
+        self.say("234 go on")?;
+        let control = self.control.take().ok_or(std::io::ErrorKind::NotConnected)?;
+        self.control = Some(control.secured(&config)?);
+        Ok(true)
+    }
+
+    fn absolute(&self, argument: &str) -> String {
+        let joined = if argument.starts_with('/') {
+            argument.to_owned()
+        } else {
+            format!("{}/{argument}", self.here.trim_end_matches('/'))
+        };
+        let trimmed = joined.trim_end_matches('/');
+        if trimmed.is_empty() { "/".into() } else { trimmed.to_owned() }
+    }
+
+    fn node(&self, path: &str) -> Option<Node> {
+        self.state.tree.lock().unwrap().get(path).cloned()
+    }
+
+    fn has_folder_above(&self, path: &str) -> bool {
+        let above = path.rsplit_once('/').map_or("", |(above, _)| above);
+        let above = if above.is_empty() { "/" } else { above };
+        matches!(self.node(above), Some(Node::Folder))
+    }
+
+    fn obey(&mut self, line: &str) -> Goes {
+        if self.quirks.cuts_at.is_some_and(|at| line.starts_with(at)) {
+            return Ok(false);
+        }
+        let quirks = Arc::clone(&self.quirks);
+        if let Some((_, answer)) = quirks.answers.iter().find(|(start, _)| line.starts_with(start)) {
+            return self.say(answer);
+        }
+        let (verb, argument) = line.split_once(' ').unwrap_or((line, ""));
+        let path = self.absolute(argument);
+        match verb {
+            "USER" => self.say("331 password please"),
+            "PASS" if argument == PASSWORD => self.say("230 welcome"),
+            "PASS" => self.say(&format!("530 {argument:?} is not the password")),
+            "AUTH" => self.start_tls(),
+            "PBSZ" | "PROT" => self.say("200 ok"),
+            "SYST" => self.say("215 UNIX Type: L8"),
+            "FEAT" => self.features(),
+            "TYPE" | "OPTS" | "NOOP" => self.say("200 ok"),
+            "ABOR" => self.say("226 nothing to abort"),
+            "PWD" => self.say(&format!("257 \"{}\" is here", self.here.replace('"', "\"\""))),
+            "QUIT" => self.say("221 bye").map(|_| false),
+            "CWD" => self.enter(path),
+            "EPSV" => self.listen(|port| format!("229 Extended passive mode (|||{port}|)")),
+            // The wrong host is what servers behind a router say.
+            "PASV" => {
+                self.listen(|port| format!("227 Passive mode (10,9,8,7,{},{})", port / 256, port % 256))
+            }
+            "MLSD" => self.list(&path, true),
+            "LIST" => self.list(&self.here.clone(), false),
+            "RETR" => self.retrieve(&path),
+            "STOR" => self.store(path),
+            "SIZE" => match self.node(&path) {
+                Some(Node::File { content, .. }) => self.say(&format!("213 {}", content.len())),
+                _ => self.say("550 no size"),
+            },
+            "MDTM" => match self.node(&path) {
+                Some(Node::File { mtime, .. }) => self.say(&format!("213 {mtime}")),
+                _ => self.say("550 no time"),
+            },
+            "MFMT" => self.set_time(argument),
+            "DELE" => self.remove(&path, false),
+            "RMD" => self.remove(&path, true),
+            "MKD" => self.make(path),
+            "RNFR" => match self.node(&path) {
+                Some(_) => {
+                    self.rename_from = Some(path);
+                    self.say("350 go on")
+                }
+                None => self.say("550 cannot rename"),
+            },
+            "RNTO" => self.rename(path),
+            _ => self.say("502 unknown command"),
+        }
+    }
+
+    fn features(&mut self) -> Goes {
+        let known = ["MLST type*;size*;modify*;", "MFMT", "MDTM", "SIZE", "UTF8", "EPSV"];
+        let shown: String = known
+            .iter()
+            .filter(|feature| !self.quirks.hides.iter().any(|hidden| feature.starts_with(hidden)))
+            .map(|feature| format!(" {feature}\r\n"))
+            .collect();
+        self.say(&format!("211-Features\r\n{shown}211 end"))
+    }
+
+    fn enter(&mut self, path: String) -> Goes {
+        match self.node(&path) {
+            Some(Node::Folder) => {
+                self.here = path;
+                self.say("250 entered")
+            }
+            _ => self.say("550 cannot enter"),
+        }
+    }
+
+    fn listen(&mut self, answer: impl Fn(u16) -> String) -> Goes {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let port = listener.local_addr()?.port();
+        self.passive = Some(listener);
+        self.say(&answer(port))
+    }
+
+    fn data(&mut self) -> std::io::Result<Line> {
+        let listener = self.passive.take().ok_or(std::io::ErrorKind::NotConnected)?;
+        self.say("150 here it comes")?;
+        let line = Line::Plain(listener.accept()?.0);
+        match &self.tls {
+            Some(config) => line.secured(config),
+            None => Ok(line),
+        }
+    }
+
+    fn hang_up(&self, mut data: Line) {
+        if !self.quirks.closes_rudely {
+            data.say_goodbye();
+        }
+    }
+
+    fn list(&mut self, path: &str, is_machine: bool) -> Goes {
+        if !matches!(self.node(path), Some(Node::Folder)) {
+            self.passive = None;
+            return self.say("550 cannot list");
+        }
+        let prefix = if path == "/" { "/".to_owned() } else { format!("{path}/") };
+        let tree = self.state.tree.lock().unwrap().clone();
+        let mut lines: Vec<Vec<u8>> = tree
+            .iter()
+            .filter_map(|(path, node)| {
+                let name =
+                    path.strip_prefix(&prefix).filter(|name| !name.is_empty() && !name.contains('/'))?;
+                Some(if is_machine { machine_line(name, node) } else { self.people_line(name, node) })
+            })
+            .collect();
+        if is_machine {
+            lines.insert(0, b"type=cdir;modify=20240101000000; .".to_vec());
+        }
+        lines.extend(self.quirks.more_lines.iter().map(|line| line.to_vec()));
+        let end = self.quirks.listing_ends_with;
+        if end.is_some() {
+            lines.truncate(lines.len() / 2);
+        }
+        let mut data = self.data()?;
+        for line in lines {
+            data.write_all(&[&line, &b"\r\n"[..]].concat())?;
+        }
+        self.hang_up(data);
+        self.say(end.unwrap_or("226 listed"))
+    }
+
+    /// A line of `ls -l`, in the zone of this server, always with the year 2024 so that the tests need no clock.
+    fn people_line(&self, name: &str, node: &Node) -> Vec<u8> {
+        match node {
+            Node::Folder => format!("drwxr-xr-x 2 joe users 4096 2024-01-02 03:04 {name}"),
+            Node::File { content, mtime } => {
+                let utc = ftpsync::wire::ftp::time::parse(mtime).expect("a time").seconds();
+                let shown = ftpsync::wire::ftp::time::Civil::of(utc + self.quirks.list_zone);
+                format!(
+                    "-rw-r--r-- 1 joe users {} {:04}-{:02}-{:02} {:02}:{:02} {name}",
+                    content.len(),
+                    shown.year,
+                    shown.month,
+                    shown.day,
+                    shown.hour,
+                    shown.minute,
+                )
+            }
+        }
+        .into_bytes()
+    }
+
+    fn retrieve(&mut self, path: &str) -> Goes {
+        let Some(Node::File { content, .. }) = self.node(path) else {
+            self.passive = None;
+            return self.say("550 cannot open");
+        };
+        let length = if self.quirks.halves_downloads { content.len() / 2 } else { content.len() };
+        let mut data = self.data()?;
+        let sent = data.write_all(&content[..length]);
+        self.hang_up(data);
+        self.say(if sent.is_ok() { "226 sent" } else { "426 gave up" })
+    }
+
+    fn store(&mut self, path: String) -> Goes {
+        if !self.has_folder_above(&path) || matches!(self.node(&path), Some(Node::Folder)) {
+            self.passive = None;
+            return self.say("553 cannot create");
+        }
+        let mut data = self.data()?;
+        if let Some(end) = self.quirks.stor_ends_with {
+            let _ = data.read(&mut [0; 1024]);
+            drop(data);
+            return self.say(end);
+        }
+        let mut content = Vec::new();
+        if data.read_to_end(&mut content).is_err() {
+            return self.say("426 cut");
+        }
+        if self.quirks.loses_last_byte {
+            content.pop();
+        }
+        let mtime = "20240102030405".to_owned();
+        self.state.tree.lock().unwrap().insert(path, Node::File { content, mtime });
+        self.say("226 stored")
+    }
+
+    fn set_time(&mut self, argument: &str) -> Goes {
+        let (digits, path) = argument.split_once(' ').unwrap_or(("", argument));
+        let path = self.absolute(path);
+        if let Some(Node::File { mtime, .. }) = self.state.tree.lock().unwrap().get_mut(&path) {
+            *mtime = digits.to_owned();
+        } else {
+            return self.say("550 no such file");
+        }
+        self.say(&format!("213 Modify={digits}; {path}"))
+    }
+
+    fn remove(&mut self, path: &str, wants_folder: bool) -> Goes {
+        let prefix = format!("{path}/");
+        let is_right = match self.node(path) {
+            Some(Node::Folder) => {
+                let mut tree = self.state.tree.lock().unwrap().clone().into_keys();
+                wants_folder && !tree.any(|path| path.starts_with(&prefix))
+            }
+            Some(Node::File { .. }) => !wants_folder,
+            None => false,
+        };
+        if !is_right {
+            return self.say("550 cannot remove");
+        }
+        self.state.tree.lock().unwrap().remove(path);
+        self.say("250 removed")
+    }
+
+    fn make(&mut self, path: String) -> Goes {
+        if self.node(&path).is_some() || !self.has_folder_above(&path) {
+            return self.say("550 cannot make");
+        }
+        self.state.tree.lock().unwrap().insert(path, Node::Folder);
+        self.say("257 made")
+    }
+
+    fn rename(&mut self, to: String) -> Goes {
+        let Some(from) = self.rename_from.take() else {
+            return self.say("503 RNFR first");
+        };
+        let is_free = self.node(&to).is_none();
+        if !self.has_folder_above(&to) || (self.quirks.keeps_existing && !is_free) {
+            return self.say("550 cannot rename to that");
+        }
+        let mut tree = self.state.tree.lock().unwrap();
+        if let Some(node) = tree.remove(&from) {
+            tree.insert(to, node);
+        }
+        drop(tree);
+        self.say("250 renamed")
+    }
+}
+
+fn machine_line(name: &str, node: &Node) -> Vec<u8> {
+    match node {
+        Node::Folder => format!("type=dir;modify=20240102030405; {name}"),
+        Node::File { content, mtime } => {
+            format!("type=file;size={};modify={mtime}; {name}", content.len())
+        }
+    }
+    .into_bytes()
+}
