@@ -2,7 +2,7 @@
 # make; what they make is in this checkout (.venv, target, .cache). Repeating them is quick.
 
 PYTHON ?= python3
-WAN ?= 0
+WAN ?=
 ARGS ?=
 
 VENV := .venv
@@ -53,8 +53,8 @@ check: build ## formatting, lints and types
 	$(BIN)/python -m mypy --strict python/
 	$(BIN)/python -m mypy.stubtest ftpsync._core
 
-bench: build ## the benchmark: WAN=milliseconds of round trip, ARGS=more options
-	$(BIN)/python benches/bench.py --wan $(WAN) $(ARGS)
+bench: build ## the benchmark: WAN=folder of wan.sh, which emulates a long line, ARGS=more options
+	$(BIN)/python benches/bench.py $(if $(WAN),--wan $(WAN)) $(ARGS)
 
 clean: ## remove everything that the other targets made
 	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis target dist

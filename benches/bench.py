@@ -4,9 +4,9 @@
     python benches/bench.py --wan DIR/wan --rtt 0,20,100     through an emulated line, as root
     python benches/bench.py --quick --tools lftp,rclone      a first look
 
-Runs of the tools alternate, so that a slow moment of the machine hits all of them. A time counts only after every
-file of the result was compared byte for byte; otherwise the run is void and shown as such. The other tools and the
-servers are downloaded into ``.cache`` (from Debian and PyPI) and used without being installed.
+Runs of the tools alternate, so that a slow moment of the machine hits all of them. A time counts only after
+every file of the result was compared byte for byte; otherwise the run is void and shown as such. The other
+tools and the servers are downloaded into ``.cache`` (from Debian and PyPI) and used without being installed.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class Void(Exception):
     """Says why a run does not count."""
 
 
-# -- one cell: one server at one round trip; runs inside the emulated network ---------------------------------
+# -- one cell: one server at one round trip; runs inside the emulated network ----------------------
 
 
 class Cell:
@@ -225,7 +225,7 @@ def _wait_for_sockets() -> None:
         time.sleep(0.5)
 
 
-# -- the whole --------------------------------------------------------------------------------------------------
+# -- the whole -------------------------------------------------------------------------------------
 
 
 def main() -> int:
@@ -399,7 +399,7 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-# -- results ------------------------------------------------------------------------------------------------------
+# -- results ---------------------------------------------------------------------------------------
 
 
 def _table(runs: list[Run], tools: list[str], versions: dict[str, str], options: argparse.Namespace) -> str:

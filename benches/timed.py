@@ -1,7 +1,7 @@
 """Runs one command and writes what it took as JSON: ``timed.py RESULT TIMEOUT OUTPUT COMMAND [ARGUMENT...]``.
 
-It runs inside the emulated network, next to the command, so that neither the network's set-up nor its relay is
-counted. It imports little: on Linux the peak memory of a command is never less than that of its parent.
+It runs inside the emulated network, next to the command, so that neither the network's set-up nor its relay
+is counted. It imports little: on Linux the peak memory of a command is never less than that of its parent.
 """
 
 import contextlib

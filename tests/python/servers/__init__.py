@@ -5,8 +5,8 @@ Every kind has the same face::
     with PROFTPD.start(folder, tls=True) as server:
         ftplib.FTP().connect(server.host, server.port)
 
-``start`` raises `Unavailable` where a kind cannot run on this machine (no Debian package manager, no network
-for the first download, no user namespaces for an ordinary user). See `kinds` for what each one needs and does.
+``start`` raises `Unavailable` where a kind cannot run on this machine (no Debian package manager, no
+network for the first download, no user namespaces for an ordinary user). See `kinds` for what each one does.
 """
 
 from .base import Kind, Server, Unavailable

@@ -119,7 +119,7 @@ class Kind(ABC):
     def launch(self, plan: Plan) -> Launch:
         """Writes the configuration and says what to execute; the process has to stay in the foreground."""
 
-    def clean_up(self) -> None:  # noqa: B027, most programs leave nothing behind
+    def clean_up(self) -> None:  # noqa: B027 (most have nothing to do)
         """Removes what the program leaves behind outside the folder of its configuration."""
 
     def start(
@@ -283,9 +283,9 @@ def _alive(groups: set[int]) -> bool:
 def wrapped(plan: Plan, *libraries: str) -> dict[str, str]:
     """Returns the environment in which a server sees users, groups and passwords of its own.
 
-    The cwrap libraries are preloaded: nss_wrapper shows a passwd file with the user of the plan, pam_wrapper a
-    PAM service ``ftpsync`` that knows the password, and uid_wrapper lets a change of identity succeed without
-    effect, so that the server touches files as the user who started the test.
+    The cwrap libraries are preloaded: nss_wrapper shows a passwd file with the user of the plan, pam_wrapper
+    a PAM service ``ftpsync`` that knows the password, and uid_wrapper lets a change of identity succeed
+    without effect, so that the server touches files as the user who started the test.
     """
     folder = debian.unpacked("libnss-wrapper", "libuid-wrapper", "libpam-wrapper")
     preload = [next(folder.rglob(f"lib{name}_wrapper.so")) for name in libraries]

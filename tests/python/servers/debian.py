@@ -1,8 +1,8 @@
 """Fetches programs from Debian into a cache folder, without installing them.
 
-A program is downloaded together with the shared libraries that this machine lacks, unpacked into a folder of
-its own and used through ``LD_LIBRARY_PATH``. Nothing outside the cache changes, except that root refreshes the
-package lists when they are missing or stale.
+A program is downloaded together with the shared libraries that this machine lacks, unpacked into a folder
+of its own and used through ``LD_LIBRARY_PATH``. Nothing outside the cache changes, except that root
+refreshes the package lists when they are missing or stale.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The servers: pyftpdlib in a process of its own, and vsftpd, ProFTPD and Pure-FTPd from Debian.
 
-All serve one user over one folder, shown as ``/``, and touch files as the user who runs the tests. Root and an
-ordinary user get the same, the latter in a user namespace.
+All serve one user over one folder, shown as ``/``, and touch files as the user who runs the tests. Root and
+an ordinary user get the same, the latter in a user namespace.
 """
 
 from __future__ import annotations
@@ -205,7 +205,7 @@ class ProFtpd(Kind):
 
 @dataclass(frozen=True)
 class PureFtpd(Kind):
-    """Pure-FTPd: both MFMT and SITE UTIME, and listings that end without a word at `listing_limit` entries."""
+    """Pure-FTPd: has MFMT and SITE UTIME; ends listings at `listing_limit` entries, as its reply remarks."""
 
     name: ClassVar[str] = "pureftpd"
     listing_limit: int = 10_000
