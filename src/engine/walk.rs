@@ -332,7 +332,7 @@ impl Walk<'_> {
             remote: self.listed(Side::Remote, &dir, views.remote.entries)?,
         };
         if dir.is_root() {
-            self.tally.root_known = archive.as_ref().map_or(0, |archive| archive.len() as u64);
+            self.tally.root_known = archive.seen.as_ref().map_or(0, |seen| seen.len() as u64);
             self.tally.root_present = entries.as_ref().map(|entries| entries.len() as u64);
         }
         let local_folders: Vec<Entry> =
@@ -347,7 +347,7 @@ impl Walk<'_> {
         if complete.local && complete.remote {
             self.forget_vanished(
                 ticket,
-                archive.iter().flatten().map(|(name, _)| name.as_str()),
+                archive.seen.iter().flatten().map(|(name, _)| name.as_str()),
                 &pairs,
                 &hidden,
             );

@@ -214,6 +214,50 @@ fn a_folder_lost_on_one_side_is_judged_file_by_file() {
 }
 
 #[test]
+fn what_was_deleted_inside_a_folder_that_stays_is_counted_and_forgotten() {
+    let (local, remote) = trees();
+    for name in ["d/edited", "d/same", "d/sub/same", "keep"] {
+        local.put(name, b"1", at(0));
+    }
+    let setup = Setup::new(Mode::Sync);
+    ok(run(&local, &remote, &setup));
+    remote.take("d");
+    local.put("d/edited", b"22", at(50));
+    let outcome = ok(run(&local, &remote, &setup));
+    assert_eq!((outcome.stats.files_deleted, outcome.stats.dirs_deleted), (1, 1), "{outcome:?}");
+    // Later a folder of the same name comes into being, with an old file in it: it was never synchronised.
+    local.put("d/sub/fresh", b"1", at(-1000));
+    ok(run(&local, &remote, &setup));
+    assert!(user_tree(&local).contains_key("d/sub/fresh"));
+}
+
+#[test]
+fn a_file_that_failed_at_first_contact_is_not_a_conflict_the_next_time() {
+    let (local, remote) = trees();
+    local.put("other", b"1", at(0));
+    local.put("x", b"old", at(0));
+    remote.put("x", b"newer", at(100));
+    remote.break_reading("x");
+    let setup = Setup::new(Mode::Sync);
+    let failed = run(&local, &remote, &setup);
+    assert_eq!(failed.stats.copy_errors, 1, "{failed:?}");
+    remote.mend();
+    let outcome = ok(run(&local, &remote, &setup));
+    assert_eq!(user_tree(&local), user_tree(&remote), "{outcome:?}");
+    assert_eq!(outcome.stats.conflict_files, 0);
+}
+
+#[test]
+fn an_excluded_name_cannot_clash() {
+    let (local, remote) = trees();
+    local.put("x", b"file", at(0));
+    remote.put("x/in", b"folder", at(0));
+    let mut setup = Setup::new(Mode::Sync);
+    setup.exclude = vec!["x".into()];
+    ok(run(&local, &remote, &setup));
+}
+
+#[test]
 fn an_edited_survivor_is_restored_where_its_folder_was_lost() {
     let (local, remote) = trees();
     local.put("d/sub/same", b"1", at(0));
