@@ -189,6 +189,24 @@ def clash_is_told(reference: Steps, ours: Steps) -> bool:
     )
 
 
+def same_record_but_on_a_source(world: Fields, reference: Steps, ours: Steps) -> bool:
+    """A download changes nothing on the remote side, not even a meta file that is of no use."""
+    stays = {"remote:."} if (world["mode"], world["side"]) == ("download", "remote") else set()
+    return all(
+        {folder: names for folder, names in one["record"].items() if folder not in stays}
+        == {folder: names for folder, names in other["record"].items() if folder not in stays}
+        for one, other in zip(reference, ours, strict=True)
+    )
+
+
+def left_out(world: Fields, ours: Steps) -> bool:
+    """One line says that `x` is skipped or, where that was asked for, deleted; nothing else is done about it."""
+    deletes = world["mode"] != "sync" and bool(world.get("delete_unmatched"))
+    word = "SKIP MISMATCH" if world["mode"] == "sync" else "SKIP UNMATCHED"
+    about = [text for _, text in ours[0]["lines"] if text.endswith((" x", " [x]"))]
+    return len(about) == 1 and about[0].startswith("DELETE UNMATCHED" if deletes else word)
+
+
 def case_is_told(reference: Steps, ours: Steps) -> bool:
     """The same first words as in the reference, and both spellings."""
     pairs = list(zip(reference, ours, strict=True))
@@ -284,9 +302,18 @@ RULES = [
         contract="section 9: file against folder of one name",
         reason="A bare AssertionError tells nobody what to do, and stops all the rest. Ours leaves that pair "
         "alone, names it once, counts it, goes on, and raises at the end.",
-        worlds=clash,
+        worlds=lambda world: clash(world) and not world["excluded"],
         fields=frozenset({"error", "lines", "stats", "record"}),
         ours=lambda world, reference, ours: clash_is_told(reference, ours),
+    ),
+    Rule(
+        id="excluded file against excluded folder",
+        contract="section 9: file against folder of one name; section 0: excluded files",
+        reason="What the filter leaves out cannot clash: it is skipped, or removed from the target side when "
+        "that was asked for. Excluding a name is the way out of a clash.",
+        worlds=lambda world: clash(world) and world["excluded"],
+        fields=ANYTHING,
+        ours=lambda world, reference, ours: no_error(ours) and left_out(world, ours),
     ),
     Rule(
         id="names differing in case",
@@ -412,10 +439,28 @@ RULES = [
             and same_counters(reference, ours)
             and same_lines_but(ABOUT_META, reference, ours)
             and sum(level == "ERROR" for level, _ in ours[0]["lines"]) == (world["what"] in UNREADABLE)
-            and all(
-                other["record"] in (one["record"], {**one["record"], "remote:.": "unreadable"})
-                for one, other in zip(reference, ours, strict=True)
+            and (
+                same_record_but_on_a_source(world, reference, ours)
+                or all(
+                    other["record"] in (one["record"], {**one["record"], "remote:.": "unreadable"})
+                    for one, other in zip(reference, ours, strict=True)
+                )
             )
+        ),
+    ),
+    Rule(
+        id="empty meta file of a source",
+        contract="12.2; section 0: the mode only reads that side",
+        reason="A download changes nothing on the remote side, not even a meta file that remembers nothing.",
+        worlds=lambda world: (
+            world["kind"] == "odd meta file"
+            and (world["what"], world["mode"], world["side"]) == ("no peers", "download", "remote")
+        ),
+        fields=frozenset({"lines", "record"}),
+        ours=lambda world, reference, ours: (
+            same_trees(reference, ours)
+            and same_lines_but(ABOUT_META, reference, ours)
+            and same_record_but_on_a_source(world, reference, ours)
         ),
     ),
     Rule(
@@ -425,11 +470,12 @@ RULES = [
         worlds=lambda world: (
             world["kind"] == "odd meta file" and world["what"] in ("version 2", "no version")
         ),
-        fields=frozenset({"error", "lines", "stats"}),
+        fields=frozenset({"error", "lines", "stats", "record"}),
         ours=lambda world, reference, ours: (
             same_trees(reference, ours)
             and same_counters(reference, ours)
             and same_lines_but(ABOUT_META, reference, ours)
+            and same_record_but_on_a_source(world, reference, ours)
             and all(
                 one["error"] == other["error"]
                 or (

@@ -33,8 +33,11 @@ impl Walk<'_> {
                 match text {
                     Some(text) => self.stats.meta_bytes_written += text.chars().count() as u64,
                     None => {
-                        let target = self.run.pools[*side].target().base_name();
-                        self.note(0, &format!("Remove empty meta data file: {target}/{dir}"))?;
+                        let target = self.run.pools[*side].target();
+                        let kind = if target.caps().is_networked { "" } else { "FS:" };
+                        let folder = if dir.is_root() { "." } else { dir.as_str() };
+                        let place = format!("<{kind}{} + {folder}>", target.base_name());
+                        self.note(0, &format!("Remove empty meta data file: {place}"))?;
                     }
                 }
             }
