@@ -59,6 +59,30 @@ ALWAYS_OMIT: Final = (
 #: Sessions with a server, unless the option `connections` says otherwise.
 _CONNECTIONS: Final = 4
 
+#: Methods that subclasses of earlier releases override.
+_HOOKS: Final = (
+    "_before_sync",
+    "_compare_file",
+    "_copy_file",
+    "_copy_recursive",
+    "_log_action",
+    "_match",
+    "_remove_dir",
+    "_remove_file",
+    "_sync_dir",
+    "_tick",
+    "on_conflict",
+    "on_copy_local",
+    "on_copy_remote",
+    "on_delete_local",
+    "on_delete_remote",
+    "on_equal",
+    "on_error",
+    "on_mismatch",
+    "on_need_compare",
+    "re_classify_pair",
+)
+
 _COUNTERS: Final = (
     "bytes_written",
     "conflict_files",
@@ -144,6 +168,7 @@ class BaseSynchronizer:
     """
 
     _MODE: ClassVar[str] = "sync"
+    _CHANGES_FILES: ClassVar[bool] = False
     _ACCEPTED_STRATEGIES: ClassVar[tuple[str, ...] | None] = None
 
     #: Answers to the prompt at a conflict, and what they mean.
@@ -196,6 +221,7 @@ class BaseSynchronizer:
             OSError: A server could not be reached; a file could not be written.
             KeyboardInterrupt: The user stopped the run. Nothing is torn.
         """
+        self._refuse_hooks()
         started = time.time()
         self._bind()
         try:
@@ -227,6 +253,14 @@ class BaseSynchronizer:
         return int(self._stats["conflict_files_skipped"]) + int(self._stats["copy_errors"])
 
     # --- The run ---
+
+    def _refuse_hooks(self) -> None:
+        """Refuses overridden hooks: to ignore them would do what the script was written to prevent."""
+        found = [name for name in _HOOKS if hasattr(self, name)]
+        if found:
+            raise NotImplementedError(
+                f"{type(self).__name__} overrides {', '.join(found)}: this version does not call hooks yet"
+            )
 
     def _bind(self) -> None:
         for target, peer in ((self.local, self.remote), (self.remote, self.local)):
@@ -292,7 +326,7 @@ class BaseSynchronizer:
         return {
             "mode": self._MODE,
             "verbose": max(0, min(self.verbose, 9)),
-            "dry_run": self.dry_run,
+            "dry_run": self.dry_run or not self._CHANGES_FILES,
             "progress": reporter.shows_progress,
             "match": options["match"],
             "exclude": options["exclude"],
@@ -377,6 +411,8 @@ class BaseSynchronizer:
 
 class BiDirSynchronizer(BaseSynchronizer):
     """Copies changes in both directions, and deletions too."""
+
+    _CHANGES_FILES = True
 
     def get_info_strings(self) -> tuple[str, str]:
         """Returns the words of the header."""

@@ -27,7 +27,7 @@ from pyftpdlib.servers import FTPServer
 from ftpsync import _core
 from ftpsync.ftp_target import FTPTarget
 from ftpsync.metadata import DirMetadata, IncompatibleMetadataVersionError
-from ftpsync.synchronizers import BiDirSynchronizer, DownloadSynchronizer, UploadSynchronizer
+from ftpsync.synchronizers import BaseSynchronizer, BiDirSynchronizer, DownloadSynchronizer, UploadSynchronizer
 from ftpsync.targets import FsTarget
 from ftpsync.util import CliSilentRuntimeError
 
@@ -304,6 +304,29 @@ def test_malformed_options_fail_at_once(
         UploadSynchronizer(
             FsTarget(str(tmp_path / "local")), FsTarget(str(tmp_path / "remote")), {"verbose": 0, **options}
         ).run()
+    assert list((tmp_path / "remote").iterdir()) == []
+
+
+def test_overridden_hooks_are_refused_and_not_ignored(tmp_path: Path) -> None:
+    class Careful(UploadSynchronizer):
+        def on_copy_local(self, pair: Any) -> None:
+            raise AssertionError("never copy")
+
+    for name in ("local", "remote"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "local" / "file").write_text("x")
+    synchronizer = Careful(FsTarget(str(tmp_path / "local")), FsTarget(str(tmp_path / "remote")), {"verbose": 0})
+    with pytest.raises(NotImplementedError, match="on_copy_local"):
+        synchronizer.run()
+    assert list((tmp_path / "remote").iterdir()) == []
+
+
+def test_the_base_synchronizer_changes_nothing(tmp_path: Path) -> None:
+    for name in ("local", "remote"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "local" / "file").write_text("x")
+    targets = FsTarget(str(tmp_path / "local")), FsTarget(str(tmp_path / "remote"))
+    assert BaseSynchronizer(*targets, {"verbose": 0}).run() is True
     assert list((tmp_path / "remote").iterdir()) == []
 
 
