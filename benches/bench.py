@@ -43,7 +43,7 @@ from servers import Kind, Server, Unavailable
 KINDS: dict[str, Kind] = {kind.name: kind for kind in servers.ALL}
 WAN_SERVER = {"host": "10.77.0.2", "port": 2121, "launcher": ("nsenter", "--net=/run/netns/ftps")}
 # Above some 28,000 sockets in TIME_WAIT a server finds no port for its next data connection.
-MANY_SOCKETS = 10_000
+MANY_SOCKETS = 20_000
 SPACE = 4 * 1024**3
 
 
