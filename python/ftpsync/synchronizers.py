@@ -349,14 +349,19 @@ class BaseSynchronizer:
         reporter = Reporter(self)
         reporter.tell_difference(pair)
         while True:
-            answer = input(reporter.prompt(self._choices())).strip()
+            try:
+                answer = input(reporter.prompt(self._choices())).strip()
+            except EOFError:
+                # Nobody is there to answer. What was asked for cannot be done, so the run does not end as a success.
+                self._inc_stat("errors")
+                write_error("There is nobody to ask about conflicts: they are left alone. See --resolve.")
+                self.resolve_all = "skip"
+                return self.resolve_all
             if answer in ("h", "H", "?"):
                 reporter.tell_help(self._choices())
             elif answer in ("b", "B"):
                 reporter.tell_comparison(pair)
-            elif (answer[:1].lower(), len(answer)) == ("", 0) or answer.lower() not in self._choices():
-                continue
-            else:
+            elif answer.lower() in self._choices():
                 strategy = self._resolve_shortcuts[answer.lower()]
                 if strategy in ("old", "new") and pair.local and pair.remote and pair.is_same_time():
                     print("Files have identical modification times.")

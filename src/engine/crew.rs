@@ -121,7 +121,7 @@ impl<'a> Crew<'a> {
         match job {
             Job::List { ticket, side, dir, make } => {
                 let result = self.persist([side], |sessions| match make {
-                    Make::Nothing => view(borrowed(sessions, side)?, &dir),
+                    Make::Nothing => view(borrowed(sessions, side)?, &dir, keeps_shadows(&self.pools[side])),
                     Make::Folder => borrowed(sessions, side)?
                         .mkdir(&dir)
                         .map(|()| Box::new(View { complete: true, ..View::default() })),
@@ -302,8 +302,14 @@ fn make_folders(session: &mut dyn Session, file: &RelPath) -> Result<()> {
     missing.iter().rev().try_for_each(|path| session.mkdir(path))
 }
 
+/// Whether the times that metadata remembers count on a side. On a disk the file's own time is always the true one.
+fn keeps_shadows(pool: &Pool) -> bool {
+    let caps = pool.target().caps();
+    caps.is_networked || !caps.sets_mtime
+}
+
 /// Lists a folder and reads its metadata.
-fn view(session: &mut dyn Session, dir: &RelPath) -> Result<Box<View>> {
+fn view(session: &mut dyn Session, dir: &RelPath, keeps_shadows: bool) -> Result<Box<View>> {
     let mut listing = session.list(dir)?;
     let mut meta_size = None;
     listing.entries.retain(|entry| {
@@ -318,7 +324,9 @@ fn view(session: &mut dyn Session, dir: &RelPath) -> Result<Box<View>> {
     if let Some(size) = meta_size {
         read_meta(session, dir, size, &mut view)?;
     }
-    shadow_mtime::apply(&mut listing, &mut view.meta);
+    if keeps_shadows {
+        shadow_mtime::apply(&mut listing, &mut view.meta);
+    }
     view.entries = listing.entries;
     view.complete = listing.complete;
     view.notes = listing.notes;
@@ -350,7 +358,7 @@ fn read_meta(session: &mut dyn Session, dir: &RelPath, size: u64, view: &mut Vie
     match parsed {
         Ok(meta) => view.meta = meta,
         Err(problem) => {
-            view.meta = DirMeta::replacing();
+            view.meta = DirMeta::replacing(matches!(problem, MetaError::Version(_)));
             view.meta_problem = Some(problem);
         }
     }

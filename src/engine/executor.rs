@@ -44,7 +44,7 @@ impl Executor for Rehearsal<'_> {
                 None
             }
             Job::Copy(job) => {
-                let written = Written { size: job.put.size.unwrap_or(0), mtime_kept: true };
+                let written = Written { size: job.put.size.unwrap_or(0), mtime_kept: true, dated: None };
                 Some(Done::Copied { job, bytes: 0, was_opened: true, seconds: 0.0, result: Ok(written) })
             }
             Job::RemoveFiles { side, files } => Some(removed(side, files)),

@@ -4,6 +4,7 @@ use super::job::{Ticket, View};
 use super::removal::DoomedDir;
 use crate::error::Result;
 use crate::model::{DirMeta, RelPath, Side, Sides};
+use std::collections::BTreeSet;
 
 /// Why a folder is visited.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,6 +53,8 @@ pub struct Folder {
     pub views: Sides<Option<Result<Box<View>>>>,
     /// Its metadata, from the moment it is planned.
     pub metas: Sides<DirMeta>,
+    /// Files that both sides had when they first met, and whose copy has not succeeded.
+    pub unfinished: BTreeSet<String>,
     /// Whether its listings were asked for.
     pub is_submitted: bool,
     /// Whether everything in it was decided.
@@ -69,6 +72,7 @@ impl Folder {
             parent,
             views: Sides::default(),
             metas: Sides::default(),
+            unfinished: BTreeSet::new(),
             is_submitted: false,
             is_planned: false,
             open: 0,

@@ -15,8 +15,8 @@ pub struct Trace {
     pub ticket: Ticket,
     /// Its name there.
     pub name: String,
-    /// Whether it is counted by itself; what is inside a removed folder is not.
-    pub is_counted: bool,
+    /// The folder to remove that it is in, if any. What is in one that really goes is not counted by itself.
+    pub within: Option<DoomedDir>,
 }
 
 #[derive(Debug)]
@@ -45,16 +45,11 @@ impl Removals {
         self.files.push((side, path));
     }
 
-    /// Adds a folder; `trace` where its parent stays and remembers it.
-    pub fn add_dir(
-        &mut self,
-        side: Side,
-        path: RelPath,
-        parent: Option<DoomedDir>,
-        trace: Option<Trace>,
-    ) -> DoomedDir {
+    /// Adds a folder.
+    pub fn add_dir(&mut self, side: Side, path: RelPath, trace: Trace) -> DoomedDir {
         self.folders.insert((side, path.as_str().to_owned()));
-        self.dirs.push(Dir { side, path, parent, has_meta: false, is_kept: false, trace });
+        let parent = trace.within;
+        self.dirs.push(Dir { side, path, parent, has_meta: false, is_kept: false, trace: Some(trace) });
         DoomedDir(self.dirs.len() - 1)
     }
 
@@ -75,6 +70,11 @@ impl Removals {
     /// Whether a folder stays because something in it does.
     pub fn is_kept(&self, dir: DoomedDir) -> bool {
         self.dirs[dir.0].is_kept
+    }
+
+    /// Whether the removal that left a trace is counted by itself.
+    pub fn is_counted(&self, trace: &Trace) -> bool {
+        trace.within.is_none_or(|dir| self.is_kept(dir))
     }
 
     /// What a path leaves behind once it is gone.

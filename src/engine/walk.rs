@@ -21,7 +21,7 @@ use super::{Run, crew};
 use crate::error::{Error, Kind, Result};
 use crate::model::meta::{FILE_VERSION, MetaError, PeerKey, Shadow};
 use crate::model::stamp::EPS_TIME;
-use crate::model::{DirMeta, Entry, EntryKind, Name, RelPath, Side, Sides};
+use crate::model::{DirMeta, Entry, EntryKind, Name, RelPath, Side, Sides, Stamp};
 use crate::plan::guard::{Tally, judge};
 use crate::plan::{
     self, Change, Effect, Mode, Pair, Past, Policy, Resolution, Skip, Step, Strategy, compare, pair_up,
@@ -332,7 +332,7 @@ impl Walk<'_> {
             remote: self.listed(Side::Remote, &dir, views.remote.entries)?,
         };
         if dir.is_root() {
-            self.tally.root_known = archive.as_ref().map_or(0, |archive| archive.len() as u64);
+            self.tally.root_known = archive.seen.as_ref().map_or(0, |seen| seen.len() as u64);
             self.tally.root_present = entries.as_ref().map(|entries| entries.len() as u64);
         }
         let local_folders: Vec<Entry> =
@@ -347,7 +347,7 @@ impl Walk<'_> {
         if complete.local && complete.remote {
             self.forget_vanished(
                 ticket,
-                archive.iter().flatten().map(|(name, _)| name.as_str()),
+                archive.seen.iter().flatten().map(|(name, _)| name.as_str()),
                 &pairs,
                 &hidden,
             );

@@ -6,7 +6,7 @@
 
 use super::entry::Seen;
 use serde_json::{Map, Number, Value, json};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 
 /// The only layout this version reads or writes.
@@ -15,6 +15,7 @@ pub const FILE_VERSION: u64 = 3;
 pub const MAX_META_SIZE: u64 = 16 * 1024 * 1024;
 
 const LAST_SYNC: &str = ":last_sync";
+const UNFINISHED: &str = ":unfinished";
 
 /// Why a metadata file cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,8 +44,14 @@ pub struct PeerKey {
     pub legacy: String,
 }
 
-/// The memory of one folder about one peer: `None` when the two have never been synchronised here.
-pub type Archive = Option<HashMap<String, Seen>>;
+/// The memory of one folder about one peer.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Archive {
+    /// What is remembered, by name; `None` when the two have never been synchronised here.
+    pub seen: Option<HashMap<String, Seen>>,
+    /// Names that were there when the two first met, and could not be dealt with then: for them it is still the first time.
+    pub unfinished: HashSet<String>,
+}
 
 /// The time that a file on a target without settable times should have.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -94,12 +101,15 @@ impl DirMeta {
         if !peers.values().all(Value::is_object) {
             return Err(invalid("a peer in \"peer_sync\" is not an object"));
         }
-        Ok(DirMeta { mtimes, peers, others, was_read: true, changed: false })
+        // A document that remembers nothing is better gone.
+        let changed = mtimes.is_empty() && peers.is_empty();
+        Ok(DirMeta { mtimes, peers, others, was_read: true, changed })
     }
 
-    /// An empty document in place of one whose file has to go (another layout, with the option to migrate; unreadable).
-    pub fn replacing() -> Self {
-        DirMeta { was_read: true, ..DirMeta::default() }
+    /// An empty document in place of one that cannot be used. The file stays until there is something to write, unless it
+    /// `goes` at once (another layout, with the option to migrate).
+    pub fn replacing(goes: bool) -> Self {
+        DirMeta { was_read: true, changed: goes, ..DirMeta::default() }
     }
 
     /// Whether there is a file behind this value.
@@ -124,18 +134,17 @@ impl DirMeta {
     /// lists the name as well. Where another user or port shares the old key, the old key says nothing.
     pub fn archive(&self, peer: &PeerKey) -> Archive {
         let own = self.peer(&peer.id);
-        if peer.id == peer.legacy {
-            return own.map(|own| read_peer(own, |_| true));
-        }
-        let legacy = self.peer(&peer.legacy).filter(|_| !self.shares_legacy_key(peer));
-        match (own, legacy) {
+        let legacy =
+            self.peer(&peer.legacy).filter(|_| peer.id != peer.legacy && !self.shares_legacy_key(peer));
+        let seen = match (own, legacy) {
             (None, None) => None,
             (Some(own), None) => Some(read_peer(own, |_| true)),
             (Some(own), Some(legacy)) if own == legacy => Some(read_peer(own, |_| true)),
             (own, Some(legacy)) => {
                 Some(read_peer(legacy, |name| own.is_some_and(|own| own.contains_key(name))))
             }
-        }
+        };
+        Archive { seen, unfinished: own.map(read_unfinished).unwrap_or_default() }
     }
 
     /// Remembers that both sides hold `name` with this time (seconds) and size (bytes); `None` for both for a folder.
@@ -144,6 +153,26 @@ impl DirMeta {
         self.edit(peer, |entries| {
             entries.insert(LAST_SYNC.to_owned(), number(Some(now)));
             entries.insert(name.to_owned(), seen.clone());
+        });
+        self.changed = true;
+    }
+
+    /// Remembers which names could not be dealt with when the two first met. Nothing if there is no record at all: then it
+    /// is the first time for every name.
+    pub fn set_unfinished(&mut self, peer: &PeerKey, names: &BTreeSet<String>) {
+        let Some(own) = self.peer(&peer.id) else { return };
+        let before: BTreeSet<String> = read_unfinished(own).into_iter().collect();
+        if before == *names {
+            return;
+        }
+        self.edit(peer, |entries| {
+            if names.is_empty() {
+                entries.shift_remove(UNFINISHED);
+            } else {
+                // Shaped like an entry, so that 3.1 and 4.1 can live with it.
+                let value = json!({"m": null, "s": null, "u": null, "names": names});
+                entries.insert(UNFINISHED.to_owned(), value);
+            }
         });
         self.changed = true;
     }
@@ -261,6 +290,7 @@ fn legacy_form(id: &str) -> Option<String> {
 fn read_peer(entries: &Map<String, Value>, is_own: impl Fn(&str) -> bool) -> HashMap<String, Seen> {
     entries
         .iter()
+        .filter(|(name, _)| *name != UNFINISHED)
         .filter_map(|(name, value)| {
             let fields = value.as_object()?;
             let seconds =
@@ -270,6 +300,11 @@ fn read_peer(entries: &Map<String, Value>, is_own: impl Fn(&str) -> bool) -> Has
             Some((name.clone(), seen))
         })
         .collect()
+}
+
+fn read_unfinished(entries: &Map<String, Value>) -> HashSet<String> {
+    let names = entries.get(UNFINISHED).and_then(|value| value.get("names")).and_then(Value::as_array);
+    names.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
 fn read_shadow(value: &Value) -> Option<Shadow> {
@@ -331,7 +366,7 @@ mod tests {
     #[test]
     fn a_record_of_4_1_is_read_but_is_not_our_own() {
         let meta = DirMeta::parse(SAMPLE.as_bytes()).unwrap();
-        let archive = meta.archive(&key("joe")).unwrap();
+        let archive = meta.archive(&key("joe")).seen.unwrap();
         assert_eq!(archive.len(), 2);
         let seen = archive["a.pdf"];
         assert_eq!((seen.mtime, seen.size, seen.is_own), (Some(1662725529.25), Some(1711816), false));
@@ -343,7 +378,7 @@ mod tests {
         let mut meta = DirMeta::parse(SAMPLE.as_bytes()).unwrap();
         meta.adopt(&key("joe"));
         assert!(meta.is_changed());
-        assert!(meta.archive(&key("joe")).unwrap()["a.pdf"].is_own);
+        assert!(meta.archive(&key("joe")).seen.unwrap()["a.pdf"].is_own);
     }
 
     #[test]
@@ -355,7 +390,7 @@ mod tests {
         let mut foreign = printed.clone();
         foreign["peer_sync"]["h.example/dir"]["b"] = json!({"m": 9, "s": 9, "u": 9});
         let meta = DirMeta::parse(foreign.to_string().as_bytes()).unwrap();
-        let archive = meta.archive(&key("joe")).unwrap();
+        let archive = meta.archive(&key("joe")).seen.unwrap();
         assert!(archive["a"].is_own && !archive["b"].is_own);
     }
 
@@ -363,9 +398,9 @@ mod tests {
     fn another_account_on_the_same_host_and_root_has_a_memory_of_its_own() {
         let mut meta = DirMeta::default();
         meta.record(&key("joe"), "a", Some(1.0), Some(2), 3.0);
-        assert!(meta.archive(&key("ann")).is_none());
+        assert!(meta.archive(&key("ann")).seen.is_none());
         meta.record(&key("ann"), "b", Some(1.0), Some(2), 3.0);
-        assert!(!meta.archive(&key("joe")).unwrap().contains_key("b"));
+        assert!(!meta.archive(&key("joe")).seen.unwrap().contains_key("b"));
     }
 
     #[test]
@@ -397,7 +432,22 @@ mod tests {
         let meta = DirMeta::parse(odd).unwrap();
         assert_eq!(meta.shadow("a"), None);
         let peer = PeerKey { id: "p".into(), legacy: "p".into() };
-        assert_eq!(meta.archive(&peer).unwrap().get("b").and_then(|seen| seen.size), None);
+        assert_eq!(meta.archive(&peer).seen.unwrap().get("b").and_then(|seen| seen.size), None);
+    }
+
+    #[test]
+    fn unfinished_names_are_kept_apart_from_what_was_synchronised() {
+        let mut meta = DirMeta::default();
+        let names = BTreeSet::from(["late".to_owned()]);
+        meta.set_unfinished(&key("joe"), &names);
+        assert!(meta.is_empty(), "without a record it is the first time for every name");
+        meta.record(&key("joe"), "a", Some(1.0), Some(2), 3.0);
+        meta.set_unfinished(&key("joe"), &names);
+        let archive = DirMeta::parse(print(&meta).as_bytes()).unwrap().archive(&key("joe"));
+        assert_eq!(archive.seen.unwrap().len(), 1);
+        assert!(archive.unfinished.contains("late"));
+        meta.set_unfinished(&key("joe"), &BTreeSet::new());
+        assert!(meta.archive(&key("joe")).unfinished.is_empty());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::cmp::Ordering;
 pub const EPS_TIME: f64 = 2.01;
 
 /// A modification time: seconds since 1970-01-01 UTC, and how coarse the source of the value is.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
     seconds: i64,
     nanos: u32,

@@ -20,8 +20,9 @@ pub enum Past {
 impl Past {
     /// Looks up a name.
     pub fn of(archive: &Archive, name: &str) -> Self {
-        match archive {
+        match &archive.seen {
             None => Past::NoArchive,
+            Some(_) if archive.unfinished.contains(name) => Past::NoArchive,
             Some(entries) => entries.get(name).map_or(Past::Unlisted, |seen| Past::Listed(*seen)),
         }
     }

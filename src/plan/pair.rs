@@ -167,7 +167,7 @@ mod tests {
 
     fn up(local: &[&str], remote: &[&str], case: CaseMode) -> Result<Vec<String>, AmbiguousName> {
         let entries = |names: &[&str]| names.iter().map(|name| file(name)).collect();
-        let pairs = pair_up(Sides::new(entries(local), entries(remote)), &None, case)?;
+        let pairs = pair_up(Sides::new(entries(local), entries(remote)), &Archive::default(), case)?;
         Ok(pairs
             .iter()
             .map(|pair| {

@@ -152,7 +152,7 @@ impl Session for LocalSession {
             let mut target = File::create(&path).map_err(failed)?;
             let size = pour(body, &mut target, &mut self.buffer, put.size)?;
             finish(&target, put.mtime).map_err(failed)?;
-            return Ok(Written { size, mtime_kept: true });
+            return Ok(Written { size, mtime_kept: true, dated: None });
         }
         let folder = path.parent().unwrap_or(&self.shared.root);
         let mut temporary = tempfile::Builder::new()
@@ -165,7 +165,7 @@ impl Session for LocalSession {
         set_mode(temporary.as_file(), old.as_ref(), self.shared.default_mode).map_err(failed)?;
         finish(temporary.as_file(), put.mtime).map_err(failed)?;
         temporary.persist(&path).map_err(|error| failed(error.error))?;
-        Ok(Written { size, mtime_kept: true })
+        Ok(Written { size, mtime_kept: true, dated: None })
     }
 
     fn mkdir(&mut self, dir: &RelPath) -> Result<()> {

@@ -3,8 +3,8 @@
 use super::{Caps, Put, Session, Target, Written};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Entry, Listing, Name, RelPath, Stamp};
-use std::collections::BTreeMap;
-use std::io::Read;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Read};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// One file or folder of a [`MemoryTarget`].
@@ -24,13 +24,21 @@ pub struct MemoryTarget {
     /// What a file gets as its time when none can be set.
     now: Stamp,
     nodes: Arc<Mutex<BTreeMap<String, Node>>>,
+    /// Paths whose reading fails.
+    broken: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl MemoryTarget {
     /// An empty tree, known to its peers as `id`.
     pub fn new(id: &str) -> Self {
         let caps = Caps { sets_mtime: true, renames: true, sessions: 8, is_networked: false };
-        MemoryTarget { id: id.to_owned(), caps, now: Stamp::new(0, 0), nodes: Arc::default() }
+        MemoryTarget {
+            id: id.to_owned(),
+            caps,
+            now: Stamp::new(0, 0),
+            nodes: Arc::default(),
+            broken: Arc::default(),
+        }
     }
 
     /// The same tree on a target that cannot set times: every file it writes is dated `now`.
@@ -59,6 +67,16 @@ impl MemoryTarget {
     pub fn take(&self, path: &str) {
         let below = format!("{path}/");
         self.nodes().retain(|name, _| name != path && !name.starts_with(&below));
+    }
+
+    /// Makes reading a file fail half-way.
+    pub fn break_reading(&self, path: &str) {
+        self.broken.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned());
+    }
+
+    /// Makes every file readable again.
+    pub fn mend(&self) {
+        self.broken.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// The whole tree, by path.
@@ -127,6 +145,11 @@ impl Session for MemorySession {
             Some(Node::File(bytes, _)) => bytes.clone(),
             Some(Node::Folder) | None => return Err(not_found("read", file)),
         };
+        let is_broken = self.0.broken.lock().unwrap_or_else(PoisonError::into_inner).contains(file.as_str());
+        if is_broken {
+            let failure = Error::new(Kind::Io, "the disk failed").during("read").at(file);
+            return lend(&mut bytes[..bytes.len() / 2].chain(Failing(Some(failure))));
+        }
         lend(&mut bytes.as_slice())
     }
 
@@ -143,7 +166,8 @@ impl Session for MemorySession {
         }
         let mtime = put.mtime.filter(|_| self.0.caps.sets_mtime);
         self.0.nodes().insert(file.as_str().to_owned(), Node::File(bytes, mtime.unwrap_or(self.0.now)));
-        Ok(Written { size, mtime_kept: mtime.is_some() })
+        let dated = if mtime.is_some() { None } else { Some(self.0.now) };
+        Ok(Written { size, mtime_kept: mtime.is_some(), dated })
     }
 
     fn mkdir(&mut self, dir: &RelPath) -> Result<()> {
@@ -195,6 +219,15 @@ impl Session for MemorySession {
             Some(Node::Folder) | None => return Err(not_found("set the time of", file)),
         }
         Ok(())
+    }
+}
+
+/// A reader that fails once, with this error.
+struct Failing(Option<Error>);
+
+impl Read for Failing {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        self.0.take().map_or(Ok(0), |error| Err(error.into_io()))
     }
 }
 

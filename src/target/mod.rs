@@ -72,6 +72,8 @@ pub struct Written {
     pub size: u64,
     /// Whether the modification time of [`Put`] was set. When not, the caller has to remember it.
     pub mtime_kept: bool,
+    /// The time that the side gave the file by its own clock, where the wanted one could not be set and it tells.
+    pub dated: Option<Stamp>,
 }
 
 /// One conversation, used by one thread at a time. Paths start at the target's root.

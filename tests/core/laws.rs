@@ -23,7 +23,10 @@ fn for_all(law: &str, check: impl Fn(&World) -> Result<(), String>) {
 
 fn clashes(world: &World) -> bool {
     let [local, remote] = world.here;
-    local != Here::Absent && remote != Here::Absent && (local == Here::Folder) != (remote == Here::Folder)
+    world.setup.exclude.is_empty()
+        && local != Here::Absent
+        && remote != Here::Absent
+        && (local == Here::Folder) != (remote == Here::Folder)
 }
 
 #[test]
@@ -56,6 +59,10 @@ fn upload_never_changes_local_and_download_never_remote() {
 #[test]
 fn the_mirrored_world_ends_as_the_mirror_of_the_end() {
     for_all("mirror symmetry", |world| {
+        // What is remembered of the inside of a folder lies on the local side: lost there, it is lost altogether.
+        if world.memory == Memory::Folder && world.here.contains(&Here::Absent) {
+            return Ok(());
+        }
         let ends = [world.clone(), world.mirrored()].map(|world| {
             let (local, remote) = world.trees();
             let _ = run(&local, &remote, &world.setup);

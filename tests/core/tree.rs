@@ -187,6 +187,16 @@ fn a_target_without_settable_times_gets_them_remembered() {
 }
 
 #[test]
+fn a_clock_that_is_years_ahead_does_not_make_files_look_modified() {
+    let local = MemoryTarget::new("/local");
+    let remote = MemoryTarget::new("mem://u@h:1/").without_times(at(200_000_000));
+    local.put("a", b"1", at(0));
+    let setup = Setup::new(Mode::Sync);
+    ok(run(&local, &remote, &setup));
+    assert_eq!(ok(run(&local, &remote, &setup)).lines, ["equal = a"]);
+}
+
+#[test]
 fn a_folder_lost_on_one_side_is_judged_file_by_file() {
     let (local, remote) = trees();
     for name in ["d/same", "d/edited", "d/sub/same", "keep"] {
@@ -201,6 +211,50 @@ fn a_folder_lost_on_one_side_is_judged_file_by_file() {
     let left: Vec<String> = user_tree(&local).into_keys().collect();
     assert_eq!(left, ["d", "d/added", "d/edited", "keep"], "{outcome:?}");
     assert_eq!((outcome.stats.conflict_files, outcome.stats.conflict_files_skipped), (2, 2));
+}
+
+#[test]
+fn what_was_deleted_inside_a_folder_that_stays_is_counted_and_forgotten() {
+    let (local, remote) = trees();
+    for name in ["d/edited", "d/same", "d/sub/same", "keep"] {
+        local.put(name, b"1", at(0));
+    }
+    let setup = Setup::new(Mode::Sync);
+    ok(run(&local, &remote, &setup));
+    remote.take("d");
+    local.put("d/edited", b"22", at(50));
+    let outcome = ok(run(&local, &remote, &setup));
+    assert_eq!((outcome.stats.files_deleted, outcome.stats.dirs_deleted), (1, 1), "{outcome:?}");
+    // Later a folder of the same name comes into being, with an old file in it: it was never synchronised.
+    local.put("d/sub/fresh", b"1", at(-1000));
+    ok(run(&local, &remote, &setup));
+    assert!(user_tree(&local).contains_key("d/sub/fresh"));
+}
+
+#[test]
+fn a_file_that_failed_at_first_contact_is_not_a_conflict_the_next_time() {
+    let (local, remote) = trees();
+    local.put("other", b"1", at(0));
+    local.put("x", b"old", at(0));
+    remote.put("x", b"newer", at(100));
+    remote.break_reading("x");
+    let setup = Setup::new(Mode::Sync);
+    let failed = run(&local, &remote, &setup);
+    assert_eq!(failed.stats.copy_errors, 1, "{failed:?}");
+    remote.mend();
+    let outcome = ok(run(&local, &remote, &setup));
+    assert_eq!(user_tree(&local), user_tree(&remote), "{outcome:?}");
+    assert_eq!(outcome.stats.conflict_files, 0);
+}
+
+#[test]
+fn an_excluded_name_cannot_clash() {
+    let (local, remote) = trees();
+    local.put("x", b"file", at(0));
+    remote.put("x/in", b"folder", at(0));
+    let mut setup = Setup::new(Mode::Sync);
+    setup.exclude = vec!["x".into()];
+    ok(run(&local, &remote, &setup));
 }
 
 #[test]

@@ -50,7 +50,7 @@ def d1_descends_into_capitals() -> None:
     # worlds where no names differ in case only, strict is otherwise the same.
     @around(BaseSynchronizer, "_sync_dir")
     def _(original: Any, self: Any) -> Any:
-        if not self.options.get("case") and not _names_clash(self):
+        if self.options.get("case") != "strict" and not _names_clash(self):
             self.options["case"] = "strict"
         return original(self)
 

@@ -32,6 +32,8 @@ def ftp_server(environment: Environment, root: Path, *options: str) -> Iterator[
         except subprocess.TimeoutExpired:
             server.kill()
             server.wait()
+        if server.stdout:
+            server.stdout.close()
         log.close()
 
 

@@ -46,15 +46,22 @@ def played(reference_41: Environment) -> Played:
 
 def covering(world: compare.World, played: Played, found: dict[str, Any]) -> list[str]:
     """The rules that allow this difference, in every respect."""
-    name = world["id"]
     fields = {field.split(".")[0] for field in compare.fields_of(found)}
     return [
         rule.id
         for rule in intended.RULES
-        if rule.worlds(world["fields"])
-        and fields <= rule.fields
-        and rule.ours(played.repaired[name]["steps"], played.ours[name]["steps"])
+        if rule.worlds(world["fields"]) and fields <= rule.fields and obeys(rule, world, played)
     ]
+
+
+def obeys(rule: Any, world: compare.World, played: Played) -> bool:
+    """Whether ours does in this world what the rule says."""
+    expected, actual = played.repaired[world["id"]], played.ours[world["id"]]
+    if rule.instead:
+        expected = played.repaired[rule.instead(world["id"])]
+        if compare.fields_of(compare.differences(expected, actual)) - intended.WRITTEN:
+            return False
+    return bool(rule.ours(world["fields"], expected["steps"], actual["steps"]))
 
 
 def test_every_difference_is_intended(played: Played) -> None:

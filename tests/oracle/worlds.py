@@ -377,15 +377,14 @@ def many_files() -> Iterator[World]:
             steps = [run(mode), run(mode, edits=edits, delete=True), run(mode, delete=True)]
             yield story("remembers what was copied", mode, *start, {}, steps, side=side)
         # A listed name that both sides lost stays listed; then it comes back on one of them.
-        for side, what in product(("local", "remote"), ("unchanged", "edited", "never listed")):
+        for side, what, listed in product(("local", "remote"), ("unchanged", "edited"), (False, True)):
             back = [side, "x", SAME if what == "unchanged" else NEWER]
-            names = {} if what == "never listed" else {"x": SEEN}
+            names = {"x": SEEN} if listed else {}
             steps = [run(mode), run(mode, edits=[back]), run(mode)]
             only = {"keep": SAME}
             record = {".": {"keep": SEEN, **names}}
-            yield story(
-                "comes back after both lost it", mode, only, only, record, steps, side=side, what=what
-            )
+            about = "comes back after both lost it"
+            yield story(about, mode, only, only, record, steps, side=side, what=what, listed=listed)
         # Equal from the start, so never recorded; then edited on one side.
         for side in ("local", "remote"):
             steps = [run(mode), run(mode, edits=[[side, "twin", NEWER]]), run(mode)]

@@ -315,11 +315,15 @@ def test_a_conflict_can_be_answered(settled: World) -> None:
     assert (settled.local / "a.txt").read_text() == (settled.remote / "a.txt").read_text() == "changed here"
 
 
-def test_a_conflict_that_nobody_answers_ends_the_run_and_leaves_both_files(settled: World) -> None:
+def test_a_conflict_that_nobody_answers_is_left_alone_and_the_rest_goes_on(settled: World) -> None:
     write(settled.local, "a.txt", "changed here", age=-10 * 86400)
     write(settled.remote, "a.txt", "changed there!", age=-20 * 86400)
+    write(settled.local, "z.txt", "new here")
     result = settled.run("sync", "--resolve", "ask", answers="", code=1)
     assert "Traceback" not in result.err
+    assert "nobody to ask" in result.err
+    assert "SKIP CONFLICT" in result.out
+    assert (settled.remote / "z.txt").read_text() == "new here"
     assert (settled.local / "a.txt").read_text() == "changed here"
     assert (settled.remote / "a.txt").read_text() == "changed there!"
 

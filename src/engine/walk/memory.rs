@@ -22,19 +22,22 @@ impl Walk<'_> {
         if !self.folders.get(&ticket).is_some_and(Folder::is_settled) {
             return Ok(());
         }
-        let Some(folder) = self.folders.remove(&ticket) else {
+        let Some(mut folder) = self.folders.remove(&ticket) else {
             return Ok(());
         };
         if !self.executor.is_live() {
             return Ok(());
         }
-        for job in self.metadata_jobs(ticket, &folder) {
+        for job in self.metadata_jobs(ticket, &mut folder) {
             if let Job::WriteMeta { side, dir, text, .. } = &job {
                 match text {
                     Some(text) => self.stats.meta_bytes_written += text.chars().count() as u64,
                     None => {
-                        let target = self.run.pools[*side].target().base_name();
-                        self.note(0, &format!("Remove empty meta data file: {target}/{dir}"))?;
+                        let target = self.run.pools[*side].target();
+                        let kind = if target.caps().is_networked { "" } else { "FS:" };
+                        let folder = if dir.is_root() { "." } else { dir.as_str() };
+                        let place = format!("<{kind}{} + {folder}>", target.base_name());
+                        self.note(0, &format!("Remove empty meta data file: {place}"))?;
                     }
                 }
             }
@@ -44,12 +47,13 @@ impl Walk<'_> {
     }
 
     /// The metadata of a folder that has to be written: never on a remote side that is only read, nor in a folder that goes.
-    pub(super) fn metadata_jobs(&self, ticket: Ticket, folder: &Folder) -> Vec<Job> {
+    pub(super) fn metadata_jobs(&self, ticket: Ticket, folder: &mut Folder) -> Vec<Job> {
         if let Visit::Remove { doomed, .. } = folder.visit
             && !self.removals.is_kept(doomed)
         {
             return Vec::new();
         }
+        folder.metas.local.set_unfinished(&self.peer, &folder.unfinished);
         let writes = |side: Side| side == Side::Local || self.run.policy.mode != Mode::Download;
         Side::BOTH
             .into_iter()
@@ -88,7 +92,7 @@ impl Walk<'_> {
                 drop(self.copied(job, was_opened, result));
             }
         }
-        let folders = std::mem::take(&mut self.folders);
-        folders.iter().flat_map(|(ticket, folder)| self.metadata_jobs(*ticket, folder)).collect()
+        let mut folders = std::mem::take(&mut self.folders);
+        folders.iter_mut().flat_map(|(ticket, folder)| self.metadata_jobs(*ticket, folder)).collect()
     }
 }

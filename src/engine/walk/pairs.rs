@@ -49,7 +49,9 @@ impl Walk<'_> {
         {
             self.tally.known += 1;
         }
-        if pair.is_clash() {
+        let entry = pair.any();
+        let is_match = self.run.filter.matches(entry.name.as_str(), entry.kind);
+        if pair.is_clash() && is_match {
             let error = Error::new(Kind::Clash, "a file on one side, a folder on the other");
             return self.problem(
                 &path,
@@ -61,8 +63,6 @@ impl Walk<'_> {
         if self.hooks.reclassify(&plan.dir, &mut step)? == Verdict::Leave {
             return Ok(());
         }
-        let entry = step.pair.any();
-        let is_match = self.run.filter.matches(entry.name.as_str(), entry.kind);
         if self.hooks.operate(&plan.dir, &mut step, is_match)? == Verdict::Proceed {
             self.carry_out(plan, &mut step, &path, is_match)?;
         }
@@ -149,7 +149,7 @@ impl Walk<'_> {
         else {
             return;
         };
-        let mtime = entry.mtime.map(crate::model::Stamp::as_secs_f64);
+        let mtime = entry.mtime.map(Stamp::as_secs_f64);
         folder.metas.local.record(
             &self.peer,
             step.pair.name.as_str(),
@@ -173,7 +173,14 @@ impl Walk<'_> {
         self.action(line, path, entry.is_folder())?;
         let paths = paths_of(&plan.paths, &step.pair, to);
         match entry.kind {
-            EntryKind::File => self.copy_file(plan.ticket, step.pair.name.as_str(), entry, to, &paths, false),
+            EntryKind::File => {
+                if step.pair.past == Past::NoArchive
+                    && let Some(folder) = self.folders.get_mut(&plan.ticket)
+                {
+                    folder.unfinished.insert(step.pair.name.to_string());
+                }
+                self.copy_file(plan.ticket, step.pair.name.as_str(), entry, to, &paths, false)
+            }
             EntryKind::Folder => {
                 self.stats.dirs_created += 1;
                 self.stats.entries_touched += 1;
@@ -221,14 +228,19 @@ impl Walk<'_> {
             Ok(written) => {
                 let now = self.run.clock.now();
                 if let Some(folder) = self.folders.get_mut(&job.ticket) {
-                    let mtime = job.put.mtime.map(crate::model::Stamp::as_secs_f64);
+                    folder.unfinished.remove(&job.name);
+                    let mtime = job.put.mtime.map(Stamp::as_secs_f64);
                     folder.metas.local.record(&self.peer, &job.name, mtime, Some(written.size), now);
                     let meta = &mut folder.metas[job.to];
                     // A target that cannot keep the time gets it remembered; an old memory is kept true.
                     if let Some(mtime) =
                         mtime.filter(|_| !written.mtime_kept || meta.shadow(&job.name).is_some())
                     {
-                        meta.set_shadow(&job.name, Shadow { mtime, size: Some(written.size), written: now });
+                        let written_at = written.dated.map_or(now, Stamp::as_secs_f64);
+                        meta.set_shadow(
+                            &job.name,
+                            Shadow { mtime, size: Some(written.size), written: written_at },
+                        );
                     }
                 }
             }

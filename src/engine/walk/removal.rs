@@ -16,7 +16,7 @@ impl Walk<'_> {
             return Ok(());
         };
         let path = plan.paths[on].join(&entry.name);
-        let trace = Trace { ticket: plan.ticket, name: step.pair.name.to_string(), is_counted: true };
+        let trace = Trace { ticket: plan.ticket, name: step.pair.name.to_string(), within: None };
         self.hold(plan.ticket);
         match entry.kind {
             EntryKind::File => {
@@ -31,7 +31,7 @@ impl Walk<'_> {
                     Past::Listed(seen) if self.run.policy.deep_conflicts && !unconditionally => seen.synced,
                     Past::Listed(_) | Past::Unlisted | Past::NoArchive => None,
                 };
-                let doomed = self.removals.add_dir(on, path, None, Some(trace));
+                let doomed = self.removals.add_dir(on, path, trace);
                 let paths = paths_of(&plan.paths, &step.pair, on.other());
                 let visit = Visit::Remove { on, doomed, synced };
                 plan.children.push(Folder::new(paths, visit, Some(plan.ticket)));
@@ -79,31 +79,40 @@ impl Walk<'_> {
                 paths[side].join(&if side == on { name.clone() } else { name.without_raw() })
             });
             if entry.is_folder() {
-                let inner_doomed = self.removals.add_dir(on, inner[on].clone(), Some(doomed), None);
+                let trace = Trace { ticket, name: name.to_string(), within: Some(doomed) };
+                self.hold(ticket);
+                let inner_doomed = self.removals.add_dir(on, inner[on].clone(), trace);
                 let visit = Visit::Remove { on, doomed: inner_doomed, synced };
                 children.push(Folder::new(inner, visit, Some(ticket)));
                 continue;
             }
             self.tally.known += 1;
-            let is_changed = synced.is_some_and(|synced| match &archive {
+            let is_changed = synced.is_some_and(|synced| match &archive.seen {
                 Some(_) => is_changed_since(&entry, &Past::of(&archive, name.as_str())),
-                // The memory of a folder lies on the local side, and went with it: only the time can tell.
-                None => is_touched_after(&entry, synced),
+                // The memory of a folder lies on the local side. When that is gone, only the time can tell.
+                None => on == Side::Local || is_touched_after(&entry, synced),
             });
             if is_match && is_changed {
                 let past = Past::of(&archive, name.as_str());
                 self.settle_survivor(ticket, on, doomed, entry, past, &inner, &path)?;
             } else {
-                self.doom_file(ticket, on, &name, inner[on].clone());
+                self.doom_file(ticket, on, doomed, &name, inner[on].clone());
             }
         }
         Ok(children)
     }
 
-    pub(super) fn doom_file(&mut self, ticket: Ticket, on: Side, name: &Name, path: RelPath) {
+    pub(super) fn doom_file(
+        &mut self,
+        ticket: Ticket,
+        on: Side,
+        doomed: DoomedDir,
+        name: &Name,
+        path: RelPath,
+    ) {
         self.tally.doomed[on] += 1;
         self.hold(ticket);
-        self.removals.add_file(on, path, Trace { ticket, name: name.to_string(), is_counted: false });
+        self.removals.add_file(on, path, Trace { ticket, name: name.to_string(), within: Some(doomed) });
     }
 
     /// A file that was edited in a folder that the other side lost: a conflict of its own.
@@ -137,7 +146,7 @@ impl Walk<'_> {
             }
             Resolution::Delete { on: side } if side == on => {
                 self.action(Line::conflict_delete(on), path, false)?;
-                self.doom_file(ticket, on, &name, paths[on].clone());
+                self.doom_file(ticket, on, doomed, &name, paths[on].clone());
                 Ok(())
             }
             Resolution::Copy { .. }
@@ -194,7 +203,7 @@ impl Walk<'_> {
             folder.metas.local.forget(&self.peer, &trace.name);
             folder.metas.remote.forget_shadow(&trace.name);
         }
-        if trace.is_counted {
+        if self.removals.is_counted(&trace) {
             self.stats.entries_touched += 1;
             if self.removals.is_folder(side, path) {
                 self.stats.dirs_deleted += 1;

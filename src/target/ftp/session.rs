@@ -295,7 +295,8 @@ impl FtpSession {
         Ok(refused)
     }
 
-    fn time_of(&mut self, path: &[u8]) -> Result<Option<Stamp>> {
+    /// The time of a file, if the server tells it.
+    pub(super) fn time_of(&mut self, path: &[u8]) -> Result<Option<Stamp>> {
         if !self.features.has("MDTM") {
             return Ok(None);
         }

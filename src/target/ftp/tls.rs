@@ -166,21 +166,22 @@ enum Policy {
 struct Chain {
     /// `None` when there is no root at all: then nothing can be verified.
     verifier: Option<Arc<WebPkiServerVerifier>>,
-    /// The certificates of the user's own file. A self-signed server certificate given there is trusted as it is,
-    /// although it calls itself an authority, which the library does not accept of a server.
-    own: Vec<CertificateDer<'static>>,
+    /// Every trusted certificate: those of the user's own file, and those of the system (`SSL_CERT_FILE`). A server that
+    /// shows one of these very certificates is trusted, although it calls itself an authority, which the library does not
+    /// accept of a server: it is what `openssl req -x509` makes. Its dates are not looked at, as with a pin.
+    trusted: Vec<CertificateDer<'static>>,
 }
 
 impl Chain {
     fn load(config: &TlsConfig, provider: &Arc<CryptoProvider>) -> Result<Self> {
-        let own = match &config.ca_file {
+        let mut trusted = match &config.ca_file {
             None => Vec::new(),
             Some(file) => read_certificates(file)?,
         };
-        let mut roots = RootCertStore::empty();
         // Certificates of the system that cannot be read are left out; others may do.
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        roots.add_parsable_certificates(own.iter().cloned());
+        trusted.extend(rustls_native_certs::load_native_certs().certs);
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(trusted.iter().cloned());
         let verifier = if roots.is_empty() {
             None
         } else {
@@ -189,7 +190,7 @@ impl Chain {
                 .map(Some)
                 .map_err(|error| Error::new(Kind::Tls, error.to_string()))?
         };
-        Ok(Chain { verifier, own })
+        Ok(Chain { verifier, trusted })
     }
 }
 
@@ -230,7 +231,7 @@ impl ServerCertVerifier for Verifier {
             Policy::Anyone => Ok(ServerCertVerified::assertion()),
             Policy::Pinned(pin) if seen.as_ref() == Some(pin) => Ok(ServerCertVerified::assertion()),
             Policy::Pinned(_) => Err(CertificateError::ApplicationVerificationFailure.into()),
-            Policy::Chain(chain) if chain.own.iter().any(|own| own == end_entity) => {
+            Policy::Chain(chain) if chain.trusted.iter().any(|trusted| trusted == end_entity) => {
                 verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
                 Ok(ServerCertVerified::assertion())
             }

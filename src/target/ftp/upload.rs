@@ -10,7 +10,7 @@ use super::errors::refusal;
 use super::learned::MtimeBy;
 use super::session::{CHUNK, Ending, FtpSession, Presence};
 use crate::error::{Error, Kind, Result, Retry};
-use crate::model::RelPath;
+use crate::model::{RelPath, Stamp};
 use crate::target::{Put, Written, temp_name};
 use crate::wire::ftp::{Command, Reply};
 use std::io::{self, Read, Write};
@@ -32,6 +32,14 @@ enum Cut {
     Length(Error),
     /// The data connection broke.
     Wire(io::Error),
+}
+
+/// What the finishing packet brought.
+struct Finished {
+    mtime_kept: bool,
+    /// The time that the server gave the file, where it could not be set.
+    dated: Option<Stamp>,
+    rnfr: Reply,
 }
 
 impl FtpSession {
@@ -198,7 +206,8 @@ impl FtpSession {
             Some(at) => self.set_time(path, at)?.is_some_and(|reply| reply.is_success()),
             None => false,
         };
-        Ok(Written { size: sent, mtime_kept })
+        let dated = if mtime_kept || put.mtime.is_none() { None } else { self.time_of(path)? };
+        Ok(Written { size: sent, mtime_kept, dated })
     }
 
     /// Checks size, sets the time and renames.
@@ -210,18 +219,17 @@ impl FtpSession {
         sent: u64,
         put: &Put,
     ) -> Result<Written> {
-        let finished = self.finish_aside(temp, sent, put);
-        let (mtime_kept, rnfr) = finished.inspect_err(|_| self.discard(temp))?;
-        if !rnfr.is_intermediate() {
+        let finished = self.finish_aside(temp, sent, put).inspect_err(|_| self.discard(temp))?;
+        if !finished.rnfr.is_intermediate() {
             self.discard(temp);
-            return Err(self.rename_refused(&rnfr));
+            return Err(self.rename_refused(&finished.rnfr));
         }
         let is_proven = self.server.learned().renames == Some(true);
         self.rename_onto(temp, file, target).inspect_err(|_| self.discard(temp))?;
         if !is_proven {
             self.prove_rename(target, sent).inspect_err(|_| self.discard(temp))?;
         }
-        Ok(Written { size: sent, mtime_kept })
+        Ok(Written { size: sent, mtime_kept: finished.mtime_kept, dated: finished.dated })
     }
 
     /// Some servers confirm RNTO onto an existing file and do nothing; so the first one is not believed.
@@ -238,28 +246,36 @@ impl FtpSession {
         }
     }
 
-    /// The finishing packet: SIZE, the time, RNFR. Gives back whether the time was kept, and the reply to RNFR.
-    fn finish_aside(&mut self, temp: &[u8], sent: u64, put: &Put) -> Result<(bool, Reply)> {
+    /// The finishing packet: SIZE, the time (set, or asked for where it cannot be set), RNFR.
+    fn finish_aside(&mut self, temp: &[u8], sent: u64, put: &Put) -> Result<Finished> {
         let known = self.server.learned().mtime;
-        let mut proven_now = None;
+        let (mut mtime_kept, mut dated) = (false, None);
         if let (Some(at), None) = (put.mtime, known) {
-            proven_now = self.set_time(temp, at)?.map(|reply| reply.is_success());
+            mtime_kept = self.set_time(temp, at)?.is_some_and(|reply| reply.is_success());
+            dated = if mtime_kept { None } else { self.time_of(temp)? };
         }
         let size = self.features.has("SIZE").then(|| Command::path("SIZE", temp)).transpose()?;
-        let time = match (put.mtime, known) {
-            (Some(at), Some(by)) if by != MtimeBy::Nothing => by.command(temp, at)?,
-            _ => None,
+        let (set, ask) = match (put.mtime, known) {
+            (Some(_), Some(MtimeBy::Nothing)) => {
+                (None, self.features.has("MDTM").then(|| Command::path("MDTM", temp)).transpose()?)
+            }
+            (Some(at), Some(by)) => (by.command(temp, at)?, None),
+            (_, None) | (None, Some(_)) => (None, None),
         };
         let rnfr = Command::path("RNFR", temp)?;
-        let (has_size, has_time) = (size.is_some(), time.is_some());
-        let packet: Vec<Command> = size.into_iter().chain(time).chain([rnfr]).collect();
+        let (has_size, is_set, is_asked) = (size.is_some(), set.is_some(), ask.is_some());
+        let packet: Vec<Command> = size.into_iter().chain(set).chain(ask).chain([rnfr]).collect();
         let mut replies = self.control.burst(&packet)?.into_iter();
         let size = if has_size { replies.next() } else { None };
-        let time = if has_time { replies.next() } else { None };
+        if is_set {
+            mtime_kept = replies.next().is_some_and(|reply| reply.is_success());
+        }
+        if is_asked {
+            dated = replies.next().and_then(|reply| reply.mtime());
+        }
         let rnfr = replies.next().ok_or_else(|| Error::new(Kind::Protocol, "a reply is missing"))?;
         check_size(size.and_then(|reply| reply.size()), sent)?;
-        let mtime_kept = time.map_or(proven_now.unwrap_or(false), |reply| reply.is_success());
-        Ok((mtime_kept, rnfr))
+        Ok(Finished { mtime_kept, dated, rnfr })
     }
 
     /// The server takes files but does not rename them. The body is gone, so the next attempt has to write in place.
