@@ -12,6 +12,7 @@ tools and the servers are downloaded into ``.cache`` (from Debian and PyPI) and 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -42,7 +43,7 @@ from servers import Kind, Server, Unavailable
 KINDS: dict[str, Kind] = {kind.name: kind for kind in servers.ALL}
 WAN_SERVER = {"host": "10.77.0.2", "port": 2121, "launcher": ("nsenter", "--net=/run/netns/ftps")}
 # Above some 28,000 sockets in TIME_WAIT a server finds no port for its next data connection.
-MANY_SOCKETS = 10_000
+MANY_SOCKETS = 20_000
 SPACE = 4 * 1024**3
 
 
@@ -230,22 +231,18 @@ def _wait_for_sockets() -> None:
 
 def main() -> int:
     options = _parse(sys.argv[1:])
-    signal.signal(signal.SIGTERM, _exit_cleanly)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _exit_cleanly)
     if options.cell:
         return _run_cell(options)
     tools = _available(options)
     with _work_folder(options.work) as work:
         options.work = str(work)
         _make_trees(options, work / "trees")
-        runs: list[Run] = []
-        for name in options.servers:
-            try:
-                KINDS[name].prepare()
-            except Unavailable as reason:
-                _say(f"{name} is left out: {reason}")
-                continue
-            for rtt in options.rtt:
-                runs += _start_cell(options, tools, name, rtt, work)
+        # An interruption shows what there is by then.
+        with contextlib.suppress(SystemExit):
+            _run_cells(options, tools, work)
+        runs = _read_runs(work)
     versions = {tool.name: tool.version() for tool in tools}
     print(_table(runs, [tool.name for tool in tools], versions, options))
     if options.json:
@@ -254,9 +251,25 @@ def main() -> int:
     return 0 if counted else 1
 
 
-def _start_cell(
+def _run_cells(options: argparse.Namespace, tools: list[Tool], work: Path) -> None:
+    for name in options.servers:
+        try:
+            KINDS[name].prepare()
+        except Unavailable as reason:
+            _say(f"{name} is left out: {reason}")
+            continue
+        for rtt in options.rtt:
+            _run_cell_behind_line(options, tools, name, rtt, work)
+
+
+def _read_runs(work: Path) -> list[Run]:
+    reports = sorted(work.glob("*.jsonl"), key=lambda report: report.stat().st_mtime)
+    return [Run(**json.loads(line)) for report in reports for line in report.read_text().splitlines()]
+
+
+def _run_cell_behind_line(
     options: argparse.Namespace, tools: list[Tool], name: str, rtt: float, work: Path
-) -> list[Run]:
+) -> None:
     """Runs one cell in a process of its own, behind the emulated line if there is a round trip."""
     report = work / f"{name}-{rtt:g}.jsonl"
     report.touch()
@@ -271,7 +284,6 @@ def _start_cell(
         if process.poll() is None:
             process.terminate()
             process.wait()
-    return [Run(**json.loads(line)) for line in report.read_text().splitlines()]
 
 
 def _run_cell(options: argparse.Namespace) -> int:
@@ -281,6 +293,8 @@ def _run_cell(options: argparse.Namespace) -> int:
     for tool in tools:
         tool.prepare()
     with tempfile.TemporaryDirectory(prefix="cell-", dir=passed.work) as work:
+        # What the servers write goes here too, because the end of the emulated line is a sudden one.
+        tempfile.tempdir = work
         cell = Cell(passed, KINDS[settings["name"]], settings["rtt"], Path(work), Path(settings["report"]))
         cell.run(tools)
     return 0
@@ -391,7 +405,10 @@ def _make_trees(options: argparse.Namespace, folder: Path) -> None:
 
 
 def _exit_cleanly(number: int, _: FrameType | None) -> None:
-    # As an exception, so that servers end and folders go on the way out.
+    # As an exception, so that servers end and folders go on the way out. Once: a terminal signals the whole
+    # group, and the outer process its cell again, which must not interrupt the cleaning up.
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.SIG_IGN)
     raise SystemExit(128 + number)
 
 
