@@ -11,8 +11,12 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use std::io::{self, Read};
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+/// How often pending signals (Ctrl+C) are looked for.
+const SIGNALS: Duration = Duration::from_millis(50);
 
 /// A place that holds a tree of files.
 #[pyclass(frozen, module = "ftpsync._core")]
@@ -96,8 +100,8 @@ impl Target {
     /// Starts a conversation: connects and logs in.
     fn open(&self, py: Python<'_>) -> PyResult<Session> {
         let target = self.share();
-        let session = raise(py, py.detach(|| target.open()))?;
-        Ok(Session { inner: Mutex::new(Some(session)) })
+        let session = interruptible(py, &self.inner, move || target.open())?;
+        Ok(Session { inner: Arc::new(Mutex::new(Some(session))), target: self.share() })
     }
 
     /// Ends every conversation at once, from any thread.
@@ -127,7 +131,8 @@ pub struct Listing {
 /// One conversation with a target. Paths are relative to its root.
 #[pyclass(frozen, module = "ftpsync._core")]
 pub struct Session {
-    inner: Mutex<Option<Box<dyn CoreSession>>>,
+    inner: Arc<Mutex<Option<Box<dyn CoreSession>>>>,
+    target: Arc<dyn CoreTarget>,
 }
 
 impl Session {
@@ -136,19 +141,49 @@ impl Session {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    fn with<T: Send>(
+    fn with<T: Send + 'static>(
         &self,
         py: Python<'_>,
-        work: impl FnOnce(&mut dyn CoreSession) -> Result<T> + Send,
+        work: impl FnOnce(&mut dyn CoreSession) -> Result<T> + Send + 'static,
     ) -> PyResult<T> {
-        let result = py.detach(|| {
-            let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let inner = Arc::clone(&self.inner);
+        let work = move || {
+            let mut inner = inner.lock().unwrap_or_else(PoisonError::into_inner);
             match inner.as_mut() {
                 Some(session) => work(session.as_mut()),
                 None => Err(Error::new(Kind::Disconnected, "the session is closed")),
             }
-        });
-        raise(py, result)
+        };
+        if self.target.caps().is_networked {
+            interruptible(py, &self.target, work)
+        } else {
+            raise(py, py.detach(work))
+        }
+    }
+}
+
+/// Does the work on another thread, and ends the target's conversations when a signal (Ctrl+C) arrives meanwhile.
+///
+/// A server that is silent would otherwise hold the signal back until the timeout.
+fn interruptible<T: Send + 'static>(
+    py: Python<'_>,
+    target: &Arc<dyn CoreTarget>,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> PyResult<T> {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let receiver = Mutex::new(receiver);
+    // Not joined: connecting cannot be interrupted, and nobody waits for its outcome any more.
+    std::thread::spawn(move || drop(sender.send(work())));
+    loop {
+        let received =
+            py.detach(|| receiver.lock().unwrap_or_else(PoisonError::into_inner).recv_timeout(SIGNALS));
+        match received {
+            Ok(result) => return raise(py, result),
+            Err(RecvTimeoutError::Timeout) => py.check_signals().inspect_err(|_| target.interrupt())?,
+            Err(RecvTimeoutError::Disconnected) => {
+                return raise(py, Err(Error::new(Kind::Io, "internal error, please report it")));
+            }
+        }
     }
 }
 
@@ -164,7 +199,7 @@ impl Session {
     /// Lists a folder.
     fn list(&self, py: Python<'_>, path: &str) -> PyResult<Listing> {
         let path = convert::path(path)?;
-        let listing = self.with(py, |session| session.list(&path))?;
+        let listing = self.with(py, move |session| session.list(&path))?;
         let entries = listing.entries.into_iter().map(|entry| {
             let is_dir = entry.is_folder();
             let mtime = entry.mtime_org.map(crate::model::Stamp::as_secs_f64);
@@ -177,7 +212,7 @@ impl Session {
     /// Reads a whole file, passing each chunk (bytes) to ``write``; returns the number of bytes.
     fn read_to(&self, py: Python<'_>, path: &str, write: Py<PyAny>) -> PyResult<u64> {
         let path = convert::path(path)?;
-        self.with(py, |session| {
+        self.with(py, move |session| {
             let mut total = 0;
             session.read(&path, &mut |body| {
                 let mut buffer = vec![0; 256 * 1024];
@@ -200,7 +235,7 @@ impl Session {
     fn write_from(&self, py: Python<'_>, path: &str, read: Py<PyAny>, mtime: Option<f64>) -> PyResult<u64> {
         let path = convert::path(path)?;
         let put = Put { mtime: mtime.map(convert::stamp).transpose()?, ..Put::default() };
-        let written = self.with(py, |session| {
+        let written = self.with(py, move |session| {
             let mut body = PyReader { read, rest: Vec::new(), at: 0 };
             session.write(&path, &mut body, &put)
         })?;
@@ -210,38 +245,38 @@ impl Session {
     /// Makes a folder; one that is there already is fine.
     fn mkdir(&self, py: Python<'_>, path: &str) -> PyResult<()> {
         let path = convert::path(path)?;
-        self.with(py, |session| session.mkdir(&path))
+        self.with(py, move |session| session.mkdir(&path))
     }
 
     /// Removes a file.
     fn remove_file(&self, py: Python<'_>, path: &str) -> PyResult<()> {
         let path = convert::path(path)?;
-        self.with(py, |session| session.remove_file(&path))
+        self.with(py, move |session| session.remove_file(&path))
     }
 
     /// Removes an empty folder.
     fn remove_dir(&self, py: Python<'_>, path: &str) -> PyResult<()> {
         let path = convert::path(path)?;
-        self.with(py, |session| session.remove_dir(&path))
+        self.with(py, move |session| session.remove_dir(&path))
     }
 
     /// Removes a folder with everything in it; ``keep_root`` leaves the empty folder.
     #[pyo3(signature = (path, keep_root = false))]
     fn remove_tree(&self, py: Python<'_>, path: &str, keep_root: bool) -> PyResult<()> {
         let path = convert::path(path)?;
-        self.with(py, |session| remove_tree(session, &path, keep_root))
+        self.with(py, move |session| remove_tree(session, &path, keep_root))
     }
 
     /// Renames a file, replacing what has the new name.
     fn rename(&self, py: Python<'_>, old: &str, new: &str) -> PyResult<()> {
         let (old, new) = (convert::path(old)?, convert::path(new)?);
-        self.with(py, |session| session.rename(&old, &new))
+        self.with(py, move |session| session.rename(&old, &new))
     }
 
     /// Sets the modification time (seconds UTC) of a file; returns whether the target can do that.
     fn set_mtime(&self, py: Python<'_>, path: &str, mtime: f64) -> PyResult<bool> {
         let (path, mtime) = (convert::path(path)?, convert::stamp(mtime)?);
-        self.with(py, |session| match session.set_mtime(&path, mtime) {
+        self.with(py, move |session| match session.set_mtime(&path, mtime) {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == Kind::Unsupported => Ok(false),
             Err(error) => Err(error),

@@ -450,16 +450,21 @@ fn a_folder_that_refuses_to_be_listed_is_empty_but_not_complete() {
 }
 
 #[test]
-fn times_of_list_are_moved_to_utc() {
+fn times_of_list_are_made_exact_by_mdtm_or_moved_to_utc() {
     let (server, mut session) = open(Quirks {
-        answers: vec![("MLSD", "500 unknown command")],
+        answers: vec![("MLSD", "500 unknown command"), ("MDTM /other", "550 not now")],
         list_zone: -5 * 3600,
         ..Quirks::default()
     });
     server.put("/file", b"x");
+    server.put("/other", b"x");
     let listing = session.list(&RelPath::root()).unwrap();
-    let at = listing.entries[0].mtime.unwrap();
-    assert_eq!((at.seconds(), at.grain()), (1_704_164_640, 60));
+    let time = |name: &str| {
+        let entry = listing.entries.iter().find(|entry| entry.name.as_str() == name).unwrap();
+        entry.mtime.map(|at| (at.seconds(), at.grain())).unwrap()
+    };
+    assert_eq!(time("file"), (1_704_164_645, 0));
+    assert_eq!(time("other"), (1_704_164_640, 60));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::data;
 use super::errors::refusal;
 use super::learned::Lister;
 use super::names::Names;
-use super::session::{BURST, FtpSession};
+use super::session::FtpSession;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Entry, EntryKind, Listing, Name, Note, RelPath, Stamp};
 use crate::wire::ftp::{Command, Item, ItemKind, Line, Reply, list, mlsd};
@@ -12,6 +12,8 @@ use std::collections::HashSet;
 use std::io::{self, Read};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+/// Questions about single files in one packet: short commands, short replies.
+const QUESTIONS: usize = 200;
 /// No honest line of a listing is longer, in bytes.
 const MAX_LINE: usize = 64 * 1024;
 /// Known limits at which servers end a LIST without a word.
@@ -100,8 +102,8 @@ impl FtpSession {
         let format = Format::People { now: now() };
         let mut listing = collect(&raw, format, self.server.names);
         distrust_round_numbers(&mut listing);
-        self.shift_times(path, &mut listing)?;
         self.fill_in(path, &mut listing)?;
+        self.shift_times(&mut listing);
         Ok(listing)
     }
 
@@ -206,59 +208,28 @@ impl FtpSession {
         Ok(listing)
     }
 
-    /// Moves the times of LIST from the time zone of the server to UTC.
-    fn shift_times(&mut self, path: &[u8], listing: &mut Listing) -> Result<()> {
-        let known = self.server.learned().list_offset;
-        let offset = match known {
-            Some(offset) => offset,
-            None => self.measure_offset(path, listing)?,
-        };
-        if offset == 0 {
-            return Ok(());
-        }
+    /// Moves the times of LIST from the time zone of the server to UTC, as far as MDTM (which is UTC) has shown the
+    /// difference for some file. Without MDTM they are taken for UTC.
+    fn shift_times(&self, listing: &mut Listing) {
+        let offset = self.server.learned().list_offset.unwrap_or(0);
         for entry in &mut listing.entries {
-            let shifted = entry
-                .mtime
-                .filter(|at| at.grain() > 0)
-                .map(|at| Stamp::new(at.seconds() + offset, at.nanos()).with_grain(at.grain()));
-            if shifted.is_some() {
-                entry.mtime = shifted;
-                entry.mtime_org = shifted;
+            if let Some(at) = entry.mtime.filter(|at| at.grain() > 1) {
+                entry.mtime = Some(Stamp::new(at.seconds() + offset, at.nanos()).with_grain(at.grain()));
+                entry.mtime_org = entry.mtime;
             }
         }
-        Ok(())
     }
 
-    /// The difference between MDTM, which is UTC, and LIST for one file that shows minutes. Without such a file or without
-    /// MDTM the times are taken for UTC.
-    fn measure_offset(&mut self, path: &[u8], listing: &Listing) -> Result<i64> {
-        let shows_minutes = |entry: &&Entry| entry.mtime.is_some_and(|at| at.grain() == 60);
-        let recent = listing.entries.iter().filter(|entry| entry.is_file()).find(shows_minutes);
-        let Some((entry, listed)) = recent.and_then(|entry| Some((entry, entry.mtime?))) else {
-            return Ok(0);
-        };
-        if !self.features.has("MDTM") {
-            return Ok(0);
-        }
-        let command = Command::path("MDTM", &self.below(path, &entry.name)?)?;
-        let Some(exact) = self.control.ask(&command)?.mtime() else {
-            return Ok(0);
-        };
-        let offset = (exact.seconds() - listed.seconds() + ZONE_STEP / 2).div_euclid(ZONE_STEP) * ZONE_STEP;
-        if offset.abs() > 26 * 3600 {
-            return Ok(0);
-        }
-        self.server.learned().list_offset = Some(offset);
-        Ok(offset)
-    }
-
-    /// Asks for sizes and times of files that the listing does not tell, in bursts.
+    /// Asks for sizes and times of files that the listing does not tell, or only to the minute or the day, in bursts.
+    ///
+    /// A coarse time would make every edit within its grain invisible, and give a downloaded file a wrong one.
     fn fill_in(&mut self, path: &[u8], listing: &mut Listing) -> Result<()> {
         let (has_size, has_time) = (self.features.has("SIZE"), self.features.has("MDTM"));
         let mut questions = Vec::new();
         for (index, entry) in listing.entries.iter().enumerate() {
             let wants_size = has_size && entry.is_file() && entry.size.is_none();
-            let wants_time = has_time && entry.is_file() && entry.mtime.is_none();
+            let is_exact = entry.mtime.is_some_and(|at| at.grain() <= 1);
+            let wants_time = has_time && entry.is_file() && !is_exact;
             if !wants_size && !wants_time {
                 continue;
             }
@@ -270,15 +241,19 @@ impl FtpSession {
                 questions.push((index, Command::path("MDTM", &full)?));
             }
         }
-        for some in questions.chunks(BURST) {
+        for some in questions.chunks(QUESTIONS) {
             let commands: Vec<Command> = some.iter().map(|(_, command)| command.clone()).collect();
             let replies = self.control.burst(&commands)?;
             for ((index, command), reply) in some.iter().zip(replies) {
                 let entry = &mut listing.entries[*index];
                 if command.shown().starts_with("SIZE") {
                     entry.size = reply.size();
-                } else {
-                    entry.mtime = reply.mtime();
+                } else if let Some(exact) = reply.mtime() {
+                    let listed = entry.mtime.filter(|at| at.grain() == 60);
+                    if let Some(offset) = listed.and_then(|listed| zone_offset(exact, listed)) {
+                        self.server.learned().list_offset.get_or_insert(offset);
+                    }
+                    entry.mtime = Some(exact);
                     entry.mtime_org = entry.mtime;
                 }
             }
@@ -295,6 +270,12 @@ impl FtpSession {
         path.extend(self.server.names.encode(&RelPath::root().join(name))?);
         Ok(path)
     }
+}
+
+/// How many seconds UTC is ahead of a time that LIST shows to the minute: a whole number of quarters of an hour.
+fn zone_offset(exact: Stamp, listed: Stamp) -> Option<i64> {
+    let offset = (exact.seconds() - listed.seconds() + ZONE_STEP / 2).div_euclid(ZONE_STEP) * ZONE_STEP;
+    (offset.abs() <= 26 * 3600).then_some(offset)
 }
 
 fn list_all() -> Result<Command> {
