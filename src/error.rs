@@ -86,6 +86,7 @@ struct Inner {
     hint: Option<String>,
     reply: Option<(u16, String)>,
     os: Option<i32>,
+    was_told: bool,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -125,6 +126,7 @@ impl Error {
             hint: None,
             reply: None,
             os: None,
+            was_told: false,
             source: None,
         }))
     }
@@ -181,6 +183,18 @@ impl Error {
         self
     }
 
+    /// The same error, after the user was told about it: whoever reports it next need not repeat it.
+    #[must_use]
+    pub fn told(mut self) -> Self {
+        self.0.was_told = true;
+        self
+    }
+
+    /// Whether the user was told about it when it came up.
+    pub fn was_told(&self) -> bool {
+        self.0.was_told
+    }
+
     /// What went wrong.
     pub fn kind(&self) -> Kind {
         self.0.kind
@@ -199,6 +213,14 @@ impl Error {
     /// The cause in words, without operation and path.
     pub fn detail(&self) -> &str {
         &self.0.detail
+    }
+
+    /// The cause in words, with the advice.
+    pub fn reason(&self) -> String {
+        match &self.0.hint {
+            Some(hint) => format!("{}; {hint}", self.0.detail),
+            None => self.0.detail.clone(),
+        }
     }
 
     /// The reply of the server, as code and text.
@@ -224,6 +246,7 @@ impl Error {
             hint: inner.hint.clone(),
             reply: inner.reply.clone(),
             os: inner.os,
+            was_told: inner.was_told,
             source: None,
         }))
     }

@@ -272,7 +272,14 @@ def _perform(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
     options = namespace_to_dict(args)
     synchronizer = _SYNCHRONIZERS[args.command](args.local_target, args.remote_target, options)
     synchronizer.is_script = True
-    synchronizer.run()
+    try:
+        synchronizer.run()
+    except Exception as exc:
+        # A problem with single entries did not end the run, and was told when it came up.
+        if args.verbose > 4 or not getattr(exc, "was_told", False):
+            raise
+        _report(synchronizer, args)
+        return _EXIT_ERROR
     _report(synchronizer, args)
     return _exit_code(synchronizer, args)
 

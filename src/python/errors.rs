@@ -2,7 +2,7 @@
 //!
 //! What scripts catch stays what it was: `ftplib` exceptions with the full reply, `OSError` and its subclasses,
 //! `RuntimeError` where the contract says so. An exception of user code comes out as it went in. Every exception made
-//! here has an attribute `what`: one clear line for people.
+//! here has the attributes `what`, one clear line for people, and `was_told`, whether they have seen it already.
 
 use crate::error::{Error, Kind};
 use pyo3::exceptions::{
@@ -14,7 +14,7 @@ use pyo3::types::PyDict;
 
 /// The exception for an error.
 pub fn exception(py: Python<'_>, error: Error) -> PyErr {
-    let what = error.to_string();
+    let (what, was_told) = (error.to_string(), error.was_told());
     let made = match build(py, error, &what) {
         Ok(made) | Err(made) => made,
     };
@@ -22,6 +22,7 @@ pub fn exception(py: Python<'_>, error: Error) -> PyErr {
     if !value.hasattr("what").unwrap_or(false) {
         // Some exceptions of user code refuse attributes; they are passed on as they are.
         drop(value.setattr("what", what));
+        drop(value.setattr("was_told", was_told));
     }
     made
 }

@@ -246,12 +246,12 @@ impl Walk<'_> {
             }
             Err(error) => {
                 let path = if job.to == Side::Remote { &job.source } else { &job.target };
-                let text = format!("Could not copy {path}: {error}");
+                let text = format!("Could not copy {path}: {}", error.reason());
                 self.stats.errors += 1;
                 self.stats.copy_errors += 1;
                 self.event(Event::Failure(&text))?;
                 if was_opened || error.kind() == Kind::Hook {
-                    self.failure.get_or_insert(error);
+                    self.failure.get_or_insert(error.told());
                 }
             }
         }

@@ -40,7 +40,7 @@ impl Walk<'_> {
         }
         let text = error.to_string();
         self.event(Event::Failure(&text))?;
-        self.failure.get_or_insert(error);
+        self.failure.get_or_insert(error.told());
         Ok(())
     }
 }
