@@ -7,7 +7,7 @@ that cannot run on this machine skips the test, with the reason; under ``CI=true
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NoReturn
@@ -16,8 +16,7 @@ import pytest
 
 import servers
 from servers import Kind, Server, Unavailable
-
-StartServer = Callable[..., Server]
+from servers.base import StartServer
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ import pytest
 import trustme
 
 import servers
-from conftest import StartServer
 from servers import Server
+from servers.base import StartServer
 
 META = {".pyftpsync-meta.json", ".pyftpsync-lock.json"}
 LONG_AGO = 1_577_934_245  # 2020-01-02 03:04:05 UTC

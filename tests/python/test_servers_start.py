@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 import servers
-from conftest import StartServer
 from servers import Kind, Server
+from servers.base import StartServer
 
 
 class ResumingTls(ftplib.FTP_TLS):

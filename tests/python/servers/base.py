@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -320,3 +320,7 @@ def _password_service(plan: Plan, module: Path) -> dict[str, str]:
     for name in ("ftpsync", "other"):
         (services / name).write_text(f"{stack}session required pam_permit.so\n")
     return {"PAM_WRAPPER": "1", "PAM_WRAPPER_SERVICE_DIR": str(services), "PAM_WRAPPER_DEBUGLEVEL": "0"}
+
+
+#: What the fixture `start_server` gives: ``start(kind, root=None, **options)``.
+StartServer = Callable[..., Server]
