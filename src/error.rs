@@ -87,6 +87,8 @@ struct Inner {
     reply: Option<(u16, String)>,
     os: Option<i32>,
     was_told: bool,
+    is_outage: bool,
+    has_damaged: bool,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -127,6 +129,8 @@ impl Error {
             reply: None,
             os: None,
             was_told: false,
+            is_outage: false,
+            has_damaged: false,
             source: None,
         }))
     }
@@ -190,6 +194,30 @@ impl Error {
         self
     }
 
+    /// The same error, marked as the failure of a whole side: nothing else on it can succeed either.
+    #[must_use]
+    pub fn outage(mut self) -> Self {
+        self.0.is_outage = true;
+        self
+    }
+
+    /// Whether a whole side failed.
+    pub fn is_outage(&self) -> bool {
+        self.0.is_outage
+    }
+
+    /// The same error of a write in place, marked: the old content is gone, and what is there now is not to be trusted.
+    #[must_use]
+    pub fn damaged(mut self) -> Self {
+        self.0.has_damaged = true;
+        self
+    }
+
+    /// Whether a write in place has destroyed the old content.
+    pub fn has_damaged(&self) -> bool {
+        self.0.has_damaged
+    }
+
     /// Whether the user was told about it when it came up.
     pub fn was_told(&self) -> bool {
         self.0.was_told
@@ -247,6 +275,8 @@ impl Error {
             reply: inner.reply.clone(),
             os: inner.os,
             was_told: inner.was_told,
+            is_outage: inner.is_outage,
+            has_damaged: inner.has_damaged,
             source: None,
         }))
     }

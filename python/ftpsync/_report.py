@@ -56,6 +56,7 @@ class Reporter:
         self._to_terminal = get_pyftpsync_logger() is None and _is_terminal()
         self._colored = self._to_terminal and not options.get("no_color")
         self._prefix = DRY_RUN_PREFIX if synchronizer.dry_run else ""
+        self._progress = (0, 0, 0)
         self.shows_progress = bool(
             options.get("progress") or (self._verbose >= 3 and not IS_REDIRECTED and self._to_terminal)
         )
@@ -63,6 +64,10 @@ class Reporter:
     # --- Called by the core ---
 
     def action(self, action: str, status: str, symbol: str, path: str, is_dir: bool, level: int) -> None:
+        """Takes what is done about one entry."""
+        self.write_line(action, status, symbol, path, is_dir, level)
+
+    def write_line(self, action: str, status: str, symbol: str, path: str, is_dir: bool, level: int) -> None:
         """Writes the line of one entry."""
         if self._verbose < level:
             return
@@ -89,7 +94,13 @@ class Reporter:
         write_error(_printable(text[:1].upper() + text[1:]))
 
     def tick(self, touched: int, seen: int, folders: int) -> None:
+        """Takes how far the run is."""
+        self._progress = (touched, seen, folders)
+        self.show_progress()
+
+    def show_progress(self) -> None:
         """Shows how far the run is, on one line that the next one overwrites."""
+        touched, seen, folders = self._progress
         line = f"{self._prefix}Touched {touched}/{seen} entries in {folders} directories...\r"
         sys.stdout.write(line)
         sys.stdout.flush()
@@ -102,7 +113,7 @@ class Reporter:
         """Tells that a strategy goes by time and cannot decide."""
         print(f"Cannot resolve using '{strategy}' strategy: {_printable(str(self._pair(fields)))}")
 
-    def resolve(self, fields: dict[str, Any]) -> tuple[str, bool]:
+    def resolve(self, fields: dict[str, Any], _: object = None) -> tuple[str, bool]:
         """Has the user settle a conflict; returns the answer, and whether it is for all."""
         answer = self._synchronizer._interactive_resolve(self._pair(fields))
         return answer, self._synchronizer.resolve_all is not None
@@ -182,23 +193,39 @@ class Reporter:
 
     def _pair(self, fields: dict[str, Any]) -> EntryPair:
         """Builds the documented objects from what the core tells about a pair."""
-        synchronizer = self._synchronizer
-        local = _entry(synchronizer.local, fields["folder"], fields["local"], fields["past"])
-        remote = _entry(synchronizer.remote, fields["folder"], fields["remote"], fields["past"])
-        pair = EntryPair(local, remote)
+        sides = []
+        for side in ("local", "remote"):
+            told = fields[side]
+            target = getattr(self._synchronizer, side)
+            sides.append(None if told is None else make_entry(target, fields["folder"], told, fields["past"]))
+        pair = EntryPair(*sides)
+        self.describe(pair, fields)
+        return pair
+
+    @staticmethod
+    def describe(pair: EntryPair, fields: dict[str, Any]) -> None:
+        """Gives a pair the classifications and the operation that the core tells."""
         pair.local_classification = fields["local_classification"]
         pair.remote_classification = fields["remote_classification"]
         pair.operation = fields["operation"]
         pair.re_class_reason = fields["re_class_reason"]
-        for entry, word in ((local, pair.local_classification), (remote, pair.remote_classification)):
+        for entry, word in (
+            (pair.local, pair.local_classification),
+            (pair.remote, pair.remote_classification),
+        ):
             if entry is not None:
                 entry.classification = word
-        return pair
 
 
-def _entry(target: _Target, folder: str, fields: Any, past: Any) -> _Resource | None:
-    if fields is None:
-        return None
+def make_entry(target: _Target, folder: str, fields: Any, past: Any) -> _Resource:
+    """Builds the documented object for an entry.
+
+    Args:
+        target: Where it is.
+        folder: Its folder, relative to the root.
+        fields: Name, whether it is a folder, size, time, time as listed, identity.
+        past: Time, size and moment of the last synchronisation, or None.
+    """
     name, is_dir, size, mtime, mtime_org, unique = fields
     root = target.root_dir.rstrip("/")
     place = f"{root}/{folder}" if folder else target.root_dir

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from fnmatch import fnmatch
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, TypeVar
 
 from ftpsync import __version__
+from ftpsync._hooks import HookRelay
 from ftpsync._report import Reporter
 from ftpsync.ftp_target import FTPTarget, FtpTarget
 from ftpsync.metadata import DirMetadata
@@ -59,17 +60,12 @@ ALWAYS_OMIT: Final = (
 #: Sessions with a server, unless the option `connections` says otherwise.
 _CONNECTIONS: Final = 4
 
-#: Methods that subclasses of earlier releases override.
+#: Methods that a subclass or an instance may override; the core calls what is overridden, and only that.
 _HOOKS: Final = (
     "_before_sync",
-    "_compare_file",
-    "_copy_file",
-    "_copy_recursive",
+    "_interactive_resolve",
     "_log_action",
     "_match",
-    "_remove_dir",
-    "_remove_file",
-    "_sync_dir",
     "_tick",
     "on_conflict",
     "on_copy_local",
@@ -82,6 +78,28 @@ _HOOKS: Final = (
     "on_need_compare",
     "re_classify_pair",
 )
+
+#: Methods that earlier releases let subclasses override, and that nothing calls here yet.
+_UNSUPPORTED_HOOKS: Final = (
+    "_compare_file",
+    "_copy_file",
+    "_copy_recursive",
+    "_dry_run_action",
+    "_print_pair_diff",
+    "_remove_dir",
+    "_remove_file",
+    "_sync_dir",
+    "_test_match_or_print",
+)
+
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+
+
+def _hook(method: _Method) -> _Method:
+    """Marks the default of a hook, so that an override can be told from it."""
+    method._is_default = True  # type: ignore[attr-defined]
+    return method
+
 
 _COUNTERS: Final = (
     "bytes_written",
@@ -196,6 +214,7 @@ class BaseSynchronizer:
         self.ignore_copy_errors = True
         self.is_script: bool | None = None
         self.resolve_all: str | None = None
+        self._reporter: Reporter | None = None
         self._stats: dict[str, Any] = dict.fromkeys(_COUNTERS, 0)
         self._stats.update(elap_secs=None, elap_str=None, result_code=None)
 
@@ -221,14 +240,14 @@ class BaseSynchronizer:
             OSError: A server could not be reached; a file could not be written.
             KeyboardInterrupt: The user stopped the run. Nothing is torn.
         """
-        self._refuse_hooks()
+        hooks = self._overridden_hooks()
         started = time.time()
         self._bind()
         try:
             try:
                 self._tell_header()
                 self._open_targets()
-                self._synchronise()
+                self._synchronise(hooks)
             finally:
                 self._unbind()
                 self._close_targets()
@@ -254,13 +273,18 @@ class BaseSynchronizer:
 
     # --- The run ---
 
-    def _refuse_hooks(self) -> None:
-        """Refuses overridden hooks: to ignore them would do what the script was written to prevent."""
-        found = [name for name in _HOOKS if hasattr(self, name)]
+    def _overridden_hooks(self) -> list[str]:
+        """Returns the names of the hooks that are not the defaults of this module.
+
+        Raises:
+            NotImplementedError: One of them is never called: ignoring it would do what the script wants to prevent.
+        """
+        found = [name for name in _UNSUPPORTED_HOOKS if hasattr(self, name)]
         if found:
             raise NotImplementedError(
-                f"{type(self).__name__} overrides {', '.join(found)}: this version does not call hooks yet"
+                f"{type(self).__name__} overrides {', '.join(found)}: this version does not call it"
             )
+        return [name for name in _HOOKS if not getattr(getattr(self, name), "_is_default", False)]
 
     def _bind(self) -> None:
         for target, peer in ((self.local, self.remote), (self.remote, self.local)):
@@ -300,14 +324,18 @@ class BaseSynchronizer:
         )
         write(f"Encoding local: {self.local.encoding}, remote: {self.remote.encoding}")
 
-    def _synchronise(self) -> None:
+    def _synchronise(self, hooks: list[str]) -> None:
         from ftpsync import _core
 
         local, remote = self._native_of(self.local), self._native_of(self.remote)
         # The session that open() began with is lent to the run; targets without one need none.
         sessions = (getattr(self.local, "_session", None), getattr(self.remote, "_session", None))
-        reporter = Reporter(self)
-        _core.run(local, remote, sessions, self._settings(reporter), reporter, self._stats)
+        self._reporter = HookRelay(self, hooks) if hooks else Reporter(self)
+        try:
+            settings = self._settings(self._reporter, hooks)
+            _core.run(local, remote, sessions, settings, self._reporter, self._stats)
+        finally:
+            self._reporter = None
 
     @staticmethod
     def _native_of(target: _Target) -> Any:
@@ -317,7 +345,7 @@ class BaseSynchronizer:
             raise NotImplementedError(f"{kind} is not a built-in target: this version cannot synchronise it")
         return native
 
-    def _settings(self, reporter: Reporter) -> dict[str, Any]:
+    def _settings(self, reporter: Reporter, hooks: list[str]) -> dict[str, Any]:
         """Reads the options into the values that the core expects; each is checked here or there, never ignored."""
         options = self.options
         resolve = str(options.get("resolve") or "skip")
@@ -325,9 +353,10 @@ class BaseSynchronizer:
         case = options.get("case")
         return {
             "mode": self._MODE,
-            "verbose": max(0, min(self.verbose, 9)),
+            # A hook for lines gets all of them, whatever is shown.
+            "verbose": max(4 if "_log_action" in hooks else 0, min(self.verbose, 9)),
             "dry_run": self.dry_run or not self._CHANGES_FILES,
-            "progress": reporter.shows_progress,
+            "progress": reporter.shows_progress or "_tick" in hooks,
             "match": options["match"],
             "exclude": options["exclude"],
             "fold_case": os.path.normcase("A") != "A",
@@ -347,6 +376,7 @@ class BaseSynchronizer:
             "pretty_meta": bool(DirMetadata.PRETTY),
             "version": __version__,
             "connections": self._connections(),
+            "hooks": hooks,
         }
 
     def _connections(self) -> int:
@@ -370,16 +400,119 @@ class BaseSynchronizer:
         """Adds to a counter."""
         self._stats[name] = self._stats.get(name, 0) + ofs
 
+    # --- Hooks: what the core does unless they are overridden, for super() and for use in overrides ---
+
+    @_hook
+    def _before_sync(self, entry: _Resource) -> bool:
+        """Called before an entry is looked at, and once more before a local folder is descended into.
+
+        Returns:
+            False to leave the entry alone.
+        """
+        self._inc_stat("entries_seen")
+        return True
+
+    @_hook
+    def re_classify_pair(self, pair: EntryPair) -> Any:
+        """Called after a pair was classified; may call `pair.override_operation()`.
+
+        Returns:
+            False to leave the pair alone.
+        """
+        default = self._relay().default_operation
+        if default is not None:
+            pair.override_operation(*default)
+        return True
+
+    @_hook
+    def _match(self, entry: _Resource) -> bool:
+        """Tells whether an entry takes part."""
+        return match_path(entry, self.options)
+
+    @_hook
+    def on_mismatch(self, pair: EntryPair) -> Any:
+        """Called for a pair that does not take part."""
+        self._relay().act(pair, str(pair.operation), is_mismatch=True)
+
+    @_hook
+    def on_equal(self, pair: EntryPair) -> Any:
+        """Called for a pair that is the same on both sides."""
+        self._relay().act(pair, "equal")
+
+    @_hook
+    def on_copy_local(self, pair: EntryPair) -> Any:
+        """Called when the local entry is to be copied; copies it, as the mode allows."""
+        self._relay().act(pair, "copy_local")
+
+    @_hook
+    def on_copy_remote(self, pair: EntryPair) -> Any:
+        """Called when the remote entry is to be copied; copies it, as the mode allows."""
+        self._relay().act(pair, "copy_remote")
+
+    @_hook
+    def on_delete_local(self, pair: EntryPair) -> Any:
+        """Called when the local entry is to be deleted; has it deleted at the end of the run, as the mode allows."""
+        self._relay().act(pair, "delete_local")
+
+    @_hook
+    def on_delete_remote(self, pair: EntryPair) -> Any:
+        """Called when the remote entry is to be deleted; has it deleted at the end of the run, as the mode allows."""
+        self._relay().act(pair, "delete_remote")
+
+    @_hook
+    def on_need_compare(self, pair: EntryPair) -> Any:
+        """Called when nothing tells which side is right; compares, and calls the handler of what comes out."""
+        self._relay().act(pair, "need_compare")
+
+    @_hook
+    def on_conflict(self, pair: EntryPair) -> Any:
+        """Called for a conflict; settles it by the strategy, or asks."""
+        self._relay().act(pair, "conflict")
+
+    @_hook
+    def on_error(self, exc: BaseException, pair: EntryPair) -> bool:
+        """Called when a pair could not be dealt with.
+
+        Returns:
+            True to go on as if nothing had happened; else the exception ends the run.
+        """
+        return False
+
+    @_hook
+    def _log_action(
+        self, action: str, status: str, symbol: str, entry: _Resource, min_level: int = 3
+    ) -> None:
+        """Writes the line of one entry, if the verbosity is `min_level` or more."""
+        reporter = self._reporter or Reporter(self)
+        reporter.write_line(action, status, symbol, entry.get_rel_path(), entry.is_dir(), min_level)
+
+    @_hook
+    def _tick(self) -> None:
+        """Shows how far the run is."""
+        if self._reporter is not None:
+            self._reporter.show_progress()
+
+    def _relay(self) -> HookRelay:
+        if not isinstance(self._reporter, HookRelay):
+            raise RuntimeError("handlers work only while run() does, called from an override")
+        return self._reporter
+
     # --- Conflicts ---
 
+    @_hook
     def _interactive_resolve(self, pair: EntryPair) -> str:
-        """Asks the user how to settle a conflict, until the answer can be used.
+        """Settles a conflict: by the strategy, or by asking the user until the answer can be used.
 
         Returns:
             `local`, `remote`, `old`, `new` or `skip`. A capital answer is kept in `resolve_all`.
         """
         if self.resolve_all:
             return self.resolve_all
+        strategy = str(self.options.get("resolve") or "skip")
+        if strategy in ("local", "remote", "skip") or (
+            strategy in ("old", "new") and not pair.is_same_time()
+        ):
+            return strategy
         reporter = Reporter(self)
         reporter.tell_difference(pair)
         while True:

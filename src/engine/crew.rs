@@ -141,7 +141,7 @@ impl<'a> Crew<'a> {
         }
     }
 
-    fn copy(&self, job: CopyJob) -> Done {
+    fn copy(&self, job: Box<CopyJob>) -> Done {
         let (mut bytes, mut was_opened) = (0, false);
         let begun = self.clock.elapsed();
         let result = self.persist(Side::BOTH, |sessions| {

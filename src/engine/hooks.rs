@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::model::{Entry, RelPath, Side};
-use crate::plan::{Step, Strategy};
+use crate::plan::{Policy, Step, Strategy};
 
 /// What a hook decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +12,18 @@ pub enum Verdict {
     /// Leave the entry alone (it was dealt with, or is not to be touched).
     Leave,
 }
+
+/// What a hook may have done about its pair, while it is being called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deed {
+    /// What the operation of the step calls for, as the mode and the flags allow.
+    Operation,
+    /// What is done about names that the filter leaves out.
+    Mismatch,
+}
+
+/// Has a deed done, and returns when it is finished.
+pub type Act<'a> = dyn FnMut(&mut Step, Deed) -> Result<()> + 'a;
 
 /// How the user wants a conflict settled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,43 +35,59 @@ pub struct Answer {
 }
 
 /// Hooks into a run. All calls come from the thread that called [`super::sync`], in the order of the plan.
+///
+/// No lock is held while a hook runs, so that it may take its time, and ask for deeds.
 pub trait Hooks {
-    /// Before an entry is looked at.
+    /// Before an entry is looked at. `None`: nobody is interested, and the entry is counted as seen.
     ///
     /// # Errors
     /// An exception of user code; it ends the run.
-    fn before_sync(&mut self, _side: Side, _dir: &RelPath, _entry: &Entry) -> Result<Verdict> {
+    fn before_sync(&self, _side: Side, _dir: &RelPath, _entry: &Entry) -> Result<Option<Verdict>> {
+        Ok(None)
+    }
+
+    /// After a pair was classified: the mode has its say, and the operation may be changed.
+    ///
+    /// # Errors
+    /// An exception of user code; it ends the run.
+    fn reclassify(&self, _dir: &RelPath, step: &mut Step, policy: &Policy) -> Result<Verdict> {
+        step.reclassify(policy);
         Ok(Verdict::Proceed)
     }
 
-    /// After a pair was classified and the mode had its say; the operation may be changed.
+    /// Whether an entry takes part; `None` leaves it to the filter.
     ///
     /// # Errors
     /// An exception of user code; it ends the run.
-    fn reclassify(&mut self, _dir: &RelPath, _step: &mut Step) -> Result<Verdict> {
+    fn matches(&self, _dir: &RelPath, _step: &Step) -> Result<Option<bool>> {
+        Ok(None)
+    }
+
+    /// Before a pair is dealt with, and again when a closer look gave it another operation.
+    ///
+    /// # Errors
+    /// An exception of user code; it ends the run.
+    fn operate(&self, _dir: &RelPath, _step: &mut Step, _deed: Deed, _act: &mut Act<'_>) -> Result<Verdict> {
         Ok(Verdict::Proceed)
     }
 
-    /// Before a pair is dealt with.
-    ///
-    /// # Errors
-    /// An exception of user code; it ends the run.
-    fn operate(&mut self, _dir: &RelPath, _step: &mut Step, _is_match: bool) -> Result<Verdict> {
-        Ok(Verdict::Proceed)
+    /// Whether every conflict is settled by [`Hooks::resolve`], whatever the strategy.
+    fn resolves_all(&self) -> bool {
+        false
     }
 
     /// A conflict has to be settled by the user.
     ///
     /// # Errors
     /// An exception of user code; it ends the run.
-    fn resolve(&mut self, dir: &RelPath, step: &Step) -> Result<Answer>;
+    fn resolve(&self, dir: &RelPath, step: &Step) -> Result<Answer>;
 
-    /// A pair could not be dealt with: go on with the rest?
+    /// Something failed: is the user content with that, so that the run counts as a success?
     ///
     /// # Errors
     /// An exception of user code; it ends the run.
-    fn failed(&mut self, _path: &RelPath, _error: &Error) -> Result<Verdict> {
-        Ok(Verdict::Proceed)
+    fn forgives(&self, _path: &RelPath, _error: &Error) -> Result<bool> {
+        Ok(false)
     }
 }
 
@@ -68,7 +96,7 @@ pub trait Hooks {
 pub struct NoHooks;
 
 impl Hooks for NoHooks {
-    fn resolve(&mut self, _dir: &RelPath, _step: &Step) -> Result<Answer> {
+    fn resolve(&self, _dir: &RelPath, _step: &Step) -> Result<Answer> {
         Ok(Answer { strategy: Strategy::Skip, for_all: false })
     }
 }

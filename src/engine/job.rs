@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::model::meta::MetaError;
 use crate::model::{DirMeta, Entry, Name, Note, RelPath, Side};
-use crate::target::{Put, Written};
+use crate::target::{Expect, Put, Written};
 
 /// The folder that a piece of work belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -24,7 +24,7 @@ pub enum Job {
         make: Make,
     },
     /// Copy one file.
-    Copy(CopyJob),
+    Copy(Box<CopyJob>),
     /// Delete files of one side.
     RemoveFiles {
         /// The side that loses them.
@@ -59,6 +59,15 @@ pub enum Make {
     Nothing,
     /// The folder is made, and is empty: there is nothing to list.
     Folder,
+}
+
+/// Where a copy lands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Landing {
+    /// In a folder that is there, at a name where this is expected.
+    At(Expect),
+    /// In a folder that may have to be made first.
+    NewFolder,
 }
 
 /// A file to copy.
@@ -114,7 +123,7 @@ pub enum Done {
     /// A copy.
     Copied {
         /// What was to be copied.
-        job: CopyJob,
+        job: Box<CopyJob>,
         /// Bytes read from the source.
         bytes: u64,
         /// Whether the source could be opened at all.

@@ -14,7 +14,7 @@ pub mod stats;
 pub mod transfer;
 pub mod walk;
 
-pub use hooks::{Hooks, NoHooks, Verdict};
+pub use hooks::{Deed, Hooks, NoHooks, Verdict};
 pub use observer::{Event, Line, Observer};
 pub use stats::Stats;
 
@@ -73,12 +73,7 @@ pub struct Run<'a> {
 /// # Errors
 /// The first failed transfer, listing or deletion; an outage of a side, a guard, metadata of another layout or a
 /// cancelled run at once.
-pub fn sync(
-    run: &Run<'_>,
-    hooks: &mut dyn Hooks,
-    observer: &mut dyn Observer,
-    stats: &mut Stats,
-) -> Result<()> {
+pub fn sync(run: &Run<'_>, hooks: &dyn Hooks, observer: &mut dyn Observer, stats: &mut Stats) -> Result<()> {
     let crew = crew::Crew::new(run.pools, run.clock);
     let outcome = std::thread::scope(|scope| {
         let done = crew.start(scope, run.threads.max(1));

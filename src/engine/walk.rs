@@ -12,8 +12,8 @@ mod telling;
 
 use super::executor::Executor;
 use super::folder::{Folder, Visit};
-use super::hooks::{Hooks, Verdict};
-use super::job::{CopyJob, Done, Job, Make, Ticket, View};
+use super::hooks::{Deed, Hooks, Verdict};
+use super::job::{CopyJob, Done, Job, Landing, Make, Ticket, View};
 use super::observer::{Event, Line, Observer};
 use super::removal::{DoomedDir, Removals, Trace};
 use super::stats::Stats;
@@ -27,7 +27,7 @@ use crate::plan::{
     self, Change, Effect, Mode, Pair, Past, Policy, Resolution, Skip, Step, Strategy, compare, pair_up,
     resolve,
 };
-use crate::target::Put;
+use crate::target::{Expect, Put};
 use std::collections::HashMap;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
@@ -56,7 +56,7 @@ pub fn walk(
     run: &Run<'_>,
     executor: &mut dyn Executor,
     done: &Receiver<Done>,
-    hooks: &mut dyn Hooks,
+    hooks: &dyn Hooks,
     observer: &mut dyn Observer,
     stats: &mut Stats,
 ) -> Result<Option<Error>, Broken> {
@@ -91,7 +91,7 @@ struct Walk<'a> {
     peer: PeerKey,
     executor: &'a mut dyn Executor,
     done: &'a Receiver<Done>,
-    hooks: &'a mut dyn Hooks,
+    hooks: &'a dyn Hooks,
     observer: &'a mut dyn Observer,
     stats: &'a mut Stats,
     folders: HashMap<Ticket, Folder>,
@@ -122,7 +122,14 @@ struct Plan {
 impl Walk<'_> {
     fn tree(&mut self) -> Result<()> {
         self.schedule(vec![Folder::new(Sides::default(), Visit::Compare, None)]);
-        while let Some(&ticket) = self.agenda.last() {
+        self.visit_down_to(0)?;
+        self.wait_for_all()?;
+        self.delete()
+    }
+
+    /// Visits folders until no more than `floor` are left on the agenda.
+    fn visit_down_to(&mut self, floor: usize) -> Result<()> {
+        while let Some(&ticket) = self.agenda.last().filter(|_| self.agenda.len() > floor) {
             self.list_ahead()?;
             let is_ready = self.folders.get(&ticket).is_some_and(Folder::is_ready);
             if is_ready && self.copies < COPIES_AHEAD {
@@ -132,8 +139,18 @@ impl Walk<'_> {
                 self.wait()?;
             }
         }
-        self.wait_for_all()?;
-        self.delete()
+        Ok(())
+    }
+
+    /// Visits these folders now, and waits for every copy: a hook that asked for a deed finds it done.
+    fn finish_at_once(&mut self, folders: Vec<Folder>) -> Result<()> {
+        let floor = self.agenda.len();
+        self.schedule(folders);
+        self.visit_down_to(floor)?;
+        while self.copies > 0 {
+            self.wait()?;
+        }
+        Ok(())
     }
 
     /// Adds folders so that the first of them is visited next.
@@ -363,8 +380,10 @@ impl Walk<'_> {
         }
         // Every local folder is looked at once more before it is descended into.
         for entry in &local_folders {
-            self.stats.entries_seen += 1;
-            self.hooks.before_sync(Side::Local, &plan.dir, entry)?;
+            if !self.is_wanted(Side::Local, &plan.dir, entry)? {
+                let path = plan.paths.local.join(&entry.name);
+                plan.children.retain(|child| child.visit != Visit::Compare || child.paths.local != path);
+            }
         }
         if let Some(folder) = self.folders.get_mut(&ticket) {
             folder.metas.local.adopt(&self.peer);
@@ -405,7 +424,14 @@ impl Walk<'_> {
                 paths[side].join(&if side == from { entry.name.clone() } else { entry.name.without_raw() })
             });
             match entry.kind {
-                EntryKind::File => self.copy_file(ticket, entry.name.as_str(), &entry, to, &inner, false)?,
+                EntryKind::File => self.copy_file(
+                    ticket,
+                    entry.name.as_str(),
+                    &entry,
+                    to,
+                    &inner,
+                    Landing::At(Expect::Absent),
+                )?,
                 EntryKind::Folder => {
                     self.stats.dirs_created += 1;
                     self.stats.entries_touched += 1;

@@ -1,19 +1,23 @@
 //! A run of the core, with Python listening in.
 
 use super::convert;
-use super::errors::{carried, raise};
+use super::errors::{carried, exception, raise};
+use super::stage::{Stage, Wish};
 use super::target::{Session, Target};
-use crate::engine::hooks::Answer;
+use crate::engine::hooks::{Act, Answer, Deed, Verdict};
 use crate::engine::stats::Value;
 use crate::engine::{self, Clock, Event, Hooks, Observer, Run, Stats};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::model::{Entry, EntryKind, RelPath, Side, Sides, Stamp};
 use crate::plan::guard::GuardRules;
-use crate::plan::{Filter, Mode, Past, Policy, Step, Strategy};
+use crate::plan::{Filter, Mode, Operation, Past, Policy, Step, Strategy};
 use crate::target::pool::Pool;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use std::collections::HashSet;
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How often pending signals (Ctrl+C) are looked for, at most.
@@ -46,6 +50,8 @@ pub struct Settings {
     pretty_meta: bool,
     version: String,
     connections: usize,
+    /// Names of the hooks that Python overrides.
+    hooks: Vec<String>,
 }
 
 /// Synchronises two targets.
@@ -104,9 +110,26 @@ pub fn run(
         clock: &clock,
     };
     let mut counters = Stats::default();
-    let mut listener = Listener::new(reporter.clone_ref(py), &settings);
-    let mut asker = Asker { reporter, mode };
-    let outcome = py.detach(|| engine::sync(&run, &mut asker, &mut listener, &mut counters));
+    let outcome = if settings.hooks.is_empty() {
+        let hooks = PyHooks::new(Door::Direct, &reporter, py, &settings, mode);
+        let mut listener = Listener::new(Door::Direct, reporter, &settings);
+        py.detach(|| engine::sync(&run, &hooks, &mut listener, &mut counters))
+    } else {
+        let stage = Arc::new(Stage::new());
+        let hooks = PyHooks::new(Door::Stage(Arc::clone(&stage)), &reporter, py, &settings, mode);
+        let mut listener = Listener::new(Door::Stage(Arc::clone(&stage)), reporter, &settings);
+        std::thread::scope(|scope| {
+            let worker = scope.spawn(|| {
+                let outcome = engine::sync(&run, &hooks, &mut listener, &mut counters);
+                stage.end();
+                outcome
+            });
+            stage.perform_all(py);
+            // Between the last cue and the end of the thread nothing needs Python.
+            py.detach(|| worker.join())
+                .unwrap_or_else(|_| Err(Error::new(Kind::Io, "internal error, please report it")))
+        })
+    };
     add_counters(stats, &counters)?;
     py.detach(|| Side::BOTH.into_iter().for_each(|side| pools[side].close(true)));
     raise(py, outcome)
@@ -145,78 +168,99 @@ fn add_counters(stats: &Bound<'_, PyDict>, counters: &Stats) -> PyResult<()> {
     Ok(())
 }
 
+/// The way into Python: at once, or through the stage that the calling thread is.
+#[derive(Clone)]
+enum Door {
+    Direct,
+    Stage(Arc<Stage>),
+}
+
+impl Door {
+    fn enter<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(Python<'_>) -> PyResult<T> + Send + 'static,
+    ) -> Result<T> {
+        match self {
+            Door::Direct => Python::attach(work).map_err(carried),
+            Door::Stage(stage) => stage.perform(work),
+        }
+    }
+}
+
 /// Passes events on to the reporter. Python is entered only for what is shown.
 struct Listener {
-    reporter: Py<PyAny>,
+    door: Door,
+    reporter: Arc<Py<PyAny>>,
     verbose: u8,
     progress: bool,
     last_look: Instant,
 }
 
 impl Listener {
-    fn new(reporter: Py<PyAny>, settings: &Settings) -> Self {
+    fn new(door: Door, reporter: Py<PyAny>, settings: &Settings) -> Self {
         Listener {
-            reporter,
+            door,
+            reporter: Arc::new(reporter),
             verbose: settings.verbose,
             progress: settings.progress,
             last_look: Instant::now(),
         }
     }
 
-    fn call<'py, A>(&self, method: &str, args: A) -> Result<()>
+    fn tell<A>(&self, method: &'static str, args: A) -> Result<()>
     where
-        A: for<'a> FnOnce(Python<'a>) -> PyResult<Py<pyo3::types::PyTuple>>,
-        A: 'py,
+        A: for<'py> pyo3::call::PyCallArgs<'py> + Send + 'static,
     {
-        Python::attach(|py| {
-            let args = args(py)?;
-            self.reporter.bind(py).call_method1(method, args.bind(py).clone()).map(drop)
-        })
-        .map_err(carried)
+        let reporter = Arc::clone(&self.reporter);
+        self.door.enter(move |py| reporter.bind(py).call_method1(method, args).map(drop))
     }
 
     fn look_for_signals(&mut self) -> Result<()> {
-        if self.last_look.elapsed() < SIGNALS {
-            return Ok(());
+        match &self.door {
+            Door::Stage(stage) if stage.is_interrupted() => Err(Error::cancelled()),
+            Door::Stage(_) => Ok(()),
+            Door::Direct if self.last_look.elapsed() < SIGNALS => Ok(()),
+            Door::Direct => {
+                self.last_look = Instant::now();
+                Python::attach(|py| py.check_signals()).map_err(carried)
+            }
         }
-        self.last_look = Instant::now();
-        Python::attach(|py| py.check_signals()).map_err(carried)
     }
-}
-
-fn tuple<'py, T>(py: Python<'py>, values: T) -> PyResult<Py<pyo3::types::PyTuple>>
-where
-    T: IntoPyObject<'py, Target = pyo3::types::PyTuple, Output = Bound<'py, pyo3::types::PyTuple>>,
-    PyErr: From<T::Error>,
-{
-    Ok(values.into_pyobject(py)?.unbind())
 }
 
 impl Observer for Listener {
     fn event(&mut self, event: Event<'_>, stats: &Stats) -> Result<()> {
         match event {
-            Event::Action { line, path, is_folder } => self.call("action", |py| {
-                tuple(py, (line.action, line.status, line.symbol, path.as_str(), is_folder, line.level))
-            }),
-            Event::Note { level, text } => self.call("note", |py| tuple(py, (level, text))),
-            Event::Warning(text) => self.call("warning", |py| tuple(py, (text,))),
-            Event::Failure(text) => self.call("failure", |py| tuple(py, (text,))),
+            Event::Action { line, path, is_folder } => {
+                let path = path.as_str().to_owned();
+                self.tell("action", (line.action, line.status, line.symbol, path, is_folder, line.level))
+            }
+            Event::Note { level, text } => self.tell("note", (level, text.to_owned())),
+            Event::Warning(text) => self.tell("warning", (text.to_owned(),)),
+            Event::Failure(text) => self.tell("failure", (text.to_owned(),)),
             Event::Conflict { is_asked: true, .. } => Ok(()),
             Event::Conflict { dir, step, .. } if self.verbose >= 5 => {
-                self.call("conflict", |py| tuple(py, (describe(py, dir, step)?,)))
+                let (reporter, dir, step) = (Arc::clone(&self.reporter), dir.clone(), step.clone());
+                self.door.enter(move |py| {
+                    let pair = describe(py, &dir, &step)?;
+                    reporter.bind(py).call_method1("conflict", (pair,)).map(drop)
+                })
             }
             Event::Conflict { .. } => Ok(()),
             Event::SameTime { dir, step, strategy } => {
                 let word = if strategy == Strategy::Old { "old" } else { "new" };
-                self.call("same_time", |py| tuple(py, (describe(py, dir, step)?, word)))
+                let (reporter, dir, step) = (Arc::clone(&self.reporter), dir.clone(), step.clone());
+                self.door.enter(move |py| {
+                    let pair = describe(py, &dir, &step)?;
+                    reporter.bind(py).call_method1("same_time", (pair, word)).map(drop)
+                })
             }
             Event::Tick => {
                 self.look_for_signals()?;
                 if !self.progress {
                     return Ok(());
                 }
-                let counts = (stats.entries_touched, stats.entries_seen, stats.dirs.local);
-                self.call("tick", |py| tuple(py, counts))
+                self.tell("tick", (stats.entries_touched, stats.entries_seen, stats.dirs.local))
             }
         }
     }
@@ -230,25 +274,141 @@ impl Observer for Listener {
     }
 }
 
-/// Asks the user, through the reporter.
-struct Asker {
-    reporter: Py<PyAny>,
+/// The hooks that Python overrides, and the prompt at a conflict. What is not overridden is never entered.
+struct PyHooks {
+    door: Door,
+    reporter: Arc<Py<PyAny>>,
+    /// Names of the overridden methods.
+    wanted: HashSet<String>,
     mode: Mode,
 }
 
-impl Hooks for Asker {
-    fn resolve(&mut self, dir: &RelPath, step: &Step) -> Result<Answer> {
-        let (word, for_all): (String, bool) = Python::attach(|py| {
-            let pair = describe(py, dir, step)?;
-            self.reporter.bind(py).call_method1("resolve", (pair,))?.extract()
+/// What a hook asks the run for while it is being called.
+#[pyclass(frozen, module = "ftpsync._core")]
+pub struct Conductor {
+    stage: Arc<Stage>,
+    wishes: Mutex<Sender<Wish<bool>>>,
+}
+
+#[pymethods]
+impl Conductor {
+    /// Has an operation carried out on the pair of the hook; returns when it is done. ``is_mismatch``: instead, what is
+    /// done about names that the filter leaves out.
+    fn act(&self, py: Python<'_>, operation: String, is_mismatch: bool) -> PyResult<()> {
+        let wishes = self.wishes.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.stage.ask(py, &wishes, operation, is_mismatch)
+    }
+}
+
+impl PyHooks {
+    fn new(door: Door, reporter: &Py<PyAny>, py: Python<'_>, settings: &Settings, mode: Mode) -> Self {
+        let wanted = settings.hooks.iter().cloned().collect();
+        PyHooks { door, reporter: Arc::new(reporter.clone_ref(py)), wanted, mode }
+    }
+
+    fn wants(&self, name: &str) -> bool {
+        self.wanted.contains(name)
+    }
+
+    /// Calls a method of the reporter with a description of the pair, followed by other arguments.
+    fn ask<T, A>(&self, method: &'static str, dir: &RelPath, step: &Step, more: A) -> Result<T>
+    where
+        T: for<'a, 'py> FromPyObject<'a, 'py> + Send + 'static,
+        A: for<'py> IntoPyObject<'py> + Send + 'static,
+    {
+        let (reporter, dir, step) = (Arc::clone(&self.reporter), dir.clone(), step.clone());
+        self.door.enter(move |py| {
+            let pair = describe(py, &dir, &step)?;
+            let answer = reporter.bind(py).call_method1(method, (pair, more))?;
+            answer.extract().map_err(Into::into)
         })
-        .map_err(carried)?;
-        let strategy = Strategy::parse(self.mode, &word).filter(|strategy| *strategy != Strategy::Ask);
-        let strategy = strategy.ok_or_else(|| {
-            Error::new(crate::error::Kind::Usage, format!("{word:?} is no answer to a conflict"))
+    }
+}
+
+impl Hooks for PyHooks {
+    fn before_sync(&self, side: Side, dir: &RelPath, entry: &Entry) -> Result<Option<Verdict>> {
+        if !self.wants("_before_sync") {
+            return Ok(None);
+        }
+        let (reporter, dir, fields) =
+            (Arc::clone(&self.reporter), dir.as_str().to_owned(), entry_fields(entry));
+        let goes_on: bool = self.door.enter(move |py| {
+            let is_local = side == Side::Local;
+            reporter.bind(py).call_method1("before_sync", (is_local, dir, fields))?.extract()
         })?;
+        Ok(Some(if goes_on { Verdict::Proceed } else { Verdict::Leave }))
+    }
+
+    fn reclassify(&self, dir: &RelPath, step: &mut Step, policy: &Policy) -> Result<Verdict> {
+        if !self.wants("re_classify_pair") {
+            step.reclassify(policy);
+            return Ok(Verdict::Proceed);
+        }
+        let default = policy.reclassify(step).map(|(operation, reason)| (operation.as_str(), reason));
+        let (goes_on, operation): (bool, String) = self.ask("re_classify", dir, step, default)?;
+        step.operation = operation_named(&operation)?;
+        Ok(if goes_on { Verdict::Proceed } else { Verdict::Leave })
+    }
+
+    fn matches(&self, dir: &RelPath, step: &Step) -> Result<Option<bool>> {
+        if !self.wants("_match") {
+            return Ok(None);
+        }
+        self.ask("matches", dir, step, ()).map(Some)
+    }
+
+    fn operate(&self, dir: &RelPath, step: &mut Step, deed: Deed, act: &mut Act<'_>) -> Result<Verdict> {
+        let is_mismatch = deed == Deed::Mismatch;
+        let name =
+            if is_mismatch { "on_mismatch".to_owned() } else { format!("on_{}", step.operation.as_str()) };
+        let Door::Stage(stage) = &self.door else { return Ok(Verdict::Proceed) };
+        if !self.wants(&name) {
+            return Ok(Verdict::Proceed);
+        }
+        let (reporter, told_dir, told) = (Arc::clone(&self.reporter), dir.clone(), step.clone());
+        let conductor_stage = Arc::clone(stage);
+        stage.perform_hook(
+            move |py, wishes| {
+                let pair = describe(py, &told_dir, &told)?;
+                let conductor = Conductor { stage: conductor_stage, wishes: Mutex::new(wishes) };
+                reporter.bind(py).call_method1("operate", (pair, name, conductor))?;
+                Ok(true)
+            },
+            |operation, is_mismatch| {
+                step.operation = operation_named(&operation)?;
+                act(step, if is_mismatch { Deed::Mismatch } else { Deed::Operation })
+            },
+        )?;
+        Ok(Verdict::Leave)
+    }
+
+    fn resolves_all(&self) -> bool {
+        self.wants("_interactive_resolve")
+    }
+
+    fn resolve(&self, dir: &RelPath, step: &Step) -> Result<Answer> {
+        let (word, for_all): (String, bool) = self.ask("resolve", dir, step, ())?;
+        let strategy = Strategy::parse(self.mode, &word).filter(|strategy| *strategy != Strategy::Ask);
+        let strategy = strategy
+            .ok_or_else(|| Error::new(Kind::Usage, format!("{word:?} is no answer to a conflict")))?;
         Ok(Answer { strategy, for_all })
     }
+
+    fn forgives(&self, path: &RelPath, error: &Error) -> Result<bool> {
+        if !self.wants("on_error") {
+            return Ok(false);
+        }
+        let (reporter, path, error) =
+            (Arc::clone(&self.reporter), path.as_str().to_owned(), error.duplicate());
+        self.door.enter(move |py| {
+            let raised = exception(py, error);
+            reporter.bind(py).call_method1("forgives", (path, raised.value(py)))?.extract()
+        })
+    }
+}
+
+fn operation_named(word: &str) -> Result<Operation> {
+    Operation::parse(word).ok_or_else(|| Error::new(Kind::Usage, format!("{word:?} is no operation")))
 }
 
 /// A pair as a dictionary of plain values, from which the face builds its objects.

@@ -1,11 +1,12 @@
 //! The extension module `ftpsync._core`: the only place that names pyo3. Nothing imports it.
 //!
 //! [`target`] wraps targets and sessions for use by hand, [`engine`] runs the synchronisation with Python listening in,
-//! [`errors`] is the one place that turns an error of the core into an exception, [`convert`] the one that reads options.
+//! [`stage`] is where the Python of a run with hooks is performed, [`errors`] is the one place that turns an error of the core into an exception, [`convert`] the one that reads options.
 
 mod convert;
 mod engine;
 mod errors;
+mod stage;
 mod target;
 
 use pyo3::prelude::*;
@@ -13,6 +14,8 @@ use pyo3::prelude::*;
 /// The Rust core of ftpsync. Private: the documented names live in the other modules of the package.
 #[pymodule]
 mod _core {
+    #[pymodule_export]
+    use super::engine::Conductor;
     #[pymodule_export]
     use super::engine::matches;
     #[pymodule_export]

@@ -54,9 +54,24 @@ pub trait Target: Send + Sync {
     fn interrupt(&self) {}
 }
 
+/// What should be at a name at this moment, as the plan knows it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Expect {
+    /// Nobody knows, and nobody cares.
+    #[default]
+    Anything,
+    /// Nothing.
+    Absent,
+    /// A file of this size (bytes) and with this time, as far as each is known.
+    File(Option<u64>, Option<Stamp>),
+}
+
 /// How a file is to be put in place.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Put {
+    /// What the new content replaces. Where something else is found instead, and the side can tell without another round
+    /// trip, that is [`Kind::Changed`](crate::error::Kind::Changed): somebody has worked on it since it was listed.
+    pub expect: Expect,
     /// The size that the body should have, in bytes, if known beforehand.
     pub size: Option<u64>,
     /// The modification time that the file should carry.
@@ -150,6 +165,19 @@ pub trait Session: Send {
     /// [`Kind::Unsupported`] where [`Caps::sets_mtime`] is false.
     fn set_mtime(&mut self, file: &RelPath, _to: Stamp) -> Result<()> {
         Err(Error::new(Kind::Unsupported, "this target cannot set times").during("set the time of").at(file))
+    }
+
+    /// Looks whether what should be at these names is there: one answer for each, in order. `Ok(None)`: cannot tell.
+    ///
+    /// Asked before deletions. For [`Expect::Absent`] it is whether there is really nothing (a listing may hide names), for
+    /// [`Expect::File`] whether the file is still as it was listed.
+    fn still(&mut self, names: &[(RelPath, Expect)]) -> Vec<Result<Option<bool>>> {
+        names.iter().map(|_| Ok(None)).collect()
+    }
+
+    /// Whether the conversation can go on, as far as can be told without a round trip. Asked of one that lay idle.
+    fn is_alive(&mut self) -> bool {
+        true
     }
 
     /// What the conversation began with, for the user's eyes: one line each, with the verbosity from which it is shown.

@@ -86,7 +86,7 @@ impl Observer for Collect {
 struct Fixed(Strategy);
 
 impl Hooks for Fixed {
-    fn resolve(&mut self, _: &RelPath, _: &Step) -> Result<Answer> {
+    fn resolve(&self, _: &RelPath, _: &Step) -> Result<Answer> {
         Ok(Answer { strategy: self.0, for_all: false })
     }
 }
@@ -111,7 +111,7 @@ pub fn run(local: &dyn TargetBox, remote: &dyn TargetBox, setup: &Setup) -> Outc
     };
     let mut observer = Collect { lines: Vec::new(), failures: Vec::new() };
     let mut stats = Stats::default();
-    let result = engine::sync(&run, &mut Fixed(Strategy::Skip), &mut observer, &mut stats);
+    let result = engine::sync(&run, &Fixed(Strategy::Skip), &mut observer, &mut stats);
     Outcome { lines: observer.lines, failures: observer.failures, stats, result }
 }
 

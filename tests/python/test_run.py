@@ -313,9 +313,9 @@ def test_malformed_options_fail_at_once(
     assert list((tmp_path / "remote").iterdir()) == []
 
 
-def test_overridden_hooks_are_refused_and_not_ignored(tmp_path: Path) -> None:
+def test_a_hook_that_nothing_calls_is_refused_and_not_ignored(tmp_path: Path) -> None:
     class Careful(UploadSynchronizer):
-        def on_copy_local(self, pair: Any) -> None:
+        def _copy_file(self, src: Any, dest: Any, entry: Any) -> None:
             raise AssertionError("never copy")
 
     for name in ("local", "remote"):
@@ -324,7 +324,7 @@ def test_overridden_hooks_are_refused_and_not_ignored(tmp_path: Path) -> None:
     synchronizer = Careful(
         FsTarget(str(tmp_path / "local")), FsTarget(str(tmp_path / "remote")), {"verbose": 0}
     )
-    with pytest.raises(NotImplementedError, match="on_copy_local"):
+    with pytest.raises(NotImplementedError, match="_copy_file"):
         synchronizer.run()
     assert list((tmp_path / "remote").iterdir()) == []
 

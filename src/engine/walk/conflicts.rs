@@ -28,18 +28,21 @@ impl Walk<'_> {
         };
         self.event(Event::Conflict { dir, step, is_asked: strategy == Strategy::Ask })?;
         let resolution = resolve(&step.pair, strategy);
-        let asks = match resolution {
-            Resolution::Ask => true,
-            Resolution::SameTime => {
-                self.event(Event::SameTime { dir, step, strategy })?;
-                self.run.asks_at_same_time
-            }
-            Resolution::Copy { .. } | Resolution::Delete { .. } | Resolution::Skip => false,
-        };
+        let asks = self.hooks.resolves_all()
+            || match resolution {
+                Resolution::Ask => true,
+                Resolution::SameTime => {
+                    self.event(Event::SameTime { dir, step, strategy })?;
+                    self.run.asks_at_same_time
+                }
+                Resolution::Copy { .. } | Resolution::Delete { .. } | Resolution::Skip => false,
+            };
         if !asks {
             return Ok(resolution);
         }
-        self.stats.interactive_ask += 1;
+        if resolution == Resolution::Ask || resolution == Resolution::SameTime {
+            self.stats.interactive_ask += 1;
+        }
         let answer = self.hooks.resolve(dir, step)?;
         if answer.for_all {
             self.resolve_all = Some(answer.strategy);

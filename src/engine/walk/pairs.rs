@@ -11,13 +11,23 @@ impl Walk<'_> {
                 EntryKind::File => self.stats.files[side] += 1,
                 EntryKind::Folder => self.stats.dirs[side] += 1,
             }
-            self.stats.entries_seen += 1;
             self.event(Event::Tick)?;
-            if self.hooks.before_sync(side, dir, &entry)? == Verdict::Proceed {
+            if self.is_wanted(side, dir, &entry)? {
                 kept.push(entry);
             }
         }
         Ok(kept)
+    }
+
+    /// Asks the hook about an entry. Where nobody is interested, it is counted as seen.
+    pub(super) fn is_wanted(&mut self, side: Side, dir: &RelPath, entry: &Entry) -> Result<bool> {
+        match self.hooks.before_sync(side, dir, entry)? {
+            Some(verdict) => Ok(verdict == Verdict::Proceed),
+            None => {
+                self.stats.entries_seen += 1;
+                Ok(true)
+            }
+        }
     }
 
     /// Names that both sides lost are no longer remembered: should one come back, it is new, not a deletion to repeat.
@@ -50,7 +60,7 @@ impl Walk<'_> {
             self.tally.known += 1;
         }
         let entry = pair.any();
-        let is_match = self.run.filter.matches(entry.name.as_str(), entry.kind);
+        let mut is_match = self.run.filter.matches(entry.name.as_str(), entry.kind);
         if pair.is_clash() && is_match {
             let error = Error::new(Kind::Clash, "a file on one side, a folder on the other");
             return self.problem(
@@ -59,40 +69,49 @@ impl Walk<'_> {
             );
         }
         let mut step = Step::new(pair);
-        step.reclassify(&self.run.policy);
-        if self.hooks.reclassify(&plan.dir, &mut step)? == Verdict::Leave {
-            return Ok(());
-        }
-        if self.hooks.operate(&plan.dir, &mut step, is_match)? == Verdict::Proceed {
-            self.carry_out(plan, &mut step, &path, is_match)?;
+        if self.hooks.reclassify(&plan.dir, &mut step, &self.run.policy)? == Verdict::Proceed {
+            is_match = self.hooks.matches(&plan.dir, &step)?.unwrap_or(is_match);
+            let deed = if is_match { Deed::Operation } else { Deed::Mismatch };
+            self.offer(plan, &mut step, &path, deed)?;
         }
         if step.operation == plan::Operation::Conflict {
             self.stats.conflict_files += 1;
         }
+        if is_match {
+            self.descend(plan, &step);
+        }
         Ok(())
     }
-    pub(super) fn carry_out(
-        &mut self,
-        plan: &mut Plan,
-        step: &mut Step,
-        path: &RelPath,
-        is_match: bool,
-    ) -> Result<()> {
-        if !is_match {
-            let effect = self.run.policy.effect_on_mismatch(&step.pair);
+
+    /// Lets a hook deal with the pair, or does what is to be done about it.
+    fn offer(&mut self, plan: &mut Plan, step: &mut Step, path: &RelPath, deed: Deed) -> Result<()> {
+        let (hooks, dir) = (self.hooks, plan.dir.clone());
+        let verdict = hooks.operate(&dir, step, deed, &mut |step, deed| {
+            let later = plan.children.len();
+            self.carry_out(plan, step, path, deed)?;
+            let begun = plan.children.split_off(later);
+            self.finish_at_once(begun)
+        })?;
+        match verdict {
+            Verdict::Proceed => self.carry_out(plan, step, path, deed),
+            Verdict::Leave => Ok(()),
+        }
+    }
+
+    fn carry_out(&mut self, plan: &mut Plan, step: &mut Step, path: &RelPath, deed: Deed) -> Result<()> {
+        let effect = match deed {
+            Deed::Mismatch => self.run.policy.effect_on_mismatch(&step.pair),
+            Deed::Operation => self.run.policy.effect(&step.pair, step.operation),
+        };
+        if effect != Effect::Compare {
             return self.apply(plan, step, path, effect);
         }
-        let mut effect = self.run.policy.effect(&step.pair, step.operation);
-        if effect == Effect::Compare {
-            let is_first_visit = step.pair.is_folder();
-            (step.changes, step.operation) = compare(&step.pair, step.changes);
-            if is_first_visit {
-                self.action(Line::VISIT, path, true)?;
-                return self.descend(plan, step);
-            }
-            effect = self.run.policy.effect(&step.pair, step.operation);
+        (step.changes, step.operation) = compare(&step.pair, step.changes);
+        if step.pair.is_folder() {
+            return self.action(Line::VISIT, path, true);
         }
-        self.apply(plan, step, path, effect)
+        // It has another operation now, and another hook may want to deal with it.
+        self.offer(plan, step, path, Deed::Operation)
     }
 
     pub(super) fn apply(
@@ -119,15 +138,14 @@ impl Walk<'_> {
             Effect::Conflict => self.settle_conflict(plan, step, path),
             Effect::Skip(_) => self.action_of(effect, path, is_folder),
             Effect::Equal | Effect::Compare => {
-                self.action(Line::EQUAL, path, is_folder)?;
                 self.remember_alike(plan, step);
-                self.descend(plan, step)
+                self.action(Line::EQUAL, path, is_folder)
             }
         }
     }
 
     /// A folder that both sides have is visited.
-    pub(super) fn descend(&mut self, plan: &mut Plan, step: &Step) -> Result<()> {
+    fn descend(&mut self, plan: &mut Plan, step: &Step) {
         if let Some(entries) = step.pair.both()
             && entries.local.is_folder()
         {
@@ -137,7 +155,6 @@ impl Walk<'_> {
             };
             plan.children.push(Folder::new(paths, Visit::Compare, Some(plan.ticket)));
         }
-        Ok(())
     }
 
     /// Two files that both changed and came out alike: from now on that is what both agreed on.
@@ -179,7 +196,14 @@ impl Walk<'_> {
                 {
                     folder.unfinished.insert(step.pair.name.to_string());
                 }
-                self.copy_file(plan.ticket, step.pair.name.as_str(), entry, to, &paths, false)
+                self.copy_file(
+                    plan.ticket,
+                    step.pair.name.as_str(),
+                    entry,
+                    to,
+                    &paths,
+                    Landing::At(expected(step.pair.get(to))),
+                )
             }
             EntryKind::Folder => {
                 self.stats.dirs_created += 1;
@@ -201,13 +225,17 @@ impl Walk<'_> {
         entry: &Entry,
         to: Side,
         paths: &Sides<RelPath>,
-        needs_folders: bool,
+        landing: Landing,
     ) -> Result<()> {
         self.stats.files_written[to] += 1;
         self.stats.entries_touched += 1;
         self.hold(ticket);
-        let put = Put { size: entry.size, mtime: entry.mtime, inplace: self.run.inplace };
-        self.submit(Job::Copy(CopyJob {
+        let (expect, needs_folders) = match landing {
+            Landing::At(expect) => (expect, false),
+            Landing::NewFolder => (Expect::Absent, true),
+        };
+        let put = Put { expect, size: entry.size, mtime: entry.mtime, inplace: self.run.inplace };
+        self.submit(Job::Copy(Box::new(CopyJob {
             ticket,
             name: name.to_owned(),
             to,
@@ -215,12 +243,12 @@ impl Walk<'_> {
             target: paths[to].clone(),
             put,
             needs_folders,
-        }))
+        })))
     }
 
     pub(super) fn copied(
         &mut self,
-        job: CopyJob,
+        job: Box<CopyJob>,
         was_opened: bool,
         result: Result<crate::target::Written>,
     ) -> Result<()> {
@@ -245,12 +273,13 @@ impl Walk<'_> {
                 }
             }
             Err(error) => {
-                let path = if job.to == Side::Remote { &job.source } else { &job.target };
+                let path = &if job.to == Side::Remote { job.source.clone() } else { job.target.clone() };
                 let text = format!("Could not copy {path}: {}", error.reason());
                 self.stats.errors += 1;
                 self.stats.copy_errors += 1;
                 self.event(Event::Failure(&text))?;
-                if was_opened || error.kind() == Kind::Hook {
+                // A file that cannot even be opened is counted, as it always was; what fails later is an error of the run.
+                if (was_opened || error.kind() == Kind::Hook) && !self.hooks.forgives(path, &error)? {
                     self.failure.get_or_insert(error.told());
                 }
             }
@@ -268,4 +297,9 @@ pub(super) fn paths_of(folder: &Sides<RelPath>, pair: &Pair, absent: Side) -> Si
             folder[side].join(&pair.name.without_raw())
         }
     })
+}
+
+/// What the plan knows to be at a name.
+pub(super) fn expected(entry: Option<&Entry>) -> Expect {
+    entry.map_or(Expect::Absent, |entry| Expect::File(entry.size, entry.mtime_org))
 }

@@ -142,7 +142,7 @@ impl Walk<'_> {
             Resolution::Copy { to } if allows_copy(&self.run.policy, to) => {
                 self.removals.keep(doomed);
                 self.action(Line::conflict_copy(to, false), path, false)?;
-                self.copy_file(ticket, name.as_str(), &entry, to, paths, true)
+                self.copy_file(ticket, name.as_str(), &entry, to, paths, Landing::NewFolder)
             }
             Resolution::Delete { on: side } if side == on => {
                 self.action(Line::conflict_delete(on), path, false)?;

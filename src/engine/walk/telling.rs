@@ -35,12 +35,11 @@ impl Walk<'_> {
     /// Reports a problem with one entry; the run goes on, and the first problem is what it ends with.
     pub(super) fn problem(&mut self, path: &RelPath, error: Error) -> Result<()> {
         self.stats.errors += 1;
-        if self.hooks.failed(path, &error)? == Verdict::Leave {
-            return Ok(());
-        }
         let text = error.to_string();
         self.event(Event::Failure(&text))?;
-        self.failure.get_or_insert(error.told());
+        if !self.hooks.forgives(path, &error)? {
+            self.failure.get_or_insert(error.told());
+        }
         Ok(())
     }
 }
