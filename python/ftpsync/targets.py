@@ -81,6 +81,10 @@ def make_target(url: str, extra_opts: dict[str, Any] | None = None) -> _Target:
     parts = urlparse(url, allow_fragments=False)
     scheme = parts.scheme.lower()
     if scheme not in ("ftp", "ftps", "sftp"):
+        if parts.netloc and "@" in parts.netloc:
+            # A mistyped scheme: the text holds a password that must not be shown.
+            shown = url.replace(parts.netloc.rpartition("@")[0], "***")
+            raise ValueError(f"{shown} is not a directory. (Known schemes: ftp, ftps.)")
         return FsTarget(url, extra_opts)
     if not parts.hostname:
         raise ValueError(f"'{scheme}://{parts.path}' names no host: expected {scheme}://host/path.")
@@ -494,7 +498,7 @@ class FsTarget(_Target):
         try:
             from ftpsync import _core
 
-            self._native = _core.Target.local(self.root_dir)
+            self._native = _core.Target.local(self.root_dir, str(self.get_option("links") or "inside"))
         except BaseException:
             super().close()
             raise

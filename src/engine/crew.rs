@@ -3,7 +3,7 @@
 //! They decide nothing and know no metadata; listings go first, because everything else waits for them.
 
 use super::Clock;
-use super::job::{CopyJob, Done, Job, Make, View};
+use super::job::{CopyJob, Done, Doomed, Job, Make, View};
 use super::transfer::{Transfer, transfer};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::model::meta::MAX_META_SIZE;
@@ -11,8 +11,8 @@ use crate::model::{DirMeta, EntryKind, LOCK_FILE_NAME, META_FILE_NAME, Name, Rel
 use crate::plan::filter::is_temporary;
 use crate::target::layer::{retry, shadow_mtime};
 use crate::target::pool::{Loan, Pool};
-use crate::target::{Put, Session};
-use std::collections::VecDeque;
+use crate::target::{Expect, Put, Session};
+use std::collections::{HashMap, VecDeque};
 use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -110,6 +110,8 @@ impl<'a> Crew<'a> {
     }
 
     fn work(&self, report: &Sender<Done>) {
+        // A thread that ended in a panic would leave the walk waiting for its answer for ever.
+        let _alarm = Alarm(self);
         while let Some(job) = self.next() {
             if report.send(self.carry_out(job)).is_err() {
                 return;
@@ -168,13 +170,58 @@ impl<'a> Crew<'a> {
         Done::Copied { job, bytes, was_opened, seconds: self.clock.elapsed() - begun, result }
     }
 
-    fn remove_files(&self, side: Side, files: Vec<RelPath>) -> Vec<(RelPath, Result<()>)> {
-        self.remove_all(side, files, |session, files| session.remove_files(files))
+    /// Deletes files, after a last look at both sides: the other one must really not have them (a listing may hide names),
+    /// and nobody may have worked on them since they were listed.
+    fn remove_files(&self, side: Side, files: Vec<Doomed>) -> Vec<(RelPath, Result<()>)> {
+        let gone: Vec<(usize, (RelPath, Expect))> = files
+            .iter()
+            .enumerate()
+            .filter_map(|(index, doomed)| Some((index, (doomed.gone_from.clone()?, Expect::Absent))))
+            .collect();
+        let still: Vec<(usize, (RelPath, Expect))> = files
+            .iter()
+            .enumerate()
+            .map(|(index, doomed)| (index, (doomed.path.clone(), doomed.expect)))
+            .collect();
+        let mut refusals: HashMap<usize, Error> =
+            self.doubts(side.other(), &gone, "the other side has it after all");
+        refusals.extend(self.doubts(side, &still, "it was changed since it was listed"));
+        let (mut sure, mut results) = (Vec::new(), Vec::new());
+        for (index, doomed) in files.into_iter().enumerate() {
+            match refusals.remove(&index) {
+                Some(error) => results.push((doomed.path, Err(error))),
+                None => sure.push(doomed.path),
+            }
+        }
+        results.extend(self.remove_all(side, sure, |session, files| session.remove_files(files)));
+        results
+    }
+
+    /// Which names are not as they should be; what a side cannot tell is taken for granted.
+    fn doubts(&self, side: Side, names: &[(usize, (RelPath, Expect))], why: &str) -> HashMap<usize, Error> {
+        let questions: Vec<(RelPath, Expect)> = names.iter().map(|(_, name)| name.clone()).collect();
+        if questions.is_empty() {
+            return HashMap::new();
+        }
+        let answers = self.persist([side], |sessions| {
+            borrowed(sessions, side)?.still(&questions).into_iter().collect::<Result<Vec<_>>>()
+        });
+        let doubt = |path: &RelPath, why: &str| Error::new(Kind::Changed, why).during("delete").at(path);
+        match answers {
+            Ok(answers) => names
+                .iter()
+                .zip(answers)
+                .filter(|(_, answer)| *answer == Some(false))
+                .map(|((index, (path, _)), _)| (*index, doubt(path, why)))
+                .collect(),
+            Err(error) => names.iter().map(|(index, _)| (*index, error.duplicate())).collect(),
+        }
     }
 
     fn remove_dirs(&self, side: Side, dirs: Vec<(RelPath, bool)>) -> Vec<(RelPath, Result<()>)> {
         let own = |dir: &RelPath| Name::new(META_FILE_NAME).map(|name| dir.join(&name)).ok();
-        let metas = dirs.iter().filter(|(_, has_meta)| *has_meta).filter_map(|(dir, _)| own(dir)).collect();
+        let metas: Vec<RelPath> =
+            dirs.iter().filter(|(_, has_meta)| *has_meta).filter_map(|(dir, _)| own(dir)).collect();
         // A metadata file that will not go shows in the result for its folder.
         drop(self.remove_all(side, metas, |session, files| session.remove_files(files)));
         let dirs = dirs.into_iter().map(|(dir, _)| dir).collect();
@@ -245,7 +292,7 @@ impl<'a> Crew<'a> {
         // Always local before remote, so that two threads never wait for each other.
         let mut loans: Sides<Option<Loan<'_>>> = Sides::default();
         for side in Side::BOTH.into_iter().filter(|side| sides.contains(side)) {
-            loans[side] = Some(self.pools[side].take()?);
+            loans[side] = Some(self.pools[side].take().map_err(Error::outage)?);
         }
         let outcome = work(&mut loans);
         let is_doubtful = matches!(&outcome, Err(error) if error.retry() == Retry::NewSession);
@@ -271,6 +318,17 @@ impl<'a> Crew<'a> {
                 .wait_timeout_while(queue, pause, |_| !cancelled())
                 .unwrap_or_else(PoisonError::into_inner),
         );
+    }
+}
+
+/// Ends the run when its thread panics.
+pub struct Alarm<'c, 'a>(pub &'c Crew<'a>);
+
+impl Drop for Alarm<'_, '_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.abandon();
+        }
     }
 }
 
@@ -311,16 +369,19 @@ fn keeps_shadows(pool: &Pool) -> bool {
 /// Lists a folder and reads its metadata.
 fn view(session: &mut dyn Session, dir: &RelPath, keeps_shadows: bool) -> Result<Box<View>> {
     let mut listing = session.list(dir)?;
-    let mut meta_size = None;
+    let (mut meta_size, mut leftovers) = (None, Vec::new());
     listing.entries.retain(|entry| {
         let name = entry.name.as_str();
         if name == META_FILE_NAME && entry.kind == EntryKind::File {
             meta_size = Some(entry.size.unwrap_or(0));
         }
         let is_lock = name == LOCK_FILE_NAME && dir.is_root();
+        if is_temporary(name) && entry.is_file() {
+            leftovers.push(entry.clone());
+        }
         name != META_FILE_NAME && !is_lock && !is_temporary(name)
     });
-    let mut view = View::default();
+    let mut view = View { leftovers, ..View::default() };
     if let Some(size) = meta_size {
         read_meta(session, dir, size, &mut view)?;
     }

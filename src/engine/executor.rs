@@ -47,7 +47,9 @@ impl Executor for Rehearsal<'_> {
                 let written = Written { size: job.put.size.unwrap_or(0), mtime_kept: true, dated: None };
                 Some(Done::Copied { job, bytes: 0, was_opened: true, seconds: 0.0, result: Ok(written) })
             }
-            Job::RemoveFiles { side, files } => Some(removed(side, files)),
+            Job::RemoveFiles { side, files } => {
+                Some(removed(side, files.into_iter().map(|doomed| doomed.path).collect()))
+            }
             Job::RemoveDirs { side, dirs } => {
                 Some(removed(side, dirs.into_iter().map(|(dir, _)| dir).collect()))
             }

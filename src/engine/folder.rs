@@ -6,6 +6,17 @@ use crate::error::Result;
 use crate::model::{DirMeta, RelPath, Side, Sides};
 use std::collections::BTreeSet;
 
+/// What may go with a folder that the other side lost.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Scope {
+    /// Everything, whatever the other side has: the filter excludes it, and what it excludes is to go.
+    Excluded,
+    /// Everything that takes part: the user said so, or nobody ever synchronised it.
+    Everything,
+    /// What is as the last synchronisation left it. That was at this time (seconds since 1970-01-01 UTC), if it is known.
+    Unchanged(Option<f64>),
+}
+
 /// Why a folder is visited.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Visit {
@@ -24,8 +35,8 @@ pub enum Visit {
         on: Side,
         /// Its place among the folders to remove.
         doomed: DoomedDir,
-        /// When it was last synchronised, in seconds since 1970-01-01 UTC; `None` if everything inside may go.
-        synced: Option<f64>,
+        /// What in it may go.
+        scope: Scope,
     },
 }
 

@@ -1,6 +1,6 @@
 //! The pieces of work that threads carry out, and what comes back.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::model::meta::MetaError;
 use crate::model::{DirMeta, Entry, Name, Note, RelPath, Side};
 use crate::target::{Expect, Put, Written};
@@ -30,7 +30,7 @@ pub enum Job {
         /// The side that loses them.
         side: Side,
         /// The files.
-        files: Vec<RelPath>,
+        files: Vec<Doomed>,
     },
     /// Delete folders of one side, which hold nothing but our own metadata.
     RemoveDirs {
@@ -59,6 +59,17 @@ pub enum Make {
     Nothing,
     /// The folder is made, and is empty: there is nothing to list.
     Folder,
+}
+
+/// A file to delete, and what must be true for that at the last moment.
+#[derive(Debug, Clone)]
+pub struct Doomed {
+    /// Its path.
+    pub path: RelPath,
+    /// The path on the other side at which there must really be nothing, if its absence there is the reason.
+    pub gone_from: Option<RelPath>,
+    /// What it was when the deletion was planned.
+    pub expect: Expect,
 }
 
 /// Where a copy lands.
@@ -100,6 +111,8 @@ pub struct View {
     pub notes: Vec<Note>,
     /// Names that are there but are no entries.
     pub present_but_skipped: Vec<Name>,
+    /// Temporary files that an earlier run left behind.
+    pub leftovers: Vec<Entry>,
     /// The metadata.
     pub meta: DirMeta,
     /// Its length, in characters.
@@ -156,15 +169,15 @@ pub enum Done {
 impl Done {
     /// The error, if the whole target failed rather than one item: nothing else can succeed either.
     pub fn outage(&self) -> Option<&Error> {
-        let error = match self {
+        let is_outage = |error: &&Error| error.is_outage() || error.kind() == Kind::Cancelled;
+        match self {
             Done::Listed { result: Err(error), .. }
             | Done::Copied { result: Err(error), .. }
-            | Done::MetaWritten { result: Err(error), .. } => error,
-            Done::Removed { results, .. } => results.iter().find_map(|(_, result)| result.as_ref().err())?,
-            Done::Listed { .. } | Done::Copied { .. } | Done::MetaWritten { .. } => return None,
-        };
-        use crate::error::Kind;
-        matches!(error.kind(), Kind::Cancelled | Kind::UnknownHost | Kind::Connect | Kind::Login | Kind::Tls)
-            .then_some(error)
+            | Done::MetaWritten { result: Err(error), .. } => Some(error).filter(is_outage),
+            Done::Removed { results, .. } => {
+                results.iter().filter_map(|(_, result)| result.as_ref().err()).find(is_outage)
+            }
+            Done::Listed { .. } | Done::Copied { .. } | Done::MetaWritten { .. } => None,
+        }
     }
 }

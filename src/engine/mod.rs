@@ -77,6 +77,7 @@ pub fn sync(run: &Run<'_>, hooks: &dyn Hooks, observer: &mut dyn Observer, stats
     let crew = crew::Crew::new(run.pools, run.clock);
     let outcome = std::thread::scope(|scope| {
         let done = crew.start(scope, run.threads.max(1));
+        let _alarm = crew::Alarm(&crew);
         let mut live = Live(&crew);
         let mut rehearsal = Rehearsal(&crew);
         let executor: &mut dyn Executor = if run.is_rehearsal { &mut rehearsal } else { &mut live };

@@ -1,6 +1,6 @@
 //! What is to be deleted, collected while walking and carried out at the end, once the guard has seen all of it.
 
-use super::job::Ticket;
+use super::job::{Doomed, Ticket};
 use crate::model::{RelPath, Side};
 use std::collections::{HashMap, HashSet};
 
@@ -32,17 +32,19 @@ struct Dir {
 /// Everything that is to be deleted.
 #[derive(Debug, Default)]
 pub struct Removals {
-    files: Vec<(Side, RelPath)>,
+    files: Vec<(Side, Doomed)>,
     dirs: Vec<Dir>,
     folders: HashSet<(Side, String)>,
     traces: HashMap<(Side, String), Trace>,
 }
 
 impl Removals {
-    /// Adds a file.
-    pub fn add_file(&mut self, side: Side, path: RelPath, trace: Trace) {
-        self.traces.insert((side, path.as_str().to_owned()), trace);
-        self.files.push((side, path));
+    /// Adds a file; `None` for one that nobody remembers.
+    pub fn add_file(&mut self, side: Side, file: Doomed, trace: Option<Trace>) {
+        if let Some(trace) = trace {
+            self.traces.insert((side, file.path.as_str().to_owned()), trace);
+        }
+        self.files.push((side, file));
     }
 
     /// Adds a folder.
@@ -89,26 +91,31 @@ impl Removals {
     }
 
     /// The files of one side, in bursts of at most `burst`.
-    pub fn file_bursts(&self, side: Side, burst: usize) -> Vec<Vec<RelPath>> {
-        let files: Vec<RelPath> =
-            self.files.iter().filter(|(on, _)| *on == side).map(|(_, path)| path.clone()).collect();
-        files.chunks(burst).map(<[RelPath]>::to_vec).collect()
+    pub fn file_bursts(&self, side: Side, burst: usize) -> Vec<Vec<Doomed>> {
+        let files: Vec<Doomed> =
+            self.files.iter().filter(|(on, _)| *on == side).map(|(_, file)| file.clone()).collect();
+        files.chunks(burst).map(<[Doomed]>::to_vec).collect()
     }
 
-    /// The folders of one side that nothing keeps, deepest first: each level only after the one before.
-    pub fn dir_levels(&mut self, side: Side) -> Vec<Vec<(RelPath, bool)>> {
-        let mut levels: Vec<Vec<(RelPath, bool)>> = Vec::new();
+    /// How deep the deepest folder of a side lies.
+    pub fn depth(&self, side: Side) -> usize {
+        self.dirs.iter().filter(|dir| dir.side == side).map(|dir| dir.path.depth()).max().unwrap_or(0)
+    }
+
+    /// The folders of one side at one depth that nothing keeps. To be asked deepest first, each depth after the one below
+    /// is done: what could not be removed there keeps what is above.
+    pub fn dirs_at(&mut self, side: Side, depth: usize) -> Vec<(RelPath, bool)> {
+        let mut found = Vec::new();
         for dir in self.dirs.iter_mut().filter(|dir| dir.side == side && !dir.is_kept) {
-            let depth = dir.path.depth();
-            if levels.len() <= depth {
-                levels.resize(depth + 1, Vec::new());
+            if dir.path.depth() != depth {
+                continue;
             }
-            levels[depth].push((dir.path.clone(), dir.has_meta));
+            found.push((dir.path.clone(), dir.has_meta));
             if let Some(trace) = dir.trace.take() {
                 self.traces.insert((side, dir.path.as_str().to_owned()), trace);
             }
         }
-        levels.into_iter().rev().filter(|level| !level.is_empty()).collect()
+        found
     }
 
     /// Whether a path is that of a folder to remove.

@@ -11,15 +11,15 @@ mod removal;
 mod telling;
 
 use super::executor::Executor;
-use super::folder::{Folder, Visit};
+use super::folder::{Folder, Scope, Visit};
 use super::hooks::{Deed, Hooks, Verdict};
-use super::job::{CopyJob, Done, Job, Landing, Make, Ticket, View};
+use super::job::{CopyJob, Done, Doomed, Job, Landing, Make, Ticket, View};
 use super::observer::{Event, Line, Observer};
 use super::removal::{DoomedDir, Removals, Trace};
 use super::stats::Stats;
 use super::{Run, crew};
 use crate::error::{Error, Kind, Result};
-use crate::model::meta::{FILE_VERSION, MetaError, PeerKey, Shadow};
+use crate::model::meta::{FILE_VERSION, MetaError, PeerKey, Shadow, Tree};
 use crate::model::stamp::EPS_TIME;
 use crate::model::{DirMeta, Entry, EntryKind, Name, RelPath, Side, Sides, Stamp};
 use crate::plan::guard::{Tally, judge};
@@ -40,6 +40,8 @@ const COPIES_AHEAD: usize = 2_000;
 const BURST: usize = 100;
 /// Folders within folders, at most: a server may show a tree without an end.
 const MAX_DEPTH: usize = 256;
+/// The root is the first folder that is scheduled.
+const ROOT: Ticket = Ticket(0);
 /// How often the observer is asked whether to go on.
 const POLL: Duration = Duration::from_millis(100);
 
@@ -74,6 +76,7 @@ pub fn walk(
         next_ticket: 0,
         agenda: Vec::new(),
         removals: Removals::default(),
+        contents: Tree::default(),
         tally: Tally::default(),
         resolve_all: run.resolve_all,
         under_way: 0,
@@ -99,6 +102,8 @@ struct Walk<'a> {
     /// Folders still to visit; the next one is the last.
     agenda: Vec<Ticket>,
     removals: Removals,
+    /// What every folder below the root held when it was last synchronised.
+    contents: Tree,
     tally: Tally,
     resolve_all: Option<Strategy>,
     /// Jobs that have not been answered.
@@ -122,9 +127,13 @@ struct Plan {
 impl Walk<'_> {
     fn tree(&mut self) -> Result<()> {
         self.schedule(vec![Folder::new(Sides::default(), Visit::Compare, None)]);
+        // The root stays open to the end: its metadata tells what all folders held.
+        self.hold(ROOT);
         self.visit_down_to(0)?;
         self.wait_for_all()?;
-        self.delete()
+        self.delete()?;
+        self.release(Some(ROOT))?;
+        self.wait_for_all()
     }
 
     /// Visits folders until no more than `floor` are left on the agenda.
@@ -255,7 +264,7 @@ impl Walk<'_> {
         let children = match visit {
             Visit::Compare => self.compare_folder(ticket, views)?,
             Visit::Copy { to, name } => self.copy_folder(ticket, to, &name, views)?,
-            Visit::Remove { on, doomed, synced } => self.remove_folder(ticket, on, doomed, synced, views)?,
+            Visit::Remove { on, doomed, scope } => self.remove_folder(ticket, on, doomed, scope, views)?,
         };
         self.schedule(children);
         if let Some(folder) = self.folders.get_mut(&ticket) {
@@ -343,12 +352,16 @@ impl Walk<'_> {
         let archive = views.local.meta.archive(&self.peer);
         let complete = Sides::new(views.local.complete, views.remote.complete);
         let hidden = Sides::new(&views.local, &views.remote).map(|view| view.present_but_skipped.clone());
+        let folder_tree = if dir.is_root() { views.local.meta.tree(&self.peer) } else { Tree::default() };
+        let leftovers = Sides::new(views.local.leftovers, views.remote.leftovers);
         folder.metas = Sides::new(views.local.meta, views.remote.meta);
+        self.clear_leftovers(&paths, &leftovers)?;
         let entries = Sides {
             local: self.listed(Side::Local, &dir, views.local.entries)?,
             remote: self.listed(Side::Remote, &dir, views.remote.entries)?,
         };
         if dir.is_root() {
+            self.contents = folder_tree;
             self.tally.root_known = archive.seen.as_ref().map_or(0, |seen| seen.len() as u64);
             self.tally.root_present = entries.as_ref().map(|entries| entries.len() as u64);
         }
@@ -412,6 +425,13 @@ impl Walk<'_> {
         folder.metas[from] = source.meta;
         if let Some(parent) = parent.and_then(|ticket| self.folders.get_mut(&ticket)) {
             parent.metas.local.record(&self.peer, name, None, None, now);
+        }
+        if self.run.policy.case != plan::CaseMode::Strict
+            && let Err(twins) = plan::pair::refuse_twins(&source.entries, from)
+        {
+            self.problem(&paths.local, Error::new(Kind::Clash, twins.to_string()))?;
+            self.release(parent)?;
+            return Ok(Vec::new());
         }
         let mut children = Vec::new();
         for entry in source.entries {

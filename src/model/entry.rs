@@ -27,17 +27,27 @@ pub struct Entry {
     pub mtime_org: Option<Stamp>,
     /// An identity that the server or the file system gives (the MLSD fact `unique`, the inode).
     pub unique: Option<Box<str>>,
+    /// A link, listed as what it leads to. Removing it never removes what it leads to.
+    pub is_link: bool,
 }
 
 impl Entry {
     /// A file.
     pub fn file(name: Name, size: Option<u64>, mtime: Option<Stamp>) -> Self {
-        Entry { name, kind: EntryKind::File, size, mtime, mtime_org: mtime, unique: None }
+        Entry { name, kind: EntryKind::File, size, mtime, mtime_org: mtime, unique: None, is_link: false }
     }
 
     /// A folder.
     pub fn folder(name: Name, mtime: Option<Stamp>) -> Self {
-        Entry { name, kind: EntryKind::Folder, size: None, mtime, mtime_org: mtime, unique: None }
+        Entry {
+            name,
+            kind: EntryKind::Folder,
+            size: None,
+            mtime,
+            mtime_org: mtime,
+            unique: None,
+            is_link: false,
+        }
     }
 
     /// Whether this is a folder.
@@ -86,6 +96,8 @@ pub struct Seen {
     pub mtime: Option<f64>,
     /// Bytes; `None` for folders.
     pub size: Option<u64>,
+    /// The time that the side which got the copy gave it by its own clock, where it could not be dated; seconds as above.
+    pub dated: Option<f64>,
     /// When it was synchronised, in seconds since 1970-01-01 UTC of this machine's clock.
     pub synced: Option<f64>,
     /// Whether the memory is certainly about this very target. When not (it was written by pyftpsync 3.1 or 4.1, whose

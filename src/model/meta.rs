@@ -6,7 +6,7 @@
 
 use super::entry::Seen;
 use serde_json::{Map, Number, Value, json};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 
 /// The only layout this version reads or writes.
@@ -15,6 +15,7 @@ pub const FILE_VERSION: u64 = 3;
 pub const MAX_META_SIZE: u64 = 16 * 1024 * 1024;
 
 const LAST_SYNC: &str = ":last_sync";
+const FOLDERS: &str = "folders";
 const UNFINISHED: &str = ":unfinished";
 
 /// Why a metadata file cannot be used.
@@ -43,6 +44,12 @@ pub struct PeerKey {
     /// Host and root, as pyftpsync 3.1 and 4.1 write it. The same as `id` for local folders.
     pub legacy: String,
 }
+
+/// What every folder below the root held at the last synchronisation with a peer: path, name, time (seconds) and size.
+///
+/// A folder's own memory lies inside it and goes with it. This second one, in the file of the root, still tells afterwards
+/// which files of the other side are as they were.
+pub type Tree = BTreeMap<String, BTreeMap<String, (Option<f64>, Option<u64>)>>;
 
 /// The memory of one folder about one peer.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -157,6 +164,18 @@ impl DirMeta {
         self.changed = true;
     }
 
+    /// Remembers the time (seconds) that the side which got the copy gave `name` by its own clock.
+    ///
+    /// So the file is known again even where the metadata on that side could not be written.
+    pub fn record_dated(&mut self, peer: &PeerKey, name: &str, dated: f64) {
+        self.edit(peer, |entries| {
+            if let Some(Value::Object(fields)) = entries.get_mut(name) {
+                fields.insert("d".to_owned(), number(Some(dated)));
+            }
+        });
+        self.changed = true;
+    }
+
     /// Remembers which names could not be dealt with when the two first met. Nothing if there is no record at all: then it
     /// is the first time for every name.
     pub fn set_unfinished(&mut self, peer: &PeerKey, names: &BTreeSet<String>) {
@@ -197,6 +216,42 @@ impl DirMeta {
             && self.peers.get(&peer.id) != Some(&legacy)
         {
             self.peers.insert(peer.id.clone(), legacy);
+            self.changed = true;
+        }
+    }
+
+    /// What every folder below this one, the root, held. Empty if nothing is known.
+    pub fn tree(&self, peer: &PeerKey) -> Tree {
+        let folders =
+            self.others.get(FOLDERS).and_then(|folders| folders.get(&peer.id)).and_then(Value::as_object);
+        let fact = |value: &Value| Some((value.get(0)?.as_f64(), value.get(1)?.as_u64()));
+        folders
+            .into_iter()
+            .flatten()
+            .filter_map(|(path, names)| {
+                let names =
+                    names.as_object()?.iter().filter_map(|(name, value)| Some((name.clone(), fact(value)?)));
+                Some((path.clone(), names.collect()))
+            })
+            .collect()
+    }
+
+    /// Remembers what every folder below this one, the root, held.
+    pub fn set_tree(&mut self, peer: &PeerKey, tree: &Tree) {
+        if tree.is_empty() && !self.others.contains_key(FOLDERS) {
+            return;
+        }
+        let facts = tree.iter().map(|(path, names)| {
+            let names =
+                names.iter().map(|(name, (mtime, size))| (name.clone(), json!([number(*mtime), size])));
+            (path.clone(), Value::Object(names.collect()))
+        });
+        let facts = Value::Object(facts.collect());
+        let folders = self.others.entry(FOLDERS).or_insert_with(|| Value::Object(Map::new()));
+        if let Value::Object(folders) = folders
+            && folders.get(&peer.id) != Some(&facts)
+        {
+            folders.insert(peer.id.clone(), facts);
             self.changed = true;
         }
     }
@@ -296,7 +351,13 @@ fn read_peer(entries: &Map<String, Value>, is_own: impl Fn(&str) -> bool) -> Has
             let seconds =
                 |key: &str| fields.get(key).and_then(Value::as_f64).filter(|value| value.is_finite());
             let size = fields.get("s").and_then(Value::as_u64);
-            let seen = Seen { mtime: seconds("m"), size, synced: seconds("u"), is_own: is_own(name) };
+            let seen = Seen {
+                mtime: seconds("m"),
+                size,
+                dated: seconds("d"),
+                synced: seconds("u"),
+                is_own: is_own(name),
+            };
             Some((name.clone(), seen))
         })
         .collect()
@@ -433,6 +494,21 @@ mod tests {
         assert_eq!(meta.shadow("a"), None);
         let peer = PeerKey { id: "p".into(), legacy: "p".into() };
         assert_eq!(meta.archive(&peer).seen.unwrap().get("b").and_then(|seen| seen.size), None);
+    }
+
+    #[test]
+    fn the_tree_survives_the_file() {
+        let mut meta = DirMeta::default();
+        meta.record(&key("joe"), "d", None, None, 3.0);
+        let names =
+            BTreeMap::from([("a".to_owned(), (Some(1.5), Some(7))), ("sub".to_owned(), (None, None))]);
+        let tree = Tree::from([("d".to_owned(), names)]);
+        meta.set_tree(&key("joe"), &tree);
+        let mut back = DirMeta::parse(print(&meta).as_bytes()).unwrap();
+        assert_eq!(back.tree(&key("joe")), tree);
+        assert!(back.tree(&key("ann")).is_empty());
+        back.set_tree(&key("joe"), &tree);
+        assert!(!back.is_changed());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::pair::Pair;
 use crate::model::meta::Archive;
 use crate::model::stamp::compare_times;
-use crate::model::{Entry, EntryKind, Seen, Side, Sides};
+use crate::model::{Entry, EntryKind, Seen, Side, Sides, Stamp};
 use std::cmp::Ordering;
 
 /// What the last synchronisation of this folder with this peer remembers of a name.
@@ -109,8 +109,10 @@ fn classify_present(entry: &Entry, past: &Past) -> Change {
 /// Whether a file still has the remembered size and time. What a server does not tell, now or then, cannot differ.
 fn is_as_seen(entry: &Entry, seen: &Seen) -> bool {
     let Some(size) = seen.size else { return false };
+    let is_at =
+        |now: Stamp, then: f64| compare_times(now.as_secs_f64(), then, now.grain()) == Ordering::Equal;
     let same_time = match (entry.mtime, seen.mtime) {
-        (Some(now), Some(then)) => compare_times(now.as_secs_f64(), then, now.grain()) == Ordering::Equal,
+        (Some(now), Some(then)) => is_at(now, then) || seen.dated.is_some_and(|dated| is_at(now, dated)),
         (Some(_) | None, None) | (None, Some(_)) => true,
     };
     entry.size.is_none_or(|now| now == size) && same_time

@@ -146,7 +146,11 @@ pub fn pair_up(
     Ok(pairs)
 }
 
-fn refuse_twins(entries: &[Entry], side: Side) -> Result<(), AmbiguousName> {
+/// Refuses names of one side that differ in case only.
+///
+/// # Errors
+/// [`AmbiguousName`] with the first two.
+pub fn refuse_twins(entries: &[Entry], side: Side) -> Result<(), AmbiguousName> {
     let mut seen: HashMap<String, &Name> = HashMap::with_capacity(entries.len());
     for entry in entries {
         if let Some(twin) = seen.insert(entry.name.as_str().to_lowercase(), &entry.name) {

@@ -2,6 +2,7 @@
 
 use super::Step;
 use super::classify::Change;
+use super::filter::is_always_omitted;
 use super::operation::Operation;
 use super::pair::{CaseMode, Pair};
 use super::resolve::Strategy;
@@ -123,7 +124,7 @@ impl Policy {
             return Effect::Skip(Skip::Mismatch);
         };
         let target = source.other();
-        if self.delete_unmatched && pair.get(target).is_some() {
+        if self.delete_unmatched && pair.get(target).is_some() && !is_always_omitted(pair.name.as_str()) {
             Effect::DeleteUnmatched { on: target }
         } else {
             Effect::Skip(Skip::Unmatched)

@@ -297,6 +297,10 @@ impl Session {
 /// Removes a folder and all it holds, deepest first. An incomplete listing stops it before anything is lost in the dark.
 fn remove_tree(session: &mut dyn CoreSession, dir: &RelPath, keep_root: bool) -> Result<()> {
     let listing = session.list(dir)?;
+    if !listing.complete {
+        let error = Error::new(Kind::Refused, "the server may not have listed all of it");
+        return Err(error.during("delete the folder").at(dir));
+    }
     if let Some(skipped) = listing.present_but_skipped.first() {
         let error =
             Error::new(Kind::Refused, format!("it holds {:?}, which is no plain file", skipped.as_str()));

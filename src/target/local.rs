@@ -3,7 +3,7 @@
 //! Files are replaced by a temporary file in the same folder (mode 0600 until it is complete), flushed to the disk, and
 //! renamed. Links are followed as [`Links`] says; sockets, devices and pipes are named in a note and left alone.
 
-use super::{Caps, Put, Session, Target, Written};
+use super::{Caps, Expect, Put, Session, Target, Written};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Entry, Listing, Name, Note, RelPath, Stamp, TEMP_PREFIX};
 use filetime::FileTime;
@@ -87,6 +87,21 @@ struct LocalSession {
 }
 
 impl LocalSession {
+    /// Writes into the file itself. What a failure leaves behind is no content of anybody, and goes.
+    fn overwrite(&mut self, path: &Path, body: &mut dyn Read, put: &Put) -> Result<Written> {
+        let mut target = File::create(path).map_err(|error| Error::from(error).during("write"))?;
+        let poured = pour(body, &mut target, &mut self.buffer, put.size);
+        let size = match poured.and_then(|size| Ok(finish(&target, put.mtime).map(|()| size)?)) {
+            Ok(size) => size,
+            Err(error) => {
+                // The failure itself is what has to be told.
+                let _ = fs::remove_file(path);
+                return Err(error);
+            }
+        };
+        Ok(Written { size, mtime_kept: true, dated: None })
+    }
+
     fn path(&self, path: &RelPath) -> PathBuf {
         self.shared.root.join(os_string(&path.utf8_bytes()))
     }
@@ -97,7 +112,7 @@ impl Session for LocalSession {
         let path = self.path(dir);
         let failed = |error: io::Error| Error::from(error).during("list").at(dir);
         let mut listing = Listing::default();
-        let mut real_dir = None;
+        let mut above = None;
         for item in fs::read_dir(&path).map_err(failed)? {
             let item = item.map_err(failed)?;
             let file_name = item.file_name();
@@ -113,13 +128,16 @@ impl Session for LocalSession {
             };
             let kind = item.file_type().map_err(failed)?;
             let judged = if kind.is_symlink() {
-                let real_dir = real_dir.get_or_insert_with(|| fs::canonicalize(&path));
-                self.shared.follow(&item.path(), real_dir.as_deref().ok())
+                let above = above.get_or_insert_with(|| self.shared.real_folders(dir));
+                self.shared.follow(&item.path(), above)
             } else {
                 item.metadata().map_err(|error| words(&error))
             };
             match judged.and_then(|metadata| entry(&name, &metadata)) {
-                Ok(entry) => listing.entries.push(entry),
+                Ok(mut entry) => {
+                    entry.is_link = kind.is_symlink();
+                    listing.entries.push(entry);
+                }
                 Err(why) => {
                     listing.notes.push(Note { what: name.to_string(), why });
                     listing.present_but_skipped.push(name);
@@ -149,10 +167,10 @@ impl Session for LocalSession {
             return Err(Error::new(Kind::Clash, "a folder has this name").during("write").at(file));
         }
         if put.inplace {
-            let mut target = File::create(&path).map_err(failed)?;
-            let size = pour(body, &mut target, &mut self.buffer, put.size)?;
-            finish(&target, put.mtime).map_err(failed)?;
-            return Ok(Written { size, mtime_kept: true, dated: None });
+            if !is_as_expected(&path, put.expect) {
+                return Err(changed("write", file));
+            }
+            return self.overwrite(&path, body, put).map_err(|error| error.at(file).damaged());
         }
         let folder = path.parent().unwrap_or(&self.shared.root);
         let mut temporary = tempfile::Builder::new()
@@ -164,6 +182,10 @@ impl Session for LocalSession {
             .map_err(|error| error.at(file))?;
         set_mode(temporary.as_file(), old.as_ref(), self.shared.default_mode).map_err(failed)?;
         finish(temporary.as_file(), put.mtime).map_err(failed)?;
+        // The last moment to see that somebody has worked on the file since it was listed.
+        if !is_as_expected(&path, put.expect) {
+            return Err(changed("write", file));
+        }
         temporary.persist(&path).map_err(|error| failed(error.error))?;
         Ok(Written { size, mtime_kept: true, dated: None })
     }
@@ -177,15 +199,21 @@ impl Session for LocalSession {
     }
 
     fn remove_file(&mut self, file: &RelPath) -> Result<()> {
+        self.shared.refuse_behind_link(file)?;
         fs::remove_file(self.path(file)).map_err(|error| Error::from(error).during("delete").at(file))
     }
 
     fn remove_dir(&mut self, dir: &RelPath) -> Result<()> {
+        self.shared.refuse_behind_link(dir)?;
         let path = self.path(dir);
         // A link to a folder is removed, never what it leads to.
         let is_link = fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_symlink());
         let removed = if is_link { fs::remove_file(&path) } else { fs::remove_dir(&path) };
         removed.map_err(|error| Error::from(error).during("delete the folder").at(dir))
+    }
+
+    fn still(&mut self, names: &[(RelPath, Expect)]) -> Vec<Result<Option<bool>>> {
+        names.iter().map(|(name, expect)| Ok(Some(is_as_expected(&self.path(name), *expect)))).collect()
     }
 
     fn rename(&mut self, from: &RelPath, to: &RelPath) -> Result<()> {
@@ -200,8 +228,34 @@ impl Session for LocalSession {
 }
 
 impl Shared {
+    /// Where a folder, and every folder above it up to the root, really is. Each may lie behind another link.
+    fn real_folders(&self, dir: &RelPath) -> Vec<PathBuf> {
+        let mut folders = vec![self.real_root.clone()];
+        let mut path = self.root.clone();
+        for name in dir.utf8_bytes().split(|&byte| byte == b'/').filter(|name| !name.is_empty()) {
+            path.push(os_string(name));
+            folders.extend(fs::canonicalize(&path));
+        }
+        folders
+    }
+
+    /// Refuses to remove what is reached through a link: it belongs to another place, where nobody removed it.
+    fn refuse_behind_link(&self, path: &RelPath) -> Result<()> {
+        let mut folder = path.parent();
+        while let Some(dir) = folder.filter(|dir| !dir.is_root()) {
+            let full = self.root.join(os_string(&dir.utf8_bytes()));
+            if fs::symlink_metadata(full).is_ok_and(|metadata| metadata.is_symlink()) {
+                return Err(Error::new(Kind::Refused, format!("it is reached through the link {dir}"))
+                    .during("delete")
+                    .at(path));
+            }
+            folder = dir.parent();
+        }
+        Ok(())
+    }
+
     /// What a link leads to, if it is to be followed; else why not.
-    fn follow(&self, link: &Path, real_dir: Option<&Path>) -> Result<Metadata, String> {
+    fn follow(&self, link: &Path, above: &[PathBuf]) -> Result<Metadata, String> {
         if self.links == Links::Skip {
             return Err("a link (--links skip)".to_owned());
         }
@@ -209,7 +263,7 @@ impl Shared {
         if self.links == Links::Inside && !real.starts_with(&self.real_root) {
             return Err("a link that leads out of the root (see --links)".to_owned());
         }
-        if real_dir.is_some_and(|dir| dir.starts_with(&real)) {
+        if above.iter().any(|folder| folder.starts_with(&real)) {
             return Err("a link to a folder that holds it".to_owned());
         }
         fs::metadata(&real).map_err(|error| words(&error))
@@ -258,6 +312,26 @@ fn pour(body: &mut dyn Read, target: &mut File, buffer: &mut Vec<u8>, expected: 
         }
         Some(_) | None => Ok(total),
     }
+}
+
+/// Whether a name holds what the plan knows of it. What a link leads to counts, as in a listing.
+fn is_as_expected(path: &Path, expect: Expect) -> bool {
+    match (expect, fs::metadata(path)) {
+        (Expect::Anything, _) => true,
+        (Expect::Absent, _) => fs::symlink_metadata(path).is_err(),
+        (Expect::File(..), Err(_)) => false,
+        (Expect::File(size, mtime), Ok(found)) => {
+            found.is_file()
+                && size.is_none_or(|size| size == found.len())
+                && mtime.is_none_or(|mtime| mtime == stamp(&found))
+        }
+    }
+}
+
+fn changed(op: &str, path: &RelPath) -> Error {
+    Error::new(Kind::Changed, "it was changed since it was listed; the next run decides anew")
+        .during(op)
+        .at(path)
 }
 
 /// Sets the time and makes sure that the bytes are on the disk before the file gets its name.
@@ -386,6 +460,52 @@ mod tests {
         assert_eq!(names(Links::Skip), [("file".into(), Some(5))]);
         assert_eq!(names(Links::Follow).len(), 3);
         assert_eq!(listing(root.path(), Links::Inside).present_but_skipped.len(), 4);
+    }
+
+    #[test]
+    fn links_that_lead_into_each_other_end() {
+        let root = tempfile::tempdir().unwrap();
+        for folder in ["x", "y"] {
+            fs::create_dir(root.path().join(folder)).unwrap();
+        }
+        symlink("../y", root.path().join("x/to-y")).unwrap();
+        symlink("../x", root.path().join("y/to-x")).unwrap();
+        let mut session = LocalTarget::new(root.path(), Links::Inside).unwrap().open().unwrap();
+        let mut names = |dir: &str| {
+            let listing = session.list(&RelPath::parse(dir).unwrap()).unwrap();
+            listing.entries.iter().map(|entry| (entry.name.to_string(), entry.is_link)).collect::<Vec<_>>()
+        };
+        assert_eq!(names("x"), [("to-y".to_owned(), true)]);
+        assert_eq!(names("x/to-y"), [], "it would lead back to x");
+    }
+
+    #[test]
+    fn nothing_is_removed_through_a_link() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("real")).unwrap();
+        fs::write(root.path().join("real/file"), "x").unwrap();
+        symlink("real", root.path().join("link")).unwrap();
+        let mut session = LocalTarget::new(root.path(), Links::Inside).unwrap().open().unwrap();
+        assert_eq!(
+            session.remove_file(&RelPath::parse("link/file").unwrap()).unwrap_err().kind(),
+            Kind::Refused
+        );
+        session.remove_file(&RelPath::parse("link").unwrap()).unwrap();
+        assert!(root.path().join("real/file").exists() && !root.path().join("link").exists());
+    }
+
+    #[test]
+    fn an_edit_made_meanwhile_is_not_overwritten() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("a");
+        fs::write(&path, "edited meanwhile").unwrap();
+        let mut session = LocalTarget::new(root.path(), Links::Inside).unwrap().open().unwrap();
+        let file = RelPath::parse("a").unwrap();
+        for expect in [Expect::Absent, Expect::File(Some(3), None)] {
+            let put = Put { expect, ..Put::default() };
+            assert_eq!(session.write(&file, &mut &b"new"[..], &put).unwrap_err().kind(), Kind::Changed);
+        }
+        assert_eq!(fs::read(&path).unwrap(), b"edited meanwhile");
     }
 
     #[test]

@@ -61,8 +61,12 @@ impl Pool {
             if state.is_closed {
                 return Err(Error::cancelled());
             }
-            if let Some(session) = state.idle.pop() {
-                return Ok(Loan { pool: self, session: Some(session) });
+            while let Some(mut session) = state.idle.pop() {
+                if session.is_alive() {
+                    return Ok(Loan { pool: self, session: Some(session) });
+                }
+                // The server has ended it while it lay idle; that is no failure of anything.
+                state.open -= 1;
             }
             if state.open < state.most {
                 state.open += 1;
@@ -86,14 +90,6 @@ impl Pool {
             }
             state = self.returned.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-    }
-
-    /// Takes back an idle session for use outside of the pool, if there is one.
-    pub fn reclaim(&self) -> Option<Box<dyn Session>> {
-        let mut state = self.state();
-        let session = state.idle.pop()?;
-        state.open -= 1;
-        Some(session)
     }
 
     /// Refuses every further loan, wakes up who waits, and ends the idle sessions: politely, or at once.

@@ -65,7 +65,13 @@ fn situations() -> Vec<(Change, Change)> {
 
 /// A pair of files in which the sides changed as given, if one memory can judge them so.
 fn step(local: Change, remote: Change) -> Option<Step> {
-    let seen = ftpsync::model::Seen { mtime: Some(0.0), size: Some(1), synced: Some(0.0), is_own: true };
+    let seen = ftpsync::model::Seen {
+        mtime: Some(0.0),
+        size: Some(1),
+        dated: None,
+        synced: Some(0.0),
+        is_own: true,
+    };
     let past = match (local, remote) {
         (Change::New, _) | (_, Change::New) => Past::Unlisted,
         (Change::Existing, _) | (_, Change::Existing) => Past::NoArchive,

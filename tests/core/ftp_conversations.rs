@@ -41,7 +41,7 @@ fn open_learned(quirks: Quirks) -> (Server, Box<dyn Session>) {
 
 fn write(session: &mut dyn Session, file: &str, content: &[u8]) -> Result<ftpsync::target::Written, Error> {
     let put =
-        Put { size: Some(content.len() as u64), mtime: Some(Stamp::new(1_600_000_000, 0)), inplace: false };
+        Put { size: Some(content.len() as u64), mtime: Some(Stamp::new(1_600_000_000, 0)), ..Put::default() };
     session.write(&path(file), &mut &*content, &put)
 }
 

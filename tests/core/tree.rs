@@ -187,6 +187,17 @@ fn a_target_without_settable_times_gets_them_remembered() {
 }
 
 #[test]
+fn a_file_is_known_again_although_the_remote_metadata_is_lost() {
+    let local = MemoryTarget::new("/local");
+    let remote = MemoryTarget::new("mem://u@h:1/").without_times(at(500));
+    local.put("a", b"1", at(0));
+    let setup = Setup::new(Mode::Sync);
+    ok(run(&local, &remote, &setup));
+    remote.take(".pyftpsync-meta.json");
+    assert_eq!(ok(run(&local, &remote, &setup)).lines, ["equal = a"]);
+}
+
+#[test]
 fn a_clock_that_is_years_ahead_does_not_make_files_look_modified() {
     let local = MemoryTarget::new("/local");
     let remote = MemoryTarget::new("mem://u@h:1/").without_times(at(200_000_000));
@@ -211,6 +222,45 @@ fn a_folder_lost_on_one_side_is_judged_file_by_file() {
     let left: Vec<String> = user_tree(&local).into_keys().collect();
     assert_eq!(left, ["d", "d/added", "d/edited", "keep"], "{outcome:?}");
     assert_eq!((outcome.stats.conflict_files, outcome.stats.conflict_files_skipped), (2, 2));
+}
+
+#[test]
+fn a_folder_lost_locally_takes_only_what_was_synchronised() {
+    let (local, remote) = trees();
+    for name in ["d/same", "d/edited", "d/sub/same", "keep", "keep2", "keep3"] {
+        local.put(name, b"1", at(0));
+    }
+    let setup = Setup::new(Mode::Sync);
+    ok(run(&local, &remote, &setup));
+    local.take("d");
+    // All of these carry times long before the last run, as from a client that keeps times.
+    remote.put("d/edited", b"22", at(-500));
+    remote.put("d/added", b"3", at(-500));
+    remote.put("d/sub/added", b"3", at(-500));
+    let outcome = ok(run(&local, &remote, &setup));
+    let left: Vec<String> = user_tree(&remote).into_keys().collect();
+    assert_eq!(
+        left,
+        ["d", "d/added", "d/edited", "d/sub", "d/sub/added", "keep", "keep2", "keep3"],
+        "{outcome:?}"
+    );
+}
+
+#[test]
+fn a_folder_lost_locally_goes_when_nothing_in_it_changed() {
+    let (local, remote) = trees();
+    for name in ["d/a", "d/sub/b", "keep", "keep2", "keep3"] {
+        local.put(name, b"1", at(0));
+    }
+    let setup = Setup::new(Mode::Sync);
+    ok(run(&local, &remote, &setup));
+    local.put("d/later", b"1", at(5));
+    ok(run(&local, &remote, &setup));
+    local.take("d");
+    let outcome = ok(run(&local, &remote, &setup));
+    assert_eq!(user_tree(&local), user_tree(&remote), "{outcome:?}");
+    let idle = ok(run(&local, &remote, &setup));
+    assert_eq!((idle.stats.entries_touched, idle.stats.meta_bytes_written), (0, 0));
 }
 
 #[test]

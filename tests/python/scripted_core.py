@@ -35,7 +35,7 @@ class Server:
 
         class Target:
             @staticmethod
-            def local(root: str) -> Native:
+            def local(root: str, links: str = "inside") -> Native:
                 return Native(server, {"root": root}, root)
 
             @staticmethod

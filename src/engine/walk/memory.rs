@@ -1,6 +1,10 @@
 //! What is remembered: a folder's metadata, once nothing in it is under way any more.
 
 use super::*;
+use crate::model::Seen;
+
+/// How old a temporary file must be to be taken for a left-over, in seconds.
+const LEFTOVER_AGE: f64 = 24.0 * 3600.0;
 
 impl Walk<'_> {
     pub(super) fn hold(&mut self, ticket: Ticket) {
@@ -27,6 +31,10 @@ impl Walk<'_> {
         };
         if !self.executor.is_live() {
             return Ok(());
+        }
+        self.remember_contents(&folder);
+        if ticket == ROOT {
+            folder.metas.local.set_tree(&self.peer, &self.contents);
         }
         for job in self.metadata_jobs(ticket, &mut folder) {
             if let Job::WriteMeta { side, dir, text, .. } = &job {
@@ -94,5 +102,69 @@ impl Walk<'_> {
         }
         let mut folders = std::mem::take(&mut self.folders);
         folders.iter_mut().flat_map(|(ticket, folder)| self.metadata_jobs(*ticket, folder)).collect()
+    }
+
+    /// Keeps a copy of what a folder remembers, for the day when the folder is lost together with its memory.
+    fn remember_contents(&mut self, folder: &Folder) {
+        let path = folder.paths.local.as_str();
+        let goes = matches!(folder.visit, Visit::Remove { doomed, .. } if !self.removals.is_kept(doomed));
+        if folder.paths.local.is_root() || goes || !folder.metas.local.is_changed() {
+            return;
+        }
+        match folder.metas.local.archive(&self.peer).seen {
+            None => drop(self.contents.remove(path)),
+            Some(seen) => {
+                let names = seen.into_iter().map(|(name, seen)| (name, (seen.mtime, seen.size)));
+                self.contents.insert(path.to_owned(), names.collect());
+            }
+        }
+    }
+
+    /// What a folder that is gone from the local side held, if it is known.
+    pub(super) fn remembered_of(&self, folder: &RelPath) -> Option<HashMap<String, Seen>> {
+        let names = self.contents.get(folder.as_str())?;
+        let seen = |(mtime, size): &(Option<f64>, Option<u64>)| Seen {
+            mtime: *mtime,
+            size: *size,
+            dated: None,
+            synced: None,
+            is_own: true,
+        };
+        Some(names.iter().map(|(name, fact)| (name.clone(), seen(fact))).collect())
+    }
+
+    /// Forgets what a folder held, and all below it.
+    pub(super) fn forget_tree(&mut self, folder: &RelPath) {
+        let below = format!("{folder}/");
+        self.contents.retain(|path, _| path != folder.as_str() && !path.starts_with(&below));
+    }
+
+    /// Removes temporary files that a run has left behind, from a side that this mode changes. Young ones may belong to a
+    /// run that goes on elsewhere.
+    pub(super) fn clear_leftovers(
+        &mut self,
+        paths: &Sides<RelPath>,
+        leftovers: &Sides<Vec<Entry>>,
+    ) -> Result<()> {
+        if !self.executor.is_live() {
+            return Ok(());
+        }
+        for side in Side::BOTH.into_iter().filter(|side| self.run.policy.mode.source() != Some(*side)) {
+            for leftover in &leftovers[side] {
+                let is_old = leftover
+                    .mtime_org
+                    .is_some_and(|at| at.as_secs_f64() + LEFTOVER_AGE < self.run.clock.now());
+                if is_old {
+                    let path = paths[side].join(&leftover.name);
+                    self.note(4, &format!("{side}: removed what an interrupted run left behind: {path}"))?;
+                    self.removals.add_file(
+                        side,
+                        Doomed { path, gone_from: None, expect: Expect::Anything },
+                        None,
+                    );
+                }
+            }
+        }
+        Ok(())
     }
 }

@@ -259,6 +259,10 @@ impl Walk<'_> {
                     folder.unfinished.remove(&job.name);
                     let mtime = job.put.mtime.map(Stamp::as_secs_f64);
                     folder.metas.local.record(&self.peer, &job.name, mtime, Some(written.size), now);
+                    if let Some(dated) = written.dated {
+                        let dated = dated.as_secs_f64();
+                        folder.metas.local.record_dated(&self.peer, &job.name, dated);
+                    }
                     let meta = &mut folder.metas[job.to];
                     // A target that cannot keep the time gets it remembered; an old memory is kept true.
                     if let Some(mtime) =
@@ -273,6 +277,13 @@ impl Walk<'_> {
                 }
             }
             Err(error) => {
+                if error.has_damaged()
+                    && let Some(folder) = self.folders.get_mut(&job.ticket)
+                {
+                    // What is there now is no version of the file that could win over the other side.
+                    folder.unfinished.remove(&job.name);
+                    folder.metas.local.forget(&self.peer, &job.name);
+                }
                 let path = &if job.to == Side::Remote { job.source.clone() } else { job.target.clone() };
                 let text = format!("Could not copy {path}: {}", error.reason());
                 self.stats.errors += 1;

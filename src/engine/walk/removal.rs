@@ -1,6 +1,6 @@
 //! Deletions: looked into while walking, carried out at the end.
 
-use super::pairs::paths_of;
+use super::pairs::{expected, paths_of};
 use super::*;
 
 impl Walk<'_> {
@@ -16,24 +16,36 @@ impl Walk<'_> {
             return Ok(());
         };
         let path = plan.paths[on].join(&entry.name);
+        // What the filter excludes goes whether or not the other side has it.
+        let other = paths_of(&plan.paths, &step.pair, on.other())[on.other()].clone();
+        let gone_from = step.pair.get(on.other()).is_none().then_some(other);
         let trace = Trace { ticket: plan.ticket, name: step.pair.name.to_string(), within: None };
         self.hold(plan.ticket);
         match entry.kind {
+            EntryKind::Folder if entry.is_link => {
+                // The link goes, never what it leads to.
+                let doomed = Doomed { path, gone_from, expect: Expect::Anything };
+                self.removals.add_file(on, doomed, Some(trace));
+            }
             EntryKind::File => {
                 self.tally.doomed[on] += 1;
                 if self.run.policy.mode != Mode::Sync && !matches!(step.pair.past, Past::Listed(_)) {
                     self.tally.known += 1;
                 }
-                self.removals.add_file(on, path, trace);
+                let doomed = Doomed { path, gone_from, expect: expected(Some(entry)) };
+                self.removals.add_file(on, doomed, Some(trace));
             }
             EntryKind::Folder => {
-                let synced = match step.pair.past {
-                    Past::Listed(seen) if self.run.policy.deep_conflicts && !unconditionally => seen.synced,
-                    Past::Listed(_) | Past::Unlisted | Past::NoArchive => None,
+                let scope = match step.pair.past {
+                    _ if gone_from.is_none() => Scope::Excluded,
+                    Past::Listed(seen) if self.run.policy.deep_conflicts && !unconditionally => {
+                        Scope::Unchanged(seen.synced)
+                    }
+                    Past::Listed(_) | Past::Unlisted | Past::NoArchive => Scope::Everything,
                 };
                 let doomed = self.removals.add_dir(on, path, trace);
                 let paths = paths_of(&plan.paths, &step.pair, on.other());
-                let visit = Visit::Remove { on, doomed, synced };
+                let visit = Visit::Remove { on, doomed, scope };
                 plan.children.push(Folder::new(paths, visit, Some(plan.ticket)));
             }
         }
@@ -46,10 +58,10 @@ impl Walk<'_> {
         ticket: Ticket,
         on: Side,
         doomed: DoomedDir,
-        synced: Option<f64>,
+        scope: Scope,
         views: Sides<View>,
     ) -> Result<Vec<Folder>> {
-        let Some(folder) = self.folders.get_mut(&ticket) else {
+        let Some(folder) = self.folders.get(&ticket) else {
             return Ok(Vec::new());
         };
         let (dir, paths) = (folder.shown().clone(), folder.paths.clone());
@@ -57,14 +69,24 @@ impl Walk<'_> {
             Side::Local => views.local,
             Side::Remote => views.remote,
         };
-        let archive = view.meta.archive(&self.peer);
+        let mut archive = view.meta.archive(&self.peer);
+        if archive.seen.is_none() {
+            archive.seen = self.remembered_of(&paths.local);
+        }
         if view.meta.was_read() {
             self.removals.has_meta(doomed);
         }
         if !view.complete || !view.present_but_skipped.is_empty() {
             self.removals.keep(doomed);
         }
-        folder.metas[on] = view.meta;
+        if let Some(folder) = self.folders.get_mut(&ticket) {
+            folder.metas[on] = view.meta;
+        }
+        for leftover in &view.leftovers {
+            let doomed =
+                Doomed { path: paths[on].join(&leftover.name), gone_from: None, expect: Expect::Anything };
+            self.removals.add_file(on, doomed, None);
+        }
         let mut children = Vec::new();
         for entry in view.entries {
             let name = entry.name.clone();
@@ -78,25 +100,31 @@ impl Walk<'_> {
             let inner = Sides::from_fn(|side| {
                 paths[side].join(&if side == on { name.clone() } else { name.without_raw() })
             });
-            if entry.is_folder() {
+            if entry.is_folder() && !entry.is_link {
                 let trace = Trace { ticket, name: name.to_string(), within: Some(doomed) };
                 self.hold(ticket);
                 let inner_doomed = self.removals.add_dir(on, inner[on].clone(), trace);
-                let visit = Visit::Remove { on, doomed: inner_doomed, synced };
+                let visit = Visit::Remove { on, doomed: inner_doomed, scope };
                 children.push(Folder::new(inner, visit, Some(ticket)));
                 continue;
             }
             self.tally.known += 1;
-            let is_changed = synced.is_some_and(|synced| match &archive.seen {
-                Some(_) => is_changed_since(&entry, &Past::of(&archive, name.as_str())),
-                // The memory of a folder lies on the local side. When that is gone, only the time can tell.
-                None => on == Side::Local || is_touched_after(&entry, synced),
-            });
+            let is_changed = match (scope, &archive.seen) {
+                (Scope::Everything | Scope::Excluded, _) => false,
+                (Scope::Unchanged(_), Some(_)) => {
+                    is_changed_since(&entry, &Past::of(&archive, name.as_str()))
+                }
+                // Nothing remembers the inside of the folder, as after a run of pyftpsync 4.1: only the time can tell.
+                (Scope::Unchanged(Some(synced)), None) => {
+                    on == Side::Local || is_touched_after(&entry, synced)
+                }
+                (Scope::Unchanged(None), None) => true,
+            };
             if is_match && is_changed {
                 let past = Past::of(&archive, name.as_str());
                 self.settle_survivor(ticket, on, doomed, entry, past, &inner, &path)?;
             } else {
-                self.doom_file(ticket, on, doomed, &name, inner[on].clone());
+                self.doom_file(ticket, on, (doomed, scope), &entry, &inner);
             }
         }
         Ok(children)
@@ -106,13 +134,17 @@ impl Walk<'_> {
         &mut self,
         ticket: Ticket,
         on: Side,
-        doomed: DoomedDir,
-        name: &Name,
-        path: RelPath,
+        (within, scope): (DoomedDir, Scope),
+        entry: &Entry,
+        paths: &Sides<RelPath>,
     ) {
         self.tally.doomed[on] += 1;
         self.hold(ticket);
-        self.removals.add_file(on, path, Trace { ticket, name: name.to_string(), within: Some(doomed) });
+        let expect = if entry.is_link { Expect::Anything } else { expected(Some(entry)) };
+        let gone_from = (scope != Scope::Excluded).then(|| paths[on.other()].clone());
+        let doomed = Doomed { path: paths[on].clone(), gone_from, expect };
+        let trace = Trace { ticket, name: entry.name.to_string(), within: Some(within) };
+        self.removals.add_file(on, doomed, Some(trace));
     }
 
     /// A file that was edited in a folder that the other side lost: a conflict of its own.
@@ -146,7 +178,7 @@ impl Walk<'_> {
             }
             Resolution::Delete { on: side } if side == on => {
                 self.action(Line::conflict_delete(on), path, false)?;
-                self.doom_file(ticket, on, doomed, &name, paths[on].clone());
+                self.doom_file(ticket, on, (doomed, Scope::Everything), &entry, paths);
                 Ok(())
             }
             Resolution::Copy { .. }
@@ -178,8 +210,8 @@ impl Walk<'_> {
         }
         self.wait_for_all()?;
         for side in Side::BOTH {
-            for level in self.removals.dir_levels(side) {
-                for dirs in level.chunks(BURST) {
+            for depth in (1..=self.removals.depth(side)).rev() {
+                for dirs in self.removals.dirs_at(side, depth).chunks(BURST) {
                     self.submit(Job::RemoveDirs { side, dirs: dirs.to_vec() })?;
                 }
                 self.wait_for_all()?;
@@ -194,8 +226,14 @@ impl Walk<'_> {
     pub(super) fn removed(&mut self, side: Side, path: &RelPath, result: Result<()>) -> Result<()> {
         let trace = self.removals.take_trace(side, path);
         if let Err(error) = result {
-            // What holds it cannot go either, and saying so once is enough.
-            self.problem(path, error)?;
+            if let Some(within) = trace.as_ref().and_then(|trace| trace.within) {
+                self.removals.keep(within);
+            }
+            if error.kind() == Kind::Changed {
+                self.warn(&format!("Not deleted: {path}: {}.", error.reason()))?;
+            } else {
+                self.problem(path, error)?;
+            }
             return self.release(trace.map(|trace| trace.ticket));
         }
         let Some(trace) = trace else { return Ok(()) };
@@ -206,6 +244,7 @@ impl Walk<'_> {
         if self.removals.is_counted(&trace) {
             self.stats.entries_touched += 1;
             if self.removals.is_folder(side, path) {
+                self.forget_tree(path);
                 self.stats.dirs_deleted += 1;
             } else {
                 self.stats.files_deleted += 1;
