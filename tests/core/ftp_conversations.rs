@@ -7,7 +7,7 @@ use crate::ftp_server::{CERTIFICATE, PASSWORD, Quirks, Server, Tls, USER};
 use ftpsync::error::{Error, Kind, Retry};
 use ftpsync::model::{RelPath, Stamp};
 use ftpsync::target::ftp::{FtpConfig, FtpTarget, Secret, TlsConfig};
-use ftpsync::target::{Put, Session, Target};
+use ftpsync::target::{Expect, Put, Session, Target};
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
@@ -40,8 +40,21 @@ fn open_learned(quirks: Quirks) -> (Server, Box<dyn Session>) {
 }
 
 fn write(session: &mut dyn Session, file: &str, content: &[u8]) -> Result<ftpsync::target::Written, Error> {
-    let put =
-        Put { size: Some(content.len() as u64), mtime: Some(Stamp::new(1_600_000_000, 0)), inplace: false };
+    write_over(session, file, content, Expect::Anything)
+}
+
+fn write_over(
+    session: &mut dyn Session,
+    file: &str,
+    content: &[u8],
+    expect: Expect,
+) -> Result<ftpsync::target::Written, Error> {
+    let put = Put {
+        expect,
+        size: Some(content.len() as u64),
+        mtime: Some(Stamp::new(1_600_000_000, 0)),
+        inplace: false,
+    };
     session.write(&path(file), &mut &*content, &put)
 }
 
@@ -387,6 +400,36 @@ fn after_a_cut_every_verb_asks_for_a_new_session() {
         assert_eq!((error.kind(), error.retry()), (Kind::Disconnected, Retry::NewSession), "{cut}: {error}");
         assert_eq!(server.content("/file").unwrap(), b"old", "{cut}");
     }
+}
+
+#[test]
+fn a_conversation_that_the_server_ended_while_idle_is_not_alive() {
+    for tls in [None, Some(Tls::Old), Some(Tls::New)] {
+        for farewell in [None, Some("421 idle for too long")] {
+            let server = Server::start(Quirks { tls, farewell, ..Quirks::default() });
+            let config = if tls.is_some() { trusting(&server) } else { config(&server) };
+            let mut session = FtpTarget::new(config).unwrap().open().unwrap();
+            session.list(&RelPath::root()).unwrap();
+            assert!(session.is_alive());
+            session.list(&RelPath::root()).unwrap();
+            server.say_farewell();
+            let is_dead = (0..100).any(|_| {
+                std::thread::sleep(std::time::Duration::from_millis(20));
+                !session.is_alive()
+            });
+            assert!(is_dead, "{tls:?} {farewell:?}");
+        }
+    }
+}
+
+#[test]
+fn an_interrupted_conversation_is_not_alive() {
+    let server = Server::start(Quirks::default());
+    let target = target(&server);
+    let mut session = target.open().unwrap();
+    assert!(session.is_alive());
+    target.interrupt();
+    assert!(!session.is_alive());
 }
 
 // ---- listings ---------------------------------------------------------------------------------------------------

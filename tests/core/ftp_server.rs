@@ -11,7 +11,9 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersi
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// What this server does differently from a good one.
 #[derive(Debug, Clone, Default)]
@@ -40,6 +42,8 @@ pub struct Quirks {
     pub tls: Option<Tls>,
     /// Data connections with TLS are closed without a goodbye.
     pub closes_rudely: bool,
+    /// What idle conversations are told before they are ended by [`Server::say_farewell`].
+    pub farewell: Option<&'static str>,
 }
 
 /// The one version of TLS that a server speaks.
@@ -91,6 +95,13 @@ impl Line {
         Ok(Line::Tls(Box::new(line)))
     }
 
+    fn socket(&self) -> &TcpStream {
+        match self {
+            Line::Plain(socket) => socket,
+            Line::Tls(line) => &line.sock,
+        }
+    }
+
     fn say_goodbye(&mut self) {
         if let Line::Tls(line) = self {
             line.conn.send_close_notify();
@@ -135,6 +146,8 @@ type Tree = BTreeMap<String, Node>;
 struct State {
     tree: Mutex<Tree>,
     packets: Mutex<Vec<Vec<String>>>,
+    /// Idle conversations are to end.
+    is_over: AtomicBool,
 }
 
 /// A running server. It ends with the process; its port is never used again.
@@ -168,6 +181,11 @@ impl Server {
     /// The port of the control connection.
     pub fn port(&self) -> u16 {
         self.address.port()
+    }
+
+    /// Ends the conversations that are idle, from the side of the server.
+    pub fn say_farewell(&self) {
+        self.state.is_over.store(true, Ordering::SeqCst);
     }
 
     /// Puts a file.
@@ -243,7 +261,7 @@ impl Conversation {
         }
         let mut pending = Vec::new();
         let mut buffer = [0; 65_536];
-        while let Ok(count @ 1..) = self.control().and_then(|control| control.read(&mut buffer)) {
+        while let Ok(count @ 1..) = self.hear(&mut buffer) {
             pending.extend_from_slice(&buffer[..count]);
             let mut packet = Vec::new();
             while let Some(end) = pending.windows(2).position(|pair| pair == b"\r\n") {
@@ -263,6 +281,25 @@ impl Conversation {
 
     fn control(&mut self) -> std::io::Result<&mut Line> {
         self.control.as_mut().ok_or_else(|| std::io::ErrorKind::NotConnected.into())
+    }
+
+    /// Waits for bytes, or for the time of the farewell.
+    fn hear(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        loop {
+            self.control()?.socket().set_read_timeout(Some(Duration::from_millis(20)))?;
+            let heard = self.control()?.read(buffer);
+            self.control()?.socket().set_read_timeout(None)?;
+            match heard {
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                other => return other,
+            }
+            if self.state.is_over.load(Ordering::SeqCst) {
+                if let Some(farewell) = self.quirks.farewell {
+                    self.say(farewell)?;
+                }
+                return Ok(0);
+            }
+        }
     }
 
     fn say(&mut self, text: &str) -> Goes {

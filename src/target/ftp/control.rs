@@ -112,6 +112,11 @@ impl Control {
         self.in_doubt = true;
     }
 
+    /// Whether an idle conversation can go on. Whatever arrived unasked, a 421 or the end, is the end of it.
+    pub fn is_alive(&mut self) -> bool {
+        !self.in_doubt && self.parser.is_empty() && self.stream.is_quiet()
+    }
+
     /// Whether commands have to be sent one at a time.
     pub fn is_one_by_one(&self) -> bool {
         self.server.learned().one_by_one

@@ -373,6 +373,10 @@ impl Session for FtpSession {
         }
     }
 
+    fn is_alive(&mut self) -> bool {
+        self.control.is_alive()
+    }
+
     fn greeting(&self) -> &[(u8, String)] {
         &self.greeting
     }
