@@ -432,6 +432,69 @@ fn an_interrupted_conversation_is_not_alive() {
     assert!(!session.is_alive());
 }
 
+// ---- looking again ----------------------------------------------------------------------------------------------
+
+/// The answers about `/file` (4 bytes, of 2024-01-02 03:04:05), `/.hidden` and `/free`.
+fn looked_again(quirks: Quirks) -> (Vec<String>, Vec<Option<bool>>) {
+    let (server, mut session) = open(quirks);
+    server.put("/file", b"1234");
+    server.put("/.hidden", b"x");
+    let at = Stamp::new(1_704_164_645, 0);
+    let names = [
+        ("file", Expect::File(Some(4), Some(at))),
+        ("file", Expect::File(Some(5), Some(at))),
+        ("file", Expect::File(Some(4), Some(Stamp::new(1_704_164_600, 0)))),
+        ("file", Expect::File(Some(4), Some(Stamp::new(1_704_164_600, 0).with_grain(60)))),
+        ("file", Expect::File(None, None)),
+        ("free", Expect::File(Some(4), None)),
+        ("free", Expect::Absent),
+        (".hidden", Expect::Absent),
+        ("file", Expect::Anything),
+    ];
+    let names = names.map(|(name, expect)| (path(name), expect));
+    let answers = session.still(&names).into_iter().map(Result::unwrap).collect();
+    (server.script(), answers)
+}
+
+#[test]
+fn what_has_changed_or_was_hidden_is_found_by_looking_again() {
+    let (script, answers) = looked_again(Quirks::default());
+    assert_eq!(script.len(), 1);
+    assert!(script[0].starts_with("SIZE /file | MDTM /file | SIZE /file"), "{script:?}");
+    let (yes, no) = (Some(true), Some(false));
+    assert_eq!(answers, [yes, no, no, yes, yes, no, yes, no, None]);
+}
+
+#[test]
+fn looking_again_makes_do_with_what_the_server_has() {
+    let (yes, no) = (Some(true), Some(false));
+    let (_, answers) = looked_again(Quirks { hides: vec!["SIZE"], ..Quirks::default() });
+    assert_eq!(answers, [yes, yes, no, yes, None, None, yes, no, None]);
+    let (_, answers) = looked_again(Quirks { hides: vec!["MDTM"], ..Quirks::default() });
+    assert_eq!(answers, [yes, no, yes, yes, yes, no, yes, no, None]);
+    let (script, answers) = looked_again(Quirks { hides: vec!["SIZE", "MDTM"], ..Quirks::default() });
+    assert!(script.is_empty() && answers.iter().all(Option::is_none));
+    let denied = vec![("SIZE", "550 permission denied"), ("MDTM", "550 permission denied")];
+    let (_, answers) = looked_again(Quirks { answers: denied, ..Quirks::default() });
+    assert_eq!(answers, [no, no, no, no, no, no, None, None, None]);
+}
+
+#[test]
+fn looking_again_asks_forty_questions_at_a_time_and_names_what_failed() {
+    let (server, mut session) = open(Quirks { cuts_at: Some("SIZE /f60"), ..Quirks::default() });
+    let names: Vec<(RelPath, Expect)> =
+        (0..90).map(|number| (path(&format!("f{number}")), Expect::Absent)).collect();
+    let answers = session.still(&names);
+    assert_eq!(answers.len(), 90);
+    assert!(answers[..60].iter().all(|answer| matches!(answer, Ok(Some(true)))));
+    for answer in &answers[60..] {
+        let error = answer.as_ref().unwrap_err();
+        assert_eq!(error.retry(), Retry::NewSession, "{error}");
+    }
+    let lengths: Vec<usize> = server.packets().iter().map(Vec::len).collect();
+    assert_eq!(lengths, [40, 40]);
+}
+
 // ---- listings ---------------------------------------------------------------------------------------------------
 
 fn listed(more_lines: Vec<&'static [u8]>) -> ftpsync::model::Listing {

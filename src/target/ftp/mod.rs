@@ -1,7 +1,7 @@
 //! FTP and explicit FTPS: a thin conversation on `std::net` and `rustls`.
 //!
 //! - [`FtpTarget`] knows the server: its address, who may be trusted, and what was learned about it so far.
-//! - `session` has the verbs; `listing` and `upload` the two that take more than a page.
+//! - `session` has the verbs; `listing`, `upload` and `still` those that take more than a page.
 //! - `control` sends commands and reads replies; `data` opens the second connection of a transfer.
 //! - What the bytes mean is decided in [`crate::wire::ftp`].
 
@@ -15,6 +15,7 @@ mod login;
 mod names;
 mod session;
 mod sockets;
+mod still;
 mod stream;
 mod tls;
 mod upload;

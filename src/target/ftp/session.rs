@@ -10,7 +10,7 @@ use super::learned::MtimeBy;
 use super::stream::Stream;
 use crate::error::{Error, Kind, Result, Retry};
 use crate::model::{Listing, RelPath, Stamp};
-use crate::target::{Put, Session, Written};
+use crate::target::{Expect, Put, Session, Written};
 use crate::wire::ftp::{Command, Features, Reply};
 use std::io::{self, BufReader, Read};
 use std::sync::Arc;
@@ -316,7 +316,8 @@ impl FtpSession {
     }
 }
 
-fn no_answer() -> Error {
+/// The error for a question that was not answered any more.
+pub(super) fn no_answer() -> Error {
     Error::new(Kind::Disconnected, "the conversation ended before the answer came")
 }
 
@@ -371,6 +372,10 @@ impl Session for FtpSession {
             Some(reply) => Err(context(self.refused(&path, &reply))),
             None => Err(context(Error::new(Kind::Unsupported, "the server cannot set times"))),
         }
+    }
+
+    fn still(&mut self, names: &[(RelPath, Expect)]) -> Vec<Result<Option<bool>>> {
+        self.look_again(names)
     }
 
     fn is_alive(&mut self) -> bool {
