@@ -154,7 +154,7 @@ fn logging_in_takes_four_packets() {
 #[test]
 fn a_small_upload_takes_three_packets() {
     let (server, mut session) = open_learned(Quirks::default());
-    let written = write(session.as_mut(), "a b", b"content").unwrap();
+    let written = write_over(session.as_mut(), "a b", b"content", Expect::Absent).unwrap();
     assert_eq!((written.size, written.mtime_kept), (7, true));
     assert_eq!(
         server.script(),
@@ -371,6 +371,65 @@ fn a_rename_that_is_only_confirmed_is_noticed() {
     assert_eq!(server.paths(), ["/", "/file"]);
     write(session.as_mut(), "file", b"new content").unwrap();
     assert_eq!(server.content("/file").unwrap(), b"new content");
+}
+
+#[test]
+fn replacing_is_believed_only_after_it_was_seen() {
+    let (server, mut session) = open_learned(Quirks::default());
+    let expect = Expect::File(Some(1), None);
+    write_over(session.as_mut(), "first", b"2", expect).unwrap();
+    let temp = "/.pyftpsync-tmp-#-first";
+    let finish = format!("SIZE {temp} | MFMT 20200913122640 {temp} | RNFR {temp}");
+    assert_eq!(
+        server.script(),
+        [
+            format!("EPSV | STOR {temp}"),
+            format!("SIZE /first | {finish}"),
+            "RNTO /first".to_owned(),
+            format!("SIZE /first | MDTM /first | SIZE {temp}"),
+        ]
+    );
+    write_over(session.as_mut(), "first", b"3", expect).unwrap();
+    assert_eq!(server.script(), [format!("EPSV | STOR {temp}"), finish, "RNTO /first".to_owned()]);
+    assert_eq!(server.content("/first").unwrap(), b"3");
+}
+
+#[test]
+fn a_server_that_only_pretends_to_replace_loses_nothing() {
+    for hides in [vec![], vec!["SIZE"], vec!["MDTM", "MFMT"]] {
+        let (server, mut session) =
+            open_learned(Quirks { pretends_to_replace: true, hides, ..Quirks::default() });
+        server.put("/file", b"old");
+        for (content, expect) in [
+            (&b"longer"[..], Expect::File(Some(3), None)),
+            (b"equals", Expect::File(Some(6), None)),
+            (b"who knows", Expect::Anything),
+            (b"not first", Expect::File(None, None)),
+        ] {
+            write_over(session.as_mut(), "file", content, expect).unwrap();
+            assert_eq!(server.content("/file").unwrap(), content);
+            assert_eq!(server.paths(), ["/", "/file", "/first"]);
+        }
+    }
+}
+
+#[test]
+fn where_nothing_can_be_asked_a_pretended_replacement_is_written_in_place() {
+    let (server, mut session) =
+        open_learned(Quirks { pretends_to_replace: true, hides: vec!["SIZE", "MDTM"], ..Quirks::default() });
+    server.put("/file", b"old");
+    let expect = Expect::File(Some(3), None);
+    let error = write_over(session.as_mut(), "file", b"new", expect).unwrap_err();
+    assert_eq!((error.kind(), error.retry()), (Kind::Busy, Retry::Later), "{error}");
+    assert_eq!(server.content("/file").unwrap(), b"old");
+    assert_eq!(server.paths(), ["/", "/file", "/first"]);
+    write_over(session.as_mut(), "file", b"new", expect).unwrap();
+    assert_eq!(server.content("/file").unwrap(), b"new");
+}
+
+#[test]
+fn the_contract_holds_where_replacing_is_pretended() {
+    contract::check(&target(&Server::start(Quirks { pretends_to_replace: true, ..Quirks::default() })));
 }
 
 #[test]

@@ -24,6 +24,8 @@ pub struct Quirks {
     pub hides: Vec<&'static str>,
     /// RNTO onto an existing file is refused.
     pub keeps_existing: bool,
+    /// RNTO onto an existing file is confirmed, and nothing happens.
+    pub pretends_to_replace: bool,
     /// RETR sends half of a file and calls it complete.
     pub halves_downloads: bool,
     /// STOR ends with this reply after the first bytes, and keeps nothing.
@@ -568,6 +570,9 @@ impl Conversation {
         let is_free = self.node(&to).is_none();
         if !self.has_folder_above(&to) || (self.quirks.keeps_existing && !is_free) {
             return self.say("550 cannot rename to that");
+        }
+        if self.quirks.pretends_to_replace && !is_free {
+            return self.say("250 renamed");
         }
         let mut tree = self.state.tree.lock().unwrap();
         if let Some(node) = tree.remove(&from) {

@@ -8,6 +8,7 @@ use super::data::{self, Channel};
 use super::errors::refusal;
 use super::learned::MtimeBy;
 use super::stream::Stream;
+use super::upload::Move;
 use crate::error::{Error, Kind, Result, Retry};
 use crate::model::{Listing, RelPath, Stamp};
 use crate::target::{Expect, Put, Session, Written};
@@ -312,7 +313,8 @@ impl FtpSession {
             }
             return Err(self.refused(&from_path, &rnfr));
         }
-        self.rename_onto(&from_path, to, &to_path)
+        let (from, to_path) = (from_path.as_slice(), to_path.as_slice());
+        self.rename_onto(&Move { from, to: to_path, file: to, is_taken: None, size: None, mtime: None })
     }
 }
 
