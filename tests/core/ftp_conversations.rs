@@ -374,6 +374,66 @@ fn a_rename_that_is_only_confirmed_is_noticed() {
 }
 
 #[test]
+fn a_refused_rename_is_about_that_file_only() {
+    for refusal in ["450 the file is busy", "550 permission denied", "553 name not allowed"] {
+        let answers = vec![("RNFR /.pyftpsync-tmp-", refusal)];
+        let (server, mut session) = open(Quirks { answers, ..Quirks::default() });
+        server.put("/file", b"old");
+        for _ in 0..2 {
+            let error = write(session.as_mut(), "file", b"new").unwrap_err();
+            assert!(!error.has_damaged() && error.reply().is_some(), "{error}");
+            assert_eq!(server.content("/file").unwrap(), b"old", "{refusal}");
+            assert_eq!(server.paths(), ["/", "/file"]);
+        }
+    }
+}
+
+/// Gives some bytes, then fails.
+struct Failing(usize);
+
+impl std::io::Read for Failing {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if self.0 == 0 {
+            return Err(Error::new(Kind::Changed, "changed while being read").into_io());
+        }
+        let count = self.0.min(buffer.len());
+        self.0 -= count;
+        Ok(count)
+    }
+}
+
+#[test]
+fn a_failed_write_in_place_says_so_and_leaves_no_stump() {
+    let in_place = Put { inplace: true, expect: Expect::File(Some(3), None), ..Put::default() };
+    for length in [0, 10, 1_000_000] {
+        let (server, mut session) = open(Quirks::default());
+        server.put("/file", b"old");
+        let error = session.write(&path("file"), &mut Failing(length), &in_place).unwrap_err();
+        assert!(error.has_damaged() && error.kind() == Kind::Changed, "{error}");
+        assert_eq!(server.paths(), ["/"], "{length}");
+        let aside = Put { inplace: false, ..in_place };
+        let error = session.write(&path("file"), &mut Failing(length), &aside).unwrap_err();
+        assert!(!error.has_damaged(), "{error}");
+    }
+    let (server, mut session) = open(Quirks { loses_last_byte: true, ..Quirks::default() });
+    server.put("/file", b"old");
+    let error = session.write(&path("file"), &mut &b"new content"[..], &in_place).unwrap_err();
+    assert!(error.has_damaged() && error.kind() == Kind::Size, "{error}");
+    assert_eq!(server.paths(), ["/"]);
+}
+
+#[test]
+fn what_a_refused_write_in_place_has_not_touched_is_left() {
+    let (server, mut session) =
+        open(Quirks { stor_ends_with: Some("552 quota exceeded"), ..Quirks::default() });
+    server.put("/file", b"old");
+    let in_place = Put { inplace: true, expect: Expect::File(Some(3), None), ..Put::default() };
+    let error = session.write(&path("file"), &mut &b"new content"[..], &in_place).unwrap_err();
+    assert!(error.has_damaged() && error.kind() == Kind::Full, "{error}");
+    assert_eq!(server.content("/file").unwrap(), b"old");
+}
+
+#[test]
 fn replacing_is_believed_only_after_it_was_seen() {
     let (server, mut session) = open_learned(Quirks::default());
     let expect = Expect::File(Some(1), None);

@@ -516,15 +516,13 @@ impl Conversation {
             return self.say(end);
         }
         let mut content = Vec::new();
-        if data.read_to_end(&mut content).is_err() {
-            return self.say("426 cut");
-        }
+        let is_cut = data.read_to_end(&mut content).is_err();
         if self.quirks.loses_last_byte {
             content.pop();
         }
         let mtime = "20240102030405".to_owned();
         self.state.tree.lock().unwrap().insert(path, Node::File { content, mtime });
-        self.say("226 stored")
+        self.say(if is_cut { "426 cut" } else { "226 stored" })
     }
 
     fn set_time(&mut self, argument: &str) -> Goes {

@@ -24,6 +24,16 @@ enum Place {
     Final,
 }
 
+impl Place {
+    /// A failure after the transfer has begun: under the final name, it has destroyed the old content.
+    fn marked(self, error: Error) -> Error {
+        match self {
+            Place::Aside => error,
+            Place::Final => error.damaged(),
+        }
+    }
+}
+
 /// Why sending the body ended early.
 enum Cut {
     /// The body failed: its error is passed on as it is.
@@ -93,21 +103,22 @@ impl FtpSession {
         let sent = match self.send_body(channel, body, put.size, place) {
             Ok(sent) => sent,
             Err((cut, told)) => {
-                if place == Place::Aside {
-                    self.discard(&path);
+                match place {
+                    Place::Aside => self.discard(&path),
+                    Place::Final => self.remove_stump(&path, put),
                 }
                 return Err(match cut {
                     Cut::Body(error) => {
-                        *body_error = Some(error);
+                        *body_error = Some(place.marked(error));
                         Error::cancelled()
                     }
-                    Cut::Length(error) => error,
-                    Cut::Wire(error) => told.unwrap_or_else(|| lost(error, &self.server)),
+                    Cut::Length(error) => place.marked(error),
+                    Cut::Wire(error) => place.marked(told.unwrap_or_else(|| lost(error, &self.server))),
                 });
             }
         };
         match place {
-            Place::Final => self.finish_in_place(&path, sent, put),
+            Place::Final => self.finish_in_place(&path, sent, put).map_err(Error::damaged),
             Place::Aside => self.put_in_place(file, &path, &target, sent, put),
         }
     }
@@ -226,10 +237,21 @@ impl FtpSession {
         }
     }
 
+    /// Removes what a failed write in place has left, so that nobody takes it for a whole file. Where the old size still
+    /// stands, the server has probably refused before it touched the old file; that is left alone.
+    fn remove_stump(&mut self, path: &[u8], put: &Put) {
+        let held = self.size_of(path);
+        let is_old =
+            matches!((held, put.expect), (Ok(Some(held)), Expect::File(Some(old), _)) if held == old);
+        if !is_old {
+            self.discard(path);
+        }
+    }
+
     /// Checks size and sets the time of a file that was written under its own name.
     fn finish_in_place(&mut self, path: &[u8], sent: u64, put: &Put) -> Result<Written> {
         let size = self.size_of(path)?;
-        check_size(size, sent)?;
+        check_size(size, sent).inspect_err(|_| self.remove_stump(path, put))?;
         let mtime_kept = match put.mtime {
             Some(at) => self.set_time(path, at)?.is_some_and(|reply| reply.is_success()),
             None => false,
