@@ -630,6 +630,16 @@ fn a_listing_that_is_cut_is_an_error() {
 }
 
 #[test]
+fn a_listing_without_end_is_given_up() {
+    let (_server, mut session) = open(Quirks { floods: true, ..Quirks::default() });
+    let error = session.list(&RelPath::root()).unwrap_err();
+    assert_eq!((error.kind(), error.retry()), (Kind::Protocol, Retry::NewSession));
+    assert!(error.to_string().contains("larger than 64 MiB"), "{error}");
+    assert!(!session.is_alive());
+    assert_eq!(session.list(&RelPath::root()).unwrap_err().kind(), Kind::Disconnected);
+}
+
+#[test]
 fn a_truncated_listing_says_that_it_is_incomplete() {
     let (_server, mut session) = open(Quirks {
         listing_ends_with: Some("226 Output truncated to 10000 matches"),

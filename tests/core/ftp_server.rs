@@ -34,6 +34,8 @@ pub struct Quirks {
     pub loses_last_byte: bool,
     /// Listings end in the middle, with this reply.
     pub listing_ends_with: Option<&'static str>,
+    /// Listings have no end.
+    pub floods: bool,
     /// Further lines of every listing.
     pub more_lines: Vec<&'static [u8]>,
     /// The conversation is cut when this command arrives.
@@ -466,6 +468,11 @@ impl Conversation {
         let mut data = self.data()?;
         for line in lines {
             data.write_all(&[&line, &b"\r\n"[..]].concat())?;
+        }
+        if self.quirks.floods {
+            let chaff = b"type=file;size=1; a\r\n".repeat(50_000);
+            while data.write_all(&chaff).is_ok() {}
+            return self.say("426 cut");
         }
         self.hang_up(data);
         self.say(end.unwrap_or("226 listed"))
