@@ -211,6 +211,36 @@ fn the_password_is_shown_nowhere() {
 }
 
 #[test]
+fn a_server_that_repeats_the_password_does_not_bring_it_into_errors() {
+    for (password, said, shown) in [
+        ("geheim99", "550 not with password geheim99", "550 not with password ***"),
+        ("or", "550 neither 'or' nor that word", "550 neither '***' nor that word"),
+    ] {
+        let server = Server::start(Quirks {
+            answers: vec![("PASS", "230 welcome"), ("DELE", said), ("RETR", said), ("CWD /sub", said)],
+            ..Quirks::default()
+        });
+        let mut config = config(&server);
+        config.password = Some(Secret::new(password));
+        let mut session = FtpTarget::new(config.clone()).unwrap().open().unwrap();
+        server.put("/file", b"x");
+        let failures = [
+            session.remove_file(&path("file")).unwrap_err(),
+            session.remove_files(&[path("file")]).pop().unwrap().unwrap_err(),
+            get(session.as_mut(), "file").unwrap_err(),
+            session.list(&path("sub")).unwrap_err(),
+        ];
+        for error in failures {
+            let words = format!("{error} {error:?}");
+            assert!(words.contains(shown) && error.reply().unwrap().1 == shown, "{words}");
+        }
+        config.root = "/sub".to_owned();
+        let error = open_error(config);
+        assert!(error.to_string().contains(shown), "{error}");
+    }
+}
+
+#[test]
 fn line_ends_in_names_are_never_sent() {
     let (server, mut session) = open(Quirks::default());
     let error = session.remove_file(&path("a\r\nRMD b")).unwrap_err();

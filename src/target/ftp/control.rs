@@ -194,6 +194,7 @@ impl Control {
         loop {
             match self.parser.take() {
                 Ok(Some(reply)) => {
+                    let reply = reply.masked(|text| self.server.masked(text));
                     self.trace(&reply.text());
                     if reply.code() == 421 {
                         self.in_doubt = true;
@@ -204,7 +205,7 @@ impl Control {
                 Ok(None) => self.fill()?,
                 Err(error) => {
                     self.in_doubt = true;
-                    return Err(error);
+                    return Err(Error::new(error.kind(), self.server.masked(error.detail())));
                 }
             }
         }

@@ -105,11 +105,11 @@ fn log_in(server: &Server, control: &mut Control) -> Result<()> {
     match reply.code() {
         332 => Err(context(
             Error::new(Kind::Login, "the server asks for an account (ACCT), which is not supported")
-                .with_reply(reply.code(), server.masked(&reply.text())),
+                .with_reply(reply.code(), reply.text()),
         )),
         200..=299 => Ok(()),
         code => {
-            let text = server.masked(&reply.text());
+            let text = reply.text();
             let kind = match code {
                 // ProFTPD says 530 to one connection too many as well.
                 _ if is_about_limits(&text) => Kind::Busy,
