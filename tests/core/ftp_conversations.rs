@@ -581,6 +581,33 @@ fn an_interrupted_conversation_is_not_alive() {
     assert!(!session.is_alive());
 }
 
+/// Linux lets a connection attempt wait while the queue of the listener is full.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_interrupt_ends_a_pending_connection_attempt() {
+    use std::time::{Duration, Instant};
+    let listener = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    listener.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    listener.listen(0).unwrap();
+    let address = listener.local_addr().unwrap().as_socket().unwrap();
+    let mut waiting = Vec::new();
+    while let Ok(socket) = std::net::TcpStream::connect_timeout(&address, Duration::from_millis(300)) {
+        waiting.push(socket);
+    }
+    let mut config = FtpConfig::new("127.0.0.1", "/");
+    config.port = address.port();
+    let target = FtpTarget::new(config).unwrap();
+    let started = Instant::now();
+    let error = std::thread::scope(|scope| {
+        let opening = scope.spawn(|| target.open().err().expect("an interruption"));
+        std::thread::sleep(Duration::from_millis(300));
+        target.interrupt();
+        opening.join().unwrap()
+    });
+    assert_eq!(error.kind(), Kind::Disconnected, "{error}");
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+}
+
 // ---- looking again ----------------------------------------------------------------------------------------------
 
 /// The answers about `/file` (4 bytes, of 2024-01-02 03:04:05), `/.hidden` and `/free`.

@@ -30,9 +30,10 @@ impl Control {
     /// Connects to the first address of the host that answers. The banner is still to be read.
     ///
     /// # Errors
-    /// [`Kind::UnknownHost`], [`Kind::Connect`] or [`Kind::Timeout`].
-    pub fn connect(server: &Arc<Server>) -> Result<Self> {
-        let socket = dial(server)?;
+    /// [`Kind::UnknownHost`], [`Kind::Connect`] or [`Kind::Timeout`]; [`Kind::Disconnected`] if all sockets were shut since
+    /// `interruptions`.
+    pub fn connect(server: &Arc<Server>, interruptions: u64) -> Result<Self> {
+        let socket = dial(server, interruptions)?;
         let (peer, local) = (socket.peer_addr()?, socket.local_addr()?);
         Ok(Control {
             stream: Stream::new(socket, server.config.timeout, &server.sockets)?,
@@ -280,18 +281,24 @@ pub fn lost(error: io::Error, server: &Server) -> Error {
     ours.retrying(Retry::NewSession)
 }
 
-fn dial(server: &Server) -> Result<TcpStream> {
+fn dial(server: &Server, interruptions: u64) -> Result<TcpStream> {
     let (host, address) = (server.host.as_str(), server.address());
     let unknown = || Error::new(Kind::UnknownHost, format!("unknown host {host:?}"));
     let addresses = (host, server.port).to_socket_addrs().map_err(|_| unknown())?;
     let mut failure = unknown();
     for candidate in addresses {
-        match TcpStream::connect_timeout(&candidate, server.config.connect_timeout) {
+        match server.sockets.dial(candidate, server.config.connect_timeout, interruptions) {
             Ok(socket) => return Ok(socket),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(interrupted()),
             Err(error) => failure = not_connected(error, &address),
         }
     }
     Err(failure)
+}
+
+/// The error for what [`Target::interrupt`](crate::target::Target::interrupt) ended.
+pub fn interrupted() -> Error {
+    Error::new(Kind::Disconnected, "the conversation was interrupted")
 }
 
 fn not_connected(error: io::Error, address: &str) -> Error {
