@@ -7,7 +7,7 @@ use crate::ftp_server::{CERTIFICATE, PASSWORD, Quirks, Server, Tls, USER};
 use ftpsync::error::{Error, Kind, Retry};
 use ftpsync::model::{RelPath, Stamp};
 use ftpsync::target::ftp::{FtpConfig, FtpTarget, Secret, TlsConfig};
-use ftpsync::target::{Put, Session, Target};
+use ftpsync::target::{Expect, Put, Session, Target};
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
@@ -40,8 +40,21 @@ fn open_learned(quirks: Quirks) -> (Server, Box<dyn Session>) {
 }
 
 fn write(session: &mut dyn Session, file: &str, content: &[u8]) -> Result<ftpsync::target::Written, Error> {
-    let put =
-        Put { size: Some(content.len() as u64), mtime: Some(Stamp::new(1_600_000_000, 0)), ..Put::default() };
+    write_over(session, file, content, Expect::Anything)
+}
+
+fn write_over(
+    session: &mut dyn Session,
+    file: &str,
+    content: &[u8],
+    expect: Expect,
+) -> Result<ftpsync::target::Written, Error> {
+    let put = Put {
+        expect,
+        size: Some(content.len() as u64),
+        mtime: Some(Stamp::new(1_600_000_000, 0)),
+        inplace: false,
+    };
     session.write(&path(file), &mut &*content, &put)
 }
 
@@ -141,7 +154,7 @@ fn logging_in_takes_four_packets() {
 #[test]
 fn a_small_upload_takes_three_packets() {
     let (server, mut session) = open_learned(Quirks::default());
-    let written = write(session.as_mut(), "a b", b"content").unwrap();
+    let written = write_over(session.as_mut(), "a b", b"content", Expect::Absent).unwrap();
     assert_eq!((written.size, written.mtime_kept), (7, true));
     assert_eq!(
         server.script(),
@@ -195,6 +208,36 @@ fn the_password_is_shown_nowhere() {
     assert_eq!((error.kind(), error.reply().map(|(code, _)| code)), (Kind::Login, Some(530)));
     let said = format!("{shown} {error} {error:?} {:?} {}", error.reply(), heard.lock().unwrap());
     assert!(said.contains("PASS ***") && !said.contains("wrong-word"), "{said}");
+}
+
+#[test]
+fn a_server_that_repeats_the_password_does_not_bring_it_into_errors() {
+    for (password, said, shown) in [
+        ("geheim99", "550 not with password geheim99", "550 not with password ***"),
+        ("or", "550 neither 'or' nor that word", "550 neither '***' nor that word"),
+    ] {
+        let server = Server::start(Quirks {
+            answers: vec![("PASS", "230 welcome"), ("DELE", said), ("RETR", said), ("CWD /sub", said)],
+            ..Quirks::default()
+        });
+        let mut config = config(&server);
+        config.password = Some(Secret::new(password));
+        let mut session = FtpTarget::new(config.clone()).unwrap().open().unwrap();
+        server.put("/file", b"x");
+        let failures = [
+            session.remove_file(&path("file")).unwrap_err(),
+            session.remove_files(&[path("file")]).pop().unwrap().unwrap_err(),
+            get(session.as_mut(), "file").unwrap_err(),
+            session.list(&path("sub")).unwrap_err(),
+        ];
+        for error in failures {
+            let words = format!("{error} {error:?}");
+            assert!(words.contains(shown) && error.reply().unwrap().1 == shown, "{words}");
+        }
+        config.root = "/sub".to_owned();
+        let error = open_error(config);
+        assert!(error.to_string().contains(shown), "{error}");
+    }
 }
 
 #[test]
@@ -361,6 +404,125 @@ fn a_rename_that_is_only_confirmed_is_noticed() {
 }
 
 #[test]
+fn a_refused_rename_is_about_that_file_only() {
+    for refusal in ["450 the file is busy", "550 permission denied", "553 name not allowed"] {
+        let answers = vec![("RNFR /.pyftpsync-tmp-", refusal)];
+        let (server, mut session) = open(Quirks { answers, ..Quirks::default() });
+        server.put("/file", b"old");
+        for _ in 0..2 {
+            let error = write(session.as_mut(), "file", b"new").unwrap_err();
+            assert!(!error.has_damaged() && error.reply().is_some(), "{error}");
+            assert_eq!(server.content("/file").unwrap(), b"old", "{refusal}");
+            assert_eq!(server.paths(), ["/", "/file"]);
+        }
+    }
+}
+
+/// Gives some bytes, then fails.
+struct Failing(usize);
+
+impl std::io::Read for Failing {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if self.0 == 0 {
+            return Err(Error::new(Kind::Changed, "changed while being read").into_io());
+        }
+        let count = self.0.min(buffer.len());
+        self.0 -= count;
+        Ok(count)
+    }
+}
+
+#[test]
+fn a_failed_write_in_place_says_so_and_leaves_no_stump() {
+    let in_place = Put { inplace: true, expect: Expect::File(Some(3), None), ..Put::default() };
+    for length in [0, 10, 1_000_000] {
+        let (server, mut session) = open(Quirks::default());
+        server.put("/file", b"old");
+        let error = session.write(&path("file"), &mut Failing(length), &in_place).unwrap_err();
+        assert!(error.has_damaged() && error.kind() == Kind::Changed, "{error}");
+        assert_eq!(server.paths(), ["/"], "{length}");
+        let aside = Put { inplace: false, ..in_place };
+        let error = session.write(&path("file"), &mut Failing(length), &aside).unwrap_err();
+        assert!(!error.has_damaged(), "{error}");
+    }
+    let (server, mut session) = open(Quirks { loses_last_byte: true, ..Quirks::default() });
+    server.put("/file", b"old");
+    let error = session.write(&path("file"), &mut &b"new content"[..], &in_place).unwrap_err();
+    assert!(error.has_damaged() && error.kind() == Kind::Size, "{error}");
+    assert_eq!(server.paths(), ["/"]);
+}
+
+#[test]
+fn what_a_refused_write_in_place_has_not_touched_is_left() {
+    let (server, mut session) =
+        open(Quirks { stor_ends_with: Some("552 quota exceeded"), ..Quirks::default() });
+    server.put("/file", b"old");
+    let in_place = Put { inplace: true, expect: Expect::File(Some(3), None), ..Put::default() };
+    let error = session.write(&path("file"), &mut &b"new content"[..], &in_place).unwrap_err();
+    assert!(error.has_damaged() && error.kind() == Kind::Full, "{error}");
+    assert_eq!(server.content("/file").unwrap(), b"old");
+}
+
+#[test]
+fn replacing_is_believed_only_after_it_was_seen() {
+    let (server, mut session) = open_learned(Quirks::default());
+    let expect = Expect::File(Some(1), None);
+    write_over(session.as_mut(), "first", b"2", expect).unwrap();
+    let temp = "/.pyftpsync-tmp-#-first";
+    let finish = format!("SIZE {temp} | MFMT 20200913122640 {temp} | RNFR {temp}");
+    assert_eq!(
+        server.script(),
+        [
+            format!("EPSV | STOR {temp}"),
+            format!("SIZE /first | {finish}"),
+            "RNTO /first".to_owned(),
+            format!("SIZE /first | MDTM /first | SIZE {temp}"),
+        ]
+    );
+    write_over(session.as_mut(), "first", b"3", expect).unwrap();
+    assert_eq!(server.script(), [format!("EPSV | STOR {temp}"), finish, "RNTO /first".to_owned()]);
+    assert_eq!(server.content("/first").unwrap(), b"3");
+}
+
+#[test]
+fn a_server_that_only_pretends_to_replace_loses_nothing() {
+    for hides in [vec![], vec!["SIZE"], vec!["MDTM", "MFMT"]] {
+        let (server, mut session) =
+            open_learned(Quirks { pretends_to_replace: true, hides, ..Quirks::default() });
+        server.put("/file", b"old");
+        for (content, expect) in [
+            (&b"longer"[..], Expect::File(Some(3), None)),
+            (b"equals", Expect::File(Some(6), None)),
+            (b"who knows", Expect::Anything),
+            (b"not first", Expect::File(None, None)),
+        ] {
+            write_over(session.as_mut(), "file", content, expect).unwrap();
+            assert_eq!(server.content("/file").unwrap(), content);
+            assert_eq!(server.paths(), ["/", "/file", "/first"]);
+        }
+    }
+}
+
+#[test]
+fn where_nothing_can_be_asked_a_pretended_replacement_is_written_in_place() {
+    let (server, mut session) =
+        open_learned(Quirks { pretends_to_replace: true, hides: vec!["SIZE", "MDTM"], ..Quirks::default() });
+    server.put("/file", b"old");
+    let expect = Expect::File(Some(3), None);
+    let error = write_over(session.as_mut(), "file", b"new", expect).unwrap_err();
+    assert_eq!((error.kind(), error.retry()), (Kind::Busy, Retry::Later), "{error}");
+    assert_eq!(server.content("/file").unwrap(), b"old");
+    assert_eq!(server.paths(), ["/", "/file", "/first"]);
+    write_over(session.as_mut(), "file", b"new", expect).unwrap();
+    assert_eq!(server.content("/file").unwrap(), b"new");
+}
+
+#[test]
+fn the_contract_holds_where_replacing_is_pretended() {
+    contract::check(&target(&Server::start(Quirks { pretends_to_replace: true, ..Quirks::default() })));
+}
+
+#[test]
 fn temporary_names_that_are_refused_are_not_insisted_on() {
     let (server, mut session) = open(Quirks {
         answers: vec![("STOR /.pyftpsync", "553 hidden files are forbidden")],
@@ -389,6 +551,126 @@ fn after_a_cut_every_verb_asks_for_a_new_session() {
     }
 }
 
+#[test]
+fn a_conversation_that_the_server_ended_while_idle_is_not_alive() {
+    for tls in [None, Some(Tls::Old), Some(Tls::New)] {
+        for farewell in [None, Some("421 idle for too long")] {
+            let server = Server::start(Quirks { tls, farewell, ..Quirks::default() });
+            let config = if tls.is_some() { trusting(&server) } else { config(&server) };
+            let mut session = FtpTarget::new(config).unwrap().open().unwrap();
+            session.list(&RelPath::root()).unwrap();
+            assert!(session.is_alive());
+            session.list(&RelPath::root()).unwrap();
+            server.say_farewell();
+            let is_dead = (0..100).any(|_| {
+                std::thread::sleep(std::time::Duration::from_millis(20));
+                !session.is_alive()
+            });
+            assert!(is_dead, "{tls:?} {farewell:?}");
+        }
+    }
+}
+
+#[test]
+fn an_interrupted_conversation_is_not_alive() {
+    let server = Server::start(Quirks::default());
+    let target = target(&server);
+    let mut session = target.open().unwrap();
+    assert!(session.is_alive());
+    target.interrupt();
+    assert!(!session.is_alive());
+}
+
+/// Linux lets a connection attempt wait while the queue of the listener is full.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_interrupt_ends_a_pending_connection_attempt() {
+    use std::time::{Duration, Instant};
+    let listener = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    listener.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    listener.listen(0).unwrap();
+    let address = listener.local_addr().unwrap().as_socket().unwrap();
+    let mut waiting = Vec::new();
+    while let Ok(socket) = std::net::TcpStream::connect_timeout(&address, Duration::from_millis(300)) {
+        waiting.push(socket);
+    }
+    let mut config = FtpConfig::new("127.0.0.1", "/");
+    config.port = address.port();
+    let target = FtpTarget::new(config).unwrap();
+    let started = Instant::now();
+    let error = std::thread::scope(|scope| {
+        let opening = scope.spawn(|| target.open().err().expect("an interruption"));
+        std::thread::sleep(Duration::from_millis(300));
+        target.interrupt();
+        opening.join().unwrap()
+    });
+    assert_eq!(error.kind(), Kind::Disconnected, "{error}");
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+}
+
+// ---- looking again ----------------------------------------------------------------------------------------------
+
+/// The answers about `/file` (4 bytes, of 2024-01-02 03:04:05), `/.hidden` and `/free`.
+fn looked_again(quirks: Quirks) -> (Vec<String>, Vec<Option<bool>>) {
+    let (server, mut session) = open(quirks);
+    server.put("/file", b"1234");
+    server.put("/.hidden", b"x");
+    let at = Stamp::new(1_704_164_645, 0);
+    let names = [
+        ("file", Expect::File(Some(4), Some(at))),
+        ("file", Expect::File(Some(5), Some(at))),
+        ("file", Expect::File(Some(4), Some(Stamp::new(1_704_164_600, 0)))),
+        ("file", Expect::File(Some(4), Some(Stamp::new(1_704_164_600, 0).with_grain(60)))),
+        ("file", Expect::File(None, None)),
+        ("free", Expect::File(Some(4), None)),
+        ("free", Expect::Absent),
+        (".hidden", Expect::Absent),
+        ("file", Expect::Anything),
+    ];
+    let names = names.map(|(name, expect)| (path(name), expect));
+    let answers = session.still(&names).into_iter().map(Result::unwrap).collect();
+    (server.script(), answers)
+}
+
+#[test]
+fn what_has_changed_or_was_hidden_is_found_by_looking_again() {
+    let (script, answers) = looked_again(Quirks::default());
+    assert_eq!(script.len(), 1);
+    assert!(script[0].starts_with("SIZE /file | MDTM /file | SIZE /file"), "{script:?}");
+    let (yes, no) = (Some(true), Some(false));
+    assert_eq!(answers, [yes, no, no, yes, yes, no, yes, no, None]);
+}
+
+#[test]
+fn looking_again_makes_do_with_what_the_server_has() {
+    let (yes, no) = (Some(true), Some(false));
+    let (_, answers) = looked_again(Quirks { hides: vec!["SIZE"], ..Quirks::default() });
+    assert_eq!(answers, [yes, yes, no, yes, None, None, yes, no, None]);
+    let (_, answers) = looked_again(Quirks { hides: vec!["MDTM"], ..Quirks::default() });
+    assert_eq!(answers, [yes, no, yes, yes, yes, no, yes, no, None]);
+    let (script, answers) = looked_again(Quirks { hides: vec!["SIZE", "MDTM"], ..Quirks::default() });
+    assert!(script.is_empty() && answers.iter().all(Option::is_none));
+    let denied = vec![("SIZE", "550 permission denied"), ("MDTM", "550 permission denied")];
+    let (_, answers) = looked_again(Quirks { answers: denied, ..Quirks::default() });
+    assert_eq!(answers, [no, no, no, no, no, no, None, None, None]);
+}
+
+#[test]
+fn looking_again_asks_forty_questions_at_a_time_and_names_what_failed() {
+    let (server, mut session) = open(Quirks { cuts_at: Some("SIZE /f60"), ..Quirks::default() });
+    let names: Vec<(RelPath, Expect)> =
+        (0..90).map(|number| (path(&format!("f{number}")), Expect::Absent)).collect();
+    let answers = session.still(&names);
+    assert_eq!(answers.len(), 90);
+    assert!(answers[..60].iter().all(|answer| matches!(answer, Ok(Some(true)))));
+    for answer in &answers[60..] {
+        let error = answer.as_ref().unwrap_err();
+        assert_eq!(error.retry(), Retry::NewSession, "{error}");
+    }
+    let lengths: Vec<usize> = server.packets().iter().map(Vec::len).collect();
+    assert_eq!(lengths, [40, 40]);
+}
+
 // ---- listings ---------------------------------------------------------------------------------------------------
 
 fn listed(more_lines: Vec<&'static [u8]>) -> ftpsync::model::Listing {
@@ -402,6 +684,16 @@ fn a_listing_that_is_cut_is_an_error() {
     server.put("/a", b"");
     let error = session.list(&RelPath::root()).unwrap_err();
     assert_eq!(error.kind(), Kind::Busy);
+}
+
+#[test]
+fn a_listing_without_end_is_given_up() {
+    let (_server, mut session) = open(Quirks { floods: true, ..Quirks::default() });
+    let error = session.list(&RelPath::root()).unwrap_err();
+    assert_eq!((error.kind(), error.retry()), (Kind::Protocol, Retry::NewSession));
+    assert!(error.to_string().contains("larger than 64 MiB"), "{error}");
+    assert!(!session.is_alive());
+    assert_eq!(session.list(&RelPath::root()).unwrap_err().kind(), Kind::Disconnected);
 }
 
 #[test]

@@ -11,7 +11,9 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersi
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// What this server does differently from a good one.
 #[derive(Debug, Clone, Default)]
@@ -22,6 +24,8 @@ pub struct Quirks {
     pub hides: Vec<&'static str>,
     /// RNTO onto an existing file is refused.
     pub keeps_existing: bool,
+    /// RNTO onto an existing file is confirmed, and nothing happens.
+    pub pretends_to_replace: bool,
     /// RETR sends half of a file and calls it complete.
     pub halves_downloads: bool,
     /// STOR ends with this reply after the first bytes, and keeps nothing.
@@ -30,6 +34,8 @@ pub struct Quirks {
     pub loses_last_byte: bool,
     /// Listings end in the middle, with this reply.
     pub listing_ends_with: Option<&'static str>,
+    /// Listings have no end.
+    pub floods: bool,
     /// Further lines of every listing.
     pub more_lines: Vec<&'static [u8]>,
     /// The conversation is cut when this command arrives.
@@ -40,6 +46,8 @@ pub struct Quirks {
     pub tls: Option<Tls>,
     /// Data connections with TLS are closed without a goodbye.
     pub closes_rudely: bool,
+    /// What idle conversations are told before they are ended by [`Server::say_farewell`].
+    pub farewell: Option<&'static str>,
 }
 
 /// The one version of TLS that a server speaks.
@@ -91,6 +99,13 @@ impl Line {
         Ok(Line::Tls(Box::new(line)))
     }
 
+    fn socket(&self) -> &TcpStream {
+        match self {
+            Line::Plain(socket) => socket,
+            Line::Tls(line) => &line.sock,
+        }
+    }
+
     fn say_goodbye(&mut self) {
         if let Line::Tls(line) = self {
             line.conn.send_close_notify();
@@ -135,6 +150,8 @@ type Tree = BTreeMap<String, Node>;
 struct State {
     tree: Mutex<Tree>,
     packets: Mutex<Vec<Vec<String>>>,
+    /// Idle conversations are to end.
+    is_over: AtomicBool,
 }
 
 /// A running server. It ends with the process; its port is never used again.
@@ -168,6 +185,11 @@ impl Server {
     /// The port of the control connection.
     pub fn port(&self) -> u16 {
         self.address.port()
+    }
+
+    /// Ends the conversations that are idle, from the side of the server.
+    pub fn say_farewell(&self) {
+        self.state.is_over.store(true, Ordering::SeqCst);
     }
 
     /// Puts a file.
@@ -243,7 +265,7 @@ impl Conversation {
         }
         let mut pending = Vec::new();
         let mut buffer = [0; 65_536];
-        while let Ok(count @ 1..) = self.control().and_then(|control| control.read(&mut buffer)) {
+        while let Ok(count @ 1..) = self.hear(&mut buffer) {
             pending.extend_from_slice(&buffer[..count]);
             let mut packet = Vec::new();
             while let Some(end) = pending.windows(2).position(|pair| pair == b"\r\n") {
@@ -263,6 +285,25 @@ impl Conversation {
 
     fn control(&mut self) -> std::io::Result<&mut Line> {
         self.control.as_mut().ok_or_else(|| std::io::ErrorKind::NotConnected.into())
+    }
+
+    /// Waits for bytes, or for the time of the farewell.
+    fn hear(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        loop {
+            self.control()?.socket().set_read_timeout(Some(Duration::from_millis(20)))?;
+            let heard = self.control()?.read(buffer);
+            self.control()?.socket().set_read_timeout(None)?;
+            match heard {
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                other => return other,
+            }
+            if self.state.is_over.load(Ordering::SeqCst) {
+                if let Some(farewell) = self.quirks.farewell {
+                    self.say(farewell)?;
+                }
+                return Ok(0);
+            }
+        }
     }
 
     fn say(&mut self, text: &str) -> Goes {
@@ -428,6 +469,11 @@ impl Conversation {
         for line in lines {
             data.write_all(&[&line, &b"\r\n"[..]].concat())?;
         }
+        if self.quirks.floods {
+            let chaff = b"type=file;size=1; a\r\n".repeat(50_000);
+            while data.write_all(&chaff).is_ok() {}
+            return self.say("426 cut");
+        }
         self.hang_up(data);
         self.say(end.unwrap_or("226 listed"))
     }
@@ -477,15 +523,13 @@ impl Conversation {
             return self.say(end);
         }
         let mut content = Vec::new();
-        if data.read_to_end(&mut content).is_err() {
-            return self.say("426 cut");
-        }
+        let is_cut = data.read_to_end(&mut content).is_err();
         if self.quirks.loses_last_byte {
             content.pop();
         }
         let mtime = "20240102030405".to_owned();
         self.state.tree.lock().unwrap().insert(path, Node::File { content, mtime });
-        self.say("226 stored")
+        self.say(if is_cut { "426 cut" } else { "226 stored" })
     }
 
     fn set_time(&mut self, argument: &str) -> Goes {
@@ -531,6 +575,9 @@ impl Conversation {
         let is_free = self.node(&to).is_none();
         if !self.has_folder_above(&to) || (self.quirks.keeps_existing && !is_free) {
             return self.say("550 cannot rename to that");
+        }
+        if self.quirks.pretends_to_replace && !is_free {
+            return self.say("250 renamed");
         }
         let mut tree = self.state.tree.lock().unwrap();
         if let Some(node) = tree.remove(&from) {

@@ -30,9 +30,10 @@ impl Control {
     /// Connects to the first address of the host that answers. The banner is still to be read.
     ///
     /// # Errors
-    /// [`Kind::UnknownHost`], [`Kind::Connect`] or [`Kind::Timeout`].
-    pub fn connect(server: &Arc<Server>) -> Result<Self> {
-        let socket = dial(server)?;
+    /// [`Kind::UnknownHost`], [`Kind::Connect`] or [`Kind::Timeout`]; [`Kind::Disconnected`] if all sockets were shut since
+    /// `interruptions`.
+    pub fn connect(server: &Arc<Server>, interruptions: u64) -> Result<Self> {
+        let socket = dial(server, interruptions)?;
         let (peer, local) = (socket.peer_addr()?, socket.local_addr()?);
         Ok(Control {
             stream: Stream::new(socket, server.config.timeout, &server.sockets)?,
@@ -112,6 +113,11 @@ impl Control {
         self.in_doubt = true;
     }
 
+    /// Whether an idle conversation can go on. Whatever arrived unasked, a 421 or the end, is the end of it.
+    pub fn is_alive(&mut self) -> bool {
+        !self.in_doubt && self.parser.is_empty() && self.stream.is_quiet()
+    }
+
     /// Whether commands have to be sent one at a time.
     pub fn is_one_by_one(&self) -> bool {
         self.server.learned().one_by_one
@@ -189,6 +195,7 @@ impl Control {
         loop {
             match self.parser.take() {
                 Ok(Some(reply)) => {
+                    let reply = reply.masked(|text| self.server.masked(text));
                     self.trace(&reply.text());
                     if reply.code() == 421 {
                         self.in_doubt = true;
@@ -199,7 +206,7 @@ impl Control {
                 Ok(None) => self.fill()?,
                 Err(error) => {
                     self.in_doubt = true;
-                    return Err(error);
+                    return Err(Error::new(error.kind(), self.server.masked(error.detail())));
                 }
             }
         }
@@ -274,18 +281,24 @@ pub fn lost(error: io::Error, server: &Server) -> Error {
     ours.retrying(Retry::NewSession)
 }
 
-fn dial(server: &Server) -> Result<TcpStream> {
+fn dial(server: &Server, interruptions: u64) -> Result<TcpStream> {
     let (host, address) = (server.host.as_str(), server.address());
     let unknown = || Error::new(Kind::UnknownHost, format!("unknown host {host:?}"));
     let addresses = (host, server.port).to_socket_addrs().map_err(|_| unknown())?;
     let mut failure = unknown();
     for candidate in addresses {
-        match TcpStream::connect_timeout(&candidate, server.config.connect_timeout) {
+        match server.sockets.dial(candidate, server.config.connect_timeout, interruptions) {
             Ok(socket) => return Ok(socket),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(interrupted()),
             Err(error) => failure = not_connected(error, &address),
         }
     }
     Err(failure)
+}
+
+/// The error for what [`Target::interrupt`](crate::target::Target::interrupt) ended.
+pub fn interrupted() -> Error {
+    Error::new(Kind::Disconnected, "the conversation was interrupted")
 }
 
 fn not_connected(error: io::Error, address: &str) -> Error {

@@ -5,7 +5,7 @@
 //! sent before the final reply of the transfer: several servers break if it is.
 
 use super::Server;
-use super::control::{Control, lost};
+use super::control::{Control, interrupted, lost};
 use super::errors::refusal;
 use super::learned::Passive;
 use super::stream::Stream;
@@ -202,9 +202,12 @@ fn ask_for_connection(
 /// addresses that do not exist outside, and an evil one could make this program talk to others.
 fn connect(server: &Arc<Server>, control: &Control, port: u16) -> Result<Stream> {
     let address = SocketAddr::new(control.peer().ip(), port);
-    let connected = TcpStream::connect_timeout(&address, server.config.connect_timeout)
-        .map_err(Error::from)
-        .and_then(|socket| Stream::new(socket, server.config.timeout, &server.sockets));
+    let interruptions = server.sockets.interruptions();
+    let connected = match server.sockets.dial(address, server.config.connect_timeout, interruptions) {
+        Ok(socket) => Stream::new(socket, server.config.timeout, &server.sockets),
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(interrupted()),
+        Err(error) => Err(Error::from(error)),
+    };
     connected.map_err(|error| {
         let kind = if error.kind() == Kind::Timeout { Kind::Timeout } else { Kind::Busy };
         Error::new(kind, format!("no data connection to {address}: {}", error.detail()))

@@ -25,6 +25,8 @@ pub struct Learned {
     pub mtime: Option<MtimeBy>,
     /// Whether files can be renamed.
     pub renames: Option<bool>,
+    /// A rename onto an existing file was seen to replace it. Until then, each one is looked after.
+    pub replaces: bool,
     /// Temporary names are refused; files are written in place.
     pub refuses_temp_names: bool,
     /// Several commands in one packet confuse the server.

@@ -16,6 +16,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 const QUESTIONS: usize = 200;
 /// No honest line of a listing is longer, in bytes.
 const MAX_LINE: usize = 64 * 1024;
+/// No honest listing is longer, in bytes: half a million names and more. It has to fit into memory.
+const MAX_LISTING: u64 = 64 * 1024 * 1024;
 /// Known limits at which servers end a LIST without a word.
 const SILENT_LIMITS: [usize; 3] = [2_000, 9_998, 10_000];
 /// Time zones differ by multiples of this, in seconds.
@@ -164,7 +166,14 @@ impl FtpSession {
         };
         let (mut stream, early) = channel.into_parts();
         let mut bytes = Vec::new();
-        let ended = stream.read_to_end(&mut bytes);
+        let ended = (&mut stream).take(MAX_LISTING + 1).read_to_end(&mut bytes);
+        if bytes.len() as u64 > MAX_LISTING {
+            self.control.doubt();
+            stream.reset();
+            let limit = MAX_LISTING / (1024 * 1024);
+            let detail = format!("the listing of this folder is larger than {limit} MiB, or has no end");
+            return Err(Error::new(Kind::Protocol, detail));
+        }
         drop(stream);
         let reply = data::final_reply(&mut self.control, early)?;
         if !reply.is_success() {

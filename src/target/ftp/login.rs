@@ -1,7 +1,7 @@
 //! From a socket to a session: banner, TLS, user and password, features, the root folder.
 
 use super::Server;
-use super::control::Control;
+use super::control::{Control, interrupted};
 use super::errors::refusal;
 use super::session::FtpSession;
 use super::tls::{Versions, is_version_refusal};
@@ -18,7 +18,7 @@ const ANONYMOUS: &str = "anonymous";
 pub fn open(server: &Arc<Server>) -> Result<FtpSession> {
     let interruptions = server.sockets.interruptions();
     let mut greeting = Vec::new();
-    let mut control = connect(server)?;
+    let mut control = connect(server, interruptions)?;
     if let Some(words) = control.tls_words() {
         greeting.push((4, format!("TLS: {words}")));
     }
@@ -30,24 +30,24 @@ pub fn open(server: &Arc<Server>) -> Result<FtpSession> {
     server.learned().features = Some(Arc::clone(&features));
     // A socket that was not yet on the list when all were shut would go on as if nothing had happened.
     if server.sockets.interruptions() != interruptions {
-        return Err(Error::new(Kind::Disconnected, "the conversation was interrupted"));
+        return Err(interrupted());
     }
     Ok(FtpSession::new(Arc::clone(server), control, features, greeting))
 }
 
 /// Connects, reads the banner, and starts TLS where it is asked for.
-fn connect(server: &Arc<Server>) -> Result<Control> {
+fn connect(server: &Arc<Server>, interruptions: u64) -> Result<Control> {
     if server.trust.is_none() {
-        return greeted(server);
+        return greeted(server, interruptions);
     }
     let versions = server.learned().versions.unwrap_or(Versions::Resumable);
-    let error = match secured(server, versions)? {
+    let error = match secured(server, versions, interruptions)? {
         Ok(control) => return Ok(control),
         Err(error) => error,
     };
     if versions == Versions::Resumable
         && is_version_refusal(&error)
-        && let Ok(control) = secured(server, Versions::Any)?
+        && let Ok(control) = secured(server, Versions::Any, interruptions)?
     {
         server.learned().versions = Some(Versions::Any);
         return Ok(control);
@@ -58,8 +58,8 @@ fn connect(server: &Arc<Server>) -> Result<Control> {
     })
 }
 
-fn greeted(server: &Arc<Server>) -> Result<Control> {
-    let mut control = Control::connect(server)?;
+fn greeted(server: &Arc<Server>, interruptions: u64) -> Result<Control> {
+    let mut control = Control::connect(server, interruptions)?;
     let mut banner = control.reply()?;
     // 120: "ready in a few minutes"; the real banner follows.
     while banner.is_preliminary() {
@@ -72,8 +72,8 @@ fn greeted(server: &Arc<Server>) -> Result<Control> {
 }
 
 /// AUTH TLS before anything else is said (RFC 4217). A server without TLS is an error, never a reason to go on in clear.
-fn secured(server: &Arc<Server>, versions: Versions) -> Result<std::io::Result<Control>> {
-    let mut control = greeted(server)?;
+fn secured(server: &Arc<Server>, versions: Versions, interruptions: u64) -> Result<std::io::Result<Control>> {
+    let mut control = greeted(server, interruptions)?;
     let reply = control.ask(&Command::text("AUTH", "TLS")?)?;
     if !reply.is_success() {
         return Err(no_tls(server, &reply));
@@ -105,11 +105,11 @@ fn log_in(server: &Server, control: &mut Control) -> Result<()> {
     match reply.code() {
         332 => Err(context(
             Error::new(Kind::Login, "the server asks for an account (ACCT), which is not supported")
-                .with_reply(reply.code(), server.masked(&reply.text())),
+                .with_reply(reply.code(), reply.text()),
         )),
         200..=299 => Ok(()),
         code => {
-            let text = server.masked(&reply.text());
+            let text = reply.text();
             let kind = match code {
                 // ProFTPD says 530 to one connection too many as well.
                 _ if is_about_limits(&text) => Kind::Busy,

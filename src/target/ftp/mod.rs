@@ -1,7 +1,7 @@
 //! FTP and explicit FTPS: a thin conversation on `std::net` and `rustls`.
 //!
 //! - [`FtpTarget`] knows the server: its address, who may be trusted, and what was learned about it so far.
-//! - `session` has the verbs; `listing` and `upload` the two that take more than a page.
+//! - `session` has the verbs; `listing`, `upload` and `still` those that take more than a page.
 //! - `control` sends commands and reads replies; `data` opens the second connection of a transfer.
 //! - What the bytes mean is decided in [`crate::wire::ftp`].
 
@@ -15,6 +15,7 @@ mod login;
 mod names;
 mod session;
 mod sockets;
+mod still;
 mod stream;
 mod tls;
 mod upload;
@@ -49,6 +50,8 @@ struct Server {
     root: String,
     names: Names,
     trust: Option<Trust>,
+    /// What must not be shown, see [`secrets`].
+    secrets: Vec<String>,
     learned: Mutex<Learned>,
     sockets: Arc<Sockets>,
     unique: AtomicU64,
@@ -67,13 +70,15 @@ impl FtpTarget {
         let scheme = if config.tls.is_some() { "ftps" } else { "ftp" };
         let user = config.user.as_deref().unwrap_or("anonymous");
         let shown_host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+        let names = Names::new(config.encoding.as_deref())?;
         let trust = config.tls.as_ref().map(|tls| Trust::new(tls, &host)).transpose()?;
         Ok(FtpTarget {
             id: format!("{scheme}://{user}@{shown_host}:{port}{root}"),
             legacy_id: format!("{host}{root}"),
             base_name: format!("{scheme}://{shown_host}{root}"),
             server: Arc::new(Server {
-                names: Names::new(config.encoding.as_deref())?,
+                secrets: secrets(&config, names),
+                names,
                 trust,
                 host,
                 port,
@@ -133,18 +138,48 @@ impl Server {
         lock(&self.learned)
     }
 
-    /// What the server said, without the password, should it repeat it. Short passwords are left: they are parts of words.
+    /// A text without the password, should the server repeat it.
     fn masked(&self, text: &str) -> String {
-        match &self.config.password {
-            Some(password) if password.reveal().len() >= 4 => text.replace(password.reveal(), "***"),
-            _ => text.to_owned(),
-        }
+        self.secrets.iter().fold(text.to_owned(), |text, secret| without(&text, secret))
     }
 
     /// A number for a temporary name.
     fn next_unique(&self) -> u64 {
         self.unique.fetch_add(1, Ordering::Relaxed)
     }
+}
+
+/// The password as it may come back: as it is, and as its bytes on the wire look when they are shown.
+fn secrets(config: &FtpConfig, names: Names) -> Vec<String> {
+    let Some(password) = &config.password else {
+        return Vec::new();
+    };
+    let mut secrets = vec![password.reveal().to_owned()];
+    if let Ok(sent) = names.encode_text(password.reveal()) {
+        secrets.push(String::from_utf8_lossy(&sent).into_owned());
+    }
+    secrets.retain(|secret| !secret.is_empty());
+    secrets
+}
+
+/// `text` with `***` for each `secret`. A short one is masked only where it stands as a whole word: it is part of others.
+fn without(text: &str, secret: &str) -> String {
+    if secret.chars().count() >= 4 {
+        return text.replace(secret, "***");
+    }
+    let mut masked = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(secret) {
+        let (before, found) = rest.split_at(at);
+        let after = &found[secret.len()..];
+        let last = before.chars().next_back().or(masked.chars().next_back());
+        let is_word = !last.is_some_and(char::is_alphanumeric)
+            && !after.chars().next().is_some_and(char::is_alphanumeric);
+        masked.push_str(before);
+        masked.push_str(if is_word { "***" } else { secret });
+        rest = after;
+    }
+    masked + rest
 }
 
 /// Where the numbers of temporary names start: different for each process and start, so that two clients of one server do
@@ -162,6 +197,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn secrets_are_masked_and_words_left() {
+        assert_eq!(without("530 geheim99 and xgeheim99", "geheim99"), "530 *** and x***");
+        assert_eq!(without("a bad b (a), \"a\" aa a", "a"), "*** bad b (***), \"***\" aa ***");
+        let mut config = FtpConfig::new("h", "");
+        config.encoding = Some("cp1252".into());
+        config.password = Some(Secret::new("gehäim"));
+        let target = FtpTarget::new(config).unwrap();
+        assert_eq!(target.server.masked("geh\u{fffd}im gehäim"), "*** ***");
+    }
 
     #[test]
     fn ids_are_normal_and_never_show_the_password() {

@@ -8,9 +8,10 @@ use super::data::{self, Channel};
 use super::errors::refusal;
 use super::learned::MtimeBy;
 use super::stream::Stream;
+use super::upload::Move;
 use crate::error::{Error, Kind, Result, Retry};
 use crate::model::{Listing, RelPath, Stamp};
-use crate::target::{Put, Session, Written};
+use crate::target::{Expect, Put, Session, Written};
 use crate::wire::ftp::{Command, Features, Reply};
 use std::io::{self, BufReader, Read};
 use std::sync::Arc;
@@ -312,11 +313,13 @@ impl FtpSession {
             }
             return Err(self.refused(&from_path, &rnfr));
         }
-        self.rename_onto(&from_path, to, &to_path)
+        let (from, to_path) = (from_path.as_slice(), to_path.as_slice());
+        self.rename_onto(&Move { from, to: to_path, file: to, is_taken: None, size: None, mtime: None })
     }
 }
 
-fn no_answer() -> Error {
+/// The error for a question that was not answered any more.
+pub(super) fn no_answer() -> Error {
     Error::new(Kind::Disconnected, "the conversation ended before the answer came")
 }
 
@@ -371,6 +374,14 @@ impl Session for FtpSession {
             Some(reply) => Err(context(self.refused(&path, &reply))),
             None => Err(context(Error::new(Kind::Unsupported, "the server cannot set times"))),
         }
+    }
+
+    fn still(&mut self, names: &[(RelPath, Expect)]) -> Vec<Result<Option<bool>>> {
+        self.look_again(names)
+    }
+
+    fn is_alive(&mut self) -> bool {
+        self.control.is_alive()
     }
 
     fn greeting(&self) -> &[(u8, String)] {

@@ -3,9 +3,15 @@
 use super::lock;
 use crate::error::Result;
 use std::collections::BTreeMap;
-use std::net::{Shutdown, TcpStream};
+use std::io;
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// How often a pending connection attempt looks whether it was interrupted.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// Every socket in use.
 #[derive(Debug, Default)]
@@ -32,6 +38,31 @@ impl Sockets {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         lock(&self.open).insert(number, handle);
         Ok(Lease { sockets: Arc::clone(self), number })
+    }
+
+    /// Connects, and gives up soon after all sockets were shut since `interruptions`.
+    ///
+    /// There is no portable way to end a connection attempt from outside, so it is made by a thread of its own. After an
+    /// interruption that is left to end alone, which it does after `timeout` at the latest.
+    ///
+    /// # Errors
+    /// What the system says; `Interrupted` after an interruption, `TimedOut` after `timeout`.
+    pub fn dial(&self, to: SocketAddr, timeout: Duration, interruptions: u64) -> io::Result<TcpStream> {
+        let (outcome, news) = mpsc::channel();
+        std::thread::Builder::new().name("ftp-dial".to_owned()).spawn(move || {
+            // Nobody listens any more after an interruption; then the connection is closed at once.
+            let _ = outcome.send(TcpStream::connect_timeout(&to, timeout));
+        })?;
+        loop {
+            if self.interruptions() != interruptions {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            match news.recv_timeout(LOOK) {
+                Ok(outcome) => return outcome,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Err(io::ErrorKind::ConnectionAborted.into()),
+            }
+        }
     }
 
     /// How often all sockets were shut; who opens several in a row looks whether that happened in between.

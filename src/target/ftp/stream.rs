@@ -88,6 +88,22 @@ impl Stream {
         }
     }
 
+    /// Whether nothing has arrived and the peer has not ended the connection. Never blocks, takes nothing away.
+    pub fn is_quiet(&mut self) -> bool {
+        if let Inner::Tls(stream) = &mut self.inner
+            && !matches!(stream.conn.process_new_packets(), Ok(state) if state.plaintext_bytes_to_read() == 0)
+        {
+            return false;
+        }
+        let socket = self.socket();
+        if socket.set_nonblocking(true).is_err() {
+            return false;
+        }
+        let peeked = socket.peek(&mut [0]);
+        let is_blocking_again = socket.set_nonblocking(false).is_ok();
+        is_blocking_again && matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+
     /// Ends the sending direction so that the peer knows that nothing is missing, and reads until the peer has ended too.
     ///
     /// With TLS that is `close_notify` and a drain *through* TLS: new session tickets may still arrive, and a socket that is

@@ -11,7 +11,7 @@ use super::learned::MtimeBy;
 use super::session::{CHUNK, Ending, FtpSession, Presence};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::model::{RelPath, Stamp};
-use crate::target::{Put, Written, temp_name};
+use crate::target::{Expect, Put, Written, temp_name};
 use crate::wire::ftp::{Command, Reply};
 use std::io::{self, Read, Write};
 
@@ -22,6 +22,16 @@ enum Place {
     Aside,
     /// To the final name.
     Final,
+}
+
+impl Place {
+    /// A failure after the transfer has begun: under the final name, it has destroyed the old content.
+    fn marked(self, error: Error) -> Error {
+        match self {
+            Place::Aside => error,
+            Place::Final => error.damaged(),
+        }
+    }
 }
 
 /// Why sending the body ended early.
@@ -39,7 +49,35 @@ struct Finished {
     mtime_kept: bool,
     /// The time that the server gave the file, where it could not be set.
     dated: Option<Stamp>,
+    /// Whether a file had the final name just before, and how large it was.
+    is_taken: Option<bool>,
+    old_size: Option<u64>,
     rnfr: Reply,
+}
+
+/// A rename that RNFR has begun.
+pub(super) struct Move<'a> {
+    pub from: &'a [u8],
+    pub to: &'a [u8],
+    /// The same as `to`.
+    pub file: &'a RelPath,
+    /// Whether a file has the new name already, if known.
+    pub is_taken: Option<bool>,
+    /// What the new name should show afterwards, as far as known.
+    pub size: Option<u64>,
+    pub mtime: Option<Stamp>,
+}
+
+/// What became of a rename that the server confirmed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Moved {
+    Yes,
+    /// The server does not tell.
+    Unsaid,
+    /// The file still has its old name.
+    No,
+    /// The old name is free, and the new one shows something else.
+    Astray,
 }
 
 impl FtpSession {
@@ -65,21 +103,22 @@ impl FtpSession {
         let sent = match self.send_body(channel, body, put.size, place) {
             Ok(sent) => sent,
             Err((cut, told)) => {
-                if place == Place::Aside {
-                    self.discard(&path);
+                match place {
+                    Place::Aside => self.discard(&path),
+                    Place::Final => self.remove_stump(&path, put),
                 }
                 return Err(match cut {
                     Cut::Body(error) => {
-                        *body_error = Some(error);
+                        *body_error = Some(place.marked(error));
                         Error::cancelled()
                     }
-                    Cut::Length(error) => error,
-                    Cut::Wire(error) => told.unwrap_or_else(|| lost(error, &self.server)),
+                    Cut::Length(error) => place.marked(error),
+                    Cut::Wire(error) => place.marked(told.unwrap_or_else(|| lost(error, &self.server))),
                 });
             }
         };
         match place {
-            Place::Final => self.finish_in_place(&path, sent, put),
+            Place::Final => self.finish_in_place(&path, sent, put).map_err(Error::damaged),
             Place::Aside => self.put_in_place(file, &path, &target, sent, put),
         }
     }
@@ -198,10 +237,21 @@ impl FtpSession {
         }
     }
 
+    /// Removes what a failed write in place has left, so that nobody takes it for a whole file. Where the old size still
+    /// stands, the server has probably refused before it touched the old file; that is left alone.
+    fn remove_stump(&mut self, path: &[u8], put: &Put) {
+        let held = self.size_of(path);
+        let is_old =
+            matches!((held, put.expect), (Ok(Some(held)), Expect::File(Some(old), _)) if held == old);
+        if !is_old {
+            self.discard(path);
+        }
+    }
+
     /// Checks size and sets the time of a file that was written under its own name.
     fn finish_in_place(&mut self, path: &[u8], sent: u64, put: &Put) -> Result<Written> {
         let size = self.size_of(path)?;
-        check_size(size, sent)?;
+        check_size(size, sent).inspect_err(|_| self.remove_stump(path, put))?;
         let mtime_kept = match put.mtime {
             Some(at) => self.set_time(path, at)?.is_some_and(|reply| reply.is_success()),
             None => false,
@@ -219,42 +269,37 @@ impl FtpSession {
         sent: u64,
         put: &Put,
     ) -> Result<Written> {
-        let finished = self.finish_aside(temp, sent, put).inspect_err(|_| self.discard(temp))?;
+        let finished = self.finish_aside(temp, target, sent, put).inspect_err(|_| self.discard(temp))?;
         if !finished.rnfr.is_intermediate() {
             self.discard(temp);
             return Err(self.rename_refused(&finished.rnfr));
         }
-        let is_proven = self.server.learned().renames == Some(true);
-        self.rename_onto(temp, file, target).inspect_err(|_| self.discard(temp))?;
-        if !is_proven {
-            self.prove_rename(target, sent).inspect_err(|_| self.discard(temp))?;
-        }
+        let moving = Move {
+            from: temp,
+            to: target,
+            file,
+            is_taken: finished.is_taken,
+            size: Some(sent),
+            // Only where the size cannot tell old and new apart.
+            mtime: put.mtime.filter(|_| finished.mtime_kept && finished.old_size == Some(sent)),
+        };
+        self.rename_onto(&moving).inspect_err(|_| self.discard(temp))?;
         Ok(Written { size: sent, mtime_kept: finished.mtime_kept, dated: finished.dated })
     }
 
-    /// Some servers confirm RNTO onto an existing file and do nothing; so the first one is not believed.
-    fn prove_rename(&mut self, target: &[u8], sent: u64) -> Result<()> {
-        match self.size_of(target)? {
-            Some(held) if held != sent => {
-                self.server.learned().renames = Some(false);
-                Err(Error::new(
-                    Kind::Busy,
-                    "the server confirmed a rename without carrying it out; the next attempt writes in place",
-                ))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// The finishing packet: SIZE, the time (set, or asked for where it cannot be set), RNFR.
-    fn finish_aside(&mut self, temp: &[u8], sent: u64, put: &Put) -> Result<Finished> {
+    /// The finishing packet: SIZE, the time (set, or asked for where it cannot be set), RNFR. As long as the server was not
+    /// seen to replace a file, also the SIZE of what has the final name.
+    fn finish_aside(&mut self, temp: &[u8], target: &[u8], sent: u64, put: &Put) -> Result<Finished> {
         let known = self.server.learned().mtime;
         let (mut mtime_kept, mut dated) = (false, None);
         if let (Some(at), None) = (put.mtime, known) {
             mtime_kept = self.set_time(temp, at)?.is_some_and(|reply| reply.is_success());
             dated = if mtime_kept { None } else { self.time_of(temp)? };
         }
-        let size = self.features.has("SIZE").then(|| Command::path("SIZE", temp)).transpose()?;
+        let has_size = self.features.has("SIZE");
+        let size = has_size.then(|| Command::path("SIZE", temp)).transpose()?;
+        let asks_old = has_size && put.expect != Expect::Absent && !self.server.learned().replaces;
+        let old = asks_old.then(|| Command::path("SIZE", target)).transpose()?;
         let (set, ask) = match (put.mtime, known) {
             (Some(_), Some(MtimeBy::Nothing)) => {
                 (None, self.features.has("MDTM").then(|| Command::path("MDTM", temp)).transpose()?)
@@ -263,9 +308,10 @@ impl FtpSession {
             (_, None) | (None, Some(_)) => (None, None),
         };
         let rnfr = Command::path("RNFR", temp)?;
-        let (has_size, is_set, is_asked) = (size.is_some(), set.is_some(), ask.is_some());
-        let packet: Vec<Command> = size.into_iter().chain(set).chain(ask).chain([rnfr]).collect();
+        let (is_set, is_asked) = (set.is_some(), ask.is_some());
+        let packet: Vec<Command> = old.into_iter().chain(size).chain(set).chain(ask).chain([rnfr]).collect();
         let mut replies = self.control.burst(&packet)?.into_iter();
+        let old = if asks_old { replies.next() } else { None };
         let size = if has_size { replies.next() } else { None };
         if is_set {
             mtime_kept = replies.next().is_some_and(|reply| reply.is_success());
@@ -275,15 +321,25 @@ impl FtpSession {
         }
         let rnfr = replies.next().ok_or_else(|| Error::new(Kind::Protocol, "a reply is missing"))?;
         check_size(size.and_then(|reply| reply.size()), sent)?;
-        Ok(Finished { mtime_kept, dated, rnfr })
+        let old_size = old.as_ref().and_then(Reply::size);
+        let is_taken = old.as_ref().and_then(is_there).or(match put.expect {
+            Expect::Absent => Some(false),
+            Expect::File(..) => Some(true),
+            Expect::Anything => None,
+        });
+        Ok(Finished { mtime_kept, dated, is_taken, old_size, rnfr })
     }
 
-    /// The server takes files but does not rename them. The body is gone, so the next attempt has to write in place.
+    /// The error for a refused RNFR. A server that does not know renaming is written in place from the next attempt on (the
+    /// body is gone); any other refusal is about this file.
     fn rename_refused(&mut self, reply: &Reply) -> Error {
         let error = refusal(reply);
         let mut learned = self.server.learned();
         if learned.renames == Some(true) {
             return error;
+        }
+        if !reply.is_unsupported() {
+            return error.advise("if the server does not allow renaming at all, try --inplace");
         }
         learned.renames = Some(false);
         Error::new(
@@ -293,34 +349,111 @@ impl FtpSession {
         .with_reply(reply.code(), reply.text())
     }
 
-    /// Carries out the rename after RNFR was accepted, also where the server does not replace files (IIS): then the old file
-    /// steps aside first, and comes back if the new one cannot take its place.
-    pub(super) fn rename_onto(&mut self, from: &[u8], to: &RelPath, to_path: &[u8]) -> Result<()> {
-        let rnto = Command::path("RNTO", to_path)?;
-        let refused = self.control.ask(&rnto)?;
-        if refused.is_success() {
-            self.server.learned().renames = Some(true);
+    /// Carries out the rename after RNFR was accepted, also where the server does not replace files (IIS), or says that it
+    /// does and leaves the old one: then that steps aside first.
+    pub(super) fn rename_onto(&mut self, moving: &Move<'_>) -> Result<()> {
+        let reply = self.control.ask(&Command::path("RNTO", moving.to)?)?;
+        if !reply.is_success() {
+            if self.presence(moving.to)? != Presence::File {
+                return Err(refusal(&reply));
+            }
+            return self.rename_around(moving, true);
+        }
+        let is_proven = {
+            let learned = self.server.learned();
+            if moving.is_taken == Some(false) { learned.renames == Some(true) } else { learned.replaces }
+        };
+        if is_proven {
             return Ok(());
         }
-        if self.presence(to_path)? != Presence::File {
-            return Err(refusal(&refused));
+        match self.look_after(moving)? {
+            Moved::No if self.presence(moving.to)? == Presence::File => self.rename_around(moving, false),
+            Moved::No | Moved::Astray => Err(self.not_carried_out()),
+            moved @ (Moved::Yes | Moved::Unsaid) => {
+                let mut learned = self.server.learned();
+                learned.renames = Some(true);
+                learned.replaces |= moved == Moved::Yes && moving.is_taken == Some(true);
+                Ok(())
+            }
         }
-        let backup = self.temp_path(to, to_path);
-        if let Some(reply) = self.rename_plainly(to_path, &backup)? {
+    }
+
+    /// Puts the old file aside, the new one in place, and removes the old one only when that has succeeded.
+    fn rename_around(&mut self, moving: &Move<'_>, was_refused: bool) -> Result<()> {
+        let backup = self.temp_path(moving.file, moving.to);
+        if let Some(reply) = self.rename_plainly(moving.to, &backup)? {
             return Err(self.rename_refused(&reply));
         }
-        if let Some(reply) = self.rename_plainly(from, to_path)? {
-            // Whatever happens now, the old content must get its name back.
-            let restored = self.rename_plainly(&backup, to_path)?;
-            let kept = String::from_utf8_lossy(&backup).into_owned();
-            return Err(match restored {
-                None => refusal(&reply),
-                Some(_) => refusal(&reply).advise(format!("the old content is now at {kept:?}")),
-            });
+        let refused = self.rename_plainly(moving.from, moving.to);
+        if let Some(reply) = refused.map_err(|error| error.advise(kept_at(&backup)))? {
+            return Err(self.step_back(&backup, moving.to, refusal(&reply)));
         }
-        self.server.learned().renames = Some(true);
-        self.discard(&backup);
-        Ok(())
+        // A server that refuses what it cannot do may be believed.
+        let is_proven = was_refused && self.server.learned().renames == Some(true);
+        let moved = match is_proven {
+            true => Moved::Yes,
+            false => self.look_after(moving).map_err(|error| error.advise(kept_at(&backup)))?,
+        };
+        if moved == Moved::Yes || (moved == Moved::Unsaid && was_refused) {
+            self.server.learned().renames = Some(true);
+            self.discard(&backup);
+            return Ok(());
+        }
+        let error = self.not_carried_out();
+        Err(self.step_back(&backup, moving.to, error))
+    }
+
+    /// Gives the old content its name back; where that fails, the error says where it is.
+    fn step_back(&mut self, backup: &[u8], to: &[u8], error: Error) -> Error {
+        let restored = self.restore(backup, to);
+        if matches!(restored, Ok(true)) { error } else { error.advise(kept_at(backup)) }
+    }
+
+    fn restore(&mut self, backup: &[u8], to: &[u8]) -> Result<bool> {
+        let question = self.existence(backup)?;
+        if is_there(&self.control.ask(&question)?) == Some(false) {
+            // It never left its place.
+            return Ok(true);
+        }
+        Ok(self.presence(to)? != Presence::File && self.rename_plainly(backup, to)?.is_none())
+    }
+
+    /// Looks what a confirmed rename has done: some servers confirm RNTO onto an existing file and do nothing.
+    fn look_after(&mut self, moving: &Move<'_>) -> Result<Moved> {
+        let ask = |verb: &str, wanted: bool| {
+            (wanted && self.features.has(verb)).then(|| Command::path(verb, moving.to)).transpose()
+        };
+        let size = ask("SIZE", moving.size.is_some())?;
+        let time = ask("MDTM", moving.mtime.is_some())?;
+        let (asks_size, asks_time) = (size.is_some(), time.is_some());
+        let left = self.existence(moving.from)?;
+        let packet: Vec<Command> = size.into_iter().chain(time).chain([left]).collect();
+        let mut replies = self.control.burst(&packet)?.into_iter();
+        let size = if asks_size { replies.next().and_then(|reply| reply.size()) } else { None };
+        let time = if asks_time { replies.next().and_then(|reply| reply.mtime()) } else { None };
+        let is_left = replies.next().as_ref().and_then(is_there);
+        let fits_size = size.zip(moving.size).map(|(held, sent)| held == sent);
+        let fits_time = time.zip(moving.mtime).map(|(held, set)| held.seconds().abs_diff(set.seconds()) <= 2);
+        Ok(match (is_left, fits_size, fits_time) {
+            (Some(true), ..) => Moved::No,
+            (_, Some(false), _) | (_, _, Some(false)) => Moved::Astray,
+            (Some(false), Some(true), _) => Moved::Yes,
+            (Some(false), None, _) if !asks_size => Moved::Yes,
+            (Some(false) | None, ..) => Moved::Unsaid,
+        })
+    }
+
+    /// A command that tells whether a file is there, see [`is_there`]. RNFR is known to work: it began the rename.
+    fn existence(&self, path: &[u8]) -> Result<Command> {
+        Command::path(if self.features.has("SIZE") { "SIZE" } else { "RNFR" }, path)
+    }
+
+    fn not_carried_out(&mut self) -> Error {
+        self.server.learned().renames = Some(false);
+        Error::new(
+            Kind::Busy,
+            "the server confirmed a rename without carrying it out; the next attempt writes in place",
+        )
     }
 
     /// RNFR and RNTO; the refusing reply, if any.
@@ -332,6 +465,19 @@ impl FtpSession {
         let rnto = self.control.ask(&Command::path("RNTO", to)?)?;
         Ok((!rnto.is_success()).then_some(rnto))
     }
+}
+
+/// What an answer to SIZE or RNFR says about whether the file is there.
+fn is_there(reply: &Reply) -> Option<bool> {
+    match reply.code() {
+        213 | 350 => Some(true),
+        550 => Some(false),
+        _ => None,
+    }
+}
+
+fn kept_at(backup: &[u8]) -> String {
+    format!("the old content is now at {:?}", String::from_utf8_lossy(backup))
 }
 
 /// Copies the body to the data connection, in bounded writes so that the timeout of the socket can fire.

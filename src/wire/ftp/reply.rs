@@ -14,6 +14,8 @@ const MAX_LINES: usize = 1000;
 pub struct Reply {
     code: u16,
     lines: Vec<Vec<u8>>,
+    /// The text that may be shown, where it differs from the lines.
+    shown: Option<String>,
 }
 
 impl Reply {
@@ -23,7 +25,7 @@ impl Reply {
         parser.push(text.as_bytes());
         match parser.take() {
             Ok(Some(reply)) => reply,
-            Ok(None) | Err(_) => Reply { code: 0, lines: vec![text.as_bytes().to_vec()] },
+            Ok(None) | Err(_) => Reply { code: 0, lines: vec![text.as_bytes().to_vec()], shown: None },
         }
     }
 
@@ -57,8 +59,29 @@ impl Reply {
         &self.lines
     }
 
-    /// The whole reply as text, lines joined by `\n`, bytes that are not UTF-8 replaced.
+    /// The same reply with another text to show: `mask` gets each line without its code. What the reply says to this
+    /// program (numbers, paths, features) stays as it was sent.
+    #[must_use]
+    pub fn masked(mut self, mask: impl Fn(&str) -> String) -> Self {
+        let text = self.raw_text();
+        let lines: Vec<String> = text
+            .split('\n')
+            .map(|line| {
+                let code = if code_of(line.as_bytes()).is_some() { 3 } else { 0 };
+                let (code, rest) = line.split_at(code);
+                format!("{code}{}", mask(rest))
+            })
+            .collect();
+        self.shown = Some(lines.join("\n")).filter(|shown| *shown != text);
+        self
+    }
+
+    /// The whole reply as text that may be shown, lines joined by `\n`, bytes that are not UTF-8 replaced.
     pub fn text(&self) -> String {
+        self.shown.clone().unwrap_or_else(|| self.raw_text())
+    }
+
+    fn raw_text(&self) -> String {
         let lines: Vec<_> = self.lines.iter().map(|line| String::from_utf8_lossy(line)).collect();
         lines.join("\n")
     }
@@ -68,7 +91,7 @@ impl Reply {
     /// Found by its digits, because servers forget parentheses and choose other delimiters. The host of a 227 is not
     /// looked at: the peer of the control connection is the only host to trust.
     pub fn passive_port(&self) -> Option<u16> {
-        let text = self.text();
+        let text = self.raw_text();
         let text = text.get(3..)?;
         let port = match self.code {
             227 => classic_port(text)?,
@@ -177,7 +200,7 @@ impl ReplyParser {
             if ends {
                 self.bytes = 0;
                 let lines = std::mem::take(&mut self.lines);
-                return Ok(Some(Reply { code, lines }));
+                return Ok(Some(Reply { code, lines, shown: None }));
             }
         }
         Ok(None)
@@ -295,6 +318,17 @@ mod tests {
         assert_eq!(path("257 \"/a\"\"b\"\"\" created\r\n"), Some(b"/a\"b\"".to_vec()));
         assert_eq!(path("257 /a\r\n"), None);
         assert_eq!(path("257 \"/a\r\n"), None);
+    }
+
+    #[test]
+    fn masks_change_what_is_shown_and_nothing_else() {
+        let mask = |text: &str| text.replace("213", "***");
+        let reply = Reply::from_text("213 213\r\n").masked(mask);
+        assert_eq!((reply.text().as_str(), reply.size()), ("213 ***", Some(213)));
+        let passive = Reply::from_text("229 (|||2131|)\r\n").masked(mask);
+        assert_eq!((passive.text().as_str(), passive.passive_port()), ("229 (|||***1|)", Some(2131)));
+        let several = Reply::from_text("211-a\r\n 213\r\n211 end\r\n").masked(mask);
+        assert_eq!(several.text(), "211-a\n ***\n211 end");
     }
 
     #[test]
