@@ -6,7 +6,7 @@
 
 use ftpsync::error::{Error, Kind, Result};
 use ftpsync::model::{Entry, Listing, RelPath, Stamp};
-use ftpsync::target::{Put, Session, Target};
+use ftpsync::target::{Expect, Put, Session, Target};
 use std::io::{self, Read};
 
 /// Checks every promise of [`Target`] and [`Session`].
@@ -16,6 +16,7 @@ pub fn check(target: &dyn Target) {
     assert!(target.caps().sessions >= 1);
     assert!(!target.id().is_empty() && !target.base_name().is_empty());
     assert_names(session, "", &[]);
+    assert!(session.is_alive());
 
     what_is_written_is_listed_and_read(session);
     times_are_kept_if_claimed(target, session);
@@ -27,6 +28,7 @@ pub fn check(target: &dyn Target) {
     odd_names_are_kept(session);
     files_are_removed_in_bursts(session);
     renaming_replaces(target, session);
+    looking_again_tells_the_truth_or_nothing(session);
     sessions_work_side_by_side(target);
     an_interrupt_ends_conversations(target);
     assert_names(session_again(target).as_mut(), "", &[]);
@@ -302,6 +304,26 @@ fn renaming_replaces(target: &dyn Target, session: &mut dyn Session) {
         remove(session, "from");
     }
     remove(session, "to");
+}
+
+fn looking_again_tells_the_truth_or_nothing(session: &mut dyn Session) {
+    put(session, ".kept", b"1234");
+    let listed = entry(session, ".kept");
+    let claims = [
+        (".kept", Expect::File(listed.size, listed.mtime), true),
+        (".kept", Expect::File(Some(5), listed.mtime), false),
+        (".kept", Expect::Absent, false),
+        ("free", Expect::File(Some(4), None), false),
+        ("free", Expect::Absent, true),
+    ];
+    let names = claims.map(|(name, expect, _)| (path(name), expect));
+    let answers = session.still(&names);
+    assert_eq!(answers.len(), claims.len());
+    for ((name, expect, truth), answer) in claims.into_iter().zip(answers) {
+        let answer = answer.expect("an answer");
+        assert!(answer.is_none_or(|answer| answer == truth), "{name} {expect:?}: {answer:?}");
+    }
+    remove(session, ".kept");
 }
 
 fn sessions_work_side_by_side(target: &dyn Target) {
