@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from os import PathLike
 from typing import Any, final
 
-__all__ = ["Listing", "Session", "Target", "matches", "run"]
+__all__ = ["Conductor", "Listing", "Session", "Target", "matches", "run"]
 
 @final
 class Target:
@@ -99,6 +99,13 @@ class Session:
 
     def close(self) -> None:
         """Ends the conversation; harmless twice."""
+
+@final
+class Conductor:
+    """What a hook asks the run for while it is being called."""
+
+    def act(self, operation: str, is_mismatch: bool) -> None:
+        """Has an operation carried out on the pair of the hook; returns when it is done."""
 
 def run(
     local: Target,
