@@ -367,6 +367,9 @@ impl Walk<'_> {
         }
         let local_folders: Vec<Entry> =
             entries.local.iter().filter(|entry| entry.is_folder()).cloned().collect();
+        if let Some(folder) = self.folders.get_mut(&ticket) {
+            folder.unfinished = archive.unfinished.iter().cloned().collect();
+        }
         let pairs = match pair_up(entries, &archive, self.run.policy.case) {
             Ok(pairs) => pairs,
             Err(ambiguous) => {
@@ -381,6 +384,12 @@ impl Walk<'_> {
                 &pairs,
                 &hidden,
             );
+        }
+        if let Some(folder) = self.folders.get_mut(&ticket) {
+            // Until a pair is judged it is not dealt with: the run may end in the middle of this folder.
+            let first_contacts =
+                pairs.iter().filter(|pair| pair.past == Past::NoArchive && pair.both().is_some());
+            folder.unfinished = first_contacts.map(|pair| pair.name.to_string()).collect();
         }
         let mut plan = Plan { ticket, dir, paths, complete, children: Vec::new() };
         for pair in pairs {

@@ -54,6 +54,9 @@ impl Walk<'_> {
     pub(super) fn judge_pair(&mut self, plan: &mut Plan, pair: Pair) -> Result<()> {
         let path = plan.dir.join(&pair.name);
         self.event(Event::Tick)?;
+        if let Some(folder) = self.folders.get_mut(&plan.ticket) {
+            folder.unfinished.remove(pair.name.as_str());
+        }
         if let Past::Listed(seen) = pair.past
             && seen.size.is_some()
         {
