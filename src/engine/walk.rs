@@ -28,7 +28,7 @@ use crate::plan::{
     resolve,
 };
 use crate::target::{Expect, Put};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
@@ -356,6 +356,13 @@ impl Walk<'_> {
         let leftovers = Sides::new(views.local.leftovers, views.remote.leftovers);
         folder.metas = Sides::new(views.local.meta, views.remote.meta);
         self.clear_leftovers(&paths, &leftovers)?;
+        // Taken before the hooks have their say: an entry that a hook leaves alone has not vanished.
+        let present: HashSet<Name> = [&views.local.entries, &views.remote.entries]
+            .into_iter()
+            .flatten()
+            .map(|entry| entry.name.clone())
+            .chain(hidden.local.iter().chain(&hidden.remote).cloned())
+            .collect();
         let entries = Sides {
             local: self.listed(Side::Local, &dir, views.local.entries)?,
             remote: self.listed(Side::Remote, &dir, views.remote.entries)?,
@@ -378,12 +385,8 @@ impl Walk<'_> {
             }
         };
         if complete.local && complete.remote {
-            self.forget_vanished(
-                ticket,
-                archive.seen.iter().flatten().map(|(name, _)| name.as_str()),
-                &pairs,
-                &hidden,
-            );
+            let remembered = archive.seen.iter().flatten().map(|(name, _)| name.as_str());
+            self.forget_vanished(ticket, remembered, &present);
         }
         if let Some(folder) = self.folders.get_mut(&ticket) {
             // Until a pair is judged it is not dealt with: the run may end in the middle of this folder.

@@ -238,3 +238,14 @@ def test_entries_are_the_documented_objects(world: Path) -> None:
     entry = seen["True same"]
     assert (entry.size, entry.rel_path, entry.classification) == (10, str(world / "local"), "unmodified")
     assert seen["False d/x"].get_rel_path() == "d/x"
+
+
+def test_an_entry_that_a_hook_leaves_alone_is_not_forgotten(world: Path) -> None:
+    class Mine(BiDirSynchronizer):
+        def _before_sync(self, entry: Any) -> bool:
+            return entry.name != "same"
+
+    run(Mine, world, {})
+    (world / "local" / "same").unlink()
+    run(BiDirSynchronizer, world, {})
+    assert not (world / "remote" / "same").exists()

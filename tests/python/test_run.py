@@ -347,3 +347,42 @@ LETTERS = st.sampled_from("ab-]![^*?.\\{},é/\n" + string.digits[:2])
 def test_patterns_mean_what_fnmatch_means(pattern: str, name: str) -> None:
     expected = not fnmatch.fnmatchcase(name, pattern)
     assert _core.matches(name, False, [], [pattern], False) is expected
+
+
+# -- the same on the command line ------------------------------------------------------------------
+
+
+def command_line(*words: str) -> subprocess.CompletedProcess[str]:
+    line = [sys.executable, "-m", "ftpsync", *words]
+    return subprocess.run(line, capture_output=True, text=True, timeout=DEADLINE, check=False)
+
+
+def test_a_clash_is_one_line_and_exit_code_1_and_the_rest_is_done(tmp_path: Path) -> None:
+    local, remote = tmp_path / "local", tmp_path / "remote"
+    (remote / "name").mkdir(parents=True)
+    (remote / "name" / "in").write_text("folder")
+    local.mkdir()
+    (local / "name").write_text("file")
+    (local / "other").write_text("x")
+    done = command_line("sync", str(local), str(remote))
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    told = [line for line in done.stderr.splitlines() if line]
+    assert len(told) == 1, done.stderr
+    assert '"name"' in told[0]
+    assert (local / "name").read_text() == "file"
+    assert (remote / "name" / "in").read_text() == "folder"
+    assert (remote / "other").read_text() == "x"
+
+
+@pytest.mark.parametrize(
+    "option", [("--max-delete", "lots"), ("--connections", "0"), ("--resolve", "both"), ("--no-such-option",)]
+)
+def test_a_malformed_option_is_a_usage_error_that_names_it(option: tuple[str, ...], tmp_path: Path) -> None:
+    for name in ("local", "remote"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "local" / "file").write_text("x")
+    done = command_line("sync", str(tmp_path / "local"), str(tmp_path / "remote"), *option)
+    assert done.returncode == 2
+    assert option[0] in done.stderr
+    assert list((tmp_path / "remote").iterdir()) == []

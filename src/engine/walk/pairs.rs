@@ -35,17 +35,12 @@ impl Walk<'_> {
         &mut self,
         ticket: Ticket,
         remembered: impl Iterator<Item = &'n str>,
-        pairs: &[Pair],
-        hidden: &Sides<Vec<Name>>,
+        present: &HashSet<Name>,
     ) {
-        let present: std::collections::HashSet<&str> = pairs
-            .iter()
-            .map(|pair| pair.name.as_str())
-            .chain(hidden.local.iter().chain(&hidden.remote).map(Name::as_str))
-            .collect();
         let Some(folder) = self.folders.get_mut(&ticket) else {
             return;
         };
+        let present: HashSet<&str> = present.iter().map(Name::as_str).collect();
         for name in remembered.filter(|name| !present.contains(name)) {
             folder.metas.local.forget(&self.peer, name);
         }
