@@ -6,6 +6,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -89,7 +90,7 @@ struct Inner {
     was_told: bool,
     is_outage: bool,
     has_damaged: bool,
-    source: Option<Box<dyn StdError + Send + Sync>>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 impl Error {
@@ -140,12 +141,16 @@ impl Error {
         Error::new(Kind::Cancelled, "aborted by user")
     }
 
-    /// An exception of user code; it is carried whole, never described.
-    pub fn hook(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        let source = source.into();
-        let mut error = Error::new(Kind::Hook, source.to_string());
-        error.0.source = Some(source);
-        error
+    /// An exception of user code; it is carried whole.
+    pub fn hook(source: impl StdError + Send + Sync + 'static) -> Self {
+        Error::new(Kind::Hook, source.to_string()).caused_by(source)
+    }
+
+    /// The same error with the exception of user code that it stands for.
+    #[must_use]
+    pub fn caused_by(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
+        self.0.source = Some(Arc::new(source));
+        self
     }
 
     /// The same error with the words for what was attempted: `could not {op} ...`. The innermost words win.
@@ -261,7 +266,14 @@ impl Error {
         self.0.os
     }
 
-    /// The same error once more, without the carried exception: for a second place that has to report it.
+    /// The same error, of a kind by which the caller knows how to go on.
+    #[must_use]
+    pub fn understood_as(mut self, kind: Kind) -> Self {
+        self.0.kind = kind;
+        self
+    }
+
+    /// The same error once more: for a second place that has to report it.
     #[must_use]
     pub fn duplicate(&self) -> Self {
         let inner = &self.0;
@@ -277,13 +289,13 @@ impl Error {
             was_told: inner.was_told,
             is_outage: inner.is_outage,
             has_damaged: inner.has_damaged,
-            source: None,
+            source: inner.source.clone(),
         }))
     }
 
-    /// Takes out the carried exception of user code.
-    pub fn into_source(self) -> Option<Box<dyn StdError + Send + Sync>> {
-        self.0.source
+    /// The carried exception of user code.
+    pub fn carried(&self) -> Option<&(dyn StdError + Send + Sync + 'static)> {
+        self.0.source.as_deref()
     }
 
     /// Passes through a `std::io::Error`-shaped boundary such as `Read::read`, losing nothing; [`Error::from`] unwraps it.

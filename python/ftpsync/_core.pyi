@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from os import PathLike
 from typing import Any, final
 
-__all__ = ["Conductor", "Listing", "Session", "Target", "matches", "run"]
+__all__ = ["Body", "Conductor", "Listing", "Session", "Target", "matches", "run"]
 
 @final
 class Target:
@@ -102,20 +102,42 @@ class Session:
 
 @final
 class Conductor:
-    """What a hook asks the run for while it is being called."""
+    """What a hook asks the run for while it is being called. Every method returns when the deed is done."""
 
-    def act(self, operation: str, is_mismatch: bool) -> None:
-        """Has an operation carried out on the pair of the hook; returns when it is done."""
+    def operate(self, operation: str) -> None:
+        """Has an operation carried out on the pair of the hook."""
+
+    def mismatch(self, operation: str) -> None:
+        """Has done what is done about names that the filter leaves out."""
+
+    def copy(self, to_local: bool) -> None:
+        """Has the pair of the hook copied to one side, without a line about it."""
+
+    def remove(self, on_local: bool) -> None:
+        """Has the pair of the hook deleted on one side, without a line about it."""
+
+    def go(self) -> None:
+        """Has done what is usually done where the hook was called."""
+
+@final
+class Body:
+    """What a target written in Python reads from while it writes a file."""
+
+    def read(self, limit: int) -> bytes:
+        """Returns up to ``limit`` bytes; none at the end."""
 
 def run(
-    local: Target,
-    remote: Target,
+    local: object,
+    remote: object,
     sessions: tuple[Session | None, Session | None],
     settings: Mapping[str, object],
     reporter: object,
     stats: dict[str, Any],
 ) -> None:
-    """Synchronises two targets; see ``src/python/engine.rs`` for the keys of ``settings``."""
+    """Synchronises two targets, each a ``Target`` or a ``TargetBridge``.
+
+    See ``src/python/engine.rs`` for the keys of ``settings``.
+    """
 
 def matches(name: str, is_dir: bool, match: list[str], exclude: list[str], fold_case: bool) -> bool:
     """Tells whether a name takes part, by shell patterns as in ``fnmatch``."""

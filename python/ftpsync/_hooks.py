@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ftpsync._report import Reporter, make_entry
+from ftpsync.metadata import DirMetadata, IncompatibleMetadataVersionError
 from ftpsync.resources import EntryPair, _Resource
+from ftpsync.targets import FsTarget, _Target
 
 if TYPE_CHECKING:
+    from ftpsync._bridge import TargetBridge
+    from ftpsync._core import Conductor
     from ftpsync.synchronizers import BaseSynchronizer
 
 __all__ = ["HookRelay"]
+
+
+class _Call(NamedTuple):
+    """A hook that is being called: what it is about (None: a folder as a whole), where, and whom it may ask."""
+
+    subject: EntryPair | _Resource | None
+    folder: str
+    conductor: Conductor
+
+
+class _Objects:
+    """The documented objects of one folder."""
+
+    def __init__(self) -> None:
+        self.entries: dict[tuple[bool, str], _Resource] = {}
+        self.pairs: dict[str, EntryPair] = {}
 
 
 class HookRelay(Reporter):
@@ -22,26 +45,22 @@ class HookRelay(Reporter):
         default_operation: Operation and reason that the mode gives the pair `re_classify_pair()` is called for.
     """
 
-    def __init__(self, synchronizer: BaseSynchronizer, hooks: list[str]) -> None:
-        super().__init__(synchronizer)
+    def __init__(
+        self, synchronizer: BaseSynchronizer, hooks: list[str], bridges: dict[bool, TargetBridge]
+    ) -> None:
+        super().__init__(synchronizer, bridges)
         self._hooks = frozenset(hooks)
-        self._folder: str | None = None
-        self._entries: dict[tuple[bool, str], _Resource] = {}
-        self._pairs: dict[str, EntryPair] = {}
-        self._calls: list[tuple[EntryPair, Any]] = []
+        self._here = _Objects()
+        self._objects: dict[str, _Objects] = {}
+        self._calls: list[_Call] = []
         self.default_operation: tuple[str, str] | None = None
 
     # --- Called by the core ---
 
     def before_sync(self, is_local: bool, folder: str, fields: Any) -> bool:
         """Asks whether an entry is to be looked at."""
-        self._enter(folder)
-        side = self._synchronizer.local if is_local else self._synchronizer.remote
-        entry = self._entries.get((is_local, fields[0]))
-        if entry is None:
-            entry = make_entry(side, folder, fields, None)
-            self._entries[is_local, fields[0]] = entry
-        return self._synchronizer._before_sync(entry) is not False
+        self.enter(folder)
+        return self._synchronizer._before_sync(self._entry(is_local, folder, fields, None)) is not False
 
     def re_classify(self, fields: dict[str, Any], default: tuple[str, str] | None) -> tuple[bool, str]:
         """Asks for another operation; returns whether the pair is to be dealt with, and the operation."""
@@ -57,22 +76,44 @@ class HookRelay(Reporter):
         """Asks whether a pair takes part."""
         return bool(self._synchronizer._match(self._pair(fields).any_entry))
 
-    def operate(self, fields: dict[str, Any], name: str, conductor: Any) -> None:
-        """Lets a handler deal with a pair; its exceptions go to `on_error()` first."""
+    def operate(self, fields: dict[str, Any], name: str, conductor: Conductor) -> bool:
+        """Lets a handler deal with a pair; its exceptions go to `on_error()` first.
+
+        Returns:
+            Whether the handler says that the entry was deleted, so that there is nothing to descend into.
+        """
         pair = self._pair(fields)
-        self._calls.append((pair, conductor))
-        try:
-            getattr(self._synchronizer, name)(pair)
-        except Exception as exc:
-            if self._synchronizer.on_error(exc, pair) is not True:
-                raise
-        finally:
-            self._calls.pop()
+        with self._calling(_Call(pair, fields["folder"], conductor)):
+            try:
+                getattr(self._synchronizer, name)(pair)
+            except Exception as exc:
+                if self._synchronizer.on_error(exc, pair) is not True:
+                    raise
+        return any(entry is not None and entry.was_deleted for entry in (pair.local, pair.remote))
+
+    def leaf(self, name: str, told: tuple[bool, str, Any], conductor: Conductor) -> None:
+        """Lets a method copy or delete one file or folder."""
+        is_local, folder, fields = told
+        self.enter(folder)
+        entry = self._entry(is_local, folder, fields, None)
+        synchronizer = self._synchronizer
+        sides = (synchronizer.local, synchronizer.remote)
+        with self._calling(_Call(entry, folder, conductor)):
+            if name in ("_copy_file", "_copy_recursive"):
+                getattr(synchronizer, name)(*(sides if is_local else reversed(sides)), entry)
+            else:
+                getattr(synchronizer, name)(entry)
+
+    def sync_dir(self, folder: str, conductor: Conductor) -> None:
+        """Lets a method synchronise one folder, with everything in it."""
+        self.enter(folder)
+        with self._calling(_Call(None, folder, conductor)):
+            self._synchronizer._sync_dir()
 
     def forgives(self, path: str, exc: Exception) -> bool:
         """Asks whether a run that met this error is a success nevertheless; if not, the error ends it."""
         folder, _, name = path.rpartition("/")
-        pair = self._pairs.get(name) if folder == self._folder else None
+        pair = self._here.pairs.get(name) if folder == self._folder else None
         if pair is None:
             entry = make_entry(self._synchronizer.local, folder, (name, False, None, None, None, None), None)
             pair = EntryPair(entry, None)
@@ -86,11 +127,9 @@ class HookRelay(Reporter):
             super().action(action, status, symbol, path, is_dir, level)
             return
         folder, _, name = path.rpartition("/")
-        known = (
-            (self._entries.get((True, name)) or self._entries.get((False, name)))
-            if folder == self._folder
-            else None
-        )
+        known = None
+        if folder == self._folder:
+            known = self._here.entries.get((True, name)) or self._here.entries.get((False, name))
         local = self._synchronizer.local
         entry = known or make_entry(local, folder, (name, is_dir, None, None, None, None), None)
         self._synchronizer._log_action(action, status, symbol, entry, level)
@@ -103,48 +142,139 @@ class HookRelay(Reporter):
 
     # --- Called by the defaults of the hooks ---
 
-    def act(self, pair: EntryPair, operation: str, *, is_mismatch: bool = False) -> None:
+    def operate_on(self, pair: EntryPair, operation: str) -> None:
         """Has an operation carried out on the pair whose handler is being called; returns when it is done.
 
         Raises:
             RuntimeError: It is another pair.
         """
-        if not self._calls or self._calls[-1][0] is not pair:
+        with self._asking(pair) as conductor:
+            conductor.operate(operation)
+
+    def leave_out(self, pair: EntryPair) -> None:
+        """Has done what is done about names that do not take part.
+
+        Raises:
+            RuntimeError: It is another pair than the one whose handler is being called.
+        """
+        with self._asking(pair) as conductor:
+            conductor.mismatch(str(pair.operation))
+
+    def copy(self, dest: _Target, entry: _Resource) -> bool:
+        """Has an entry copied, if the core has it in hand; returns whether it has."""
+        with self._asking_about(entry) as (conductor, is_pair):
+            if conductor is None:
+                return False
+            if is_pair:
+                conductor.copy(dest is self._synchronizer.local)
+            else:
+                conductor.go()
+        return True
+
+    def remove(self, entry: _Resource) -> bool:
+        """Has an entry deleted at the end of the run, if the core has it in hand; returns whether it has."""
+        with self._asking_about(entry) as (conductor, is_pair):
+            if conductor is None:
+                return False
+            if is_pair:
+                conductor.remove(entry.target is self._synchronizer.local)
+            else:
+                conductor.go()
+        entry.was_deleted = True
+        return True
+
+    def sync_folder(self) -> bool:
+        """Has the folder synchronised that the targets are in, if it is its turn; returns whether it is."""
+        if not self._calls or self._calls[-1].subject is not None:
+            return False
+        with self._asking(None) as conductor:
+            conductor.go()
+        return True
+
+    # --- Calls under way ---
+
+    @contextmanager
+    def _calling(self, call: _Call) -> Iterator[None]:
+        self._calls.append(call)
+        try:
+            yield
+        finally:
+            self._calls.pop()
+
+    @contextmanager
+    def _asking(self, subject: EntryPair | _Resource | None) -> Iterator[Conductor]:
+        """Lends the conductor of a call. What it does may lead elsewhere: the targets are taken back to the folder."""
+        call = self._calls[-1] if self._calls else None
+        if call is None or call.subject is not subject:
             raise RuntimeError(
-                f"a handler can only deal with the pair that it was called for, not with {pair}"
+                f"a handler can only deal with the pair that it was called for, not with {subject}"
             )
-        self._calls[-1][1].act(operation, is_mismatch)
+        try:
+            yield call.conductor
+        finally:
+            self.enter(call.folder)
+
+    @contextmanager
+    def _asking_about(self, entry: _Resource) -> Iterator[tuple[Conductor | None, bool]]:
+        """Lends the conductor of a call about an entry, or about the pair that it belongs to; None if there is none."""
+        subject = self._calls[-1].subject if self._calls else None
+        is_pair = isinstance(subject, EntryPair) and (entry is subject.local or entry is subject.remote)
+        if not is_pair and (subject is None or subject is not entry):
+            yield None, False
+            return
+        with self._asking(subject) as conductor:
+            yield conductor, is_pair
 
     # --- Objects ---
 
-    def _enter(self, folder: str) -> None:
-        if folder == self._folder:
+    def enter(self, folder: str) -> None:
+        """Makes a folder the current one of both targets."""
+        is_there = folder == self._folder
+        super().enter(folder)
+        if is_there:
             return
-        self._folder = folder
-        self._entries.clear()
-        self._pairs.clear()
-        for target in (self._synchronizer.local, self._synchronizer.remote):
-            root = target.root_dir
-            target.cur_dir = f"{root.rstrip('/')}/{folder}" if folder else root
+        # Only the folders above are come back to.
+        above = {
+            path: known
+            for path, known in self._objects.items()
+            if f"{folder}/".startswith(f"{path}/") or not path
+        }
+        self._objects = above
+        self._here = self._objects.setdefault(folder, _Objects())
+        for is_local, target in ((True, self._synchronizer.local), (False, self._synchronizer.remote)):
+            if is_local not in self._bridges:
+                target.cur_dir_meta = _memory_of(target, is_local)
 
     def _pair(self, fields: dict[str, Any]) -> EntryPair:
-        self._enter(fields["folder"])
-        pair = self._pairs.get(fields["name"])
+        self.enter(fields["folder"])
+        pair = self._here.pairs.get(fields["name"])
         if pair is None:
-            pair = EntryPair(self._known(True, fields, "local"), self._known(False, fields, "remote"))
-            self._pairs[fields["name"]] = pair
+            pair = EntryPair(self._told(True, fields, "local"), self._told(False, fields, "remote"))
+            self._here.pairs[fields["name"]] = pair
         self.describe(pair, fields)
         return pair
 
-    def _known(self, is_local: bool, fields: dict[str, Any], side: str) -> _Resource | None:
-        told = fields[side]
-        if told is None:
+    def _told(self, is_local: bool, fields: dict[str, Any], side: str) -> _Resource | None:
+        if fields[side] is None:
             return None
-        known = self._entries.get((is_local, told[0]))
+        return self._entry(is_local, fields["folder"], fields[side], fields["past"])
+
+    def _entry(self, is_local: bool, folder: str, fields: Any, past: Any) -> _Resource:
+        known = self._here.entries.get((is_local, fields[0]))
         if known is None:
-            target = self._synchronizer.local if is_local else self._synchronizer.remote
-            known = make_entry(target, fields["folder"], told, fields["past"])
-            self._entries[is_local, told[0]] = known
-        elif fields["past"] is not None:
-            known.ps_mtime, known.ps_size, known.ps_utime = fields["past"]
+            known = self._made(is_local, folder, fields)
+            self._here.entries[is_local, fields[0]] = known
+        if past is not None:
+            known.ps_mtime, known.ps_size, known.ps_utime = past
         return known
+
+
+def _memory_of(target: _Target, is_local: bool) -> DirMetadata:
+    """What the last run remembers of the current folder, for hooks that ask their entries."""
+    meta = DirMetadata(target)
+    if is_local and isinstance(target, FsTarget) and os.path.exists(meta.get_full_path()):
+        try:
+            meta.read()
+        except IncompatibleMetadataVersionError:
+            return DirMetadata(target)
+    return meta

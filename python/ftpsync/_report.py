@@ -23,6 +23,7 @@ from ftpsync.util import (
 )
 
 if TYPE_CHECKING:
+    from ftpsync._bridge import TargetBridge
     from ftpsync.synchronizers import BaseSynchronizer
     from ftpsync.targets import _Target
 
@@ -49,8 +50,12 @@ def _printable(text: str) -> str:
 class Reporter:
     """Tells the user what a run does. The core calls these methods from the thread of `run()`."""
 
-    def __init__(self, synchronizer: BaseSynchronizer) -> None:
+    def __init__(
+        self, synchronizer: BaseSynchronizer, bridges: dict[bool, TargetBridge] | None = None
+    ) -> None:
         self._synchronizer = synchronizer
+        self._bridges = bridges or {}
+        self._folder: str | None = None
         options = synchronizer.options
         self._verbose = synchronizer.verbose
         self._to_terminal = get_pyftpsync_logger() is None and _is_terminal()
@@ -107,7 +112,13 @@ class Reporter:
 
     def conflict(self, fields: dict[str, Any]) -> None:
         """Describes a conflict that is settled without asking."""
-        self.tell_difference(self._pair(fields))
+        self._synchronizer._print_pair_diff(self._pair(fields))
+
+    def tell_error(self, exc: BaseException, pair: EntryPair) -> None:
+        """Writes that a handler failed."""
+        color = ansi_code("Fore.LIGHTRED_EX") if self._colored else ""
+        reset = ansi_code("Style.RESET_ALL") if self._colored else ""
+        write(f"{color}ERROR: {_printable(str(exc))}\n    {_printable(str(pair))}{reset}")
 
     def same_time(self, fields: dict[str, Any], strategy: str) -> None:
         """Tells that a strategy goes by time and cannot decide."""
@@ -155,22 +166,27 @@ class Reporter:
         print("  b: compare the two files byte by byte, then ask again")
         print("  h, ?: show this help\n  Ctrl+C: stop")
 
-    def tell_comparison(self, pair: EntryPair) -> None:
-        """Compares the two files byte by byte, and prints the result."""
-        local, remote = pair.local, pair.remote
+    @staticmethod
+    def tell_comparison(local: _Resource | None, remote: _Resource | None) -> bool:
+        """Compares two files of the current folder, and writes the result; returns whether they are equal."""
         if local is None or remote is None:
             write("    Files cannot be compared (one side does not have it).")
-        elif local.size != remote.size:
+            return False
+        if local.size != remote.size:
             write(f"    Files are different (size {local.size:,} != {remote.size:,}).")
-        else:
-            try:
-                with _reader(local) as one, _reader(remote) as other:
-                    is_equal, offset = byte_compare(one, other)
-            except OSError as exc:
-                write(f"    Files cannot be compared ({exc}).")
-                return
-            what = "equal" if is_equal else f"different at offset {offset:,}"
-            write(f"    Files are {what}.")
+            return False
+        try:
+            with (
+                local.target.open_readable(local.name) as one,
+                remote.target.open_readable(remote.name) as other,
+            ):
+                is_equal, offset = byte_compare(one, other)
+        except OSError as exc:
+            write(f"    Files cannot be compared ({exc}).")
+            return False
+        what = "equal" if is_equal else f"different at offset {offset:,}"
+        write(f"    Files are {what}.")
+        return is_equal
 
     # --- Helpers of this class ---
 
@@ -191,13 +207,36 @@ class Reporter:
             color = ansi_code("Fore.LIGHTRED_EX")
         return color, ansi_code("Style.RESET_ALL")
 
+    def enter(self, folder: str) -> None:
+        """Makes a folder the current one of both targets."""
+        self._folder = folder
+        for is_local, target in ((True, self._synchronizer.local), (False, self._synchronizer.remote)):
+            if is_local in self._bridges:
+                self._bridges[is_local].go(folder)
+            else:
+                root = target.root_dir
+                target.cur_dir = f"{root.rstrip('/')}/{folder}" if folder else root
+
+    def _made(self, is_local: bool, folder: str, fields: Any) -> _Resource:
+        """Returns the object that the target listed, or else makes one."""
+        if is_local in self._bridges:
+            listed = self._bridges[is_local].entry(folder, fields[0])
+            if listed is not None:
+                listed.mtime = fields[3]
+                return listed
+        target = self._synchronizer.local if is_local else self._synchronizer.remote
+        return make_entry(target, folder, fields, None)
+
     def _pair(self, fields: dict[str, Any]) -> EntryPair:
         """Builds the documented objects from what the core tells about a pair."""
+        self.enter(fields["folder"])
         sides = []
         for side in ("local", "remote"):
             told = fields[side]
-            target = getattr(self._synchronizer, side)
-            sides.append(None if told is None else make_entry(target, fields["folder"], told, fields["past"]))
+            entry = None if told is None else self._made(side == "local", fields["folder"], told)
+            if entry is not None and fields["past"] is not None:
+                entry.ps_mtime, entry.ps_size, entry.ps_utime = fields["past"]
+            sides.append(entry)
         pair = EntryPair(*sides)
         self.describe(pair, fields)
         return pair
@@ -235,23 +274,6 @@ def make_entry(target: _Target, folder: str, fields: Any, past: Any) -> _Resourc
     if past is not None:
         entry.ps_mtime, entry.ps_size, entry.ps_utime = past
     return entry
-
-
-def _reader(entry: _Resource) -> Any:
-    """Opens a file of a running synchronisation: its target gets a session of its own, and goes to the folder."""
-    target = entry.target
-    if hasattr(target, "ftp"):
-        target = _second(target)
-    target.cwd(entry.rel_path)
-    return target.open_readable(entry.name)
-
-
-def _second(target: Any) -> Any:
-    """Lends the target a session beside those of the run."""
-    native = target._native
-    target._session = native.open()
-    target.cur_dir = target.root_dir
-    return target
 
 
 def _is_terminal() -> bool:

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable
 from fnmatch import fnmatch
 from typing import Any, ClassVar, Final, TypeVar
 
-from ftpsync import __version__
+from ftpsync import __version__, _steps
+from ftpsync._bridge import TargetBridge, is_native
 from ftpsync._hooks import HookRelay
 from ftpsync._report import Reporter
 from ftpsync.ftp_target import FTPTarget, FtpTarget
@@ -63,9 +64,14 @@ _CONNECTIONS: Final = 4
 #: Methods that a subclass or an instance may override; the core calls what is overridden, and only that.
 _HOOKS: Final = (
     "_before_sync",
+    "_copy_file",
+    "_copy_recursive",
     "_interactive_resolve",
     "_log_action",
     "_match",
+    "_remove_dir",
+    "_remove_file",
+    "_sync_dir",
     "_tick",
     "on_conflict",
     "on_copy_local",
@@ -79,18 +85,11 @@ _HOOKS: Final = (
     "re_classify_pair",
 )
 
-#: Methods that earlier releases let subclasses override, and that nothing calls here yet.
-_UNSUPPORTED_HOOKS: Final = (
-    "_compare_file",
-    "_copy_file",
-    "_copy_recursive",
-    "_dry_run_action",
-    "_print_pair_diff",
-    "_remove_dir",
-    "_remove_file",
-    "_sync_dir",
-    "_test_match_or_print",
-)
+#: Those that copy or delete one file or folder.
+_LEAVES: Final = ("_copy_file", "_copy_recursive", "_remove_dir", "_remove_file")
+
+#: Those that deal with a pair.
+_HANDLERS: Final = tuple(name for name in _HOOKS if name.startswith("on_") and name != "on_error")
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
@@ -186,7 +185,6 @@ class BaseSynchronizer:
     """
 
     _MODE: ClassVar[str] = "sync"
-    _CHANGES_FILES: ClassVar[bool] = False
     _ACCEPTED_STRATEGIES: ClassVar[tuple[str, ...] | None] = None
 
     #: Answers to the prompt at a conflict, and what they mean.
@@ -274,17 +272,18 @@ class BaseSynchronizer:
     # --- The run ---
 
     def _overridden_hooks(self) -> list[str]:
-        """Returns the names of the hooks that are not the defaults of this module.
+        """Returns the names of the hooks that are not the defaults of this module."""
+        hooks = [name for name in _HOOKS if not getattr(getattr(self, name), "_is_default", False)]
+        if self.dry_run and not getattr(self._dry_run_action, "_is_default", False):
+            hooks.extend(name for name in _LEAVES if name not in hooks)
+        return hooks
 
-        Raises:
-            NotImplementedError: One of them is never called: ignoring it would do what the script wants to prevent.
-        """
-        found = [name for name in _UNSUPPORTED_HOOKS if hasattr(self, name)]
-        if found:
-            raise NotImplementedError(
-                f"{type(self).__name__} overrides {', '.join(found)}: this version does not call it"
-            )
-        return [name for name in _HOOKS if not getattr(getattr(self, name), "_is_default", False)]
+    def _only_tells(self) -> bool:
+        """Tells whether nothing is to be changed: in a dry run, and where every handler is that of the base class."""
+        return self.dry_run or all(
+            name not in vars(self) and getattr(type(self), name) is getattr(BaseSynchronizer, name)
+            for name in _HANDLERS
+        )
 
     def _bind(self) -> None:
         for target, peer in ((self.local, self.remote), (self.remote, self.local)):
@@ -327,23 +326,22 @@ class BaseSynchronizer:
     def _synchronise(self, hooks: list[str]) -> None:
         from ftpsync import _core
 
-        local, remote = self._native_of(self.local), self._native_of(self.remote)
+        sides = ((True, self.local), (False, self.remote))
+        bridges = {is_local: TargetBridge(side, side.peer) for is_local, side in sides if not is_native(side)}
+        places: list[Any] = [
+            bridges.get(is_local) or getattr(side, "_native", None) for is_local, side in sides
+        ]
         # The session that open() began with is lent to the run; targets without one need none.
-        sessions = (getattr(self.local, "_session", None), getattr(self.remote, "_session", None))
-        self._reporter = HookRelay(self, hooks) if hooks else Reporter(self)
+        sessions = (
+            None if True in bridges else getattr(self.local, "_session", None),
+            None if False in bridges else getattr(self.remote, "_session", None),
+        )
+        self._reporter = HookRelay(self, hooks, bridges) if hooks else Reporter(self, bridges)
         try:
             settings = self._settings(self._reporter, hooks)
-            _core.run(local, remote, sessions, settings, self._reporter, self._stats)
+            _core.run(places[0], places[1], sessions, settings, self._reporter, self._stats)
         finally:
             self._reporter = None
-
-    @staticmethod
-    def _native_of(target: _Target) -> Any:
-        native = getattr(target, "_native", None)
-        if native is None:
-            kind = type(target).__name__
-            raise NotImplementedError(f"{kind} is not a built-in target: this version cannot synchronise it")
-        return native
 
     def _settings(self, reporter: Reporter, hooks: list[str]) -> dict[str, Any]:
         """Reads the options into the values that the core expects; each is checked here or there, never ignored."""
@@ -355,7 +353,7 @@ class BaseSynchronizer:
             "mode": self._MODE,
             # A hook for lines gets all of them, whatever is shown.
             "verbose": max(4 if "_log_action" in hooks else 0, min(self.verbose, 9)),
-            "dry_run": self.dry_run or not self._CHANGES_FILES,
+            "dry_run": self._only_tells(),
             "progress": reporter.shows_progress or "_tick" in hooks,
             "match": options["match"],
             "exclude": options["exclude"],
@@ -372,6 +370,7 @@ class BaseSynchronizer:
             "max_delete": None if max_delete is None else str(max_delete),
             "allow_mass_delete": bool(options.get("allow_mass_delete")),
             "migrate": bool(options.get("migrate")),
+            "ignore_copy_errors": bool(self.ignore_copy_errors),
             "inplace": bool(options.get("inplace")),
             "pretty_meta": bool(DirMetadata.PRETTY),
             "version": __version__,
@@ -429,45 +428,37 @@ class BaseSynchronizer:
         """Tells whether an entry takes part."""
         return match_path(entry, self.options)
 
-    @_hook
     def on_mismatch(self, pair: EntryPair) -> Any:
         """Called for a pair that does not take part."""
-        self._relay().act(pair, str(pair.operation), is_mismatch=True)
+        self._log_action("skip", "mismatch", "?", pair.any_entry, min_level=4)
 
-    @_hook
     def on_equal(self, pair: EntryPair) -> Any:
         """Called for a pair that is the same on both sides."""
-        self._relay().act(pair, "equal")
+        self._log_action("", "equal", "=", pair.any_entry, min_level=4)
 
-    @_hook
     def on_copy_local(self, pair: EntryPair) -> Any:
-        """Called when the local entry is to be copied; copies it, as the mode allows."""
-        self._relay().act(pair, "copy_local")
+        """Called when the local entry is to be copied."""
+        self._log_action("copy", str(pair.remote_classification), ">", pair.any_entry)
 
-    @_hook
     def on_copy_remote(self, pair: EntryPair) -> Any:
-        """Called when the remote entry is to be copied; copies it, as the mode allows."""
-        self._relay().act(pair, "copy_remote")
+        """Called when the remote entry is to be copied."""
+        self._log_action("copy", str(pair.local_classification), "<", pair.any_entry)
 
-    @_hook
     def on_delete_local(self, pair: EntryPair) -> Any:
-        """Called when the local entry is to be deleted; has it deleted at the end of the run, as the mode allows."""
-        self._relay().act(pair, "delete_local")
+        """Called when the local entry is to be deleted."""
+        self._log_action("", "modified", "X< ", pair.any_entry)
 
-    @_hook
     def on_delete_remote(self, pair: EntryPair) -> Any:
-        """Called when the remote entry is to be deleted; has it deleted at the end of the run, as the mode allows."""
-        self._relay().act(pair, "delete_remote")
+        """Called when the remote entry is to be deleted."""
+        self._log_action("", "modified", " >X", pair.any_entry)
 
-    @_hook
     def on_need_compare(self, pair: EntryPair) -> Any:
-        """Called when nothing tells which side is right; compares, and calls the handler of what comes out."""
-        self._relay().act(pair, "need_compare")
+        """Called when nothing tells which side is right."""
+        self._log_action("", "different", "?", pair.any_entry, min_level=2)
 
-    @_hook
     def on_conflict(self, pair: EntryPair) -> Any:
-        """Called for a conflict; settles it by the strategy, or asks."""
-        self._relay().act(pair, "conflict")
+        """Called for a conflict."""
+        self._log_action("skip", "conflict", "!", pair.any_entry, min_level=2)
 
     @_hook
     def on_error(self, exc: BaseException, pair: EntryPair) -> bool:
@@ -476,7 +467,112 @@ class BaseSynchronizer:
         Returns:
             True to go on as if nothing had happened; else the exception ends the run.
         """
+        (self._reporter or Reporter(self)).tell_error(exc, pair)
         return False
+
+    # --- Steps: called by handlers, and by the core for each file and folder where they are overridden ---
+
+    @_hook
+    def _sync_dir(self) -> Any:
+        """Synchronises the folder that both targets are in, with everything in it.
+
+        Raises:
+            RuntimeError: It is not called from an override of itself.
+        """
+        if not self._relay().sync_folder():
+            raise RuntimeError("_sync_dir() can only be called from an override of itself")
+
+    @_hook
+    def _copy_file(self, src: _Target, dest: _Target, file_entry: FileEntry) -> Any:
+        """Copies a file from the current folder of `src` to that of `dest`; in a dry run it is only counted.
+
+        Raises:
+            RuntimeError: `dest` is read-only.
+        """
+        assert isinstance(file_entry, FileEntry), f"_copy_file() copies files, not {file_entry!r}"
+        self._refuse_read_only(dest)
+        if not self._core_does(lambda relay: relay.copy(dest, file_entry)):
+            _steps.copy_file(self, src, dest, file_entry)
+        if self.dry_run:
+            self._dry_run_action(f"copy file ({file_entry}, {src} --> {dest})")
+
+    @_hook
+    def _copy_recursive(self, src: _Target, dest: _Target, dir_entry: DirectoryEntry) -> Any:
+        """Copies a folder, with everything in it that takes part, to the current folder of `dest`.
+
+        Raises:
+            RuntimeError: `dest` is read-only.
+        """
+        assert isinstance(dir_entry, DirectoryEntry), f"_copy_recursive() copies folders, not {dir_entry!r}"
+        self._refuse_read_only(dest)
+        if not self._core_does(lambda relay: relay.copy(dest, dir_entry)):
+            _steps.copy_folder(self, src, dest, dir_entry)
+        if self.dry_run:
+            self._dry_run_action(f"copy directory ({dir_entry}, {src} --> {dest})")
+
+    @_hook
+    def _remove_file(self, file_entry: FileEntry) -> Any:
+        """Deletes a file. What the core has in hand goes at the end of the run, once all deletions are known.
+
+        Raises:
+            RuntimeError: Its target is read-only.
+        """
+        assert isinstance(file_entry, FileEntry), f"_remove_file() removes files, not {file_entry!r}"
+        self._remove(file_entry, f"delete file ({file_entry})")
+
+    @_hook
+    def _remove_dir(self, dir_entry: DirectoryEntry) -> Any:
+        """Deletes a folder with everything in it, as `_remove_file()` does.
+
+        Raises:
+            RuntimeError: Its target is read-only.
+        """
+        assert isinstance(dir_entry, DirectoryEntry), f"_remove_dir() removes folders, not {dir_entry!r}"
+        self._remove(dir_entry, f"delete directory ({dir_entry})")
+
+    def _remove(self, entry: _Resource, action: str) -> None:
+        self._refuse_read_only(entry.target)
+        if not self._core_does(lambda relay: relay.remove(entry)):
+            _steps.remove(self, entry)
+        if self.dry_run:
+            self._dry_run_action(action)
+
+    def _refuse_read_only(self, target: _Target) -> None:
+        if target.readonly and not self.dry_run:
+            raise RuntimeError(f"target is read-only: {target}")
+
+    def _core_does(self, step: Callable[[HookRelay], bool]) -> bool:
+        """Has the core do a step, if it has the entry in hand; returns whether it has."""
+        return isinstance(self._reporter, HookRelay) and step(self._reporter)
+
+    @_hook
+    def _dry_run_action(self, action: str) -> None:
+        """Called in a dry run for everything that is not done; does nothing.
+
+        Args:
+            action: What is not done, for people.
+        """
+
+    def _test_match_or_print(self, entry: _Resource) -> bool:
+        """Tells whether an entry takes part, and writes a line if it does not."""
+        if self._match(entry):
+            return True
+        self._log_action("skip", "unmatched", "-", entry, min_level=4)
+        return False
+
+    def _compare_file(self, local: FileEntry, remote: FileEntry) -> bool:
+        """Compares two files of the current folder byte by byte, and writes the result.
+
+        Returns:
+            Whether they are equal.
+        """
+        return Reporter.tell_comparison(local, remote)
+
+    def _print_pair_diff(self, pair: EntryPair) -> None:
+        """Writes what is known about both sides of a conflict."""
+        (self._reporter or Reporter(self)).tell_difference(pair)
+
+    # --- Lines ---
 
     @_hook
     def _log_action(
@@ -513,8 +609,8 @@ class BaseSynchronizer:
             strategy in ("old", "new") and not pair.is_same_time()
         ):
             return strategy
-        reporter = Reporter(self)
-        reporter.tell_difference(pair)
+        reporter = self._reporter or Reporter(self)
+        self._print_pair_diff(pair)
         while True:
             try:
                 answer = input(reporter.prompt(self._choices())).strip()
@@ -527,7 +623,7 @@ class BaseSynchronizer:
             if answer in ("h", "H", "?"):
                 reporter.tell_help(self._choices())
             elif answer in ("b", "B"):
-                reporter.tell_comparison(pair)
+                self._compare_file(pair.local, pair.remote)  # type: ignore[arg-type]
             elif answer.lower() in self._choices():
                 strategy = self._resolve_shortcuts[answer.lower()]
                 if strategy in ("old", "new") and pair.local and pair.remote and pair.is_same_time():
@@ -545,11 +641,49 @@ class BaseSynchronizer:
 class BiDirSynchronizer(BaseSynchronizer):
     """Copies changes in both directions, and deletions too."""
 
-    _CHANGES_FILES = True
-
     def get_info_strings(self) -> tuple[str, str]:
         """Returns the words of the header."""
         return ("synchronize", "with")
+
+    @_hook
+    def on_mismatch(self, pair: EntryPair) -> Any:
+        """Called for a pair that does not take part."""
+        self._relay().leave_out(pair)
+
+    @_hook
+    def on_equal(self, pair: EntryPair) -> Any:
+        """Called for a pair that is the same on both sides."""
+        self._relay().operate_on(pair, "equal")
+
+    @_hook
+    def on_copy_local(self, pair: EntryPair) -> Any:
+        """Called when the local entry is to be copied; copies it, as the mode allows."""
+        self._relay().operate_on(pair, "copy_local")
+
+    @_hook
+    def on_copy_remote(self, pair: EntryPair) -> Any:
+        """Called when the remote entry is to be copied; copies it, as the mode allows."""
+        self._relay().operate_on(pair, "copy_remote")
+
+    @_hook
+    def on_delete_local(self, pair: EntryPair) -> Any:
+        """Called when the local entry is to be deleted; has it deleted at the end of the run, as the mode allows."""
+        self._relay().operate_on(pair, "delete_local")
+
+    @_hook
+    def on_delete_remote(self, pair: EntryPair) -> Any:
+        """Called when the remote entry is to be deleted; has it deleted at the end of the run, as the mode allows."""
+        self._relay().operate_on(pair, "delete_remote")
+
+    @_hook
+    def on_need_compare(self, pair: EntryPair) -> Any:
+        """Called when nothing tells which side is right; compares, and calls the handler of what comes out."""
+        self._relay().operate_on(pair, "need_compare")
+
+    @_hook
+    def on_conflict(self, pair: EntryPair) -> Any:
+        """Called for a conflict; settles it by the strategy, or asks."""
+        self._relay().operate_on(pair, "conflict")
 
 
 class UploadSynchronizer(BiDirSynchronizer):

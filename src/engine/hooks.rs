@@ -11,6 +11,8 @@ pub enum Verdict {
     Proceed,
     /// Leave the entry alone (it was dealt with, or is not to be touched).
     Leave,
+    /// As `Leave`, and the folder is gone: there is nothing to descend into.
+    Gone,
 }
 
 /// What a hook may have done about its pair, while it is being called.
@@ -20,10 +22,30 @@ pub enum Deed {
     Operation,
     /// What is done about names that the filter leaves out.
     Mismatch,
+    /// A copy to this side, without a line about it.
+    CopyTo(Side),
+    /// A deletion on this side, without a line about it.
+    RemoveFrom(Side),
 }
 
 /// Has a deed done, and returns when it is finished.
 pub type Act<'a> = dyn FnMut(&mut Step, Deed) -> Result<()> + 'a;
+
+/// The last step of a deed: one file or one folder, copied or deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leaf {
+    /// A file is copied, also one in a folder that is copied as a whole.
+    CopyFile,
+    /// A folder is copied, with everything in it.
+    CopyFolder,
+    /// A file is deleted.
+    RemoveFile,
+    /// A folder is deleted, with everything in it.
+    RemoveFolder,
+}
+
+/// Does what is usually done, and returns when it is finished.
+pub type Go<'a> = dyn FnMut() -> Result<()> + 'a;
 
 /// How the user wants a conflict settled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +90,29 @@ pub trait Hooks {
     /// # Errors
     /// An exception of user code; it ends the run.
     fn operate(&self, _dir: &RelPath, _step: &mut Step, _deed: Deed, _act: &mut Act<'_>) -> Result<Verdict> {
+        Ok(Verdict::Proceed)
+    }
+
+    /// Before one file or folder is copied to `side`, or deleted there.
+    ///
+    /// # Errors
+    /// An exception of user code; it ends the run.
+    fn leaf(
+        &self,
+        _leaf: Leaf,
+        _side: Side,
+        _dir: &RelPath,
+        _entry: &Entry,
+        _go: &mut Go<'_>,
+    ) -> Result<Verdict> {
+        Ok(Verdict::Proceed)
+    }
+
+    /// Before a folder that both sides have is visited, with everything in it.
+    ///
+    /// # Errors
+    /// An exception of user code; it ends the run.
+    fn folder(&self, _dir: &RelPath, _go: &mut Go<'_>) -> Result<Verdict> {
         Ok(Verdict::Proceed)
     }
 

@@ -14,7 +14,7 @@ pub mod stats;
 pub mod transfer;
 pub mod walk;
 
-pub use hooks::{Deed, Hooks, NoHooks, Verdict};
+pub use hooks::{Deed, Hooks, Leaf, NoHooks, Verdict};
 pub use observer::{Event, Line, Observer};
 pub use stats::Stats;
 
@@ -49,6 +49,8 @@ pub struct Run<'a> {
     pub is_rehearsal: bool,
     /// Replace metadata of another layout instead of stopping.
     pub migrate: bool,
+    /// A file that cannot be opened is counted, and the run is a success nevertheless.
+    pub ignore_copy_errors: bool,
     /// Overwrite files in place instead of by temporary name and rename.
     pub inplace: bool,
     /// Write metadata for human eyes.

@@ -12,7 +12,7 @@ mod telling;
 
 use super::executor::Executor;
 use super::folder::{Folder, Scope, Visit};
-use super::hooks::{Deed, Hooks, Verdict};
+use super::hooks::{Deed, Hooks, Leaf, Verdict};
 use super::job::{CopyJob, Done, Doomed, Job, Landing, Make, Ticket, View};
 use super::observer::{Event, Line, Observer};
 use super::removal::{DoomedDir, Removals, Trace};
@@ -156,6 +156,10 @@ impl Walk<'_> {
         let floor = self.agenda.len();
         self.schedule(folders);
         self.visit_down_to(floor)?;
+        self.wait_for_copies()
+    }
+
+    fn wait_for_copies(&mut self) -> Result<()> {
         while self.copies > 0 {
             self.wait()?;
         }
@@ -262,7 +266,7 @@ impl Walk<'_> {
             Err(error) => return self.give_up(ticket, &visit, &dir, error),
         };
         let children = match visit {
-            Visit::Compare => self.compare_folder(ticket, views)?,
+            Visit::Compare => self.offer_folder(ticket, &dir, views)?,
             Visit::Copy { to, name } => self.copy_folder(ticket, to, &name, views)?,
             Visit::Remove { on, doomed, scope } => self.remove_folder(ticket, on, doomed, scope, views)?,
         };
@@ -331,7 +335,7 @@ impl Walk<'_> {
 
     /// A folder that could not be listed or made: the rest goes on, and nothing is concluded from its absence.
     fn give_up(&mut self, ticket: Ticket, visit: &Visit, dir: &RelPath, error: Error) -> Result<()> {
-        if dir.is_root() {
+        if dir.is_root() || error.kind() == Kind::Metadata {
             return Err(error);
         }
         let parent = self.folders.remove(&ticket).and_then(|folder| folder.parent);
@@ -341,6 +345,20 @@ impl Walk<'_> {
             Visit::Remove { doomed, .. } => self.removals.keep(*doomed),
         }
         self.problem(dir, error)
+    }
+
+    /// Lets a hook deal with a folder that both sides have, or compares it; returns the folders to visit next.
+    fn offer_folder(&mut self, ticket: Ticket, dir: &RelPath, views: Sides<View>) -> Result<Vec<Folder>> {
+        let (hooks, mut views) = (self.hooks, Some(views));
+        let verdict = hooks.folder(dir, &mut || {
+            let Some(views) = views.take() else { return Ok(()) };
+            let children = self.compare_folder(ticket, views)?;
+            self.finish_at_once(children)
+        })?;
+        match views {
+            Some(views) if verdict == Verdict::Proceed => self.compare_folder(ticket, views),
+            Some(_) | None => Ok(Vec::new()),
+        }
     }
 
     /// Both sides have the folder.
@@ -465,11 +483,8 @@ impl Walk<'_> {
                     Landing::At(Expect::Absent),
                 )?,
                 EntryKind::Folder => {
-                    self.stats.dirs_created += 1;
-                    self.stats.entries_touched += 1;
-                    let visit = Visit::Copy { to, name: entry.name.to_string() };
-                    children.push(Folder::new(inner, visit, Some(ticket)));
-                    self.hold(ticket);
+                    let name = entry.name.as_str();
+                    self.copy_subfolder(ticket, name, &entry, to, &inner, &mut children)?;
                 }
             }
         }

@@ -1,22 +1,23 @@
 //! A run of the core, with Python listening in.
 
+use super::bridge::PyTarget;
 use super::convert;
 use super::errors::{carried, exception, raise};
-use super::stage::{Stage, Wish};
+use super::stage::{Asker, Stage};
 use super::target::{Session, Target};
-use crate::engine::hooks::{Act, Answer, Deed, Verdict};
+use crate::engine::hooks::{Act, Answer, Deed, Go, Leaf, Verdict};
 use crate::engine::stats::Value;
 use crate::engine::{self, Clock, Event, Hooks, Observer, Run, Stats};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Entry, EntryKind, RelPath, Side, Sides, Stamp};
 use crate::plan::guard::GuardRules;
 use crate::plan::{Filter, Mode, Operation, Past, Policy, Step, Strategy};
+use crate::target::Target as CoreTarget;
 use crate::target::pool::Pool;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use std::collections::HashSet;
-use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -46,6 +47,7 @@ pub struct Settings {
     max_delete: Option<String>,
     allow_mass_delete: bool,
     migrate: bool,
+    ignore_copy_errors: bool,
     inplace: bool,
     pretty_meta: bool,
     version: String,
@@ -56,14 +58,15 @@ pub struct Settings {
 
 /// Synchronises two targets.
 ///
-/// ``sessions`` are open conversations to begin with, for each side or None. ``reporter`` is told what happens; ``stats``
-/// gets the counters under their documented names, also when the run fails.
+/// A side is a ``Target``, or a ``TargetBridge`` to a target that is written in Python. ``sessions`` are open conversations to
+/// begin with, for each side or None. ``reporter`` is told what happens; ``stats`` gets the counters under their documented
+/// names, also when the run fails.
 #[pyfunction]
 #[pyo3(signature = (local, remote, sessions, settings, reporter, stats))]
 pub fn run(
     py: Python<'_>,
-    local: &Target,
-    remote: &Target,
+    local: &Bound<'_, PyAny>,
+    remote: &Bound<'_, PyAny>,
     sessions: (Option<Py<Session>>, Option<Py<Session>>),
     settings: Settings,
     reporter: Py<PyAny>,
@@ -86,7 +89,10 @@ pub fn run(
         limit: convert::limit(settings.max_delete.as_deref())?,
         is_off: settings.allow_mass_delete,
     };
-    let pools = Sides::new(local, remote).map(|target| Pool::new(target.share(), settings.connections));
+    let stage = Arc::new(Stage::new());
+    let targets = Sides { local: place(local, &stage)?, remote: place(remote, &stage)? };
+    let is_plain = settings.hooks.is_empty() && Side::BOTH.into_iter().all(|side| targets[side].is_native);
+    let pools = targets.map(|place| Pool::new(place.target, settings.connections));
     for (side, session) in [(Side::Local, sessions.0), (Side::Remote, sessions.1)] {
         if let Some(session) = session.and_then(|session| session.get().take()) {
             pools[side].add(session);
@@ -100,6 +106,7 @@ pub fn run(
         guard,
         is_rehearsal: settings.dry_run,
         migrate: settings.migrate,
+        ignore_copy_errors: settings.ignore_copy_errors,
         inplace: settings.inplace,
         pretty_meta: settings.pretty_meta,
         version: &settings.version,
@@ -110,12 +117,11 @@ pub fn run(
         clock: &clock,
     };
     let mut counters = Stats::default();
-    let outcome = if settings.hooks.is_empty() {
+    let outcome = if is_plain {
         let hooks = PyHooks::new(Door::Direct, &reporter, py, &settings, mode);
         let mut listener = Listener::new(Door::Direct, reporter, &settings);
         py.detach(|| engine::sync(&run, &hooks, &mut listener, &mut counters))
     } else {
-        let stage = Arc::new(Stage::new());
         let hooks = PyHooks::new(Door::Stage(Arc::clone(&stage)), &reporter, py, &settings, mode);
         let mut listener = Listener::new(Door::Stage(Arc::clone(&stage)), reporter, &settings);
         std::thread::scope(|scope| {
@@ -133,6 +139,19 @@ pub fn run(
     add_counters(stats, &counters)?;
     py.detach(|| Side::BOTH.into_iter().for_each(|side| pools[side].close(true)));
     raise(py, outcome)
+}
+
+/// One side of a run.
+struct Place {
+    target: Arc<dyn CoreTarget>,
+    is_native: bool,
+}
+
+fn place(given: &Bound<'_, PyAny>, stage: &Arc<Stage>) -> PyResult<Place> {
+    if let Ok(native) = given.cast::<Target>() {
+        return Ok(Place { target: native.get().share(), is_native: true });
+    }
+    Ok(Place { target: Arc::new(PyTarget::new(given, stage)?), is_native: false })
 }
 
 /// Whether a name takes part, by the patterns of ``match`` and ``exclude`` (shell patterns as in ``fnmatch``).
@@ -283,21 +302,63 @@ struct PyHooks {
     mode: Mode,
 }
 
-/// What a hook asks the run for while it is being called.
+/// What a hook can ask the run for.
+enum Wish {
+    /// The operation of this name on the pair of the hook.
+    Operation(String),
+    /// What is done about names that the filter leaves out, for a pair with the operation of this name.
+    Mismatch(String),
+    /// A copy of the pair to this side, without a line.
+    CopyTo(Side),
+    /// A deletion on this side, without a line.
+    RemoveFrom(Side),
+    /// What is usually done.
+    Go,
+}
+
+/// What a hook asks the run for while it is being called. Every method returns when the deed is done.
 #[pyclass(frozen, module = "ftpsync._core")]
 pub struct Conductor {
-    stage: Arc<Stage>,
-    wishes: Mutex<Sender<Wish<bool>>>,
+    asker: Asker<Wish, Result<()>>,
+}
+
+impl Conductor {
+    fn ask(&self, py: Python<'_>, wish: Wish) -> PyResult<()> {
+        let done = self.asker.ask(py, wish)?;
+        raise(py, done)
+    }
 }
 
 #[pymethods]
 impl Conductor {
-    /// Has an operation carried out on the pair of the hook; returns when it is done. ``is_mismatch``: instead, what is
-    /// done about names that the filter leaves out.
-    fn act(&self, py: Python<'_>, operation: String, is_mismatch: bool) -> PyResult<()> {
-        let wishes = self.wishes.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        self.stage.ask(py, &wishes, operation, is_mismatch)
+    /// Has an operation carried out on the pair of the hook.
+    fn operate(&self, py: Python<'_>, operation: String) -> PyResult<()> {
+        self.ask(py, Wish::Operation(operation))
     }
+
+    /// Has done what is done about names that the filter leaves out.
+    fn mismatch(&self, py: Python<'_>, operation: String) -> PyResult<()> {
+        self.ask(py, Wish::Mismatch(operation))
+    }
+
+    /// Has the pair of the hook copied to one side, without a line about it.
+    fn copy(&self, py: Python<'_>, to_local: bool) -> PyResult<()> {
+        self.ask(py, Wish::CopyTo(side(to_local)))
+    }
+
+    /// Has the pair of the hook deleted on one side, without a line about it.
+    fn remove(&self, py: Python<'_>, on_local: bool) -> PyResult<()> {
+        self.ask(py, Wish::RemoveFrom(side(on_local)))
+    }
+
+    /// Has done what is usually done where the hook was called.
+    fn go(&self, py: Python<'_>) -> PyResult<()> {
+        self.ask(py, Wish::Go)
+    }
+}
+
+fn side(is_local: bool) -> Side {
+    if is_local { Side::Local } else { Side::Remote }
 }
 
 impl PyHooks {
@@ -308,6 +369,37 @@ impl PyHooks {
 
     fn wants(&self, name: &str) -> bool {
         self.wanted.contains(name)
+    }
+
+    /// Calls a hook, by a method of the reporter, around something that it may have done.
+    fn call_around<A>(
+        &self,
+        hook: &str,
+        method: &'static str,
+        args: impl FnOnce(Conductor) -> A + Send + 'static,
+        go: &mut Go<'_>,
+    ) -> Result<Verdict>
+    where
+        A: for<'py> pyo3::call::PyCallArgs<'py>,
+    {
+        let Door::Stage(stage) = &self.door else { return Ok(Verdict::Proceed) };
+        if !self.wants(hook) {
+            return Ok(Verdict::Proceed);
+        }
+        let reporter = Arc::clone(&self.reporter);
+        stage.perform_asking(
+            move |py, asker| {
+                reporter.bind(py).call_method1(method, args(Conductor { asker }))?;
+                Ok(())
+            },
+            |wish| match wish {
+                Wish::Go => go(),
+                Wish::Operation(_) | Wish::Mismatch(_) | Wish::CopyTo(_) | Wish::RemoveFrom(_) => {
+                    Err(Error::new(Kind::Usage, "this hook is not about a pair"))
+                }
+            },
+        )?;
+        Ok(Verdict::Leave)
     }
 
     /// Calls a method of the reporter with a description of the pair, followed by other arguments.
@@ -366,20 +458,47 @@ impl Hooks for PyHooks {
             return Ok(Verdict::Proceed);
         }
         let (reporter, told_dir, told) = (Arc::clone(&self.reporter), dir.clone(), step.clone());
-        let conductor_stage = Arc::clone(stage);
-        stage.perform_hook(
-            move |py, wishes| {
+        let is_gone: bool = stage.perform_asking(
+            move |py, asker| {
                 let pair = describe(py, &told_dir, &told)?;
-                let conductor = Conductor { stage: conductor_stage, wishes: Mutex::new(wishes) };
-                reporter.bind(py).call_method1("operate", (pair, name, conductor))?;
-                Ok(true)
+                let conductor = Conductor { asker };
+                reporter.bind(py).call_method1("operate", (pair, name, conductor))?.extract()
             },
-            |operation, is_mismatch| {
-                step.operation = operation_named(&operation)?;
-                act(step, if is_mismatch { Deed::Mismatch } else { Deed::Operation })
+            |wish| {
+                let deed = match wish {
+                    Wish::Operation(word) => {
+                        step.operation = operation_named(&word)?;
+                        Deed::Operation
+                    }
+                    Wish::Mismatch(word) => {
+                        step.operation = operation_named(&word)?;
+                        Deed::Mismatch
+                    }
+                    Wish::CopyTo(side) => Deed::CopyTo(side),
+                    Wish::RemoveFrom(side) => Deed::RemoveFrom(side),
+                    Wish::Go => deed,
+                };
+                act(step, deed)
             },
         )?;
-        Ok(Verdict::Leave)
+        Ok(if is_gone { Verdict::Gone } else { Verdict::Leave })
+    }
+
+    fn leaf(&self, leaf: Leaf, to: Side, dir: &RelPath, entry: &Entry, go: &mut Go<'_>) -> Result<Verdict> {
+        let (name, is_copy) = match leaf {
+            Leaf::CopyFile => ("_copy_file", true),
+            Leaf::CopyFolder => ("_copy_recursive", true),
+            Leaf::RemoveFile => ("_remove_file", false),
+            Leaf::RemoveFolder => ("_remove_dir", false),
+        };
+        let home = if is_copy { to.other() } else { to };
+        let args = (home == Side::Local, dir.as_str().to_owned(), entry_fields(entry));
+        self.call_around(name, "leaf", move |conductor| (name, args, conductor), go)
+    }
+
+    fn folder(&self, dir: &RelPath, go: &mut Go<'_>) -> Result<Verdict> {
+        let dir = dir.as_str().to_owned();
+        self.call_around("_sync_dir", "sync_dir", move |conductor| (dir, conductor), go)
     }
 
     fn resolves_all(&self) -> bool {
@@ -446,11 +565,13 @@ fn entry_fields(entry: &Entry) -> EntryFields {
 
 struct SystemClock {
     start: Instant,
+    /// The last time that was made readable, in whole seconds, and its text.
+    last: Mutex<(i64, String)>,
 }
 
 impl SystemClock {
     fn new() -> Self {
-        SystemClock { start: Instant::now() }
+        SystemClock { start: Instant::now(), last: Mutex::new((i64::MIN, String::new())) }
     }
 }
 
@@ -463,13 +584,23 @@ impl Clock for SystemClock {
         self.start.elapsed().as_secs_f64()
     }
 
-    /// Local time needs the system's time zone, which Python knows.
+    /// Local time needs the system's time zone, which Python knows. It is asked once a second at most, however many folders
+    /// are remembered in that time.
     fn readable(&self, seconds: f64) -> String {
-        Python::attach(|py| -> PyResult<String> {
-            let time = py.import("time")?;
-            let local = time.call_method1("localtime", (seconds,))?;
-            time.call_method1("strftime", ("%Y-%m-%d %H:%M:%S", local))?.extract()
-        })
-        .unwrap_or_else(|_| format!("{seconds}"))
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let whole = seconds.floor() as i64;
+        if last.0 != whole {
+            *last = (whole, local_time(seconds));
+        }
+        last.1.clone()
     }
+}
+
+fn local_time(seconds: f64) -> String {
+    Python::attach(|py| -> PyResult<String> {
+        let time = py.import("time")?;
+        let local = time.call_method1("localtime", (seconds,))?;
+        time.call_method1("strftime", ("%Y-%m-%d %H:%M:%S", local))?.extract()
+    })
+    .unwrap_or_else(|_| format!("{seconds}"))
 }

@@ -15,7 +15,7 @@ use pyo3::types::PyDict;
 /// The exception for an error.
 pub fn exception(py: Python<'_>, error: Error) -> PyErr {
     let (what, was_told) = (error.to_string(), error.was_told());
-    let made = match build(py, error, &what) {
+    let made = match build(py, &error, &what) {
         Ok(made) | Err(made) => made,
     };
     let value = made.value(py);
@@ -27,7 +27,10 @@ pub fn exception(py: Python<'_>, error: Error) -> PyErr {
     made
 }
 
-fn build(py: Python<'_>, error: Error, what: &str) -> PyResult<PyErr> {
+fn build(py: Python<'_>, error: &Error, what: &str) -> PyResult<PyErr> {
+    if let Some(original) = error.carried().and_then(|source| source.downcast_ref::<PyErr>()) {
+        return Ok(original.clone_ref(py));
+    }
     if let Some((code, text)) = error.reply() {
         let name = match code / 100 {
             4 => "error_temp",
@@ -39,10 +42,6 @@ fn build(py: Python<'_>, error: Error, what: &str) -> PyResult<PyErr> {
     let number = |otherwise: i32| error.os().unwrap_or(otherwise);
     let what = what.to_owned();
     Ok(match error.kind() {
-        Kind::Hook => match error.into_source().map(|source| source.downcast::<PyErr>()) {
-            Some(Ok(original)) => *original,
-            Some(Err(_)) | None => PyRuntimeError::new_err(what),
-        },
         Kind::Cancelled => PyKeyboardInterrupt::new_err(what),
         Kind::UnknownHost => return imported(py, "socket", "gaierror", (-2, what)),
         // The system's own number makes OSError choose the subclass: ConnectionRefusedError, ...
@@ -60,7 +59,7 @@ fn build(py: Python<'_>, error: Error, what: &str) -> PyResult<PyErr> {
         Kind::Changed | Kind::Size | Kind::Io => PyOSError::new_err((number(libc::EIO), what)),
         Kind::Unsupported => PyOSError::new_err((libc::ENOTSUP, what)),
         Kind::Name => PyValueError::new_err(what),
-        Kind::Clash => PyRuntimeError::new_err(what),
+        Kind::Clash | Kind::Hook => PyRuntimeError::new_err(what),
         Kind::Metadata => {
             return imported(py, "ftpsync.metadata", "IncompatibleMetadataVersionError", (what,));
         }

@@ -1,8 +1,10 @@
 //! The extension module `ftpsync._core`: the only place that names pyo3. Nothing imports it.
 //!
 //! [`target`] wraps targets and sessions for use by hand, [`engine`] runs the synchronisation with Python listening in,
-//! [`stage`] is where the Python of a run with hooks is performed, [`errors`] is the one place that turns an error of the core into an exception, [`convert`] the one that reads options.
+//! [`stage`] is where the Python of a run with hooks or foreign targets is performed, [`bridge`] makes a target of a Python
+//! object, [`errors`] is the one place that turns an error of the core into an exception, [`convert`] the one that reads options.
 
+mod bridge;
 mod convert;
 mod engine;
 mod errors;
@@ -14,6 +16,8 @@ use pyo3::prelude::*;
 /// The Rust core of ftpsync. Private: the documented names live in the other modules of the package.
 #[pymodule]
 mod _core {
+    #[pymodule_export]
+    use super::bridge::Body;
     #[pymodule_export]
     use super::engine::Conductor;
     #[pymodule_export]

@@ -1,15 +1,16 @@
 //! The calling thread as a stage: where all Python of a run is performed.
 //!
-//! A run with hooks works on a thread of its own. Whenever it needs Python it sends a cue and waits; the calling thread
-//! performs one cue after the other. While a hook is being performed it may in turn ask the run for a deed: then the
-//! calling thread goes on performing cues until the run says that the deed is done. Plain runs never come here.
+//! A run with hooks or with targets written in Python works on a thread of its own. Whenever one of its threads needs
+//! Python it sends a cue and waits; the calling thread performs one cue after the other. While something is being performed
+//! it may in turn ask the thread that waits for it: for a deed, or for the next bytes of a file. Until the answer is there
+//! the calling thread goes on performing cues, since the answer may need Python too. Plain runs never come here.
 
 use super::errors::{carried, exception};
 use crate::error::{Error, Kind, Result};
 use pyo3::prelude::*;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How often pending signals (Ctrl+C) are looked for.
@@ -20,8 +21,8 @@ type Performance = Box<dyn FnOnce(Python<'_>) + Send>;
 enum Cue {
     /// Perform this.
     Perform(Performance),
-    /// The deed that a hook asked for is done.
-    Done(Result<()>),
+    /// Somebody who asked has an answer.
+    Answered,
     /// The run is over.
     End,
 }
@@ -31,13 +32,32 @@ pub struct Stage {
     cues: Mutex<Receiver<Cue>>,
     sender: Sender<Cue>,
     interrupted: AtomicBool,
+    is_over: AtomicBool,
+}
+
+/// What a performance says to the thread that waits for it.
+enum Said<Q> {
+    Asks(Q),
+    Returned,
+}
+
+/// With this a performance asks the thread that waits for it.
+pub struct Asker<Q, A> {
+    stage: Arc<Stage>,
+    said: Mutex<Sender<Said<Q>>>,
+    answer: Arc<Mutex<Option<A>>>,
 }
 
 impl Stage {
     /// An empty stage.
     pub fn new() -> Self {
         let (sender, cues) = channel();
-        Stage { cues: Mutex::new(cues), sender, interrupted: AtomicBool::new(false) }
+        Stage {
+            cues: Mutex::new(cues),
+            sender,
+            interrupted: AtomicBool::new(false),
+            is_over: AtomicBool::new(false),
+        }
     }
 
     /// Whether Ctrl+C was pressed.
@@ -45,7 +65,7 @@ impl Stage {
         self.interrupted.load(Ordering::Relaxed)
     }
 
-    /// Has something performed, and waits for what it returns. Called by the thread of the run.
+    /// Has something performed, and waits for what it returns. Called by the threads of the run.
     ///
     /// # Errors
     /// The exception, carried.
@@ -58,85 +78,76 @@ impl Stage {
         receiver.recv().map_err(|_| closed())?.map_err(carried)
     }
 
-    /// Has a hook performed, and meanwhile does the deeds that it asks for. Called by the thread of the run.
+    /// Has something performed, and meanwhile answers what it asks. Called by the threads of the run.
     ///
     /// # Errors
-    /// The exception of the hook, carried.
-    pub fn perform_hook<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(Python<'_>, Sender<Wish<T>>) -> PyResult<T> + Send + 'static,
-        mut grant: impl FnMut(String, bool) -> Result<()>,
-    ) -> Result<T> {
-        let (sender, receiver) = channel();
-        let wishes = sender.clone();
+    /// The exception, carried.
+    pub fn perform_asking<T, Q, A>(
+        self: &Arc<Self>,
+        work: impl FnOnce(Python<'_>, Asker<Q, A>) -> PyResult<T> + Send + 'static,
+        mut answer: impl FnMut(Q) -> A,
+    ) -> Result<T>
+    where
+        T: Send + 'static,
+        Q: Send + 'static,
+        A: Send + 'static,
+    {
+        let (said, listening) = channel();
+        let (returned, result) = channel();
+        let answers = Arc::new(Mutex::new(None));
+        let asker =
+            Asker { stage: Arc::clone(self), said: Mutex::new(said.clone()), answer: Arc::clone(&answers) };
         self.cue(Cue::Perform(Box::new(move |py| {
-            let returned = work(py, wishes);
-            drop(sender.send(Wish::Returned(returned)));
+            drop(returned.send(work(py, asker)));
+            drop(said.send(Said::Returned));
         })))?;
-        loop {
-            match receiver.recv().map_err(|_| closed())? {
-                Wish::Returned(returned) => return returned.map_err(carried),
-                Wish::Deed { operation, is_mismatch } => {
-                    self.cue(Cue::Done(grant(operation, is_mismatch)))?
-                }
-            }
+        while let Said::Asks(question) = listening.recv().map_err(|_| closed())? {
+            let given = answer(question);
+            *locked(&answers) = Some(given);
+            self.cue(Cue::Answered)?;
         }
+        result.recv().map_err(|_| closed())?.map_err(carried)
     }
 
     /// Tells the calling thread that the run is over.
     pub fn end(&self) {
+        self.is_over.store(true, Ordering::Relaxed);
         // Nobody listens any more only if the calling thread is gone, and the run with it.
         drop(self.sender.send(Cue::End));
     }
 
     /// Performs cues until the run is over. Called by the calling thread.
     pub fn perform_all(&self, py: Python<'_>) {
-        while let Some(cue) = self.next(py) {
-            match cue {
-                Cue::Perform(work) => work(py),
-                Cue::Done(_) => {}
-                Cue::End => return,
-            }
-        }
+        while self.perform_next(py) {}
     }
 
-    /// Asks the run for a deed, and performs cues until it is done. Called by the calling thread, within a hook.
-    ///
-    /// # Errors
-    /// What the deed fails with, as an exception; `KeyboardInterrupt`.
-    pub fn ask<T>(
-        &self,
-        py: Python<'_>,
-        wishes: &Sender<Wish<T>>,
-        operation: String,
-        is_mismatch: bool,
-    ) -> PyResult<()> {
-        let asked = wishes.send(Wish::Deed { operation, is_mismatch });
-        asked.map_err(|_| exception(py, closed()))?;
-        while let Some(cue) = self.next(py) {
-            match cue {
-                Cue::Perform(work) => work(py),
-                Cue::Done(result) => return result.map_err(|error| exception(py, error)),
-                Cue::End => break,
-            }
+    /// Performs the next cue. False once the run is over.
+    fn perform_next(&self, py: Python<'_>) -> bool {
+        match self.next(py) {
+            Some(Cue::Perform(work)) => work(py),
+            Some(Cue::Answered) => {}
+            Some(Cue::End) | None => return false,
         }
-        Err(exception(py, closed()))
+        true
     }
 
     fn cue(&self, cue: Cue) -> Result<()> {
+        if self.is_over.load(Ordering::Relaxed) {
+            return Err(closed());
+        }
         self.sender.send(cue).map_err(|_| closed())
     }
 
     /// The next cue. Signals that arrive meanwhile are noted for the run, which ends soon after.
     fn next(&self, py: Python<'_>) -> Option<Cue> {
         loop {
-            let received =
-                py.detach(|| self.cues.lock().unwrap_or_else(PoisonError::into_inner).recv_timeout(SIGNALS));
+            let received = py.detach(|| locked(&self.cues).recv_timeout(SIGNALS));
             if py.check_signals().is_err() {
                 self.interrupted.store(true, Ordering::Relaxed);
             }
             match received {
                 Ok(cue) => return Some(cue),
+                Err(RecvTimeoutError::Timeout) if self.is_over.load(Ordering::Relaxed) => return None,
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return None,
             }
@@ -144,17 +155,27 @@ impl Stage {
     }
 }
 
-/// What a hook sends to the run that waits for it.
-pub enum Wish<T> {
-    /// It wants a deed done.
-    Deed {
-        /// The word of the operation.
-        operation: String,
-        /// What is done about names that the filter leaves out, instead.
-        is_mismatch: bool,
-    },
-    /// It has returned.
-    Returned(PyResult<T>),
+impl<Q, A> Asker<Q, A> {
+    /// Asks, and performs cues until the answer is there. Called by the calling thread, within a performance.
+    ///
+    /// # Errors
+    /// `KeyboardInterrupt` when nobody answers any more, because the performance or the run is over.
+    pub fn ask(&self, py: Python<'_>, question: Q) -> PyResult<A> {
+        let asked = locked(&self.said).send(Said::Asks(question));
+        asked.map_err(|_| exception(py, closed()))?;
+        loop {
+            let answer = locked(&self.answer).take();
+            match answer {
+                Some(answer) => return Ok(answer),
+                None if self.stage.perform_next(py) => {}
+                None => return Err(exception(py, closed())),
+            }
+        }
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn closed() -> Error {

@@ -101,6 +101,7 @@ pub fn run(local: &dyn TargetBox, remote: &dyn TargetBox, setup: &Setup) -> Outc
         guard: setup.guard,
         is_rehearsal: setup.dry_run,
         migrate: false,
+        ignore_copy_errors: true,
         inplace: false,
         pretty_meta: false,
         version: "test",

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ftpsync.synchronizers import BiDirSynchronizer, DownloadSynchronizer, UploadSynchronizer
+from ftpsync.synchronizers import (
+    BaseSynchronizer,
+    BiDirSynchronizer,
+    DownloadSynchronizer,
+    UploadSynchronizer,
+)
 from ftpsync.targets import FsTarget
 from ftpsync.util import set_pyftpsync_logger
 
@@ -22,7 +28,22 @@ HANDLERS = (
     "on_mismatch",
     "on_need_compare",
 )
-HOOKS = (*HANDLERS, "_before_sync", "_interactive_resolve", "_log_action", "_match", "re_classify_pair")
+LEAVES = ("_copy_file", "_copy_recursive", "_remove_dir", "_remove_file")
+HOOKS = (
+    *HANDLERS,
+    *LEAVES,
+    "_before_sync",
+    "_compare_file",
+    "_dry_run_action",
+    "_interactive_resolve",
+    "_log_action",
+    "_match",
+    "_print_pair_diff",
+    "_sync_dir",
+    "_test_match_or_print",
+    "on_error",
+    "re_classify_pair",
+)
 MODES = {"sync": BiDirSynchronizer, "upload": UploadSynchronizer, "download": DownloadSynchronizer}
 
 
@@ -243,9 +264,276 @@ def test_entries_are_the_documented_objects(world: Path) -> None:
 def test_an_entry_that_a_hook_leaves_alone_is_not_forgotten(world: Path) -> None:
     class Mine(BiDirSynchronizer):
         def _before_sync(self, entry: Any) -> bool:
-            return entry.name != "same"
+            return str(entry.name) != "same"
 
     run(Mine, world, {})
     (world / "local" / "same").unlink()
     run(BiDirSynchronizer, world, {})
     assert not (world / "remote" / "same").exists()
+
+
+class Noted(BiDirSynchronizer):
+    """Notes every step, and what the sides look like before and after it."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.noted: list[str] = []
+
+    def _copy_file(self, src: Any, dest: Any, file_entry: Any) -> Any:
+        path = file_entry.get_rel_path()
+        assert file_entry.target is src and src.peer is dest
+        assert str(src.cur_dir) == file_entry.rel_path
+        self.noted.append(f"copy {path}")
+        result = super()._copy_file(src, dest, file_entry)
+        assert self.dry_run or (Path(dest.root_dir) / path).is_file()
+        self.noted.append(f"copied {path}")
+        return result
+
+    def _copy_recursive(self, src: Any, dest: Any, dir_entry: Any) -> Any:
+        path = dir_entry.get_rel_path()
+        self.noted.append(f"copy [{path}]")
+        super()._copy_recursive(src, dest, dir_entry)
+        assert self.dry_run or (Path(dest.root_dir) / path).is_dir()
+        self.noted.append(f"copied [{path}]")
+
+    def _remove_file(self, file_entry: Any) -> Any:
+        super()._remove_file(file_entry)
+        assert file_entry.was_deleted
+        self.noted.append(f"remove {file_entry.get_rel_path()}")
+
+    def _remove_dir(self, dir_entry: Any) -> Any:
+        super()._remove_dir(dir_entry)
+        self.noted.append(f"remove [{dir_entry.get_rel_path()}]")
+
+    def _sync_dir(self) -> Any:
+        folder = os.path.relpath(str(self.local.cur_dir), self.local.root_dir)
+        assert os.path.relpath(str(self.remote.cur_dir), self.remote.root_dir) == folder
+        self.noted.append(f"enter {folder}")
+        super()._sync_dir()
+        self.noted.append(f"leave {folder}")
+
+    def _dry_run_action(self, action: str) -> None:
+        self.noted.append(" ".join(action.split()[:2]))
+        super()._dry_run_action(action)
+
+
+def test_every_step_is_called_in_the_documented_order(world: Path) -> None:
+    noted = run(Noted, world, {}).noted
+    assert noted[0] == "enter ." and noted[-1] == "leave ."
+    at = noted.index
+    new = ["copy [new]", "copy [new/sub]", "copy new/sub/deep", "copied new/sub/deep", "copied [new/sub]"]
+    begin = at("copy [new]")
+    assert noted[begin : begin + 6] == [*new, "copied [new]"]
+    assert at("enter d") > begin, "folders that both sides have come after the entries of their parent"
+    assert {"remove gone-here", "remove gone-there", "copied edit-here", "copied newer"} < set(noted)
+
+
+def test_steps_in_a_dry_run_tell_what_is_not_done(world: Path) -> None:
+    before = tree(world)
+    noted = run(Noted, world, {"dry_run": True}).noted
+    assert tree(world) == before
+    assert {"copy file", "copy directory", "delete file"} < set(noted)
+    assert "copy [new/sub]" not in noted, "the inside of a new folder is not visited in a dry run"
+
+
+def test_a_step_that_does_nothing_prevents(world: Path) -> None:
+    class Mine(BiDirSynchronizer):
+        def _copy_file(self, src: Any, dest: Any, file_entry: Any) -> None:
+            if not file_entry.name.startswith("edit"):
+                super()._copy_file(src, dest, file_entry)
+
+        def _remove_file(self, file_entry: Any) -> None:
+            pass
+
+        def _copy_recursive(self, src: Any, dest: Any, dir_entry: Any) -> None:
+            if dir_entry.name != "sub":
+                super()._copy_recursive(src, dest, dir_entry)
+
+    run(Mine, world, {})
+    remote = tree(world / "remote")
+    assert remote["edit-here"] == "first edit-here"
+    assert remote["newer"] == tree(world / "local")["newer"]
+    assert "gone-here" in remote
+    assert "new" in remote and "new/sub" not in remote
+
+
+def test_a_step_can_be_asked_for_by_a_handler(world: Path) -> None:
+    class Mine(BiDirSynchronizer):
+        def on_conflict(self, pair: Any) -> None:
+            self._copy_file(self.local, self.remote, pair.local)
+            assert (world / "remote" / pair.rel_path).read_text() == "both, here"
+
+        def on_copy_remote(self, pair: Any) -> None:
+            if pair.name == "newer":
+                self._remove_file(pair.remote)
+            else:
+                super().on_copy_remote(pair)
+
+    stats = run(Mine, world, {}).get_stats()
+    assert not (world / "remote" / "newer").exists()
+    assert (world / "local" / "edit-there").read_text() == "edited there!"
+    assert stats["files_deleted"] == 3
+    again = run(BiDirSynchronizer, world, {}).get_stats()
+    assert (again["conflict_files"], again["files_written"], again["files_deleted"]) == (0, 0, 0)
+
+
+def test_a_handler_may_not_change_a_side_that_is_only_read(world: Path) -> None:
+    class Mine(UploadSynchronizer):
+        def on_copy_remote(self, pair: Any) -> None:
+            self._copy_file(self.remote, self.local, pair.remote)
+
+    with pytest.raises(RuntimeError, match="^target is read-only: "):
+        run(Mine, world, {})
+    assert not (world / "local" / "newer").exists()
+
+
+def test_a_folder_that_a_handler_declares_deleted_is_not_entered(world: Path) -> None:
+    entered = []
+
+    class Mine(BiDirSynchronizer):
+        def on_need_compare(self, pair: Any) -> None:
+            if pair.is_dir:
+                pair.remote.was_deleted = True
+
+        def _before_sync(self, entry: Any) -> bool:
+            entered.append(entry.get_rel_path())
+            return True
+
+    put(world / "local" / "d" / "extra", "extra")
+    run(Mine, world, {})
+    assert "d/extra" not in entered
+    assert not (world / "remote" / "d" / "extra").exists()
+
+
+def test_a_folder_algorithm_of_ones_own(world: Path) -> None:
+    class Mine(BiDirSynchronizer):
+        """Copies new local files, and nothing else."""
+
+        def _sync_dir(self) -> None:
+            there = {entry.name for entry in self.remote.get_dir()}
+            for entry in self.local.get_dir():
+                if entry.name in there:
+                    continue
+                step = self._copy_recursive if entry.is_dir() else self._copy_file
+                step(self.local, self.remote, entry)
+            self.local.flush_meta()
+
+    stats = run(Mine, world, {}).get_stats()
+    assert (world / "remote" / "new/sub/deep").read_text() == "deep"
+    assert (world / "remote" / "edit-here").read_text() == "first edit-here"
+    assert (stats["dirs_created"], stats["upload_files_written"]) == (2, 2)
+
+
+def test_entries_know_what_the_last_run_remembers(world: Path) -> None:
+    seen: dict[str, Any] = {}
+
+    class Mine(BiDirSynchronizer):
+        def _before_sync(self, entry: Any) -> bool:
+            if entry.is_file():
+                seen[f"{entry.is_local()} {entry.get_rel_path()}"] = entry.was_modified_since_last_sync()
+            return super()._before_sync(entry)
+
+    run(Mine, world, {})
+    assert (seen["True same"], seen["True edit-here"], seen["False newer"]) == (False, True, None)
+
+
+def test_the_base_class_tells_and_changes_nothing(world: Path, lines: list[str]) -> None:
+    class Mine(BaseSynchronizer):
+        def get_info_strings(self) -> tuple[str, str]:
+            return ("compare", "with")
+
+    before = tree(world)
+    metas = {path: path.read_text() for path in world.rglob(".pyftpsync-meta.json")}
+    lines.clear()
+    run(Mine, world, {})
+    assert tree(world) == before
+    assert {path: path.read_text() for path in world.rglob(".pyftpsync-meta.json")} == metas
+    told = {" ".join(line.split()) for line in lines}
+    assert {
+        "COPY UNMODIFIED > edit-here",
+        "COPY MISSING > [new]",
+        "COPY MISSING < newer",
+        "SKIP CONFLICT ! both",
+        "MODIFIED >X gone-here",
+        "MODIFIED X< gone-there",
+        "EQUAL = same",
+    } <= told
+
+
+def test_handlers_on_top_of_the_base_class_can_act(world: Path) -> None:
+    class Mine(BaseSynchronizer):
+        def get_info_strings(self) -> tuple[str, str]:
+            return ("collect", "from")
+
+        def on_copy_remote(self, pair: Any) -> None:
+            if not pair.is_dir:
+                self._copy_file(self.remote, self.local, pair.remote)
+
+    run(Mine, world, {})
+    assert (world / "local" / "newer").read_text() == "newer"
+    assert (world / "local" / "edit-there").read_text() == "edited there!"
+    assert (world / "remote" / "edit-here").read_text() == "first edit-here"
+
+
+def test_a_failing_handler_is_told_with_its_pair(world: Path, lines: list[str]) -> None:
+    class Mine(BiDirSynchronizer):
+        def on_copy_local(self, pair: Any) -> None:
+            raise LookupError("no such luck")
+
+    with pytest.raises(LookupError):
+        run(Mine, world, {})
+    assert any(line.startswith("ERROR: no such luck\n    <EntryPair(") for line in lines)
+
+
+def count_calls(kind: type[Any], root: Path) -> int:
+    """Returns how often Python code of this package is entered during a run, without opening and closing."""
+    entered = 0
+
+    def count(frame: Any, event: str, _: object) -> None:
+        nonlocal entered
+        entered += event == "call" and "ftpsync" in frame.f_code.co_filename
+
+    synchronizer = kind(FsTarget(str(root / "local")), FsTarget(str(root / "remote")), {"verbose": 3})
+    sys.setprofile(count)
+    try:
+        synchronizer.run()
+    finally:
+        sys.setprofile(None)
+    return entered
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_plain_run_does_not_enter_python_for_its_files(mode: str, tmp_path: Path, lines: list[str]) -> None:
+    entered = []
+    for count in (10, 10_000):
+        root = tmp_path / str(count)
+        for side in ("local", "remote"):
+            for number in range(count):
+                folder = root / side / str(number % 20 if count > 10 else 0)
+                folder.mkdir(parents=True, exist_ok=True)
+                (folder / f"{number}.txt").write_bytes(b"x")
+                os.utime(folder / f"{number}.txt", (1.6e9, 1.6e9))
+        run(MODES[mode], root, {"verbose": 0})
+        lines.clear()
+        entered.append(count_calls(MODES[mode], root))
+    assert entered[0] == entered[1]
+
+
+def test_a_hook_that_is_not_overridden_is_not_called_for_the_sake_of_others(world: Path) -> None:
+    class Mine(BiDirSynchronizer):
+        def on_conflict(self, pair: Any) -> None:
+            calls.clear()
+
+    calls: list[str] = []
+
+    def count(frame: Any, event: str, _: object) -> None:
+        if event == "call":
+            calls.append(frame.f_code.co_name)
+
+    synchronizer = Mine(FsTarget(str(world / "local")), FsTarget(str(world / "remote")), {"verbose": 0})
+    sys.setprofile(count)
+    try:
+        synchronizer.run()
+    finally:
+        sys.setprofile(None)
+    assert not {"_before_sync", "_copy_file", "on_copy_local", "_match", "re_classify"} & set(calls)

@@ -66,23 +66,25 @@ impl Walk<'_> {
                 error.during("synchronise").at(&path).advise("rename or remove one of them"),
             );
         }
-        let mut step = Step::new(pair);
-        if self.hooks.reclassify(&plan.dir, &mut step, &self.run.policy)? == Verdict::Proceed {
-            is_match = self.hooks.matches(&plan.dir, &step)?.unwrap_or(is_match);
+        let (mut step, mut is_gone) = (Step::new(pair), false);
+        let verdict = self.hooks.reclassify(&plan.dir, &mut step, &self.run.policy)?;
+        is_match = self.hooks.matches(&plan.dir, &step)?.unwrap_or(is_match);
+        // What does not take part is told, whatever else was said about it.
+        if verdict == Verdict::Proceed || !is_match {
             let deed = if is_match { Deed::Operation } else { Deed::Mismatch };
-            self.offer(plan, &mut step, &path, deed)?;
+            is_gone = self.offer(plan, &mut step, &path, deed)? == Verdict::Gone;
         }
         if step.operation == plan::Operation::Conflict {
             self.stats.conflict_files += 1;
         }
-        if is_match {
+        if is_match && !is_gone {
             self.descend(plan, &step);
         }
         Ok(())
     }
 
     /// Lets a hook deal with the pair, or does what is to be done about it.
-    fn offer(&mut self, plan: &mut Plan, step: &mut Step, path: &RelPath, deed: Deed) -> Result<()> {
+    fn offer(&mut self, plan: &mut Plan, step: &mut Step, path: &RelPath, deed: Deed) -> Result<Verdict> {
         let (hooks, dir) = (self.hooks, plan.dir.clone());
         let verdict = hooks.operate(&dir, step, deed, &mut |step, deed| {
             let later = plan.children.len();
@@ -92,21 +94,23 @@ impl Walk<'_> {
         })?;
         match verdict {
             Verdict::Proceed => self.carry_out(plan, step, path, deed),
-            Verdict::Leave => Ok(()),
+            Verdict::Leave | Verdict::Gone => Ok(verdict),
         }
     }
 
-    fn carry_out(&mut self, plan: &mut Plan, step: &mut Step, path: &RelPath, deed: Deed) -> Result<()> {
+    fn carry_out(&mut self, plan: &mut Plan, step: &mut Step, path: &RelPath, deed: Deed) -> Result<Verdict> {
         let effect = match deed {
             Deed::Mismatch => self.run.policy.effect_on_mismatch(&step.pair),
             Deed::Operation => self.run.policy.effect(&step.pair, step.operation),
+            Deed::CopyTo(to) => return self.copy_entry(plan, step, to).map(|()| Verdict::Proceed),
+            Deed::RemoveFrom(on) => return self.remove(plan, step, on, false).map(|()| Verdict::Proceed),
         };
         if effect != Effect::Compare {
-            return self.apply(plan, step, path, effect);
+            return self.apply(plan, step, path, effect).map(|()| Verdict::Proceed);
         }
         (step.changes, step.operation) = compare(&step.pair, step.changes);
         if step.pair.is_folder() {
-            return self.action(Line::VISIT, path, true);
+            return self.action(Line::VISIT, path, true).map(|()| Verdict::Proceed);
         }
         // It has another operation now, and another hook may want to deal with it.
         self.offer(plan, step, path, Deed::Operation)
@@ -182,10 +186,17 @@ impl Walk<'_> {
         to: Side,
         line: Line,
     ) -> Result<()> {
+        if step.pair.get(to.other()).is_none() {
+            return Ok(());
+        }
+        self.action(line, path, step.pair.is_folder())?;
+        self.copy_entry(plan, step, to)
+    }
+
+    fn copy_entry(&mut self, plan: &mut Plan, step: &Step, to: Side) -> Result<()> {
         let Some(entry) = step.pair.get(to.other()) else {
             return Ok(());
         };
-        self.action(line, path, entry.is_folder())?;
         let paths = paths_of(&plan.paths, &step.pair, to);
         match entry.kind {
             EntryKind::File => {
@@ -204,19 +215,70 @@ impl Walk<'_> {
                 )
             }
             EntryKind::Folder => {
-                self.stats.dirs_created += 1;
-                self.stats.entries_touched += 1;
-                if self.executor.is_live() {
-                    let visit = Visit::Copy { to, name: step.pair.name.to_string() };
-                    plan.children.push(Folder::new(paths, visit, Some(plan.ticket)));
-                    self.hold(plan.ticket);
-                }
-                Ok(())
+                let name = step.pair.name.as_str();
+                self.copy_subfolder(plan.ticket, name, entry, to, &paths, &mut plan.children)
             }
         }
     }
 
+    /// Copies a folder of a folder; what is still to be visited for that is added to `children`.
+    pub(super) fn copy_subfolder(
+        &mut self,
+        ticket: Ticket,
+        name: &str,
+        entry: &Entry,
+        to: Side,
+        paths: &Sides<RelPath>,
+        children: &mut Vec<Folder>,
+    ) -> Result<()> {
+        let (hooks, dir) = (self.hooks, paths.local.parent().unwrap_or_default());
+        let verdict = hooks.leaf(Leaf::CopyFolder, to, &dir, entry, &mut || {
+            let begun = self.begin_subfolder(ticket, name, to, paths);
+            self.finish_at_once(begun.into_iter().collect())
+        })?;
+        if verdict == Verdict::Proceed {
+            children.extend(self.begin_subfolder(ticket, name, to, paths));
+        }
+        Ok(())
+    }
+
+    fn begin_subfolder(
+        &mut self,
+        ticket: Ticket,
+        name: &str,
+        to: Side,
+        paths: &Sides<RelPath>,
+    ) -> Option<Folder> {
+        self.stats.dirs_created += 1;
+        self.stats.entries_touched += 1;
+        if !self.executor.is_live() {
+            return None;
+        }
+        self.hold(ticket);
+        Some(Folder::new(paths.clone(), Visit::Copy { to, name: name.to_owned() }, Some(ticket)))
+    }
+
     pub(super) fn copy_file(
+        &mut self,
+        ticket: Ticket,
+        name: &str,
+        entry: &Entry,
+        to: Side,
+        paths: &Sides<RelPath>,
+        landing: Landing,
+    ) -> Result<()> {
+        let (hooks, dir) = (self.hooks, paths.local.parent().unwrap_or_default());
+        let verdict = hooks.leaf(Leaf::CopyFile, to, &dir, entry, &mut || {
+            self.begin_file(ticket, name, entry, to, paths, landing)?;
+            self.wait_for_copies()
+        })?;
+        match verdict {
+            Verdict::Proceed => self.begin_file(ticket, name, entry, to, paths, landing),
+            Verdict::Leave | Verdict::Gone => Ok(()),
+        }
+    }
+
+    fn begin_file(
         &mut self,
         ticket: Ticket,
         name: &str,
@@ -288,7 +350,8 @@ impl Walk<'_> {
                 self.stats.copy_errors += 1;
                 self.event(Event::Failure(&text))?;
                 // A file that cannot even be opened is counted, as it always was; what fails later is an error of the run.
-                if (was_opened || error.kind() == Kind::Hook) && !self.hooks.forgives(path, &error)? {
+                let is_failure = was_opened || !self.run.ignore_copy_errors;
+                if is_failure && !self.hooks.forgives(path, &error)? {
                     self.failure.get_or_insert(error.told());
                 }
             }

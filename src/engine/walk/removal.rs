@@ -15,6 +15,19 @@ impl Walk<'_> {
         let Some(entry) = step.pair.get(on) else {
             return Ok(());
         };
+        let leaf = if entry.is_folder() { Leaf::RemoveFolder } else { Leaf::RemoveFile };
+        let (hooks, dir) = (self.hooks, plan.dir.clone());
+        let verdict = hooks.leaf(leaf, on, &dir, entry, &mut || {
+            self.doom(plan, step, entry, on, unconditionally);
+            Ok(())
+        })?;
+        if verdict == Verdict::Proceed {
+            self.doom(plan, step, entry, on, unconditionally);
+        }
+        Ok(())
+    }
+
+    fn doom(&mut self, plan: &mut Plan, step: &Step, entry: &Entry, on: Side, unconditionally: bool) {
         let path = plan.paths[on].join(&entry.name);
         // What the filter excludes goes whether or not the other side has it.
         let other = paths_of(&plan.paths, &step.pair, on.other())[on.other()].clone();
@@ -49,7 +62,6 @@ impl Walk<'_> {
                 plan.children.push(Folder::new(paths, visit, Some(plan.ticket)));
             }
         }
-        Ok(())
     }
 
     /// The other side lost the folder: what is unchanged in it goes, what is excluded or changed stays.

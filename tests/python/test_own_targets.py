@@ -1,0 +1,505 @@
+"""Targets written in Python, and built-in ones with a verb replaced: on either side, with every synchronizer."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from ftpsync.ftp_target import FTPTarget
+from ftpsync.metadata import DirMetadata
+from ftpsync.resources import DirectoryEntry, FileEntry
+from ftpsync.synchronizers import BiDirSynchronizer, DownloadSynchronizer, UploadSynchronizer
+from ftpsync.targets import FsTarget, _Target
+from servers.base import Server
+
+MODES: dict[str, type[Any]] = {
+    "sync": BiDirSynchronizer,
+    "upload": UploadSynchronizer,
+    "download": DownloadSynchronizer,
+}
+
+
+class MemoryTarget(_Target):
+    """A tree in a dict, as somebody would write it who read the documentation."""
+
+    def __init__(self, name: str = "memory", sets_time: bool = True) -> None:
+        super().__init__(f"/{name}", None)
+        self.support_set_time = sets_time
+        #: Path to (content, time); None for a folder.
+        self.nodes: dict[str, tuple[bytes, float] | None] = {}
+        self.now = 1.7e9
+
+    def put(self, path: str, text: str, mtime: float) -> None:
+        folder = path.rpartition("/")[0]
+        while folder:
+            self.nodes.setdefault(folder, None)
+            folder = folder.rpartition("/")[0]
+        self.nodes[path] = (text.encode(), mtime)
+
+    def open(self) -> None:
+        super().open()
+        self.cur_dir = self.root_dir
+
+    def cwd(self, dir_name: str) -> str:
+        assert self.cur_dir is not None
+        path = os.path.normpath(os.path.join(self.cur_dir, dir_name))
+        assert path == self.root_dir or self.nodes[self._key(path)] is None, path
+        self.cur_dir_meta = None
+        self.cur_dir = path
+        return path
+
+    def _key(self, path: str) -> str:
+        return os.path.relpath(path, self.root_dir)
+
+    def _node(self, name: str) -> str:
+        assert self.cur_dir is not None and "/" not in name
+        return self._key(os.path.join(self.cur_dir, name))
+
+    def get_dir(self) -> list[Any]:
+        assert self.cur_dir is not None
+        self.cur_dir_meta = DirMetadata(self)
+        here = self._key(self.cur_dir)
+        entries: list[Any] = []
+        for path, node in self.nodes.items():
+            folder, _, name = path.rpartition("/")
+            if folder != ("" if here == "." else here):
+                continue
+            if name == DirMetadata.META_FILE_NAME:
+                self.cur_dir_meta.read()
+            elif node is None:
+                entries.append(DirectoryEntry(self, self.cur_dir, name, None, None, None))
+            else:
+                entries.append(FileEntry(self, self.cur_dir, name, len(node[0]), node[1], None))
+        return entries
+
+    def mkdir(self, dir_name: str) -> None:
+        self.check_write(dir_name)
+        assert self._node(dir_name) not in self.nodes
+        self.nodes[self._node(dir_name)] = None
+
+    def rmdir(self, dir_name: str) -> None:
+        self.check_write(dir_name)
+        path = self._node(dir_name)
+        for known in [known for known in self.nodes if known == path or known.startswith(path + "/")]:
+            del self.nodes[known]
+
+    def open_readable(self, name: str) -> Any:
+        node = self.nodes[self._node(name)]
+        assert node is not None
+        return io.BytesIO(node[0])
+
+    def write_file(self, name: str, fp_src: Any, blocksize: int = 100, callback: Any = None) -> None:
+        self.check_write(name)
+        content = b""
+        while block := fp_src.read(blocksize):
+            content += block
+            if callback:
+                callback(block)
+        self.nodes[self._node(name)] = (content, self.now)
+
+    @contextmanager
+    def open_writable(self, name: str) -> Iterator[Any]:
+        self.check_write(name)
+        stream = io.BytesIO()
+        yield stream
+        self.nodes[self._node(name)] = (stream.getvalue(), self.now)
+
+    def remove_file(self, name: str) -> None:
+        self.check_write(name)
+        del self.nodes[self._node(name)]
+
+    def set_mtime(self, name: str, mtime: float, size: int | None) -> None:
+        self.check_write(name)
+        if self.support_set_time:
+            node = self.nodes[self._node(name)]
+            assert node is not None
+            self.nodes[self._node(name)] = (node[0], mtime)
+
+    def tree(self) -> dict[str, str | None]:
+        return {
+            path: None if node is None else node[0].decode()
+            for path, node in sorted(self.nodes.items())
+            if not path.endswith(DirMetadata.META_FILE_NAME)
+        }
+
+
+def folder_tree(root: Path) -> dict[str, str | None]:
+    return {
+        str(path.relative_to(root)): path.read_text() if path.is_file() else None
+        for path in sorted(root.rglob("*"))
+        if not path.name.startswith(".pyftpsync-")
+    }
+
+
+def put(path: Path, text: str, mtime: float = 1.6e9) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    os.utime(path, (mtime, mtime))
+
+
+FILES = {"a.txt": "a", "d/b.txt": "bb", "d/e/c.bin": "c" * 5000, "empty": ""}
+TREE: dict[str, str | None] = {**FILES, "d": None, "d/e": None}
+
+
+def synchronise(kind: type[Any], local: _Target, remote: _Target, **options: Any) -> Any:
+    synchronizer = kind(local, remote, {"verbose": 0, **options})
+    assert synchronizer.run() is True
+    assert not local.connected and not remote.connected
+    return synchronizer
+
+
+@pytest.mark.parametrize("sets_time", [True, False], ids=["dated", "undated"])
+@pytest.mark.parametrize("mode", ["sync", "upload"])
+def test_an_upload_into_a_target_written_in_python(mode: str, sets_time: bool, tmp_path: Path) -> None:
+    for path, text in FILES.items():
+        put(tmp_path / path, text)
+    remote = MemoryTarget(sets_time=sets_time)
+    stats = synchronise(MODES[mode], FsTarget(str(tmp_path)), remote).get_stats()
+    assert remote.tree() == dict(sorted(TREE.items()))
+    assert (stats["files_written"], stats["upload_bytes_written"]) == (4, 5003)
+    again = synchronise(MODES[mode], FsTarget(str(tmp_path)), remote).get_stats()
+    assert again["files_written"] == 0, "the times are remembered"
+    (tmp_path / "a.txt").unlink()
+    put(tmp_path / "d/b.txt", "changed", 1.6e9 + 60)
+    synchronise(MODES[mode], FsTarget(str(tmp_path)), remote, delete=True)
+    assert remote.tree() == {
+        "d": None,
+        "d/b.txt": "changed",
+        "d/e": None,
+        "d/e/c.bin": "c" * 5000,
+        "empty": "",
+    }
+
+
+@pytest.mark.parametrize("mode", ["sync", "download"])
+def test_a_download_from_a_target_written_in_python(mode: str, tmp_path: Path) -> None:
+    remote = MemoryTarget()
+    for path, text in FILES.items():
+        remote.put(path, text, 1.6e9)
+    synchronise(MODES[mode], FsTarget(str(tmp_path)), remote)
+    assert folder_tree(tmp_path) == dict(sorted(TREE.items()))
+    assert (tmp_path / "a.txt").stat().st_mtime == 1.6e9
+    remote.put("new/x", "x", 1.6e9)
+    del remote.nodes["empty"]
+    synchronise(MODES[mode], FsTarget(str(tmp_path)), remote, delete=True)
+    assert folder_tree(tmp_path) == {
+        **{k: v for k, v in TREE.items() if k != "empty"},
+        "new": None,
+        "new/x": "x",
+    }
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_targets_written_in_python_on_both_sides(mode: str) -> None:
+    local, remote = MemoryTarget("one"), MemoryTarget("two")
+    for path, text in FILES.items():
+        (remote if mode == "download" else local).put(path, text, 1.6e9)
+    synchronise(MODES[mode], local, remote)
+    assert local.tree() == remote.tree() == dict(sorted(TREE.items()))
+    stats = synchronise(MODES[mode], local, remote).get_stats()
+    assert (stats["files_written"], stats["files_deleted"]) == (0, 0)
+    if mode == "sync":
+        local.rmdir_all = None  # type: ignore[attr-defined]
+        for path in ("d/b.txt",):
+            del local.nodes[path]
+        synchronise(MODES[mode], local, remote)
+        assert "d/b.txt" not in remote.nodes
+
+
+def test_a_folder_that_goes_is_removed_on_a_target_written_in_python(tmp_path: Path) -> None:
+    remote = MemoryTarget()
+    for path, text in {**FILES, "k1": "1", "k2": "2"}.items():
+        put(tmp_path / path, text)
+    synchronise(BiDirSynchronizer, FsTarget(str(tmp_path)), remote)
+    for path in ("d/e/c.bin", "d/b.txt"):
+        (tmp_path / path).unlink()
+    for meta in tmp_path.glob("d/**/.pyftpsync-meta.json"):
+        meta.unlink()
+    (tmp_path / "d/e").rmdir()
+    (tmp_path / "d").rmdir()
+    synchronise(BiDirSynchronizer, FsTarget(str(tmp_path)), remote)
+    assert remote.tree() == {"a.txt": "a", "empty": "", "k1": "1", "k2": "2"}
+
+
+class WriteOnlyStore(_Target):
+    """Offers no more than a store needs that a server is downloaded into."""
+
+    def __init__(self) -> None:
+        super().__init__("/store", None)
+        self.kept: dict[str, bytes] = {}
+        self.times: dict[str, float] = {}
+
+    def open(self) -> None:
+        super().open()
+        self.cur_dir = self.root_dir
+
+    def cwd(self, dir_name: str) -> str:
+        self.cur_dir = os.path.normpath(os.path.join(self.cur_dir or "", dir_name))
+        return self.cur_dir
+
+    def mkdir(self, dir_name: str) -> None:
+        pass
+
+    def get_dir(self) -> list[Any]:
+        self.cur_dir_meta = DirMetadata(self)
+        return []
+
+    @contextmanager
+    def open_writable(self, name: str) -> Iterator[Any]:
+        stream = io.BytesIO()
+        yield stream
+        self.kept[f"{self.cur_dir}/{name}"] = stream.getvalue()
+
+    def set_mtime(self, name: str, mtime: float, size: int | None) -> None:
+        self.times[f"{self.cur_dir}/{name}"] = mtime
+
+    def flush_meta(self) -> None:
+        pass
+
+
+def test_a_write_only_store_is_the_local_side_of_a_download(pyftpdlib_server: Server) -> None:
+    for path, text in FILES.items():
+        put(pyftpdlib_server.root / path, text)
+    store = WriteOnlyStore()
+    synchronise(DownloadSynchronizer, store, server_target(pyftpdlib_server))
+    assert store.kept == {f"/store/{path}": text.encode() for path, text in FILES.items()}
+    assert set(store.times.values()) == {1.6e9}
+
+
+def server_target(server: Server, kind: type[FTPTarget] = FTPTarget) -> FTPTarget:
+    return kind("/", server.host, server.port, server.user, server.password)
+
+
+class Wrapper(_Target):
+    """Hands everything on to another target, and keeps a list."""
+
+    def __init__(self, inner: _Target) -> None:
+        super().__init__(inner.root_dir, None)
+        self.inner = inner
+        self.support_set_time = inner.support_set_time
+        self.calls: list[str] = []
+
+    def open(self) -> None:
+        super().open()
+        self.inner.open()
+        self.cur_dir = self.inner.cur_dir
+
+    def close(self) -> None:
+        self.inner.close()
+        super().close()
+
+    def cwd(self, dir_name: str) -> str | None:
+        self.cur_dir = self.inner.cwd(dir_name)
+        return self.cur_dir
+
+    def get_dir(self) -> list[Any]:
+        self.cur_dir_meta = DirMetadata(self)
+        entries = self.inner.get_dir()
+        assert self.inner.cur_dir_meta is not None
+        if self.inner.cur_dir_meta.was_read:
+            self.cur_dir_meta.read()
+        return entries
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in (
+            "mkdir",
+            "rmdir",
+            "open_readable",
+            "open_writable",
+            "write_file",
+            "remove_file",
+            "set_mtime",
+        ):
+
+            def call(*args: Any, **kwargs: Any) -> Any:
+                self.calls.append(f"{name} {args[0]}")
+                return getattr(self.inner, name)(*args, **kwargs)
+
+            return call
+        return super().__getattribute__(name)
+
+
+@pytest.mark.parametrize("side", ["local", "remote"])
+def test_a_target_that_wraps_a_folder(side: str, tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    for root in (one, other):
+        root.mkdir()
+    for path, text in FILES.items():
+        put(one / path, text)
+    wrapper = Wrapper(FsTarget(str(other if side == "remote" else one)))
+    targets = (FsTarget(str(one)), wrapper) if side == "remote" else (wrapper, FsTarget(str(other)))
+    synchronise(UploadSynchronizer, *targets)
+    assert folder_tree(other) == dict(sorted(TREE.items()))
+    expected = "write_file a.txt" if side == "remote" else "open_readable a.txt"
+    assert expected in wrapper.calls
+    assert synchronise(UploadSynchronizer, *targets).get_stats()["files_written"] == 0
+
+
+class Shouting(FsTarget):
+    """A folder whose files arrive in capitals."""
+
+    def write_file(self, name: str, fp_src: Any, *args: Any, **kwargs: Any) -> None:
+        super().write_file(name, io.BytesIO(fp_src.read().upper()), *args, **kwargs)
+
+
+def test_a_verb_replaced_in_a_subclass_is_honoured(tmp_path: Path) -> None:
+    put(tmp_path / "one/d/a.txt", "text")
+    (tmp_path / "two").mkdir()
+    synchronise(UploadSynchronizer, FsTarget(str(tmp_path / "one")), Shouting(str(tmp_path / "two")))
+    assert (tmp_path / "two/d/a.txt").read_text() == "TEXT"
+
+
+def test_a_verb_replaced_on_an_instance_is_honoured(tmp_path: Path) -> None:
+    put(tmp_path / "one/a.txt", "text")
+    put(tmp_path / "one/b.txt", "text")
+    (tmp_path / "two").mkdir()
+    local = FsTarget(str(tmp_path / "one"))
+    listed = local.get_dir
+    local.get_dir = lambda: [entry for entry in listed() if entry.name != "b.txt"]  # type: ignore[method-assign]
+    synchronise(UploadSynchronizer, local, FsTarget(str(tmp_path / "two")))
+    assert set(folder_tree(tmp_path / "two")) == {"a.txt"}
+
+
+class Counting(FTPTarget):
+    """A server that is asked through Python."""
+
+    sent: ClassVar[list[str]] = []
+
+    def write_file(self, name: str, *args: Any, **kwargs: Any) -> None:
+        self.sent.append(name)
+        super().write_file(name, *args, **kwargs)
+
+    def copy_to_file(self, name: str, *args: Any, **kwargs: Any) -> None:
+        self.sent.append(f"fetched {name}")
+        super().copy_to_file(name, *args, **kwargs)
+
+
+def test_a_subclass_of_the_ftp_target_is_honoured(ftp_server: Server, tmp_path: Path) -> None:
+    Counting.sent.clear()
+    for path, text in FILES.items():
+        put(tmp_path / "one" / path, text)
+    target = server_target(ftp_server, Counting)
+    synchronise(UploadSynchronizer, FsTarget(str(tmp_path / "one")), target)
+    assert sorted(set(Counting.sent) - {DirMetadata.META_FILE_NAME}) == ["a.txt", "b.txt", "c.bin", "empty"]
+    assert (
+        synchronise(UploadSynchronizer, FsTarget(str(tmp_path / "one")), target).get_stats()["files_written"]
+        == 0
+    )
+    (tmp_path / "two").mkdir()
+    synchronise(DownloadSynchronizer, FsTarget(str(tmp_path / "two")), target)
+    assert folder_tree(tmp_path / "two") == dict(sorted(TREE.items()))
+    assert "fetched c.bin" in Counting.sent
+    assert (tmp_path / "two/a.txt").stat().st_mtime == pytest.approx(1.6e9, abs=1)
+
+
+def test_an_exception_of_a_target_comes_out_unchanged_and_costs_one_file_only(tmp_path: Path) -> None:
+    class Full(MemoryTarget):
+        def write_file(self, name: str, *args: Any, **kwargs: Any) -> None:
+            if name == "b":
+                raise LookupError("no room", 7)
+            super().write_file(name, *args, **kwargs)
+
+    for name in "abc":
+        put(tmp_path / name, name)
+    remote = Full()
+    with pytest.raises(LookupError) as caught:
+        synchronise(UploadSynchronizer, FsTarget(str(tmp_path)), remote)
+    assert caught.value.args == ("no room", 7)
+    assert caught.traceback[-1].name == "write_file"
+    assert remote.tree() == {"a": "a", "c": "c"}
+
+
+def test_a_file_that_cannot_be_opened_is_counted(tmp_path: Path) -> None:
+    class Broken(MemoryTarget):
+        def open_readable(self, name: str) -> Any:
+            if name == "b":
+                raise PermissionError(13, "no", name)
+            return super().open_readable(name)
+
+    remote = Broken()
+    for name in "abc":
+        remote.put(name, name, 1.6e9)
+    stats = synchronise(DownloadSynchronizer, FsTarget(str(tmp_path)), remote).get_stats()
+    assert (stats["copy_errors"], stats["errors"]) == (1, 1)
+    assert folder_tree(tmp_path) == {"a": "a", "c": "c"}
+    synchronizer = DownloadSynchronizer(FsTarget(str(tmp_path)), remote, {"verbose": 0})
+    synchronizer.ignore_copy_errors = False
+    with pytest.raises(PermissionError):
+        synchronizer.run()
+
+
+def test_a_target_that_fails_in_the_middle_is_not_remembered_as_written(tmp_path: Path) -> None:
+    class Cut(MemoryTarget):
+        fails = True
+
+        def write_file(self, name: str, fp_src: Any, *args: Any, **kwargs: Any) -> None:
+            if self.fails:
+                fp_src.read(100)
+                raise ConnectionResetError(104, "gone")
+            super().write_file(name, fp_src, *args, **kwargs)
+
+    put(tmp_path / "big", "x" * 3_000_000)
+    remote = Cut()
+    with pytest.raises(ConnectionResetError):
+        synchronise(UploadSynchronizer, FsTarget(str(tmp_path)), remote)
+    remote.fails = False
+    assert synchronise(UploadSynchronizer, FsTarget(str(tmp_path)), remote).get_stats()["files_written"] == 1
+    assert remote.tree() == {"big": "x" * 3_000_000}
+
+
+def test_a_target_that_takes_less_than_all_is_noticed(tmp_path: Path) -> None:
+    class Short(MemoryTarget):
+        def write_file(self, name: str, fp_src: Any, *args: Any, **kwargs: Any) -> None:
+            super().write_file(name, io.BytesIO(fp_src.read(3)), *args, **kwargs)
+
+    put(tmp_path / "file", "longer than that" * 100_000)
+    with pytest.raises(OSError, match="instead of 1600000"):
+        synchronise(UploadSynchronizer, FsTarget(str(tmp_path)), Short())
+
+
+def test_hooks_get_the_objects_that_the_target_listed(tmp_path: Path) -> None:
+    class Tagged(MemoryTarget):
+        def get_dir(self) -> list[Any]:
+            entries = super().get_dir()
+            for entry in entries:
+                entry.tag = f"tag of {entry.name}"
+            return entries
+
+    seen: list[str] = []
+
+    class Mine(UploadSynchronizer):
+        def _before_sync(self, entry: Any) -> bool:
+            assert entry.target.cur_dir == entry.rel_path
+            if entry.is_local():
+                seen.append(entry.tag)
+            return super()._before_sync(entry)
+
+        def on_copy_local(self, pair: Any) -> None:
+            seen.append(f"copy {pair.local.tag} {pair.local.get_rel_path()}")
+            super().on_copy_local(pair)
+
+    local = Tagged()
+    for path, text in FILES.items():
+        local.put(path, text, 1.6e9)
+    (tmp_path / "d").mkdir()
+    synchronise(Mine, local, FsTarget(str(tmp_path)))
+    assert "copy tag of b.txt d/b.txt" in seen
+    assert folder_tree(tmp_path) == dict(sorted(TREE.items()))
+
+
+def test_a_dry_run_changes_no_target_written_in_python(tmp_path: Path) -> None:
+    for path, text in FILES.items():
+        put(tmp_path / path, text)
+    remote = MemoryTarget()
+    remote.put("old", "old", 1.6e9)
+    stats = synchronise(
+        UploadSynchronizer, FsTarget(str(tmp_path)), remote, dry_run=True, delete=True
+    ).get_stats()
+    assert remote.tree() == {"old": "old"}
+    assert (stats["files_written"], stats["files_deleted"]) == (2, 1)
