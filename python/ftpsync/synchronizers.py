@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Final, TypeVar
 
 from ftpsync import __version__
 from ftpsync._hooks import HookRelay
+from ftpsync._locks import lock_settings
 from ftpsync._report import Reporter
 from ftpsync.ftp_target import FTPTarget, FtpTarget
 from ftpsync.metadata import DirMetadata
@@ -373,6 +374,7 @@ class BaseSynchronizer:
             "allow_mass_delete": bool(options.get("allow_mass_delete")),
             "migrate": bool(options.get("migrate")),
             "inplace": bool(options.get("inplace")),
+            **lock_settings(options),
             "pretty_meta": bool(DirMetadata.PRETTY),
             "version": __version__,
             "connections": self._connections(),

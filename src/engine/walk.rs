@@ -5,6 +5,7 @@
 //! remembered once nothing in it is under way any more, so that the metadata never claims what has not happened.
 
 mod conflicts;
+mod locks;
 mod memory;
 mod pairs;
 mod removal;
@@ -14,6 +15,7 @@ use super::executor::Executor;
 use super::folder::{Folder, Scope, Visit};
 use super::hooks::{Deed, Hooks, Verdict};
 use super::job::{CopyJob, Done, Doomed, Job, Landing, Make, Ticket, View};
+use super::lock::locked_sides;
 use super::observer::{Event, Line, Observer};
 use super::removal::{DoomedDir, Removals, Trace};
 use super::stats::Stats;
@@ -80,6 +82,8 @@ pub fn walk(
         tally: Tally::default(),
         resolve_all: run.resolve_all,
         under_way: 0,
+        locks_awaited: locked_sides(run).len(),
+        lock_times: Sides::default(),
         copies: 0,
         failure: None,
     };
@@ -110,6 +114,10 @@ struct Walk<'a> {
     under_way: usize,
     /// Copies among them.
     copies: usize,
+    /// Locks that are not decided yet.
+    locks_awaited: usize,
+    /// When each lock was written, until its time was compared with what the side says.
+    lock_times: Sides<Option<f64>>,
     failure: Option<Error>,
 }
 
@@ -126,6 +134,7 @@ struct Plan {
 
 impl Walk<'_> {
     fn tree(&mut self) -> Result<()> {
+        self.await_locks()?;
         self.schedule(vec![Folder::new(Sides::default(), Visit::Compare, None)]);
         // The root stays open to the end: its metadata tells what all folders held.
         self.hold(ROOT);
@@ -222,6 +231,9 @@ impl Walk<'_> {
     }
 
     fn take(&mut self, done: Done) -> Result<()> {
+        if let Done::Locked { side, news } = done {
+            return self.locked(side, news);
+        }
         self.under_way -= 1;
         if let Some(outage) = done.outage() {
             return Err(outage.duplicate());
@@ -244,7 +256,7 @@ impl Walk<'_> {
             Done::Removed { side, results } => {
                 results.into_iter().try_for_each(|(path, result)| self.removed(side, &path, result))
             }
-            Done::MetaWritten { result: Ok(()), .. } => Ok(()),
+            Done::Locked { .. } | Done::MetaWritten { result: Ok(()), .. } => Ok(()),
             Done::MetaWritten { dir, result: Err(error), .. } => {
                 self.problem(&dir, error.during("write the metadata of"))
             }
@@ -289,7 +301,9 @@ impl Walk<'_> {
             };
             let view = &mut usable[side];
             self.stats.meta_bytes_read += view.meta_chars;
+            let lock_time = view.lock_time;
             self.report_metadata(dir, side, view)?;
+            self.compare_clocks(side, lock_time)?;
             if dir.depth() >= MAX_DEPTH {
                 let error =
                     Error::new(Kind::Refused, format!("more than {MAX_DEPTH} folders within folders"));

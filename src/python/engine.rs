@@ -2,11 +2,12 @@
 
 use super::convert;
 use super::errors::{carried, exception, raise};
+use super::lock::{self, Owner};
 use super::stage::{Stage, Wish};
 use super::target::{Session, Target};
 use crate::engine::hooks::{Act, Answer, Deed, Verdict};
 use crate::engine::stats::Value;
-use crate::engine::{self, Clock, Event, Hooks, Observer, Run, Stats};
+use crate::engine::{self, Clock, Event, Hooks, Locking, Observer, Run, Stats};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Entry, EntryKind, RelPath, Side, Sides, Stamp};
 use crate::plan::guard::GuardRules;
@@ -47,6 +48,9 @@ pub struct Settings {
     allow_mass_delete: bool,
     migrate: bool,
     inplace: bool,
+    lock_owner: Owner,
+    lock_age: f64,
+    break_lock: bool,
     pretty_meta: bool,
     version: String,
     connections: usize,
@@ -93,6 +97,7 @@ pub fn run(
         }
     }
     let clock = SystemClock::new();
+    let lock_rules = lock::rules(&settings.lock_owner, settings.lock_age, settings.break_lock);
     let run = Run {
         pools: &pools,
         policy,
@@ -101,6 +106,7 @@ pub fn run(
         is_rehearsal: settings.dry_run,
         migrate: settings.migrate,
         inplace: settings.inplace,
+        lock: Some(Locking { rules: &lock_rules, is_running: &lock::is_running }),
         pretty_meta: settings.pretty_meta,
         version: &settings.version,
         resolve_all: settings.resolve_all.as_deref().and_then(|word| Strategy::parse(mode, word)),
@@ -254,6 +260,10 @@ impl Observer for Listener {
                     let pair = describe(py, &dir, &step)?;
                     reporter.bind(py).call_method1("same_time", (pair, word)).map(drop)
                 })
+            }
+            Event::Lock { side, state } => {
+                let (state, text, seconds) = lock::told(state);
+                self.tell("lock", (side == Side::Local, state, text, seconds))
             }
             Event::Tick => {
                 self.look_for_signals()?;

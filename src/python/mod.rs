@@ -1,11 +1,13 @@
 //! The extension module `ftpsync._core`: the only place that names pyo3. Nothing imports it.
 //!
 //! [`target`] wraps targets and sessions for use by hand, [`engine`] runs the synchronisation with Python listening in,
-//! [`stage`] is where the Python of a run with hooks is performed, [`errors`] is the one place that turns an error of the core into an exception, [`convert`] the one that reads options.
+//! [`stage`] is where the Python of a run with hooks is performed, [`errors`] is the one place that turns an error of the core into an exception, [`convert`] the one that reads options,
+//! [`lock`] says who this process is.
 
 mod convert;
 mod engine;
 mod errors;
+mod lock;
 mod stage;
 mod target;
 

@@ -102,6 +102,7 @@ pub fn run(local: &dyn TargetBox, remote: &dyn TargetBox, setup: &Setup) -> Outc
         is_rehearsal: setup.dry_run,
         migrate: false,
         inplace: false,
+        lock: None,
         pretty_meta: false,
         version: "test",
         resolve_all: None,
