@@ -28,7 +28,7 @@ const SURE: f64 = 10.0;
 /// How long the removal may take at the end of a run that went well.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long it may take after an interruption or an outage.
-const HASTE: Duration = Duration::from_secs(3);
+const HASTE: Duration = Duration::from_secs(4);
 
 /// What a run needs for its locks.
 #[derive(Clone, Copy)]
@@ -123,7 +123,6 @@ impl Keeper<'_> {
         if !tell(taken) || !is_held {
             return;
         }
-        let mut spare = None;
         let interval = self.locking.rules.age.min(USUAL_AGE) / RENEWALS;
         let mut tried = (self.clock.elapsed(), self.clock.now());
         while self.crew.lasts(LOOK.min(Duration::from_secs_f64(interval))) {
@@ -133,16 +132,17 @@ impl Keeper<'_> {
                 continue;
             }
             tried = (elapsed, now);
-            let renewed = self.renew(&mut spare);
+            let renewed = self.renew();
             let is_lost = matches!(&renewed, Err(error) if ends_the_run(error));
-            if !tell(renewed.or_else(|error| if is_lost { Err(error) } else { Ok(LockNews::Stuck(error)) }))
-                || is_lost
-            {
+            let goes_on =
+                tell(renewed.or_else(|error| if is_lost { Err(error) } else { Ok(LockNews::Stuck(error)) }));
+            if is_lost {
+                // At once: the walk may be waiting for an answer of the user, and would hand out one more job.
+                self.crew.abandon();
+            }
+            if is_lost || !goes_on {
                 return;
             }
-        }
-        if let Some(session) = spare {
-            session.close();
         }
     }
 
@@ -222,9 +222,8 @@ impl Keeper<'_> {
         written.map(|_| lock)
     }
 
-    fn renew(&self, spare: &mut Option<Box<dyn Session>>) -> Result<LockNews> {
+    fn renew(&self) -> Result<LockNews> {
         let pool = self.crew.pool(self.side);
-        // Long transfers may keep all sessions busy for longer than the lock lasts.
         if let Some(mut loan) = pool.take_idle() {
             match self.renew_by(loan.session()) {
                 Err(error) if error.retry() == Retry::NewSession => {}
@@ -234,16 +233,17 @@ impl Keeper<'_> {
                 }
             }
         }
-        if !spare.as_mut().is_some_and(|session| session.is_alive()) {
-            *spare = pool.target().open().ok();
-        }
-        if let Some(session) = spare {
+        // Transfers may keep all sessions busy for longer than the lock lasts: one more, for a moment.
+        if let Ok(mut session) = pool.target().open() {
             match self.renew_by(session.as_mut()) {
-                Err(error) if error.retry() == Retry::NewSession => *spare = None,
-                renewed => return renewed.map_err(|error| self.named(error)),
+                Err(error) if error.retry() == Retry::NewSession => {}
+                renewed => {
+                    session.close();
+                    return renewed.map_err(|error| self.named(error));
+                }
             }
         }
-        // The side may not want one more session; then this waits for one of the others.
+        // The side may not want one more; then this waits for one of the others.
         self.crew
             .persist([self.side], |sessions| self.renew_by(borrowed(sessions, self.side)?))
             .map_err(|error| self.named(error))

@@ -27,6 +27,11 @@ use crate::plan::guard::GuardRules;
 use crate::plan::{Filter, Policy, Strategy};
 use crate::target::pool::Pool;
 use executor::{Executor, Live, Rehearsal};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+/// How often the observer is asked whether to go on.
+const POLL: Duration = Duration::from_millis(100);
 
 /// The time, from outside.
 pub trait Clock: Sync {
@@ -88,11 +93,15 @@ pub fn sync(run: &Run<'_>, hooks: &dyn Hooks, observer: &mut dyn Observer, stats
         let mut rehearsal = Rehearsal(&crew);
         let executor: &mut dyn Executor = if run.is_rehearsal { &mut rehearsal } else { &mut live };
         let outcome = walk::walk(run, executor, &done, hooks, observer, stats);
-        match &outcome {
-            Ok(_) => crew.close(),
-            Err(_) => crew.abandon(),
+        if outcome.is_ok() {
+            crew.close();
+        } else {
+            crew.abandon();
         }
-        outcome
+        outcome.and_then(|failure| {
+            let ended = wait_for_end(&done, observer).inspect_err(|_| crew.abandon());
+            ended.map(|()| failure).map_err(|error| walk::Broken { error, unsaved: Vec::new() })
+        })
     });
     // What was copied before the end came is remembered, with a session that the interruption did not reach.
     let (failure, was_cut, unsaved) = match outcome {
@@ -102,6 +111,17 @@ pub fn sync(run: &Run<'_>, hooks: &dyn Hooks, observer: &mut dyn Observer, stats
     save_local(run, unsaved);
     let released = release(&keepers, was_cut, observer, stats);
     failure.map_or(released, Err)
+}
+
+/// Waits for the threads: one of them may be renewing a lock, on a side that does not answer.
+fn wait_for_end(done: &Receiver<job::Done>, observer: &mut dyn Observer) -> Result<()> {
+    loop {
+        match done.recv_timeout(POLL) {
+            Ok(_) => {}
+            Err(RecvTimeoutError::Timeout) => observer.poll()?,
+            Err(RecvTimeoutError::Disconnected) => return Ok(()),
+        }
+    }
 }
 
 /// Removes the locks. A lock that stays is told, and is no error of the run; only the observer can make one of it.

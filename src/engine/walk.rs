@@ -19,7 +19,7 @@ use super::lock::locked_sides;
 use super::observer::{Event, Line, Observer};
 use super::removal::{DoomedDir, Removals, Trace};
 use super::stats::Stats;
-use super::{Run, crew};
+use super::{POLL, Run, crew};
 use crate::error::{Error, Kind, Result};
 use crate::model::meta::{FILE_VERSION, MetaError, PeerKey, Shadow, Tree};
 use crate::model::stamp::EPS_TIME;
@@ -32,7 +32,6 @@ use crate::plan::{
 use crate::target::{Expect, Put};
 use std::collections::{HashMap, HashSet};
 use std::sync::mpsc::Receiver;
-use std::time::Duration;
 
 /// Listings asked for before their turn, for each thread.
 const LISTINGS_AHEAD: usize = 4;
@@ -44,8 +43,6 @@ const BURST: usize = 100;
 const MAX_DEPTH: usize = 256;
 /// The root is the first folder that is scheduled.
 const ROOT: Ticket = Ticket(0);
-/// How often the observer is asked whether to go on.
-const POLL: Duration = Duration::from_millis(100);
 
 /// A run that was cut short.
 pub struct Broken {
