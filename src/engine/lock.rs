@@ -353,7 +353,8 @@ fn look(session: &mut dyn Session, path: &RelPath) -> Result<Found> {
     let was_read = match read {
         Ok(()) => true,
         Err(error) if error.kind() == Kind::NotFound => return Ok(Found::Nothing),
-        Err(error) if error.retry() != Retry::No => return Err(error),
+        // Busy counts as there: somebody may be writing it.
+        Err(error) if error.retry() == Retry::NewSession => return Err(error),
         Err(_) => false,
     };
     if let Some(lock) = Lock::parse(&bytes).filter(|_| was_read) {

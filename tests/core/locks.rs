@@ -439,6 +439,42 @@ fn a_long_run_renews_its_lock_also_while_every_session_is_busy() {
 }
 
 #[test]
+fn where_no_further_session_is_allowed_the_renewal_waits_for_one() {
+    let (local, remote) = (local(), Remote::new());
+    local.put("slow", b"1", at(0));
+    let setup = Setup::new(Mode::Upload);
+    let (log, clock) = (Arc::clone(&remote.log), Arc::clone(&setup.clock));
+    let remote = remote.before(move |line| {
+        match line {
+            "open" if log.count("open") > 1 => return Err(Error::new(Kind::Login, "530 too many")),
+            "write slow" => {
+                clock.advance(180.0);
+                log.wait_for("open", 2);
+            }
+            _ => {}
+        }
+        Ok(())
+    });
+    let outcome = setup.run(&local, &remote);
+    assert!(outcome.result.is_ok(), "{:?}", outcome.result);
+    assert_eq!(remote.log.changes(), [WRITE, "write slow", WRITE, REMOVE]);
+    assert!(remote.lock().is_none());
+}
+
+#[test]
+fn a_lock_that_the_server_calls_busy_counts_by_its_time() {
+    let (local, remote) = (local(), Remote::new());
+    remote.tree.put(LOCK_FILE_NAME, b"", Stamp::from_secs_f64(START - 2.0).unwrap());
+    let remote = remote.before(|line| match line {
+        "read .pyftpsync-lock.json" => Err(Error::new(Kind::Busy, "450 in use")),
+        _ => Ok(()),
+    });
+    let error = Setup::new(Mode::Sync).run(&local, &remote).result.unwrap_err();
+    assert_eq!(error.kind(), Kind::Guard);
+    assert!(error.to_string().contains("written 2 seconds ago"), "{error}");
+}
+
+#[test]
 fn a_lock_that_was_removed_is_written_anew_and_failures_are_told() {
     let (local, remote) = (local(), Remote::new());
     local.put("slow", b"1", at(0));
