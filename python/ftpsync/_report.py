@@ -9,6 +9,7 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
+from ftpsync._locks import take_news
 from ftpsync.resources import DirectoryEntry, EntryPair, FileEntry, _Resource
 from ftpsync.util import (
     DRY_RUN_PREFIX,
@@ -97,6 +98,11 @@ class Reporter:
     def failure(self, text: str) -> None:
         """Writes what failed, although the run goes on."""
         write_error(_printable(text[:1].upper() + text[1:]))
+
+    def lock(self, is_local: bool, state: str, text: str | None, seconds: float | None) -> None:
+        """Takes what has become of the lock file of a side."""
+        side = self._synchronizer.local if is_local else self._synchronizer.remote
+        take_news(side, state, text, seconds)
 
     def tick(self, touched: int, seen: int, folders: int) -> None:
         """Takes how far the run is."""

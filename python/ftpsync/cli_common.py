@@ -31,6 +31,17 @@ def _positive(text: str) -> int:
     return number
 
 
+def _seconds(text: str) -> float:
+    """Converts an option value to a number of seconds, at least 1."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 1 <= number <= 366 * 24 * 3600:
+        raise argparse.ArgumentTypeError(f"expected a number of seconds, at least 1, not {text!r}")
+    return number
+
+
 def _limit(text: str) -> int | str:
     """Converts `N` to a number of files, and keeps `N%` as it is."""
     match = re.fullmatch(r"(\d+)\s*(%?)", text.strip())
@@ -177,6 +188,19 @@ safety_parser.add_argument(
     action="store_true",
     default=argparse.SUPPRESS,
     help="overwrite files directly instead of by temporary name, check and rename",
+)
+safety_parser.add_argument(
+    "--lock-age",
+    metavar="SECONDS",
+    type=_seconds,
+    default=argparse.SUPPRESS,
+    help="take over locks of other runs that are older than this (default: 900)",
+)
+safety_parser.add_argument(
+    "--break-lock",
+    action="store_true",
+    default=argparse.SUPPRESS,
+    help="take over the lock of another run, which must not be at work any more",
 )
 safety_parser.add_argument(
     "--links",

@@ -31,6 +31,7 @@ MANDATORY_TASK_ARGS: Final = {"command", "remote"}
 #: Switches of a task that the command line can turn on.
 CLI_OVERRIDABLE_BOOL_TASK_ARGS: Final = {
     "allow_mass_delete",
+    "break_lock",
     "create_folder",
     "dry_run",
     "exit_zero_on_copy_errors",
@@ -57,7 +58,15 @@ CLI_OVERRIDABLE_BOOL_TASK_ARGS: Final = {
 OVERRIDABLE_BOOL_ARGS: Final = CLI_OVERRIDABLE_BOOL_TASK_ARGS
 
 #: Settings of a task with a value that the command line can replace.
-_CLI_OVERRIDABLE_VALUE_TASK_ARGS: Final = {"case", "connections", "links", "max_delete", "tls_ca", "tls_pin"}
+_CLI_OVERRIDABLE_VALUE_TASK_ARGS: Final = {
+    "case",
+    "connections",
+    "links",
+    "lock_age",
+    "max_delete",
+    "tls_ca",
+    "tls_pin",
+}
 
 #: What a task may have.
 KNOWN_TASK_ARGS: Final = (

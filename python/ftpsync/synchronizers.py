@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Final, TypeVar
 from ftpsync import __version__, _steps
 from ftpsync._bridge import TargetBridge, is_native
 from ftpsync._hooks import HookRelay
+from ftpsync._locks import lock_settings
 from ftpsync._report import Reporter
 from ftpsync.ftp_target import FTPTarget, FtpTarget
 from ftpsync.metadata import DirMetadata
@@ -372,6 +373,7 @@ class BaseSynchronizer:
             "migrate": bool(options.get("migrate")),
             "ignore_copy_errors": bool(self.ignore_copy_errors),
             "inplace": bool(options.get("inplace")),
+            **lock_settings(options),
             "pretty_meta": bool(DirMetadata.PRETTY),
             "version": __version__,
             "connections": self._connections(),

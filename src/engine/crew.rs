@@ -4,6 +4,7 @@
 
 use super::Clock;
 use super::job::{CopyJob, Done, Doomed, Job, Make, View};
+use super::lock::Keeper;
 use super::transfer::{Transfer, transfer};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::model::meta::MAX_META_SIZE;
@@ -29,6 +30,8 @@ pub struct Crew<'a> {
     cancelled: AtomicBool,
     queue: Mutex<Queue>,
     changed: Condvar,
+    /// Told when the crew is closed.
+    ended: Condvar,
 }
 
 #[derive(Default)]
@@ -47,12 +50,22 @@ impl<'a> Crew<'a> {
             cancelled: AtomicBool::new(false),
             queue: Mutex::default(),
             changed: Condvar::new(),
+            ended: Condvar::new(),
         }
     }
 
-    /// Starts `count` threads. What they report arrives at the receiver.
-    pub fn start<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>, count: usize) -> Receiver<Done> {
+    /// Starts the keepers, and `count` threads. What they report arrives at the receiver.
+    pub fn start<'scope>(
+        &'scope self,
+        scope: &'scope Scope<'scope, '_>,
+        count: usize,
+        keepers: &'scope [Keeper<'_>],
+    ) -> Receiver<Done> {
         let (sender, receiver) = channel();
+        for keeper in keepers {
+            let sender = sender.clone();
+            scope.spawn(move || keeper.work(&sender));
+        }
         for _ in 0..count {
             let sender = sender.clone();
             scope.spawn(move || self.work(&sender));
@@ -90,6 +103,19 @@ impl<'a> Crew<'a> {
             queue.others.clear();
         }
         self.changed.notify_all();
+        self.ended.notify_all();
+    }
+
+    /// Waits for some time; tells whether the run goes on.
+    pub(super) fn lasts(&self, time: Duration) -> bool {
+        let ended = |queue: &mut Queue| !queue.is_closed;
+        let waited = self.ended.wait_timeout_while(self.queue(), time, ended);
+        !waited.unwrap_or_else(PoisonError::into_inner).0.is_closed
+    }
+
+    /// The sessions with a side.
+    pub(super) fn pool(&self, side: Side) -> &'a Pool {
+        &self.pools[side]
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
@@ -260,7 +286,7 @@ impl<'a> Crew<'a> {
     }
 
     /// Borrows sessions, does the work, and tries again with fresh ones where that can help.
-    fn persist<T, const N: usize>(
+    pub(super) fn persist<T, const N: usize>(
         &self,
         sides: [Side; N],
         mut work: impl FnMut(&mut Sides<Option<Loan<'_>>>) -> Result<T>,
@@ -345,7 +371,11 @@ fn no_session() -> Error {
     Error::new(Kind::Io, "no session was borrowed")
 }
 
-fn borrowed<'s>(loans: &'s mut Sides<Option<Loan<'_>>>, side: Side) -> Result<&'s mut dyn Session> {
+/// The session with a side among those that were borrowed.
+pub(super) fn borrowed<'s>(
+    loans: &'s mut Sides<Option<Loan<'_>>>,
+    side: Side,
+) -> Result<&'s mut dyn Session> {
     loans[side].as_mut().map(Loan::session).ok_or_else(no_session)
 }
 
@@ -369,19 +399,22 @@ fn keeps_shadows(pool: &Pool) -> bool {
 /// Lists a folder and reads its metadata.
 fn view(session: &mut dyn Session, dir: &RelPath, keeps_shadows: bool) -> Result<Box<View>> {
     let mut listing = session.list(dir)?;
-    let (mut meta_size, mut leftovers) = (None, Vec::new());
+    let (mut meta_size, mut lock_time, mut leftovers) = (None, None, Vec::new());
     listing.entries.retain(|entry| {
         let name = entry.name.as_str();
         if name == META_FILE_NAME && entry.kind == EntryKind::File {
             meta_size = Some(entry.size.unwrap_or(0));
         }
         let is_lock = name == LOCK_FILE_NAME && dir.is_root();
+        if is_lock {
+            lock_time = entry.mtime_org;
+        }
         if is_temporary(name) && entry.is_file() {
             leftovers.push(entry.clone());
         }
         name != META_FILE_NAME && !is_lock && !is_temporary(name)
     });
-    let mut view = View { leftovers, ..View::default() };
+    let mut view = View { leftovers, lock_time, ..View::default() };
     if let Some(size) = meta_size {
         read_meta(session, dir, size, &mut view)?;
     }

@@ -1,8 +1,9 @@
 //! The pieces of work that threads carry out, and what comes back.
 
+use super::lock::LockNews;
 use crate::error::{Error, Kind, Result};
 use crate::model::meta::MetaError;
-use crate::model::{DirMeta, Entry, Name, Note, RelPath, Side};
+use crate::model::{DirMeta, Entry, Name, Note, RelPath, Side, Stamp};
 use crate::target::{Expect, Put, Written};
 
 /// The folder that a piece of work belongs to.
@@ -119,6 +120,8 @@ pub struct View {
     pub meta_chars: u64,
     /// Why the metadata could not be used.
     pub meta_problem: Option<MetaError>,
+    /// The time of the lock file, as listed in the root.
+    pub lock_time: Option<Stamp>,
 }
 
 /// What came of a piece of work.
@@ -164,6 +167,13 @@ pub enum Done {
         /// The outcome.
         result: Result<()>,
     },
+    /// News of a lock, no answer to a job. An error ends the run.
+    Locked {
+        /// The side.
+        side: Side,
+        /// The news.
+        news: Result<LockNews>,
+    },
 }
 
 impl Done {
@@ -177,7 +187,9 @@ impl Done {
             Done::Removed { results, .. } => {
                 results.iter().filter_map(|(_, result)| result.as_ref().err()).find(is_outage)
             }
-            Done::Listed { .. } | Done::Copied { .. } | Done::MetaWritten { .. } => None,
+            Done::Listed { .. } | Done::Copied { .. } | Done::MetaWritten { .. } | Done::Locked { .. } => {
+                None
+            }
         }
     }
 }

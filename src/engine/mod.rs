@@ -1,13 +1,15 @@
 //! The one loop: list both sides, plan, carry out, remember, descend.
 //!
 //! [`walk`] tells the whole story on the calling thread; [`crew`] moves the bytes on others. [`executor`] decides whether
-//! anything is really changed, [`hooks`] and [`observer`] are where the outside world listens in.
+//! anything is really changed, [`lock`] keeps others out meanwhile, [`hooks`] and [`observer`] are where the outside world
+//! listens in.
 
 pub mod crew;
 pub mod executor;
 pub mod folder;
 pub mod hooks;
 pub mod job;
+pub mod lock;
 pub mod observer;
 pub mod removal;
 pub mod stats;
@@ -15,7 +17,8 @@ pub mod transfer;
 pub mod walk;
 
 pub use hooks::{Deed, Hooks, Leaf, NoHooks, Verdict};
-pub use observer::{Event, Line, Observer};
+pub use lock::Locking;
+pub use observer::{Event, Line, LockState, Observer};
 pub use stats::Stats;
 
 use crate::error::{Error, Result};
@@ -24,6 +27,11 @@ use crate::plan::guard::GuardRules;
 use crate::plan::{Filter, Policy, Strategy};
 use crate::target::pool::Pool;
 use executor::{Executor, Live, Rehearsal};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+/// How often the observer is asked whether to go on.
+const POLL: Duration = Duration::from_millis(100);
 
 /// The time, from outside.
 pub trait Clock: Sync {
@@ -53,6 +61,8 @@ pub struct Run<'a> {
     pub ignore_copy_errors: bool,
     /// Overwrite files in place instead of by temporary name and rename.
     pub inplace: bool,
+    /// How sides that are changed over a network are locked; `None`: not at all.
+    pub lock: Option<Locking<'a>>,
     /// Write metadata for human eyes.
     pub pretty_meta: bool,
     /// The version to write into metadata.
@@ -77,26 +87,74 @@ pub struct Run<'a> {
 /// cancelled run at once.
 pub fn sync(run: &Run<'_>, hooks: &dyn Hooks, observer: &mut dyn Observer, stats: &mut Stats) -> Result<()> {
     let crew = crew::Crew::new(run.pools, run.clock);
+    let keepers = lock::keepers(run, &crew);
     let outcome = std::thread::scope(|scope| {
-        let done = crew.start(scope, run.threads.max(1));
+        let done = crew.start(scope, run.threads.max(1), &keepers);
         let _alarm = crew::Alarm(&crew);
         let mut live = Live(&crew);
         let mut rehearsal = Rehearsal(&crew);
         let executor: &mut dyn Executor = if run.is_rehearsal { &mut rehearsal } else { &mut live };
         let outcome = walk::walk(run, executor, &done, hooks, observer, stats);
-        match &outcome {
-            Ok(_) => crew.close(),
-            Err(_) => crew.abandon(),
+        if outcome.is_ok() {
+            crew.close();
+        } else {
+            crew.abandon();
         }
-        outcome
+        outcome.and_then(|failure| {
+            let ended = wait_for_end(&done, observer).inspect_err(|_| crew.abandon());
+            ended.map(|()| failure).map_err(|error| walk::Broken { error, unsaved: Vec::new() })
+        })
     });
     // What was copied before the end came is remembered, with a session that the interruption did not reach.
-    let (failure, unsaved) = match outcome {
-        Ok(failure) => (failure, Vec::new()),
-        Err(walk::Broken { error, unsaved }) => (Some(error), unsaved),
+    let (failure, was_cut, unsaved) = match outcome {
+        Ok(failure) => (failure, false, Vec::new()),
+        Err(walk::Broken { error, unsaved }) => (Some(error), true, unsaved),
     };
     save_local(run, unsaved);
-    failure.map_or(Ok(()), Err)
+    let released = release(&keepers, was_cut, observer, stats);
+    failure.map_or(released, Err)
+}
+
+/// Waits for the threads: one of them may be renewing a lock, on a side that does not answer.
+fn wait_for_end(done: &Receiver<job::Done>, observer: &mut dyn Observer) -> Result<()> {
+    loop {
+        match done.recv_timeout(POLL) {
+            Ok(_) => {}
+            Err(RecvTimeoutError::Timeout) => observer.poll()?,
+            Err(RecvTimeoutError::Disconnected) => return Ok(()),
+        }
+    }
+}
+
+/// Removes the locks. A lock that stays is told, and is no error of the run; only the observer can make one of it.
+fn release(
+    keepers: &[lock::Keeper<'_>],
+    was_cut: bool,
+    observer: &mut dyn Observer,
+    stats: &Stats,
+) -> Result<()> {
+    let mut outcome = Ok(());
+    for keeper in keepers {
+        let mut objection = None;
+        let mut poll = || match observer.poll() {
+            // The user who has already stopped the run waits for the removal, which does not take long.
+            Err(error) if !was_cut => Err(objection.insert(error).duplicate()),
+            Ok(()) | Err(_) => Ok(()),
+        };
+        let released = keeper.release(was_cut, &mut poll);
+        let (side, state) = (keeper.side(), LockState::Released);
+        let told = match released {
+            Ok(lock::Released::NotHeld) => Ok(()),
+            Ok(lock::Released::Yes) => observer.event(Event::Lock { side, state }, stats),
+            Err(error) => {
+                let text = format!("Could not remove lock file: {}", error.reason());
+                let told = observer.event(Event::Failure(&text), stats);
+                told.and_then(|()| observer.event(Event::Lock { side, state }, stats))
+            }
+        };
+        outcome = outcome.and(objection.map_or(told, Err));
+    }
+    outcome
 }
 
 /// Writes local metadata of folders whose work was cut short. Failures are not worth another error: the next run compares.

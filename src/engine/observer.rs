@@ -2,6 +2,7 @@
 
 use super::stats::Stats;
 use crate::error::Result;
+use crate::model::lock::Lock;
 use crate::model::{RelPath, Side};
 use crate::plan::{Change, Effect, Skip, Step, Strategy};
 
@@ -128,8 +129,28 @@ pub enum Event<'a> {
         /// The strategy.
         strategy: Strategy,
     },
+    /// What has become of the lock file of a side.
+    Lock {
+        /// The side.
+        side: Side,
+        /// What.
+        state: LockState<'a>,
+    },
     /// An entry was looked at or dealt with.
     Tick,
+}
+
+/// What has become of a lock file.
+#[derive(Debug, Clone, Copy)]
+pub enum LockState<'a> {
+    /// It was written.
+    Held(&'a Lock),
+    /// It could not be written.
+    Unwritable,
+    /// The clock of the side is so many seconds ahead of ours.
+    Offset(f64),
+    /// The run does not hold it any more.
+    Released,
 }
 
 /// Who listens to a run. All calls come from the thread that called [`super::sync`].

@@ -5,6 +5,7 @@
 //! remembered once nothing in it is under way any more, so that the metadata never claims what has not happened.
 
 mod conflicts;
+mod locks;
 mod memory;
 mod pairs;
 mod removal;
@@ -14,10 +15,11 @@ use super::executor::Executor;
 use super::folder::{Folder, Scope, Visit};
 use super::hooks::{Deed, Hooks, Leaf, Verdict};
 use super::job::{CopyJob, Done, Doomed, Job, Landing, Make, Ticket, View};
+use super::lock::locked_sides;
 use super::observer::{Event, Line, Observer};
 use super::removal::{DoomedDir, Removals, Trace};
 use super::stats::Stats;
-use super::{Run, crew};
+use super::{POLL, Run, crew};
 use crate::error::{Error, Kind, Result};
 use crate::model::meta::{FILE_VERSION, MetaError, PeerKey, Shadow, Tree};
 use crate::model::stamp::EPS_TIME;
@@ -30,7 +32,6 @@ use crate::plan::{
 use crate::target::{Expect, Put};
 use std::collections::{HashMap, HashSet};
 use std::sync::mpsc::Receiver;
-use std::time::Duration;
 
 /// Listings asked for before their turn, for each thread.
 const LISTINGS_AHEAD: usize = 4;
@@ -42,8 +43,6 @@ const BURST: usize = 100;
 const MAX_DEPTH: usize = 256;
 /// The root is the first folder that is scheduled.
 const ROOT: Ticket = Ticket(0);
-/// How often the observer is asked whether to go on.
-const POLL: Duration = Duration::from_millis(100);
 
 /// A run that was cut short.
 pub struct Broken {
@@ -80,6 +79,8 @@ pub fn walk(
         tally: Tally::default(),
         resolve_all: run.resolve_all,
         under_way: 0,
+        locks_awaited: locked_sides(run).len(),
+        lock_times: Sides::default(),
         copies: 0,
         failure: None,
     };
@@ -110,6 +111,10 @@ struct Walk<'a> {
     under_way: usize,
     /// Copies among them.
     copies: usize,
+    /// Locks that are not decided yet.
+    locks_awaited: usize,
+    /// When each lock was written, until its time was compared with what the side says.
+    lock_times: Sides<Option<f64>>,
     failure: Option<Error>,
 }
 
@@ -126,6 +131,7 @@ struct Plan {
 
 impl Walk<'_> {
     fn tree(&mut self) -> Result<()> {
+        self.await_locks()?;
         self.schedule(vec![Folder::new(Sides::default(), Visit::Compare, None)]);
         // The root stays open to the end: its metadata tells what all folders held.
         self.hold(ROOT);
@@ -226,6 +232,9 @@ impl Walk<'_> {
     }
 
     fn take(&mut self, done: Done) -> Result<()> {
+        if let Done::Locked { side, news } = done {
+            return self.locked(side, news);
+        }
         self.under_way -= 1;
         if let Some(outage) = done.outage() {
             return Err(outage.duplicate());
@@ -248,7 +257,7 @@ impl Walk<'_> {
             Done::Removed { side, results } => {
                 results.into_iter().try_for_each(|(path, result)| self.removed(side, &path, result))
             }
-            Done::MetaWritten { result: Ok(()), .. } => Ok(()),
+            Done::Locked { .. } | Done::MetaWritten { result: Ok(()), .. } => Ok(()),
             Done::MetaWritten { dir, result: Err(error), .. } => {
                 self.problem(&dir, error.during("write the metadata of"))
             }
@@ -293,7 +302,9 @@ impl Walk<'_> {
             };
             let view = &mut usable[side];
             self.stats.meta_bytes_read += view.meta_chars;
+            let lock_time = view.lock_time;
             self.report_metadata(dir, side, view)?;
+            self.compare_clocks(side, lock_time)?;
             if dir.depth() >= MAX_DEPTH {
                 let error =
                     Error::new(Kind::Refused, format!("more than {MAX_DEPTH} folders within folders"));

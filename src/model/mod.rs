@@ -1,8 +1,9 @@
-//! The values everything else is said in: names, paths, entries, sides, times, metadata.
+//! The values everything else is said in: names, paths, entries, sides, times, metadata, locks.
 //!
 //! Nothing here does anything: no file, no socket, no clock, and no import of ours.
 
 pub mod entry;
+pub mod lock;
 pub mod meta;
 pub mod path;
 pub mod sides;
@@ -16,7 +17,7 @@ pub use stamp::Stamp;
 
 /// The metadata file, one in each folder; its name and version 3 layout are shared with pyftpsync 3.1 and 4.1.
 pub const META_FILE_NAME: &str = ".pyftpsync-meta.json";
-/// The advisory lock file in the root of a remote target.
+/// The lock file in the root of a target on a network, while a run changes it.
 pub const LOCK_FILE_NAME: &str = ".pyftpsync-lock.json";
 /// Every temporary file begins with this, so that left-overs are recognised and never synchronised.
 pub const TEMP_PREFIX: &str = ".pyftpsync-tmp-";

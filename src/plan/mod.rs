@@ -2,11 +2,13 @@
 //!
 //! In the order of the decision: [`pair`] puts the two listings together, [`classify`] judges each side against what the
 //! last synchronisation remembers, [`operation`] says what the situation calls for, [`policy`] what the mode and the flags
-//! allow, [`resolve`] settles conflicts. [`filter`] says which names take part, [`guard`] when too much would be deleted.
+//! allow, [`resolve`] settles conflicts. [`filter`] says which names take part, [`guard`] when too much would be deleted,
+//! [`lock`] whether somebody else is at work.
 
 pub mod classify;
 pub mod filter;
 pub mod guard;
+pub mod lock;
 pub mod operation;
 pub mod pair;
 pub mod policy;

@@ -3,11 +3,12 @@
 use super::bridge::PyTarget;
 use super::convert;
 use super::errors::{carried, exception, raise};
+use super::lock::{self, Owner};
 use super::stage::{Asker, Stage};
 use super::target::{Session, Target};
 use crate::engine::hooks::{Act, Answer, Deed, Go, Leaf, Verdict};
 use crate::engine::stats::Value;
-use crate::engine::{self, Clock, Event, Hooks, Observer, Run, Stats};
+use crate::engine::{self, Clock, Event, Hooks, Locking, Observer, Run, Stats};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Entry, EntryKind, RelPath, Side, Sides, Stamp};
 use crate::plan::guard::GuardRules;
@@ -49,6 +50,9 @@ pub struct Settings {
     migrate: bool,
     ignore_copy_errors: bool,
     inplace: bool,
+    lock_owner: Owner,
+    lock_age: f64,
+    break_lock: bool,
     pretty_meta: bool,
     version: String,
     connections: usize,
@@ -99,6 +103,7 @@ pub fn run(
         }
     }
     let clock = SystemClock::new();
+    let lock_rules = lock::rules(&settings.lock_owner, settings.lock_age, settings.break_lock);
     let run = Run {
         pools: &pools,
         policy,
@@ -108,6 +113,7 @@ pub fn run(
         migrate: settings.migrate,
         ignore_copy_errors: settings.ignore_copy_errors,
         inplace: settings.inplace,
+        lock: Some(Locking { rules: &lock_rules, is_running: &lock::is_running }),
         pretty_meta: settings.pretty_meta,
         version: &settings.version,
         resolve_all: settings.resolve_all.as_deref().and_then(|word| Strategy::parse(mode, word)),
@@ -273,6 +279,10 @@ impl Observer for Listener {
                     let pair = describe(py, &dir, &step)?;
                     reporter.bind(py).call_method1("same_time", (pair, word)).map(drop)
                 })
+            }
+            Event::Lock { side, state } => {
+                let (state, text, seconds) = lock::told(state);
+                self.tell("lock", (side == Side::Local, state, text, seconds))
             }
             Event::Tick => {
                 self.look_for_signals()?;

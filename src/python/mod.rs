@@ -2,12 +2,14 @@
 //!
 //! [`target`] wraps targets and sessions for use by hand, [`engine`] runs the synchronisation with Python listening in,
 //! [`stage`] is where the Python of a run with hooks or foreign targets is performed, [`bridge`] makes a target of a Python
-//! object, [`errors`] is the one place that turns an error of the core into an exception, [`convert`] the one that reads options.
+//! object, [`errors`] is the one place that turns an error of the core into an exception, [`convert`] the one that reads options,
+//! [`lock`] says who this process is.
 
 mod bridge;
 mod convert;
 mod engine;
 mod errors;
+mod lock;
 mod stage;
 mod target;
 

@@ -49,6 +49,13 @@ impl MemoryTarget {
         self
     }
 
+    /// The same tree as if it were reached over a network.
+    #[must_use]
+    pub fn networked(mut self) -> Self {
+        self.caps.is_networked = true;
+        self
+    }
+
     /// Puts a file into the tree, with the folders above it.
     pub fn put(&self, path: &str, bytes: &[u8], mtime: Stamp) {
         let mut nodes = self.nodes();

@@ -92,6 +92,18 @@ impl Pool {
         }
     }
 
+    /// Takes a session that lies idle, if there is one.
+    pub fn take_idle(&self) -> Option<Loan<'_>> {
+        let mut state = self.state();
+        while let Some(mut session) = state.idle.pop() {
+            if session.is_alive() {
+                return Some(Loan { pool: self, session: Some(session) });
+            }
+            state.open -= 1;
+        }
+        None
+    }
+
     /// Refuses every further loan, wakes up who waits, and ends the idle sessions: politely, or at once.
     pub fn close(&self, politely: bool) {
         let idle = {
@@ -124,6 +136,14 @@ impl Loan<'_> {
             Some(session) => session.as_mut(),
             None => unreachable!("a loan holds its session until it is given back, which consumes the loan"),
         }
+    }
+
+    /// Takes the session out of the pool for good, unless it is [added](Pool::add) again.
+    pub fn detach(mut self) -> Option<Box<dyn Session>> {
+        let session = self.session.take()?;
+        self.pool.state().open -= 1;
+        self.pool.returned.notify_one();
+        Some(session)
     }
 
     /// Gives the session back for further use.

@@ -7,6 +7,7 @@ mod ftp_conversations;
 mod ftp_server;
 mod imports;
 mod laws;
+mod locks;
 mod targets;
 mod tree;
 mod world;

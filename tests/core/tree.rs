@@ -103,6 +103,7 @@ pub fn run(local: &dyn TargetBox, remote: &dyn TargetBox, setup: &Setup) -> Outc
         migrate: false,
         ignore_copy_errors: true,
         inplace: false,
+        lock: None,
         pretty_meta: false,
         version: "test",
         resolve_all: None,

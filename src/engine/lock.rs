@@ -1,0 +1,386 @@
+//! The lock file: taken when a run begins, renewed while it lasts, removed when it ends.
+//!
+//! One keeper for each side that is changed over a network, on a thread of its own: neither long transfers nor a question
+//! to the user keep it from renewing. Whether a lock of somebody else counts is decided in [`crate::plan::lock`].
+
+use super::crew::{Alarm, Crew, borrowed};
+use super::job::Done;
+use super::{Clock, Run};
+use crate::error::{Error, Kind, Result, Retry};
+use crate::model::lock::{Lock, MAX_LOCK_SIZE};
+use crate::model::{Entry, LOCK_FILE_NAME, Name, RelPath, Side, Stamp};
+use crate::plan::lock::{Claim, Found, LockRules, duration, judge};
+use crate::target::pool::Loan;
+use crate::target::{Put, Session, Target};
+use std::io::Read;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Other programs may take a lock for left over after this time (seconds), whatever this run was told.
+pub const USUAL_AGE: f64 = 900.0;
+/// A lock is renewed so many times before it would count as left over.
+const RENEWALS: f64 = 5.0;
+/// How often a keeper looks at the clock.
+const LOOK: Duration = Duration::from_millis(100);
+/// A lock that was known to be ours so many seconds ago still is: nobody could have honestly taken it.
+const SURE: f64 = 10.0;
+/// How long the removal may take at the end of a run that went well.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long it may take after an interruption or an outage.
+const HASTE: Duration = Duration::from_secs(4);
+
+/// What a run needs for its locks.
+#[derive(Clone, Copy)]
+pub struct Locking<'a> {
+    /// Who we are, and which locks are honoured.
+    pub rules: &'a LockRules,
+    /// Whether a process of this computer exists.
+    pub is_running: &'a (dyn Fn(u32) -> bool + Sync),
+}
+
+/// What a keeper reports.
+#[derive(Debug)]
+pub enum LockNews {
+    /// The lock is there. First report.
+    Taken {
+        /// It.
+        lock: Lock,
+        /// What was taken over from whom, in words.
+        instead_of: Option<String>,
+    },
+    /// There is no way to write it here. First report, and the last one.
+    Unwritable(Error),
+    /// It was written anew.
+    Renewed {
+        /// It.
+        lock: Lock,
+        /// The file was gone.
+        was_gone: bool,
+    },
+    /// It could not be renewed; the next attempt follows.
+    Stuck(Error),
+}
+
+/// The sides of a run that are locked: those that it changes over a network.
+pub fn locked_sides(run: &Run<'_>) -> Vec<Side> {
+    let is_locked = |side: &Side| {
+        run.lock.is_some()
+            && !run.is_rehearsal
+            && run.policy.mode.source() != Some(*side)
+            && run.pools[*side].target().caps().is_networked
+    };
+    Side::BOTH.into_iter().filter(is_locked).collect()
+}
+
+/// Keeps the lock of one side.
+pub struct Keeper<'a> {
+    crew: &'a Crew<'a>,
+    clock: &'a dyn Clock,
+    locking: Locking<'a>,
+    side: Side,
+    path: RelPath,
+    held: Mutex<Option<Held>>,
+}
+
+/// What is known about a lock of ours.
+#[derive(Debug, Clone, Copy)]
+struct Held {
+    /// When it was last known to be ours, by [`Clock::elapsed`].
+    confirmed: f64,
+    /// Whether it was written to the end.
+    is_whole: bool,
+}
+
+/// The keepers that a run needs.
+pub fn keepers<'a>(run: &Run<'a>, crew: &'a Crew<'a>) -> Vec<Keeper<'a>> {
+    let (Some(locking), Ok(name)) = (run.lock, Name::new(LOCK_FILE_NAME)) else {
+        return Vec::new();
+    };
+    let keeper = |side| Keeper {
+        crew,
+        clock: run.clock,
+        locking,
+        side,
+        path: RelPath::root().join(&name),
+        held: Mutex::default(),
+    };
+    locked_sides(run).into_iter().map(keeper).collect()
+}
+
+impl Keeper<'_> {
+    /// The side that it locks.
+    pub fn side(&self) -> Side {
+        self.side
+    }
+
+    /// Takes the lock, and renews it until the crew is closed.
+    pub fn work(&self, report: &Sender<Done>) {
+        let _alarm = Alarm(self.crew);
+        let tell = |news| report.send(Done::Locked { side: self.side, news }).is_ok();
+        let taken = self.take();
+        let is_held = matches!(taken, Ok(LockNews::Taken { .. }));
+        if !tell(taken) || !is_held {
+            return;
+        }
+        let interval = self.locking.rules.age.min(USUAL_AGE) / RENEWALS;
+        let mut tried = (self.clock.elapsed(), self.clock.now());
+        while self.crew.lasts(LOOK.min(Duration::from_secs_f64(interval))) {
+            let (elapsed, now) = (self.clock.elapsed(), self.clock.now());
+            // Some clocks stand still while the computer sleeps.
+            if elapsed - tried.0 < interval && (now - tried.1).abs() < interval {
+                continue;
+            }
+            tried = (elapsed, now);
+            let renewed = self.renew();
+            let is_lost = matches!(&renewed, Err(error) if ends_the_run(error));
+            let goes_on =
+                tell(renewed.or_else(|error| if is_lost { Err(error) } else { Ok(LockNews::Stuck(error)) }));
+            if is_lost {
+                // At once: the walk may be waiting for an answer of the user, and would hand out one more job.
+                self.crew.abandon();
+            }
+            if is_lost || !goes_on {
+                return;
+            }
+        }
+    }
+
+    /// Removes the lock if there is one of ours. `was_cut`: the conversations of the run were interrupted.
+    ///
+    /// Never takes long, also when the side does not answer any more. `poll` is asked whether to go on waiting.
+    ///
+    /// # Errors
+    /// Why the lock is still there; what `poll` fails with.
+    pub fn release(&self, was_cut: bool, poll: &mut dyn FnMut() -> Result<()>) -> Result<Released> {
+        let Some(held) = self.held().take() else {
+            return Ok(Released::NotHeld);
+        };
+        let pool = self.crew.pool(self.side);
+        let target = Arc::clone(pool.target());
+        let idle = if was_cut { None } else { pool.take_idle().and_then(Loan::detach) };
+        let is_sure = self.clock.elapsed() - held.confirmed < SURE;
+        let removal = Removal { path: self.path.clone(), owner: self.locking.rules.owner.clone(), is_sure };
+        let (sender, receiver) = channel();
+        // Not joined: looking up a host name cannot be interrupted.
+        let asked = Arc::clone(&target);
+        std::thread::spawn(move || drop(sender.send(removal.carry_out(asked.as_ref(), idle))));
+        let answer = answer_within(if was_cut { HASTE } else { PATIENCE }, &receiver, poll);
+        match answer {
+            Ok((session, outcome)) => {
+                match session {
+                    Some(session) if was_cut => session.close(),
+                    Some(session) => pool.add(session),
+                    None => {}
+                }
+                outcome.map(|()| Released::Yes)
+            }
+            Err(error) => {
+                target.interrupt();
+                Err(error)
+            }
+        }
+    }
+
+    fn take(&self) -> Result<LockNews> {
+        let mut is_writing = false;
+        let taken = self.crew.persist([self.side], |sessions| {
+            is_writing = false;
+            let session = borrowed(sessions, self.side)?;
+            let found = look(session, &self.path)?;
+            let now = self.clock.now();
+            let instead_of = match judge(&found, self.locking.rules, now, self.locking.is_running) {
+                Claim::Free => None,
+                Claim::Over(why) => Some(format!("{}: {why}", found.holder())),
+                Claim::Taken { age } => return Err(in_use(&found, age)),
+            };
+            is_writing = true;
+            Ok(LockNews::Taken { lock: self.write(session)?, instead_of })
+        });
+        match taken {
+            Err(error) if is_writing && !ends_the_run(&error) => Ok(LockNews::Unwritable(error)),
+            Err(error) => Err(self.named(error)),
+            taken => taken,
+        }
+    }
+
+    /// Writes the lock, straight under its name: nobody mistakes a part of it for a lock.
+    fn write(&self, session: &mut dyn Session) -> Result<Lock> {
+        let lock = Lock { time: self.clock.now(), holder: Some(self.locking.rules.owner.clone()) };
+        let text = lock.print();
+        let put = Put { size: Some(text.len() as u64), inplace: true, ..Put::default() };
+        // Noted before: whatever interrupts the write, what it leaves is ours to remove.
+        let was_held = self.held().replace(Held { confirmed: self.clock.elapsed(), is_whole: false });
+        let written = session.write(&self.path, &mut text.as_bytes(), &put);
+        let mut held = self.held();
+        match &written {
+            Ok(_) => *held = held.map(|held| Held { is_whole: true, ..held }),
+            Err(error) if error.retry() == Retry::No && was_held.is_none() => *held = None,
+            Err(_) => {}
+        }
+        drop(held);
+        written.map(|_| lock)
+    }
+
+    fn renew(&self) -> Result<LockNews> {
+        let pool = self.crew.pool(self.side);
+        if let Some(mut loan) = pool.take_idle() {
+            match self.renew_by(loan.session()) {
+                Err(error) if error.retry() == Retry::NewSession => {}
+                renewed => {
+                    loan.keep();
+                    return renewed.map_err(|error| self.named(error));
+                }
+            }
+        }
+        // Transfers may keep all sessions busy for longer than the lock lasts: one more, for a moment.
+        if let Ok(mut session) = pool.target().open() {
+            match self.renew_by(session.as_mut()) {
+                Err(error) if error.retry() == Retry::NewSession => {}
+                renewed => {
+                    session.close();
+                    return renewed.map_err(|error| self.named(error));
+                }
+            }
+        }
+        // The side may not want one more; then this waits for one of the others.
+        self.crew
+            .persist([self.side], |sessions| self.renew_by(borrowed(sessions, self.side)?))
+            .map_err(|error| self.named(error))
+    }
+
+    fn renew_by(&self, session: &mut dyn Session) -> Result<LockNews> {
+        let found = look(session, &self.path)?;
+        let is_stump = self.held().is_some_and(|held| !held.is_whole);
+        let is_ours = match &found {
+            Found::Nothing => true,
+            Found::Lock(lock) => lock.is_of(&self.locking.rules.owner),
+            Found::Unreadable(_) => is_stump,
+        };
+        if !is_ours {
+            *self.held() = None;
+            return Err(Error::new(
+                Kind::Guard,
+                format!("{} has taken the lock over; nothing more is changed", found.holder()),
+            ));
+        }
+        let lock = self.write(session)?;
+        Ok(LockNews::Renewed { lock, was_gone: found == Found::Nothing })
+    }
+
+    fn named(&self, error: Error) -> Error {
+        error.during("lock").at(self.crew.pool(self.side).target().base_name())
+    }
+
+    fn held(&self) -> MutexGuard<'_, Option<Held>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether a lock was removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Released {
+    /// It is gone.
+    Yes,
+    /// There was none of ours.
+    NotHeld,
+}
+
+/// The removal of a lock, on a thread of its own.
+struct Removal {
+    path: RelPath,
+    owner: crate::model::lock::Holder,
+    /// Whether it is certainly ours without another look.
+    is_sure: bool,
+}
+
+type Removed = (Option<Box<dyn Session>>, Result<()>);
+
+impl Removal {
+    fn carry_out(&self, target: &dyn Target, idle: Option<Box<dyn Session>>) -> Removed {
+        if let Some(mut session) = idle {
+            match self.remove(session.as_mut()) {
+                Err(error) if error.retry() == Retry::NewSession => {}
+                outcome => return (Some(session), outcome),
+            }
+        }
+        match target.open() {
+            Ok(mut session) => {
+                let outcome = self.remove(session.as_mut());
+                (Some(session), outcome)
+            }
+            Err(error) => (None, Err(error)),
+        }
+    }
+
+    fn remove(&self, session: &mut dyn Session) -> Result<()> {
+        let is_ours = self.is_sure
+            || matches!(look(session, &self.path)?, Found::Lock(lock) if lock.is_of(&self.owner));
+        if !is_ours {
+            return Ok(());
+        }
+        match session.remove_file(&self.path) {
+            Err(error) if error.kind() == Kind::NotFound => Ok(()),
+            outcome => outcome,
+        }
+    }
+}
+
+fn answer_within(
+    patience: Duration,
+    receiver: &Receiver<Removed>,
+    poll: &mut dyn FnMut() -> Result<()>,
+) -> Result<Removed> {
+    for _ in 0..patience.as_millis() / LOOK.as_millis() {
+        match receiver.recv_timeout(LOOK) {
+            Ok(answer) => return Ok(answer),
+            Err(RecvTimeoutError::Timeout) => poll()?,
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(Error::new(Kind::Io, "internal error, please report it"));
+            }
+        }
+    }
+    Err(Error::new(Kind::Timeout, "no answer"))
+}
+
+/// Reads the lock file. What cannot be read as a lock is looked up in the listing, for its time.
+fn look(session: &mut dyn Session, path: &RelPath) -> Result<Found> {
+    let mut bytes = Vec::new();
+    let read = session.read(path, &mut |body| {
+        bytes.clear();
+        body.take(MAX_LOCK_SIZE + 1).read_to_end(&mut bytes).map(drop).map_err(Error::from)
+    });
+    let was_read = match read {
+        Ok(()) => true,
+        Err(error) if error.kind() == Kind::NotFound => return Ok(Found::Nothing),
+        // Busy counts as there: somebody may be writing it.
+        Err(error) if error.retry() == Retry::NewSession => return Err(error),
+        Err(_) => false,
+    };
+    if let Some(lock) = Lock::parse(&bytes).filter(|_| was_read) {
+        return Ok(Found::Lock(lock));
+    }
+    let listing = session.list(&RelPath::root())?;
+    let is_lock = |entry: &&Entry| entry.name.as_str() == LOCK_FILE_NAME && entry.is_file();
+    Ok(match listing.entries.iter().find(is_lock) {
+        Some(entry) => Found::Unreadable(entry.mtime_org.map(Stamp::as_secs_f64)),
+        None if was_read => Found::Unreadable(None),
+        // A folder of that name, say. Writing will tell.
+        None => Found::Nothing,
+    })
+}
+
+fn in_use(found: &Found, age: Option<f64>) -> Error {
+    let written = match age {
+        Some(age) => format!("{} ago", duration(age)),
+        None => "just now".to_owned(),
+    };
+    let what = format!("{} is at work there (its lock file was written {written})", found.holder());
+    Error::new(Kind::Guard, what)
+        .advise("wait for its end, or pass --break-lock if it cannot be running any more")
+}
+
+/// Whether a failure with the lock is one of the run: somebody else is at work, nothing works at all, or it is over.
+fn ends_the_run(error: &Error) -> bool {
+    error.is_outage() || matches!(error.kind(), Kind::Guard | Kind::Cancelled)
+}
