@@ -12,7 +12,7 @@ use crate::model::{DirMeta, EntryKind, LOCK_FILE_NAME, META_FILE_NAME, Name, Rel
 use crate::plan::filter::is_temporary;
 use crate::target::layer::{retry, shadow_mtime};
 use crate::target::pool::{Loan, Pool};
-use crate::target::{Expect, Put, Session};
+use crate::target::{Expect, Put, Session, Settled};
 use std::collections::{HashMap, VecDeque};
 use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -32,6 +32,17 @@ pub struct Crew<'a> {
     changed: Condvar,
     /// Told when the crew is closed.
     ended: Condvar,
+    /// Copies whose transfer is done, and which their session finishes later.
+    lagging: Mutex<HashMap<(Side, RelPath), Lagging>>,
+    /// Those of them of which more is known, to be reported.
+    settled: Mutex<Vec<Done>>,
+}
+
+/// A copy that its session finishes later.
+struct Lagging {
+    job: Box<CopyJob>,
+    bytes: u64,
+    seconds: f64,
 }
 
 #[derive(Default)]
@@ -51,6 +62,8 @@ impl<'a> Crew<'a> {
             queue: Mutex::default(),
             changed: Condvar::new(),
             ended: Condvar::new(),
+            lagging: Mutex::default(),
+            settled: Mutex::default(),
         }
     }
 
@@ -119,17 +132,26 @@ impl<'a> Crew<'a> {
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.queue)
     }
 
-    fn next(&self) -> Option<Job> {
+    /// The next job. If it has to be waited for, what was left for later is finished first.
+    fn next(&self, report: &Sender<Done>) -> Option<Job> {
         let mut queue = self.queue();
+        let mut is_settled = false;
         loop {
             if let Some(job) = queue.listings.pop_front().or_else(|| queue.others.pop_front()) {
                 return Some(job);
             }
             if queue.is_closed {
                 return None;
+            }
+            if !is_settled {
+                drop(queue);
+                is_settled = !self.settle_one();
+                self.report_settled(report);
+                queue = self.queue();
+                continue;
             }
             queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
@@ -138,15 +160,82 @@ impl<'a> Crew<'a> {
     fn work(&self, report: &Sender<Done>) {
         // A thread that ended in a panic would leave the walk waiting for its answer for ever.
         let _alarm = Alarm(self);
-        while let Some(job) = self.next() {
-            if report.send(self.carry_out(job)).is_err() {
+        while let Some(job) = self.next(report) {
+            let done = self.carry_out(job);
+            self.report_settled(report);
+            if done.is_some_and(|done| report.send(done).is_err()) {
                 return;
             }
         }
     }
 
-    fn carry_out(&self, job: Job) -> Done {
-        match job {
+    fn report_settled(&self, report: &Sender<Done>) {
+        for done in std::mem::take(&mut *locked(&self.settled)) {
+            // Whoever does not listen any more has ended the run.
+            drop(report.send(done));
+        }
+    }
+
+    /// Finishes what one idle session has left for later. False if there is none.
+    fn settle_one(&self) -> bool {
+        for side in Side::BOTH {
+            let Some(mut loan) = self.pools[side].take_unsettled() else { continue };
+            let outcome = loan.session().settled(true);
+            let is_lost = outcome.is_err();
+            self.take_settled(side, outcome.unwrap_or_default());
+            if is_lost {
+                self.lose(side, loan);
+            } else {
+                loan.keep();
+            }
+            return true;
+        }
+        false
+    }
+
+    /// Takes what became of copies that were left for later.
+    fn take_settled(&self, side: Side, settled: Vec<Settled>) {
+        if settled.is_empty() {
+            return;
+        }
+        let mut lagging = locked(&self.lagging);
+        let done = settled.into_iter().filter_map(|(file, result)| {
+            let Lagging { job, bytes, seconds } = lagging.remove(&(side, file))?;
+            Some(Done::Copied { job, bytes, was_opened: true, seconds, result })
+        });
+        locked(&self.settled).extend(done);
+    }
+
+    /// Ends a session that is of no use any more.
+    pub(super) fn lose(&self, side: Side, mut loan: Loan<'_>) {
+        self.start_over(side, loan.session().unsettled());
+    }
+
+    /// Copies files again whose session has ended before it finished them, this time one by one.
+    fn start_over(&self, side: Side, files: Vec<RelPath>) {
+        for file in files {
+            let Some(Lagging { mut job, .. }) = locked(&self.lagging).remove(&(side, file)) else { continue };
+            job.may_lag = false;
+            let mut queue = self.queue();
+            if !queue.is_closed {
+                queue.others.push_front(Job::Copy(job));
+            }
+            self.changed.notify_one();
+        }
+    }
+
+    /// A session was lost without a word, and nobody knows which files it had left for later.
+    fn start_all_over(&self) {
+        for side in Side::BOTH {
+            let files =
+                locked(&self.lagging).keys().filter(|key| key.0 == side).map(|key| key.1.clone()).collect();
+            self.start_over(side, files);
+        }
+    }
+
+    /// What came of a job; `None` for a copy that is finished later.
+    fn carry_out(&self, job: Job) -> Option<Done> {
+        Some(match job {
             Job::List { ticket, side, dir, make } => {
                 let result = self.persist([side], |sessions| match make {
                     Make::Nothing => view(borrowed(sessions, side)?, &dir, keeps_shadows(&self.pools[side])),
@@ -156,7 +245,7 @@ impl<'a> Crew<'a> {
                 });
                 Done::Listed { ticket, side, result: result.map_err(|error| error.during("list").at(&dir)) }
             }
-            Job::Copy(job) => self.copy(job),
+            Job::Copy(job) => return self.copy(job),
             Job::RemoveFiles { side, files } => {
                 Done::Removed { side, results: self.remove_files(side, files) }
             }
@@ -166,14 +255,16 @@ impl<'a> Crew<'a> {
                     .persist([side], |sessions| write_meta(borrowed(sessions, side)?, &dir, text.as_deref()));
                 Done::MetaWritten { ticket, side, dir, result }
             }
-        }
+        })
     }
 
-    fn copy(&self, job: Box<CopyJob>) -> Done {
+    fn copy(&self, job: Box<CopyJob>) -> Option<Done> {
         let (mut bytes, mut was_opened) = (0, false);
         let begun = self.clock.elapsed();
+        // Taken out once the session has left the rest for later; until then every attempt needs it.
+        let mut waiting = Some(job);
         let result = self.persist(Side::BOTH, |sessions| {
-            let Sides { local: Some(local), remote: Some(remote) } = sessions else {
+            let (Sides { local: Some(local), remote: Some(remote) }, Some(job)) = (sessions, &waiting) else {
                 return Err(no_session());
             };
             let (from, to) = match job.to {
@@ -187,13 +278,24 @@ impl<'a> Crew<'a> {
                 (from.session(), &job.source),
                 (to.session(), &job.target),
                 &job.put,
+                job.may_lag,
                 &self.cancelled,
             );
             bytes += moved.bytes;
             was_opened |= moved.was_opened;
-            moved.result
+            let written = moved.result?;
+            if written.is_none()
+                && let Some(job) = waiting.take()
+            {
+                let seconds = self.clock.elapsed() - begun;
+                let key = (job.to, job.target.clone());
+                locked(&self.lagging).insert(key, Lagging { job, bytes, seconds });
+            }
+            Ok(written)
         });
-        Done::Copied { job, bytes, was_opened, seconds: self.clock.elapsed() - begun, result }
+        let seconds = self.clock.elapsed() - begun;
+        let result = result.and_then(|written| written.ok_or_else(no_session));
+        waiting.map(|job| Done::Copied { job, bytes, was_opened, seconds, result })
     }
 
     /// Deletes files, after a last look at both sides: the other one must really not have them (a listing may hide names),
@@ -293,8 +395,11 @@ impl<'a> Crew<'a> {
     ) -> Result<T> {
         let mut attempt = 1;
         loop {
-            let outcome = catch_unwind(AssertUnwindSafe(|| self.attempt(sides, &mut work)))
-                .unwrap_or_else(|_| Err(Error::new(Kind::Io, "internal error, please report it")));
+            let outcome =
+                catch_unwind(AssertUnwindSafe(|| self.attempt(sides, &mut work))).unwrap_or_else(|_| {
+                    self.start_all_over();
+                    Err(Error::new(Kind::Io, "internal error, please report it"))
+                });
             let error = match outcome {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
@@ -323,9 +428,11 @@ impl<'a> Crew<'a> {
         let outcome = work(&mut loans);
         let is_doubtful = matches!(&outcome, Err(error) if error.retry() == Retry::NewSession);
         for side in Side::BOTH {
-            if let Some(loan) = loans[side].take()
-                && !(is_doubtful && self.pools[side].target().caps().is_networked)
-            {
+            let Some(mut loan) = loans[side].take() else { continue };
+            self.take_settled(side, loan.session().settled(false).unwrap_or_default());
+            if is_doubtful && self.pools[side].target().caps().is_networked {
+                self.lose(side, loan);
+            } else {
                 loan.keep();
             }
         }
@@ -365,6 +472,10 @@ pub fn receive(done: &Receiver<Done>, timeout: Duration) -> Result<Option<Done>>
         Err(RecvTimeoutError::Timeout) => Ok(None),
         Err(RecvTimeoutError::Disconnected) => Err(Error::cancelled()),
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn no_session() -> Error {

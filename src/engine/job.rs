@@ -99,6 +99,8 @@ pub struct CopyJob {
     pub put: Put,
     /// Whether folders above the target may have to be made.
     pub needs_folders: bool,
+    /// Whether what follows the transfer may be left for later.
+    pub may_lag: bool,
 }
 
 /// What a folder holds on one side, our own files set apart.

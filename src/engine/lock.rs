@@ -226,7 +226,7 @@ impl Keeper<'_> {
         let pool = self.crew.pool(self.side);
         if let Some(mut loan) = pool.take_idle() {
             match self.renew_by(loan.session()) {
-                Err(error) if error.retry() == Retry::NewSession => {}
+                Err(error) if error.retry() == Retry::NewSession => self.crew.lose(self.side, loan),
                 renewed => {
                     loan.keep();
                     return renewed.map_err(|error| self.named(error));

@@ -13,15 +13,17 @@ pub struct Transfer {
     pub bytes: u64,
     /// Whether the source could be opened at all.
     pub was_opened: bool,
-    /// The outcome.
-    pub result: Result<Written>,
+    /// The outcome; `None` if the target has left the rest for later.
+    pub result: Result<Option<Written>>,
 }
 
-/// Copies one file. The target session keeps the old content unless everything went well.
+/// Copies one file. The target session keeps the old content unless everything went well. If it `may_lag`, the target may
+/// leave what follows the transfer for later.
 pub fn transfer(
     source: (&mut dyn Session, &RelPath),
     target: (&mut dyn Session, &RelPath),
     put: &Put,
+    may_lag: bool,
     cancelled: &AtomicBool,
 ) -> Transfer {
     let (from, source_path) = source;
@@ -30,7 +32,10 @@ pub fn transfer(
     let lent = from.read(source_path, &mut |body| {
         was_opened = true;
         let mut body = Counted { body, bytes: &mut bytes, cancelled };
-        written = Some(to.write(target_path, &mut body, put)?);
+        written = Some(match may_lag {
+            true => to.write_behind(target_path, &mut body, put)?,
+            false => Some(to.write(target_path, &mut body, put)?),
+        });
         Ok(())
     });
     let result = lent.and_then(|()| {

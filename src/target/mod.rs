@@ -91,6 +91,9 @@ pub struct Written {
     pub dated: Option<Stamp>,
 }
 
+/// A file that was written behind, and what became of it.
+pub type Settled = (RelPath, Result<Written>);
+
 /// One conversation, used by one thread at a time. Paths start at the target's root.
 ///
 /// After an error with [`Retry::NewSession`](crate::error::Retry::NewSession) the session must be dropped; after any other
@@ -122,6 +125,32 @@ pub trait Session: Send {
     /// # Errors
     /// As above, and whatever the side refuses.
     fn write(&mut self, file: &RelPath, body: &mut dyn Read, put: &Put) -> Result<Written>;
+
+    /// As [`Session::write`], but what has to follow the transfer may be left for later: `Ok(None)`, and what became of the file
+    /// comes with [`Session::settled`]. Sides with round trips do it together with the next file.
+    ///
+    /// Until then the old content is in place. After an error with
+    /// [`Retry::NewSession`](crate::error::Retry::NewSession) nobody knows what became of the files that were left for later.
+    ///
+    /// # Errors
+    /// As [`Session::write`], about this file only.
+    fn write_behind(&mut self, file: &RelPath, body: &mut dyn Read, put: &Put) -> Result<Option<Written>> {
+        self.write(file, body, put).map(Some)
+    }
+
+    /// What became of files that [`Session::write_behind`] has left for later, as far as it is known; of `all` of them, if so
+    /// wanted.
+    ///
+    /// # Errors
+    /// What ends the conversation; then nobody knows about those that are missing.
+    fn settled(&mut self, _all: bool) -> Result<Vec<Settled>> {
+        Ok(Vec::new())
+    }
+
+    /// The files that [`Session::write_behind`] has left for later, and of which nothing is known yet. Also after an error.
+    fn unsettled(&self) -> Vec<RelPath> {
+        Vec::new()
+    }
 
     /// Makes a folder; its parent exists. A folder that is there already is fine.
     ///

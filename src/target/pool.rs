@@ -22,6 +22,21 @@ struct State {
     is_closed: bool,
 }
 
+impl State {
+    /// An idle session that can go on. One with unfinished files is lent even when it is dead: the borrower finds out, and
+    /// knows what to do about them.
+    fn usable(&mut self) -> Option<Box<dyn Session>> {
+        while let Some(mut session) = self.idle.pop() {
+            if session.is_alive() || !session.unsettled().is_empty() {
+                return Some(session);
+            }
+            // The server has ended it while it lay idle; that is no failure of anything.
+            self.open -= 1;
+        }
+        None
+    }
+}
+
 /// A session on loan. Give it back with [`Loan::keep`]; dropping the loan ends the session.
 pub struct Loan<'a> {
     pool: &'a Pool,
@@ -61,12 +76,8 @@ impl Pool {
             if state.is_closed {
                 return Err(Error::cancelled());
             }
-            while let Some(mut session) = state.idle.pop() {
-                if session.is_alive() {
-                    return Ok(Loan { pool: self, session: Some(session) });
-                }
-                // The server has ended it while it lay idle; that is no failure of anything.
-                state.open -= 1;
+            if let Some(session) = state.usable() {
+                return Ok(Loan { pool: self, session: Some(session) });
             }
             if state.open < state.most {
                 state.open += 1;
@@ -94,14 +105,16 @@ impl Pool {
 
     /// Takes a session that lies idle, if there is one.
     pub fn take_idle(&self) -> Option<Loan<'_>> {
+        let session = self.state().usable()?;
+        Some(Loan { pool: self, session: Some(session) })
+    }
+
+    /// Takes an idle session that has left files for later, if there is one. They are to be finished now.
+    pub fn take_unsettled(&self) -> Option<Loan<'_>> {
         let mut state = self.state();
-        while let Some(mut session) = state.idle.pop() {
-            if session.is_alive() {
-                return Some(Loan { pool: self, session: Some(session) });
-            }
-            state.open -= 1;
-        }
-        None
+        let index = state.idle.iter().position(|session| !session.unsettled().is_empty())?;
+        let session = state.idle.remove(index);
+        Some(Loan { pool: self, session: Some(session) })
     }
 
     /// Refuses every further loan, wakes up who waits, and ends the idle sessions: politely, or at once.

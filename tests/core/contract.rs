@@ -27,11 +27,43 @@ pub fn check(target: &dyn Target) {
     folders_nest_and_are_removed_only_when_empty(session);
     odd_names_are_kept(session);
     files_are_removed_in_bursts(session);
+    files_written_behind_are_there_once_settled(session);
     renaming_replaces(target, session);
     looking_again_tells_the_truth_or_nothing(session);
     sessions_work_side_by_side(target);
     an_interrupt_ends_conversations(target);
     assert_names(session_again(target).as_mut(), "", &[]);
+}
+
+fn files_written_behind_are_there_once_settled(session: &mut dyn Session) {
+    put(session, "old", b"old");
+    put(session, "old", b"older");
+    let mut missing = std::collections::BTreeSet::new();
+    for (file, content) in [("old", "new"), ("one", "1"), ("two", ""), ("three", "3")] {
+        let mtime = Some(Stamp::new(1_600_000_000, 0));
+        let put = Put { size: Some(content.len() as u64), mtime, ..Put::default() };
+        match session.write_behind(&path(file), &mut content.as_bytes(), &put).expect("writes") {
+            Some(written) => assert_eq!(written.size, content.len() as u64),
+            None => assert!(missing.insert(path(file))),
+        }
+        for (file, written) in session.settled(false).expect("settles") {
+            written.expect("is in place");
+            assert!(missing.remove(&file));
+        }
+    }
+    for (file, written) in session.settled(true).expect("settles") {
+        assert_eq!(
+            written.expect("is in place").size,
+            get(session, file.as_str()).expect("reads").len() as u64
+        );
+        assert!(missing.remove(&file));
+    }
+    assert!(missing.is_empty(), "{missing:?}");
+    assert_names(session, "", &["old", "one", "three", "two"]);
+    for (file, content) in [("old", "new"), ("one", "1"), ("two", ""), ("three", "3")] {
+        assert_eq!(get(session, file).expect("reads"), content.as_bytes());
+        remove(session, file);
+    }
 }
 
 fn session_again(target: &dyn Target) -> Box<dyn Session> {

@@ -771,3 +771,124 @@ fn files_without_facts_are_completed_by_size_and_mdtm() {
     assert_eq!(entry.size, Some(5));
     assert_eq!(entry.mtime, Some(Stamp::new(1_704_164_645, 500_000_000)));
 }
+
+// ---- many files in a row ----------------------------------------------------------------------------------------
+
+fn write_behind(session: &mut dyn Session, file: &str, content: &str) -> Result<bool, Error> {
+    let put = Put {
+        expect: Expect::Absent,
+        size: Some(content.len() as u64),
+        mtime: Some(Stamp::new(1_600_000_000, 0)),
+        inplace: false,
+    };
+    session.write_behind(&path(file), &mut content.as_bytes(), &put).map(|written| written.is_none())
+}
+
+/// What became of the files that were written behind, by name.
+fn settle(session: &mut dyn Session) -> Vec<(String, Result<u64, Kind>)> {
+    let settled = session.settled(true).unwrap();
+    let outcome = |written: Result<ftpsync::target::Written, Error>| {
+        written.map(|written| written.size).map_err(|error| error.kind())
+    };
+    settled.into_iter().map(|(file, written)| (file.to_string(), outcome(written))).collect()
+}
+
+#[test]
+fn files_in_a_row_take_one_packet_each() {
+    let (server, mut session) = open_learned(Quirks::default());
+    for file in ["a", "b", "c", "d"] {
+        assert!(write_behind(session.as_mut(), file, file).unwrap(), "is left for later");
+    }
+    assert_eq!(
+        server.script(),
+        [
+            "EPSV | STOR /.pyftpsync-tmp-#-a",
+            "SIZE /.pyftpsync-tmp-#-a | MFMT 20200913122640 /.pyftpsync-tmp-#-a | EPSV | STOR /.pyftpsync-tmp-#-b",
+            "RNFR /.pyftpsync-tmp-#-a | RNTO /a | SIZE /.pyftpsync-tmp-#-b | \
+             MFMT 20200913122640 /.pyftpsync-tmp-#-b | EPSV | STOR /.pyftpsync-tmp-#-c",
+            "RNFR /.pyftpsync-tmp-#-b | RNTO /b | SIZE /.pyftpsync-tmp-#-c | \
+             MFMT 20200913122640 /.pyftpsync-tmp-#-c | EPSV | STOR /.pyftpsync-tmp-#-d",
+        ]
+    );
+    assert_eq!(server.content("/c"), None, "not renamed before its size was seen");
+    let done: Vec<String> = settle(session.as_mut()).into_iter().map(|(file, _)| file).collect();
+    assert_eq!(done, ["a", "b", "c", "d"]);
+    assert_eq!(server.script().len(), 2);
+    assert_eq!(server.content("/d"), Some(b"d".to_vec()));
+}
+
+#[test]
+fn in_a_row_the_bytes_do_not_wait_for_the_server_to_agree() {
+    for tls in [None, Some(Tls::Old), Some(Tls::New)] {
+        let server = Server::start(Quirks { agrees_late_to: Some("-late"), tls, ..Quirks::default() });
+        let config = if tls.is_some() { trusting(&server) } else { config(&server) };
+        let mut session = FtpTarget::new(config).unwrap().open().unwrap();
+        write(session.as_mut(), "first", b"1").unwrap();
+        for file in ["a-late", "b-late"] {
+            assert!(write_behind(session.as_mut(), file, file).unwrap());
+        }
+        assert_eq!(settle(session.as_mut()).len(), 2);
+        assert_eq!(server.content("/b-late"), Some(b"b-late".to_vec()));
+    }
+}
+
+#[test]
+fn a_file_that_arrived_damaged_does_not_replace_anything() {
+    let (server, mut session) =
+        open_learned(Quirks { loses_last_byte_of: Some("-bad"), ..Quirks::default() });
+    for file in ["a", "bad", "c"] {
+        write_behind(session.as_mut(), file, "content").unwrap();
+    }
+    let mut settled = settle(session.as_mut());
+    settled.sort_by(|one, other| one.0.cmp(&other.0));
+    assert_eq!(
+        settled,
+        [("a".to_owned(), Ok(7)), ("bad".to_owned(), Err(Kind::Size)), ("c".to_owned(), Ok(7))]
+    );
+    assert_eq!(server.paths(), ["/", "/a", "/c", "/first"], "and what arrived is removed");
+}
+
+#[test]
+fn a_rename_that_is_refused_in_a_row_is_done_with_care() {
+    let (server, mut session) = open_learned(Quirks { keeps_existing: true, ..Quirks::default() });
+    server.put("/b", b"somebody else's");
+    for file in ["a", "b", "c"] {
+        write_behind(session.as_mut(), file, "content").unwrap();
+    }
+    assert!(settle(session.as_mut()).iter().all(|(_, written)| *written == Ok(7)));
+    assert_eq!(server.content("/b"), Some(b"content".to_vec()));
+    assert_eq!(server.paths(), ["/", "/a", "/b", "/c", "/first"]);
+}
+
+#[test]
+fn a_file_that_is_refused_in_a_row_harms_no_other() {
+    let (server, mut session) = open_learned(Quirks::default());
+    write_behind(session.as_mut(), "a", "1").unwrap();
+    let error = write_behind(session.as_mut(), "missing/b", "2").unwrap_err();
+    assert_eq!(error.reply().map(|(code, _)| code), Some(553));
+    write_behind(session.as_mut(), "c", "3").unwrap();
+    let mut body = Failing(50);
+    let put = Put { expect: Expect::Absent, size: Some(100), ..Put::default() };
+    assert_eq!(session.write_behind(&path("d"), &mut body, &put).unwrap_err().kind(), Kind::Changed);
+    write_behind(session.as_mut(), "e", "5").unwrap();
+    let done: Vec<String> = settle(session.as_mut()).into_iter().map(|(file, _)| file).collect();
+    assert_eq!(done, ["a", "c", "e"]);
+    assert_eq!(server.paths(), ["/", "/a", "/c", "/e", "/first"]);
+}
+
+#[test]
+fn where_something_is_still_unknown_files_are_written_one_by_one() {
+    let (_server, mut session) = open(Quirks::default());
+    assert!(!write_behind(session.as_mut(), "a", "1").unwrap(), "nothing is known about renaming yet");
+    assert!(write_behind(session.as_mut(), "b", "2").unwrap());
+    let over = Put { expect: Expect::File(Some(1), None), size: Some(1), ..Put::default() };
+    session.settled(true).unwrap();
+    assert!(
+        session.write_behind(&path("a"), &mut &b"3"[..], &over).unwrap().is_some(),
+        "nor about replacing"
+    );
+    assert!(session.write_behind(&path("a"), &mut &b"4"[..], &over).unwrap().is_none());
+    let in_place = Put { inplace: true, ..over };
+    session.settled(true).unwrap();
+    assert!(session.write_behind(&path("a"), &mut &b"5"[..], &in_place).unwrap().is_some());
+}

@@ -32,6 +32,10 @@ pub struct Quirks {
     pub stor_ends_with: Option<&'static str>,
     /// STOR keeps one byte less and calls it complete.
     pub loses_last_byte: bool,
+    /// The same for paths that contain this.
+    pub loses_last_byte_of: Option<&'static str>,
+    /// STOR of paths that contain this is agreed to only when all bytes are there.
+    pub agrees_late_to: Option<&'static str>,
     /// Listings end in the middle, with this reply.
     pub listing_ends_with: Option<&'static str>,
     /// Listings have no end.
@@ -429,6 +433,10 @@ impl Conversation {
     fn data(&mut self) -> std::io::Result<Line> {
         let listener = self.passive.take().ok_or(std::io::ErrorKind::NotConnected)?;
         self.say("150 here it comes")?;
+        self.accept(&listener)
+    }
+
+    fn accept(&self, listener: &TcpListener) -> std::io::Result<Line> {
         let line = Line::Plain(listener.accept()?.0);
         match &self.tls {
             Some(config) => line.secured(config),
@@ -516,7 +524,14 @@ impl Conversation {
             self.passive = None;
             return self.say("553 cannot create");
         }
-        let mut data = self.data()?;
+        let is_late = self.quirks.agrees_late_to.is_some_and(|part| path.contains(part));
+        let mut data = match self.passive.take() {
+            Some(listener) if is_late => self.accept(&listener)?,
+            listener => {
+                self.passive = listener;
+                self.data()?
+            }
+        };
         if let Some(end) = self.quirks.stor_ends_with {
             let _ = data.read(&mut [0; 1024]);
             drop(data);
@@ -524,7 +539,12 @@ impl Conversation {
         }
         let mut content = Vec::new();
         let is_cut = data.read_to_end(&mut content).is_err();
-        if self.quirks.loses_last_byte {
+        if is_late {
+            self.say("150 here it came")?;
+        }
+        if self.quirks.loses_last_byte
+            || self.quirks.loses_last_byte_of.is_some_and(|part| path.contains(part))
+        {
             content.pop();
         }
         let mtime = "20240102030405".to_owned();

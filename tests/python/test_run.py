@@ -313,22 +313,6 @@ def test_malformed_options_fail_at_once(
     assert list((tmp_path / "remote").iterdir()) == []
 
 
-def test_a_hook_that_nothing_calls_is_refused_and_not_ignored(tmp_path: Path) -> None:
-    class Careful(UploadSynchronizer):
-        def _copy_file(self, src: Any, dest: Any, entry: Any) -> None:
-            raise AssertionError("never copy")
-
-    for name in ("local", "remote"):
-        (tmp_path / name).mkdir()
-    (tmp_path / "local" / "file").write_text("x")
-    synchronizer = Careful(
-        FsTarget(str(tmp_path / "local")), FsTarget(str(tmp_path / "remote")), {"verbose": 0}
-    )
-    with pytest.raises(NotImplementedError, match="_copy_file"):
-        synchronizer.run()
-    assert list((tmp_path / "remote").iterdir()) == []
-
-
 def test_the_base_synchronizer_changes_nothing(tmp_path: Path) -> None:
     for name in ("local", "remote"):
         (tmp_path / name).mkdir()

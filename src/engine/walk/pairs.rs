@@ -303,6 +303,7 @@ impl Walk<'_> {
             target: paths[to].clone(),
             put,
             needs_folders,
+            may_lag: true,
         })))
     }
 

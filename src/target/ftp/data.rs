@@ -35,6 +35,16 @@ pub struct Channel {
     early: Option<Reply>,
 }
 
+/// When the data connection is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begin {
+    /// Only after the server has agreed to the command.
+    WhenAgreed,
+    /// At once: many servers agree only when they see the connection, and what is sent meanwhile saves a round trip. A refusal
+    /// then shows in the final reply.
+    AtOnce,
+}
+
 /// Sends `before`, the request for a data connection and `verb`, and opens the data connection.
 ///
 /// # Errors
@@ -45,6 +55,7 @@ pub fn start(
     control: &mut Control,
     before: &[Command],
     verb: &Command,
+    how: Begin,
 ) -> Result<Started> {
     if server.config.active {
         return start_active(server, control, before, verb);
@@ -52,20 +63,23 @@ pub fn start(
     let known = server.learned().passive;
     match known {
         Some(passive) if !control.is_one_by_one() => {
-            start_in_one_packet(server, control, before, passive, verb)
+            start_in_one_packet(server, control, before, passive, verb, how)
         }
         _ => start_step_by_step(server, control, before, verb),
     }
 }
 
-/// Reads the reply that ends a transfer.
+/// Reads the reply that ends a transfer, after the one that begins it if that was not read yet.
 ///
 /// # Errors
 /// What ends the conversation. The reply itself may be a refusal.
 pub fn final_reply(control: &mut Control, early: Option<Reply>) -> Result<Reply> {
     match early {
         Some(reply) => Ok(reply),
-        None => control.reply(),
+        None => match control.reply()? {
+            reply if reply.is_preliminary() => control.reply(),
+            reply => Ok(reply),
+        },
     }
 }
 
@@ -82,6 +96,7 @@ fn start_in_one_packet(
     before: &[Command],
     passive: Passive,
     verb: &Command,
+    how: Begin,
 ) -> Result<Started> {
     let mut packet = before.to_vec();
     packet.extend([passive.command(), verb.clone()]);
@@ -99,6 +114,7 @@ fn start_in_one_packet(
         return without_connection(control, replies, answer);
     };
     let outcome = match connect(server, control, port) {
+        Ok(stream) if how == Begin::AtOnce => begin_at_once(server, control, stream)?,
         Ok(stream) => begin(server, control, stream)?,
         Err(error) => Err(refused_before_connection(control, error)?),
     };
@@ -241,6 +257,19 @@ fn begin(
         return broken_handshake(server, control, early, &error);
     }
     Ok(Ok(Channel { stream, early }))
+}
+
+/// Completes TLS without waiting for the server to agree to the command.
+fn begin_at_once(
+    server: &Arc<Server>,
+    control: &mut Control,
+    stream: Stream,
+) -> Result<std::result::Result<Channel, Reply>> {
+    match secured(server, control, stream) {
+        Ok(stream) => Ok(Ok(Channel { stream, early: None })),
+        // Perhaps the server has refused the command, and therefore the handshake.
+        Err(error) => refused_before_connection(control, error).map(Err),
+    }
 }
 
 /// The handshake of a data connection failed. The server says why in its final reply.

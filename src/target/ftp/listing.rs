@@ -1,6 +1,6 @@
 //! Listing one folder: MLSD where the server has it, else LIST with its guesses.
 
-use super::data;
+use super::data::{self, Begin};
 use super::errors::refusal;
 use super::learned::Lister;
 use super::names::Names;
@@ -159,7 +159,7 @@ impl FtpSession {
         before: &[Command],
         verb: &Command,
     ) -> Result<(Vec<Reply>, std::result::Result<Raw, Reply>)> {
-        let started = data::start(&self.server, &mut self.control, before, verb)?;
+        let started = data::start(&self.server, &mut self.control, before, verb, Begin::WhenAgreed)?;
         let channel = match started.outcome {
             Ok(channel) => channel,
             Err(reply) => return Ok((started.before, Err(reply))),

@@ -5,6 +5,7 @@
 //! - `control` sends commands and reads replies; `data` opens the second connection of a transfer.
 //! - What the bytes mean is decided in [`crate::wire::ftp`].
 
+mod behind;
 mod config;
 mod control;
 mod data;

@@ -3,15 +3,16 @@
 //! Paths are sent absolute, so that no verb depends on where another one left the conversation.
 
 use super::Server;
+use super::behind::Behind;
 use super::control::{Control, lost};
-use super::data::{self, Channel};
+use super::data::{self, Begin, Channel};
 use super::errors::refusal;
 use super::learned::MtimeBy;
 use super::stream::Stream;
 use super::upload::Move;
 use crate::error::{Error, Kind, Result, Retry};
 use crate::model::{Listing, RelPath, Stamp};
-use crate::target::{Expect, Put, Session, Written};
+use crate::target::{Expect, Put, Session, Settled, Written};
 use crate::wire::ftp::{Command, Features, Reply};
 use std::io::{self, BufReader, Read};
 use std::sync::Arc;
@@ -30,6 +31,8 @@ pub struct FtpSession {
     greeting: Vec<(u8, String)>,
     /// The conversation may stand in another folder than the root.
     pub(super) has_strayed: bool,
+    /// Files whose transfer is done, and what became of earlier ones.
+    pub(super) behind: Behind,
 }
 
 /// How the data connection of an abandoned transfer ends.
@@ -59,7 +62,7 @@ impl FtpSession {
         features: Arc<Features>,
         greeting: Vec<(u8, String)>,
     ) -> Self {
-        FtpSession { server, control, features, greeting, has_strayed: false }
+        FtpSession { server, control, features, greeting, has_strayed: false, behind: Behind::default() }
     }
 
     /// `CWD` to the root. Where a conversation stands must not be removed: Pure-FTPd ends it then, and Windows refuses.
@@ -195,7 +198,7 @@ impl FtpSession {
             false => Vec::new(),
         };
         let retr = Command::path("RETR", &path)?;
-        let started = data::start(&self.server, &mut self.control, &before, &retr)?;
+        let started = data::start(&self.server, &mut self.control, &before, &retr, Begin::WhenAgreed)?;
         let size = started.before.first().and_then(Reply::size);
         match started.outcome {
             Ok(channel) => Ok(Download {
@@ -335,6 +338,24 @@ impl Session for FtpSession {
 
     fn write(&mut self, file: &RelPath, body: &mut dyn Read, put: &Put) -> Result<Written> {
         self.upload(file, body, put)
+    }
+
+    fn write_behind(&mut self, file: &RelPath, body: &mut dyn Read, put: &Put) -> Result<Option<Written>> {
+        if self.can_lag(put) {
+            return self.upload_behind(file, body, put).map(|()| None);
+        }
+        self.upload(file, body, put).map(Some)
+    }
+
+    fn unsettled(&self) -> Vec<RelPath> {
+        self.behind.unsettled()
+    }
+
+    fn settled(&mut self, all: bool) -> Result<Vec<Settled>> {
+        if all {
+            self.finish_all()?;
+        }
+        Ok(self.behind.take_settled())
     }
 
     fn mkdir(&mut self, dir: &RelPath) -> Result<()> {

@@ -1,11 +1,12 @@
 //! Putting one file on the server so that its name shows the old content or the complete new one.
 //!
 //! The bytes go to a temporary name in the same folder. Then, in one packet, the size is asked for, the time set and the
-//! rename prepared; only when the size is right the rename is carried out. In the steady state that is: passive request with
-//! STOR, the data connection, the final reply, the finishing packet, RNTO: five round trips.
+//! rename prepared; only when the size is right the rename is carried out. One file alone takes six round trips: passive
+//! request with STOR, the data connection, the reply to STOR, the final reply, the finishing packet, RNTO. See
+//! [`super::behind`] for many files in a row.
 
 use super::control::lost;
-use super::data::{self, Channel};
+use super::data::{self, Begin, Channel};
 use super::errors::refusal;
 use super::learned::MtimeBy;
 use super::session::{CHUNK, Ending, FtpSession, Presence};
@@ -17,7 +18,7 @@ use std::io::{self, Read, Write};
 
 /// Where the bytes go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+pub(super) enum Place {
     /// To a temporary name, renamed afterwards.
     Aside,
     /// To the final name.
@@ -35,7 +36,7 @@ impl Place {
 }
 
 /// Why sending the body ended early.
-enum Cut {
+pub(super) enum Cut {
     /// The body failed: its error is passed on as it is.
     Body(Error),
     /// The body is not as long as announced.
@@ -84,10 +85,7 @@ impl FtpSession {
     /// See [`Session::write`](crate::target::Session::write).
     pub(super) fn upload(&mut self, file: &RelPath, body: &mut dyn Read, put: &Put) -> Result<Written> {
         let mut body_error = None;
-        self.try_upload(file, body, put, &mut body_error).map_err(|error| match body_error {
-            Some(error) => error,
-            None => error.during("write").at(file),
-        })
+        self.try_upload(file, body, put, &mut body_error).map_err(|error| in_words(error, body_error, file))
     }
 
     fn try_upload(
@@ -150,7 +148,7 @@ impl FtpSession {
 
     fn start_stor(&mut self, path: &[u8]) -> Result<std::result::Result<Channel, Reply>> {
         let stor = Command::path("STOR", path)?;
-        Ok(data::start(&self.server, &mut self.control, &[], &stor)?.outcome)
+        Ok(data::start(&self.server, &mut self.control, &[], &stor, Begin::WhenAgreed)?.outcome)
     }
 
     /// Whether the server knows RNFR, found out before any byte is sent, because a body can be read only once.
@@ -169,7 +167,7 @@ impl FtpSession {
     }
 
     /// A path beside `target`. A name that the encoding of the server cannot hold is left out of it.
-    fn temp_path(&self, file: &RelPath, target: &[u8]) -> Vec<u8> {
+    pub(super) fn temp_path(&self, file: &RelPath, target: &[u8]) -> Vec<u8> {
         let folder = target.iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
         let unique = self.server.next_unique();
         let name = self
@@ -181,7 +179,7 @@ impl FtpSession {
     }
 
     /// Sends the body and reads the final reply. After a failure the conversation is in step again, or has ended.
-    fn send_body(
+    pub(super) fn send_body(
         &mut self,
         mut channel: Channel,
         body: &mut dyn Read,
@@ -230,7 +228,7 @@ impl FtpSession {
     }
 
     /// Removes a temporary file, as far as the conversation still allows it.
-    fn discard(&mut self, path: &[u8]) {
+    pub(super) fn discard(&mut self, path: &[u8]) {
         if let Ok(dele) = Command::path("DELE", path) {
             // The failure that led here is the one to report.
             let _ = self.control.ask(&dele);
@@ -467,6 +465,11 @@ impl FtpSession {
     }
 }
 
+/// The error of an upload. That of the body is passed on as it is.
+pub(super) fn in_words(error: Error, of_body: Option<Error>, file: &RelPath) -> Error {
+    of_body.unwrap_or_else(|| error.during("write").at(file))
+}
+
 /// What an answer to SIZE or RNFR says about whether the file is there.
 fn is_there(reply: &Reply) -> Option<bool> {
     match reply.code() {
@@ -522,7 +525,7 @@ fn wrong_length(sent: u64, size: u64) -> Error {
     Error::new(Kind::Size, detail)
 }
 
-fn check_size(held: Option<u64>, sent: u64) -> Result<()> {
+pub(super) fn check_size(held: Option<u64>, sent: u64) -> Result<()> {
     match held {
         Some(held) if held != sent => {
             Err(Error::new(Kind::Size, format!("the server holds {held} bytes of the {sent} that were sent"))

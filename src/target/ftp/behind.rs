@@ -1,0 +1,254 @@
+//! Many files in a row: what follows a transfer travels together with the next one.
+//!
+//! A file on the server goes through three packets: STOR to a temporary name; SIZE and the time, once the transfer is
+//! confirmed; the rename, once the size is right. Each of them is also the packet of another step of its neighbours:
+//!
+//! ```text
+//! RNFR/RNTO of the file before last, SIZE/MFMT of the last file, EPSV and STOR of this one  ->  229
+//! the data connection                                                                      ->  established
+//! the bytes, without waiting for 150                                                       ->  226
+//! ```
+//!
+//! So a file costs three round trips, and still nothing is renamed whose size was not seen. This way is only taken where the
+//! first files, written one by one, have shown that the server renames, replaces and dates as it says.
+
+use super::data::{self, Begin};
+use super::errors::refusal;
+use super::learned::MtimeBy;
+use super::session::FtpSession;
+use super::upload::{Cut, Move, Place, check_size, in_words};
+use crate::error::{Error, Kind, Result};
+use crate::model::{RelPath, Stamp};
+use crate::target::{Expect, Put, Settled, Written};
+use crate::wire::ftp::{Command, Reply};
+use std::collections::VecDeque;
+use std::io::Read;
+
+/// Files whose transfer is done.
+#[derive(Default)]
+pub struct Behind {
+    waiting: VecDeque<File>,
+    settled: Vec<Settled>,
+}
+
+/// A file under its temporary name.
+struct File {
+    file: RelPath,
+    temp: Vec<u8>,
+    target: Vec<u8>,
+    sent: u64,
+    put: Put,
+    stage: Stage,
+}
+
+/// What is known about a file.
+enum Stage {
+    /// The server has confirmed the transfer.
+    Sent,
+    /// The server holds as many bytes as were sent.
+    Checked { mtime_kept: bool, dated: Option<Stamp> },
+    /// It cannot go the quick way.
+    Failed(Failure),
+    /// It is in place.
+    Done,
+}
+
+enum Failure {
+    /// It is not to be put in place.
+    Lost(Error),
+    /// The rename was refused.
+    NotRenamed { mtime_kept: bool, dated: Option<Stamp> },
+}
+
+impl Behind {
+    /// What became of files since the last call.
+    pub fn take_settled(&mut self) -> Vec<Settled> {
+        std::mem::take(&mut self.settled)
+    }
+
+    /// The files of which nothing is known yet.
+    pub fn unsettled(&self) -> Vec<RelPath> {
+        self.waiting.iter().map(|file| file.file.clone()).collect()
+    }
+}
+
+impl FtpSession {
+    /// Whether a file can be finished together with the next one: nothing about the server is left to be found out.
+    pub(super) fn can_lag(&self, put: &Put) -> bool {
+        let learned = self.server.learned();
+        let is_dated = put.mtime.is_none() || learned.mtime.is_some();
+        let is_proven = learned.renames == Some(true) && (put.expect == Expect::Absent || learned.replaces);
+        is_proven
+            && is_dated
+            && learned.passive.is_some()
+            && !learned.refuses_temp_names
+            && !learned.one_by_one
+            && !put.inplace
+            && !self.server.config.active
+            && self.features.has("SIZE")
+    }
+
+    /// Sends a file to its temporary name, after finishing what earlier ones still need.
+    pub(super) fn upload_behind(&mut self, file: &RelPath, body: &mut dyn Read, put: &Put) -> Result<()> {
+        let mut of_body = None;
+        let outcome = self.try_upload_behind(file, body, put, &mut of_body);
+        outcome.map_err(|error| in_words(error, of_body, file))
+    }
+
+    fn try_upload_behind(
+        &mut self,
+        file: &RelPath,
+        body: &mut dyn Read,
+        put: &Put,
+        of_body: &mut Option<Error>,
+    ) -> Result<()> {
+        self.control.check()?;
+        let target = self.path(file)?;
+        let temp = self.temp_path(file, &target);
+        let stor = Command::path("STOR", &temp)?;
+        let before = self.next_steps()?;
+        let started = data::start(&self.server, &mut self.control, &before, &stor, Begin::AtOnce)?;
+        self.take_steps(started.before)?;
+        let sent = match started.outcome {
+            Err(reply) => Err(self.refused(&temp, &reply)),
+            Ok(channel) => self.send_body(channel, body, put.size, Place::Aside).map_err(|(cut, told)| {
+                self.discard(&temp);
+                match cut {
+                    Cut::Body(error) => {
+                        *of_body = Some(error);
+                        Error::cancelled()
+                    }
+                    Cut::Length(error) => error,
+                    Cut::Wire(error) => told.unwrap_or_else(|| super::control::lost(error, &self.server)),
+                }
+            }),
+        };
+        if let Ok(sent) = sent {
+            let file = file.clone();
+            let stage = Stage::Sent;
+            self.behind.waiting.push_back(File { file, temp, target, sent, put: *put, stage });
+        }
+        self.clear_up()?;
+        sent.map(drop)
+    }
+
+    /// Finishes every file.
+    pub(super) fn finish_all(&mut self) -> Result<()> {
+        while !self.behind.waiting.is_empty() {
+            let packet = self.next_steps()?;
+            let replies = self.control.burst(&packet)?;
+            self.take_steps(replies)?;
+            self.clear_up()?;
+        }
+        Ok(())
+    }
+
+    /// The commands by which every file comes one step further.
+    fn next_steps(&self) -> Result<Vec<Command>> {
+        let by = self.server.learned().mtime;
+        let mut packet = Vec::new();
+        for file in &self.behind.waiting {
+            match file.stage {
+                Stage::Sent => {
+                    packet.push(Command::path("SIZE", &file.temp)?);
+                    packet.extend(self.about_time(file, by)?);
+                }
+                Stage::Checked { .. } => {
+                    packet.push(Command::path("RNFR", &file.temp)?);
+                    packet.push(Command::path("RNTO", &file.target)?);
+                }
+                Stage::Failed(_) | Stage::Done => {}
+            }
+        }
+        Ok(packet)
+    }
+
+    /// Sets the time of a file, or asks for it where the server cannot set times.
+    fn about_time(&self, file: &File, by: Option<MtimeBy>) -> Result<Option<Command>> {
+        match (file.put.mtime, by) {
+            (Some(_), Some(MtimeBy::Nothing)) => {
+                self.features.has("MDTM").then(|| Command::path("MDTM", &file.temp)).transpose()
+            }
+            (Some(at), Some(by)) => by.command(&file.temp, at),
+            (None, _) | (_, None) => Ok(None),
+        }
+    }
+
+    /// Takes the replies to [`FtpSession::next_steps`].
+    fn take_steps(&mut self, replies: Vec<Reply>) -> Result<()> {
+        let by = self.server.learned().mtime;
+        let mut replies = replies.into_iter();
+        let mut next = || replies.next().ok_or_else(|| Error::new(Kind::Protocol, "a reply is missing"));
+        let mut waiting = std::mem::take(&mut self.behind.waiting);
+        for file in &mut waiting {
+            match file.stage {
+                Stage::Sent => {
+                    let size = next()?;
+                    let time = if self.about_time(file, by)?.is_some() { Some(next()?) } else { None };
+                    let sets = by != Some(MtimeBy::Nothing);
+                    let mtime_kept = sets && time.as_ref().is_some_and(Reply::is_success);
+                    let dated = time.filter(|_| !sets).and_then(|reply| reply.mtime());
+                    file.stage = match check_size(size.size(), file.sent) {
+                        Ok(()) => Stage::Checked { mtime_kept, dated },
+                        Err(error) => Stage::Failed(Failure::Lost(error)),
+                    };
+                }
+                Stage::Checked { mtime_kept, dated } => {
+                    let (_, rnto) = (next()?, next()?);
+                    file.stage = if rnto.is_success() {
+                        let written = Written { size: file.sent, mtime_kept, dated };
+                        self.behind.settled.push((file.file.clone(), Ok(written)));
+                        Stage::Done
+                    } else {
+                        Stage::Failed(Failure::NotRenamed { mtime_kept, dated })
+                    };
+                }
+                Stage::Failed(_) | Stage::Done => {}
+            }
+        }
+        waiting.retain(|file| !matches!(file.stage, Stage::Done));
+        self.behind.waiting = waiting;
+        Ok(())
+    }
+
+    /// Deals one by one with files that cannot go the quick way. Not called while a transfer is under way.
+    fn clear_up(&mut self) -> Result<()> {
+        let waiting = std::mem::take(&mut self.behind.waiting);
+        for file in waiting {
+            let File { file, temp, target, sent, put, stage } = file;
+            let outcome = match stage {
+                Stage::Sent | Stage::Checked { .. } | Stage::Done => {
+                    self.behind.waiting.push_back(File { file, temp, target, sent, put, stage });
+                    continue;
+                }
+                Stage::Failed(Failure::Lost(error)) => Err(error),
+                Stage::Failed(Failure::NotRenamed { mtime_kept, dated }) => {
+                    let mtime = put.mtime.filter(|_| mtime_kept);
+                    let moving = Move {
+                        from: &temp,
+                        to: &target,
+                        file: &file,
+                        is_taken: None,
+                        size: Some(sent),
+                        mtime,
+                    };
+                    self.rename_again(&moving).map(|()| Written { size: sent, mtime_kept, dated })
+                }
+            };
+            let outcome = outcome.inspect_err(|_| self.discard(&temp));
+            self.control.check()?;
+            let outcome = outcome.map_err(|error| error.during("write").at(&file));
+            self.behind.settled.push((file, outcome));
+        }
+        Ok(())
+    }
+
+    /// Renames with every care, after the quick way was refused.
+    fn rename_again(&mut self, moving: &Move<'_>) -> Result<()> {
+        let rnfr = self.control.ask(&Command::path("RNFR", moving.from)?)?;
+        if !rnfr.is_intermediate() {
+            return Err(refusal(&rnfr));
+        }
+        self.rename_onto(moving)
+    }
+}
