@@ -6,17 +6,11 @@ the file is the native core's business.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
-import platform
-import secrets
-import socket
 import time
-import uuid
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -45,7 +39,9 @@ def lock_settings(options: dict[str, Any]) -> dict[str, Any]:
         raise ValueError(f"invalid option lock_age: {age!r} (expected a number of seconds, at least 1)")
     if breaks is not None and not isinstance(breaks, bool):
         raise ValueError(f"invalid option break_lock: {breaks!r} (expected true or false)")
-    owner = (socket.gethostname(), _system(), os.getpid(), secrets.token_hex(8))
+    import socket
+
+    owner = (socket.gethostname(), _system(), os.getpid(), os.urandom(8).hex())
     return {"lock_owner": owner, "lock_age": float(age), "break_lock": bool(breaks)}
 
 
@@ -55,12 +51,18 @@ def _system() -> str | None:
 
     Names of computers do not tell that: many are called `localhost`. It is hashed, since anybody may read the file.
     """
+    import hashlib
+    from pathlib import Path
+
     try:
         place = [
             Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
             os.readlink("/proc/self/ns/pid"),
         ]
     except OSError:
+        import platform
+        import uuid
+
         if platform.system() != "Darwin":
             return None
         place = [str(uuid.getnode())]

@@ -6,17 +6,13 @@ user sees while connecting, and offers the verbs for use by hand.
 
 from __future__ import annotations
 
-import ftplib
 import posixpath
-import socket
 from collections.abc import Callable
-from tempfile import SpooledTemporaryFile
-from typing import IO, Any, ClassVar
+from typing import IO, TYPE_CHECKING, Any, ClassVar, Final
 
 from ftpsync.metadata import DirMetadata, IncompatibleMetadataVersion, IncompatibleMetadataVersionError
 from ftpsync.resources import DirectoryEntry, FileEntry
 from ftpsync.targets import _TEMP_PREFIX, Callback, _get_encoding_opt, _Target
-from ftpsync.user_ftp import detach, make_user_ftp
 from ftpsync.util import (
     CliSilentRuntimeError,
     emulates_31,
@@ -27,6 +23,9 @@ from ftpsync.util import (
     write_error,
 )
 
+if TYPE_CHECKING:
+    import ftplib
+
 __all__ = [
     "CliSilentRuntimeError",
     "DirMetadata",
@@ -36,6 +35,8 @@ __all__ = [
     "IncompatibleMetadataVersionError",
     "_Target",
 ]
+
+_FTP_PORT: Final = 21
 
 #: Options that the native target reads, with the value that stands for "not given".
 _NATIVE_OPTIONS = (
@@ -96,7 +97,7 @@ class FTPTarget(_Target):
         self.password = password
         self.tls = tls
         self.timeout = timeout
-        self.ftp: ftplib.FTP = make_user_ftp(self)
+        self._ftp: ftplib.FTP | None = None
         self.lock_data: dict[str, Any] | bool | None = None
         self.lock_write_time: float | None = None
         self.feat_response: str | None = None
@@ -123,6 +124,20 @@ class FTPTarget(_Target):
         """Returns the key under which peers remember this target: scheme, user, host, port and root."""
         native = self._native if self._native is not None else self._make_native(create_folder=False)
         return str(native.id)
+
+    @property
+    def ftp(self) -> ftplib.FTP:
+        """For FTP commands of your own; connects with the first one."""
+        if self._ftp is None:
+            # Not before it is wanted: `ftplib` loads all of TLS, which takes longer than all the rest together.
+            from ftpsync.user_ftp import make_user_ftp
+
+            self._ftp = make_user_ftp(self)
+        return self._ftp
+
+    @ftp.setter
+    def ftp(self, ftp: ftplib.FTP) -> None:
+        self._ftp = ftp
 
     # --- Life ---
 
@@ -170,10 +185,11 @@ class FTPTarget(_Target):
         Raises:
             OSError: Nobody does; the attribute `what` tells it in one line.
         """
-        port = self.port or ftplib.FTP_PORT
-        timeout = self.timeout if self.timeout is not None else socket.getdefaulttimeout()
+        import socket
+
+        port = self.port or _FTP_PORT
         try:
-            socket.create_connection((self.host, port), timeout).close()
+            socket.create_connection((self.host, port), self._seconds()).close()
         except OSError as exc:
             cause = exc.strerror or str(exc)
             what = f"could not connect to {self.host}, port {port}: {cause}; check host, port and network"
@@ -187,7 +203,7 @@ class FTPTarget(_Target):
         options = {key: given[key] for key in _NATIVE_OPTIONS if given.get(key) is not None}
         options["create_folder"] = create_folder
         options["encoding"] = self.encoding
-        timeout = self.timeout if self.timeout is not None else socket.getdefaulttimeout()
+        timeout = self._seconds()
         if timeout is not None:
             options["timeout"] = timeout
         return _core.Target.ftp(
@@ -200,6 +216,14 @@ class FTPTarget(_Target):
             options=options,
         )
 
+    def _seconds(self) -> float | None:
+        """Returns how long the server may be silent; None for the usual time."""
+        if self.timeout is not None:
+            return self.timeout
+        import socket
+
+        return socket.getdefaulttimeout()
+
     def _enter(self) -> Any:
         """Connects until user and password are accepted and the root is there; returns the session."""
         create_folder = False
@@ -207,7 +231,9 @@ class FTPTarget(_Target):
             self._native = self._make_native(create_folder=create_folder)
             try:
                 return self._native.open()
-            except ftplib.error_perm as exc:
+            except Exception as exc:
+                if not _is_refusal(exc):
+                    raise
                 if _reply(exc).startswith("530"):
                     self._ask_again(exc)
                 elif _reply(exc).startswith("550") and not create_folder:
@@ -216,7 +242,7 @@ class FTPTarget(_Target):
                 else:
                     raise
 
-    def _ask_again(self, refusal: ftplib.error_perm) -> None:
+    def _ask_again(self, refusal: Exception) -> None:
         """Reports a refused login and asks for another password, or gives up."""
         write_error(f"Could not login to {self.username}@{self.host}: {_reply(refusal)}")
         if self.get_option("no_prompt", True) or not self.username:
@@ -226,7 +252,7 @@ class FTPTarget(_Target):
             raise refusal
         self.username, self.password = answer
 
-    def _on_missing_root(self, refusal: ftplib.error_perm) -> None:
+    def _on_missing_root(self, refusal: Exception) -> None:
         """Reports that the root cannot be entered; returns only if it is to be made."""
         reason = _reply(refusal)
         if emulates_31() or self.is_unbound() or self.is_local():
@@ -271,7 +297,10 @@ class FTPTarget(_Target):
                 session.close()
             except Exception as exc:  # The connection may be gone already; the work is done.
                 write_error(f"Could not close the connection to {self.host}: {exc}")
-        detach(self.ftp)
+        if self._ftp is not None:
+            from ftpsync.user_ftp import detach
+
+            detach(self._ftp)
         self.ftp_socket_connected = False
         self._native = None
         self._listed = None
@@ -435,6 +464,8 @@ class FTPTarget(_Target):
         Raises:
             ftplib.Error: The server refused.
         """
+        from tempfile import SpooledTemporaryFile
+
         stream = SpooledTemporaryFile(max_size=self.MAX_SPOOL_MEM)  # noqa: SIM115 - the caller closes it
         try:
             self._talk().read_to(self._rel(name), stream.write)
@@ -531,6 +562,13 @@ class FTPTarget(_Target):
 
 #: The name in release 3.1; the same class.
 FtpTarget = FTPTarget
+
+
+def _is_refusal(exc: Exception) -> bool:
+    """Tells whether the server has said no for good."""
+    import ftplib
+
+    return isinstance(exc, ftplib.error_perm)
 
 
 def _reply(exc: BaseException) -> str:

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import ftplib
-import platform
-import socket
-import ssl
 import sys
 import traceback
-from pprint import pprint
 from typing import Any, Final
 
 from ftpsync import __version__
@@ -106,6 +101,8 @@ class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
         text = __version__
         if check_cli_verbose() > 3:
+            import platform
+
             python = f"Python/{PYTHON_VERSION} {platform.platform()}"
             text = f"pyftpsync/{__version__} {python},\nPython: {sys.executable}"
         print(text)
@@ -287,6 +284,8 @@ def _perform(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
 def _report(synchronizer: Any, args: argparse.Namespace) -> None:
     stats = synchronizer.get_stats()
     if args.verbose >= 5:
+        from pprint import pprint
+
         pprint(stats)
     elif args.verbose >= 1:
         print(_summary(synchronizer, args))
@@ -332,6 +331,10 @@ def _in_one_line(exc: Exception) -> str:
 
 def _hint(exc: Exception) -> str | None:
     """Returns advice for an expected kind of error, possibly empty; None for an unexpected one."""
+    import ftplib
+    import socket
+    import ssl
+
     if isinstance(exc, ftplib.error_perm) and str(exc).startswith("530"):
         return "Check user name and password, or pass --prompt to be asked."
     if isinstance(exc, ftplib.Error):

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import os
-from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from ftpsync.cli_common import common_parser, creds_parser, safety_parser, verbose_parser
 from ftpsync.synchronizers import CONFIG_FILE_NAME
 from ftpsync.tree_command import tree_handler
 from ftpsync.util import write
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = [
     "CLI_OVERRIDABLE_BOOL_TASK_ARGS",
@@ -159,6 +161,8 @@ def handle_run_command(parser: argparse.ArgumentParser, cli_args: argparse.Names
 
 
 def _find_config(parser: argparse.ArgumentParser) -> Path:
+    from pathlib import Path
+
     start = Path.cwd()
     folders = [start, *start.parents][: _MAX_PARENTS + 1]
     for folder in folders:

@@ -11,14 +11,11 @@ import codecs
 import contextlib
 import io
 import os
-import secrets
-import shutil
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import IO, Any, ClassVar
-from urllib.parse import unquote, urlparse
 
 from ftpsync.metadata import DirMetadata
 from ftpsync.resources import DirectoryEntry, FileEntry, _Resource
@@ -78,6 +75,8 @@ def make_target(url: str, extra_opts: dict[str, Any] | None = None) -> _Target:
     Raises:
         ValueError: The local folder does not exist, or the URL is not usable.
     """
+    from urllib.parse import unquote, urlparse
+
     parts = urlparse(url, allow_fragments=False)
     scheme = parts.scheme.lower()
     if scheme not in ("ftp", "ftps", "sftp"):
@@ -549,6 +548,8 @@ class FsTarget(_Target):
         if os.path.islink(path):
             os.unlink(path)
         else:
+            import shutil
+
             shutil.rmtree(path)
 
     def get_dir(self) -> list[FileEntry | DirectoryEntry]:
@@ -689,7 +690,7 @@ class _Replacement(io.BufferedWriter):
     def __init__(self, path: str) -> None:
         # Behind a link the real file is meant; replacing the link would cut it off.
         self._path = os.path.realpath(path)
-        self._temp = os.path.join(os.path.dirname(self._path), _TEMP_PREFIX + secrets.token_hex(8))
+        self._temp = os.path.join(os.path.dirname(self._path), _TEMP_PREFIX + os.urandom(8).hex())
         try:
             mode = os.stat(self._path).st_mode & 0o7777
         except FileNotFoundError:

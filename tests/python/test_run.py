@@ -278,6 +278,8 @@ def test_an_unreadable_file_is_named_and_the_rest_is_copied(tmp_path_factory: py
             folder.chmod(0o755)
     code = (
         "import sys; from ftpsync.synchronizers import UploadSynchronizer; from ftpsync.targets import FsTarget;"
+        # The other user may not be allowed to read the library of the interpreter, so a run loads it beforehand.
+        "from ftpsync._locks import lock_settings; lock_settings({});"
         "import os; os.setgid(65534); os.setuid(65534);"
         "s = UploadSynchronizer(FsTarget(sys.argv[1]), FsTarget(sys.argv[2]), {'verbose': 0});"
         "print(s.run(), s.error_count(), s.problem_count())"
