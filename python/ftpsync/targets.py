@@ -65,8 +65,8 @@ def make_target(url: str, extra_opts: dict[str, Any] | None = None) -> _Target:
     """Makes a target from a URL or a path.
 
     Args:
-        url: `ftp://user:password@host:port/path`, the same with `ftps`, or a local folder. User and password
-            may be percent-encoded.
+        url: `ftp://user:password@host:port/path`, the same with `ftps` or `sftp`, or a local folder. User and
+            password may be percent-encoded.
         extra_opts: Options of this target alone; they win over those of the synchronizer.
 
     Returns:
@@ -96,9 +96,16 @@ def make_target(url: str, extra_opts: dict[str, Any] | None = None) -> _Target:
         username = unquote(username) if username is not None else None
         password = unquote(password) if password is not None else None
     if scheme == "sftp":
-        raise ValueError(
-            f"SFTP is not available in this version (sftp://{parts.hostname}{parts.path}). "
-            "Use ftps://, or a local folder."
+        from ftpsync.sftp_target import SFTPTarget
+
+        return SFTPTarget(
+            parts.path,
+            parts.hostname,
+            port,
+            username=username,
+            password=password,
+            timeout=None,
+            extra_opts=extra_opts,
         )
 
     from ftpsync.ftp_target import FTPTarget

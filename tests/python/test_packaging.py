@@ -20,6 +20,8 @@ DOCUMENTED = {
         write is_native to_bytes to_native to_unicode""",
     "ftpsync.ftp_target": """FTPTarget FtpTarget DirMetadata IncompatibleMetadataVersionError
         IncompatibleMetadataVersion CliSilentRuntimeError _Target""",
+    "ftpsync.sftp_target": """SFTPTarget PatchedPysftpConnection DirMetadata IncompatibleMetadataVersionError
+        IncompatibleMetadataVersion CliSilentRuntimeError _Target""",
     "ftpsync.synchronizers": """BaseSynchronizer BiDirSynchronizer UploadSynchronizer DownloadSynchronizer
         process_options match_path CONFIG_FILE_NAME DEFAULT_OMIT ALWAYS_OMIT FTPTarget FtpTarget DirMetadata
         EntryPair FileEntry DirectoryEntry operation_map DRY_RUN_PREFIX IS_REDIRECTED VT_ERASE_LINE""",
