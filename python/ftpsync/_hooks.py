@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ftpsync._report import Reporter, make_entry
-from ftpsync.metadata import DirMetadata, IncompatibleMetadataVersionError
+from ftpsync.metadata import DirMetadata
 from ftpsync.resources import EntryPair, _Resource
 from ftpsync.targets import FsTarget, _Target
 
@@ -53,6 +52,7 @@ class HookRelay(Reporter):
         self._here = _Objects()
         self._objects: dict[str, _Objects] = {}
         self._calls: list[_Call] = []
+        self._refused: BaseException | None = None
         self.default_operation: tuple[str, str] | None = None
 
     # --- Called by the core ---
@@ -87,7 +87,9 @@ class HookRelay(Reporter):
             try:
                 getattr(self._synchronizer, name)(pair)
             except Exception as exc:
-                if self._synchronizer.on_error(exc, pair) is not True:
+                # The handler of a closer look is called by that of the pair: one of the two asks.
+                if exc is self._refused or self._synchronizer.on_error(exc, pair) is not True:
+                    self._refused = exc
                     raise
         return any(entry is not None and entry.was_deleted for entry in (pair.local, pair.remote))
 
@@ -111,15 +113,13 @@ class HookRelay(Reporter):
             self._synchronizer._sync_dir()
 
     def forgives(self, path: str, exc: Exception) -> bool:
-        """Asks whether a run that met this error is a success nevertheless; if not, the error ends it."""
+        """Asks whether a run that met this error is a success nevertheless; if not, it ends with the error."""
         folder, _, name = path.rpartition("/")
         pair = self._here.pairs.get(name) if folder == self._folder else None
         if pair is None:
             entry = make_entry(self._synchronizer.local, folder, (name, False, None, None, None, None), None)
             pair = EntryPair(entry, None)
-        if self._synchronizer.on_error(exc, pair) is True:
-            return True
-        raise exc
+        return self._synchronizer.on_error(exc, pair) is True
 
     def action(self, action: str, status: str, symbol: str, path: str, is_dir: bool, level: int) -> None:
         """Takes what is done about one entry."""
@@ -272,9 +272,6 @@ class HookRelay(Reporter):
 def _memory_of(target: _Target, is_local: bool) -> DirMetadata:
     """What the last run remembers of the current folder, for hooks that ask their entries."""
     meta = DirMetadata(target)
-    if is_local and isinstance(target, FsTarget) and os.path.exists(meta.get_full_path()):
-        try:
-            meta.read()
-        except IncompatibleMetadataVersionError:
-            return DirMetadata(target)
+    if is_local and isinstance(target, FsTarget):
+        meta._peek()
     return meta

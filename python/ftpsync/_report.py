@@ -121,14 +121,20 @@ class Reporter:
         self._synchronizer._print_pair_diff(self._pair(fields))
 
     def tell_error(self, exc: BaseException, pair: EntryPair) -> None:
-        """Writes that a handler failed."""
+        """Writes that a handler failed. What the core found out it tells itself."""
+        if getattr(exc, "is_told_by_core", False):
+            return
         color = ansi_code("Fore.LIGHTRED_EX") if self._colored else ""
         reset = ansi_code("Style.RESET_ALL") if self._colored else ""
         write(f"{color}ERROR: {_printable(str(exc))}\n    {_printable(str(pair))}{reset}")
 
     def same_time(self, fields: dict[str, Any], strategy: str) -> None:
         """Tells that a strategy goes by time and cannot decide."""
-        print(f"Cannot resolve using '{strategy}' strategy: {_printable(str(self._pair(fields)))}")
+        self.tell_same_time(self._pair(fields), strategy)
+
+    def tell_same_time(self, pair: EntryPair, strategy: str) -> None:
+        """Prints that a strategy goes by time and cannot decide about this pair."""
+        print(f"Cannot resolve using '{strategy}' strategy: {_printable(str(pair))}")
 
     def resolve(self, fields: dict[str, Any], _: object = None) -> tuple[str, bool]:
         """Has the user settle a conflict; returns the answer, and whether it is for all."""

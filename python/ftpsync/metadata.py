@@ -6,6 +6,7 @@ A run of a built-in synchronizer over built-in targets reads and writes the same
 
 from __future__ import annotations
 
+import contextlib
 import json
 import posixpath
 import time
@@ -155,18 +156,12 @@ class DirMetadata:
             text = self.target.read_text(self.filename)
             self.was_read = True
             self._count("meta_bytes_read", len(text))
-            document = json.loads(text)
-            if not isinstance(document, dict):
-                raise ValueError("not an object")
+            document = _parsed(text)
             version = document.get("_file_version", 0)
             if version != self.VERSION:
                 self._refuse_or_drop(version)
                 return
-            document.setdefault("peer_sync", {})
-            if not _is_table_of_tables(document.get("mtimes")) or not _is_table_of_tables(
-                document["peer_sync"]
-            ):
-                raise ValueError("entries are missing or malformed")
+            _check_tables(document)
         except (IncompatibleMetadataVersionError, ConnectionError, EOFError, TimeoutError):
             raise  # A lost connection says nothing about the file; replacing it would lose what it knows.
         except Exception as exc:  # Whatever is wrong with the file: the run can do without.
@@ -174,6 +169,14 @@ class DirMetadata:
             self._adopt({"mtimes": {}, "peer_sync": {}})
             return
         self._adopt(document)
+
+    def _peek(self) -> None:
+        """Takes what the file holds, for looking only: nothing is counted or told, and a useless file is empty."""
+        with contextlib.suppress(OSError, ValueError):
+            document = _parsed(self.target.read_text(self.filename))
+            if document.get("_file_version", 0) == self.VERSION:
+                _check_tables(document)
+                self._adopt(document)
 
     def _refuse_or_drop(self, version: object) -> None:
         """Raises, or starts with an empty document if the user wants to migrate."""
@@ -216,6 +219,21 @@ class DirMetadata:
     def _count(self, name: str, amount: int) -> None:
         if self.target.synchronizer is not None:
             self.target.synchronizer._inc_stat(name, amount)
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    """Returns a document as it is; raises `ValueError` if it is none."""
+    document = json.loads(text)
+    if not isinstance(document, dict):
+        raise ValueError("not an object")
+    return document
+
+
+def _check_tables(document: dict[str, Any]) -> None:
+    """Raises `ValueError` unless a document of today's version has what belongs in it."""
+    document.setdefault("peer_sync", {})
+    if not _is_table_of_tables(document.get("mtimes")) or not _is_table_of_tables(document["peer_sync"]):
+        raise ValueError("entries are missing or malformed")
 
 
 def _is_table_of_tables(value: object) -> bool:

@@ -604,14 +604,13 @@ class BaseSynchronizer:
         Returns:
             `local`, `remote`, `old`, `new` or `skip`. A capital answer is kept in `resolve_all`.
         """
-        if self.resolve_all:
-            return self.resolve_all
-        strategy = str(self.options.get("resolve") or "skip")
-        if strategy in ("local", "remote", "skip") or (
-            strategy in ("old", "new") and not pair.is_same_time()
-        ):
-            return strategy
         reporter = self._reporter or Reporter(self)
+        strategy = self.resolve_all or str(self.options.get("resolve") or "skip")
+        if strategy in ("old", "new") and pair.local and pair.remote and pair.is_same_time():
+            reporter.tell_same_time(pair, strategy)
+            strategy = "ask" if self.is_script else "skip"
+        if strategy in ("local", "remote", "old", "new", "skip"):
+            return strategy
         self._print_pair_diff(pair)
         while True:
             try:

@@ -2,7 +2,8 @@
 //!
 //! What scripts catch stays what it was: `ftplib` exceptions with the full reply, `OSError` and its subclasses,
 //! `RuntimeError` where the contract says so. An exception of user code comes out as it went in. Every exception made
-//! here has the attributes `what`, one clear line for people, and `was_told`, whether they have seen it already.
+//! here has the attributes `what`, one clear line for people, and `was_told`, whether they have seen it already; what is
+//! not of user code has `is_told_by_core` as well: nobody else needs to tell it.
 
 use crate::error::{Error, Kind};
 use pyo3::exceptions::{
@@ -19,6 +20,9 @@ pub fn exception(py: Python<'_>, error: Error) -> PyErr {
         Ok(made) | Err(made) => made,
     };
     let value = made.value(py);
+    if error.carried().is_none() {
+        drop(value.setattr("is_told_by_core", true));
+    }
     if !value.hasattr("what").unwrap_or(false) {
         // Some exceptions of user code refuse attributes; they are passed on as they are.
         drop(value.setattr("what", what));

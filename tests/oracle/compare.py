@@ -25,21 +25,21 @@ REPAIRS = Path(__file__).with_name("repairs.py")
 DEADLINE = 240.0
 #: After so many dead interpreters there is nothing to be learned from another one.
 MOST_DEATHS = 5
+#: The wish for synchronizers that override every hook, see `driver.py`.
+HOOKED = "--hooked"
 
 World = dict[str, Any]
 Outcome = dict[str, Any]
 
 
-def play(
-    environment: Environment, worlds: Sequence[World], repairs: Sequence[str] = ()
-) -> dict[str, Outcome]:
+def play(environment: Environment, worlds: Sequence[World], wishes: Sequence[str] = ()) -> dict[str, Outcome]:
     """Returns the outcome of every world, by name. A world that kills the interpreter has the outcome
-    `died`."""
+    `died`. The wishes are those of `driver.py`: defects to repair, or `HOOKED`."""
     outcomes: dict[str, Outcome] = {}
     waiting = list(worlds)
     deaths = 0
     while waiting:
-        done, last_words = _batch(environment, waiting, repairs)
+        done, last_words = _batch(environment, waiting, wishes)
         outcomes |= {outcome["id"]: outcome for outcome in done}
         waiting = waiting[len(done) :]
         if waiting:
@@ -73,20 +73,32 @@ def play_reference(worlds: Sequence[World], repairs: Sequence[str] = ()) -> dict
     return outcomes
 
 
-def play_all(worlds: Sequence[World], repairs: Sequence[str]) -> tuple[dict[str, Outcome], ...]:
-    """Returns the outcomes of the reference as it is, of the repaired reference, and of ours."""
-    with ThreadPoolExecutor(3) as pool:
+def play_all(
+    worlds: Sequence[World], repairs: Sequence[str], with_hooks: Sequence[World] = ()
+) -> tuple[dict[str, Outcome], ...]:
+    """Returns the outcomes of the reference as it is, of the repaired reference, of ours, and of ours with every
+    hook overridden."""
+    with ThreadPoolExecutor(4) as pool:
         plain = pool.submit(play_reference, worlds)
         repaired = pool.submit(play_reference, worlds, repairs)
         ours = pool.submit(play, subject(), worlds)
-        return plain.result(), repaired.result(), ours.result()
+        hooked = pool.submit(play, subject(), with_hooks, [HOOKED])
+        return plain.result(), repaired.result(), ours.result(), hooked.result()
+
+
+def play_hooked(worlds: Sequence[World]) -> tuple[dict[str, Outcome], dict[str, Outcome]]:
+    """Returns the outcomes of ours as it is, and with every hook overridden by one that calls the super class."""
+    with ThreadPoolExecutor(2) as pool:
+        plain = pool.submit(play, subject(), worlds)
+        hooked = pool.submit(play, subject(), worlds, [HOOKED])
+        return plain.result(), hooked.result()
 
 
 def _batch(
-    environment: Environment, worlds: Sequence[World], repairs: Sequence[str]
+    environment: Environment, worlds: Sequence[World], wishes: Sequence[str]
 ) -> tuple[list[Outcome], str]:
     isolated = [] if environment.name == "ours" else ["-I"]
-    command = [str(environment.python), *isolated, str(DRIVER), *repairs]
+    command = [str(environment.python), *isolated, str(DRIVER), *wishes]
     stdin = "".join(json.dumps(world) + "\n" for world in worlds)
     try:
         ran = subprocess.run(
@@ -138,7 +150,7 @@ def fields_of(found: Iterable[str]) -> set[str]:
 def told(world: World, found: dict[str, tuple[Any, Any]]) -> str:
     rows = [f"{world['id']}"]
     for key, (expected, actual) in found.items():
-        rows += [f"    {key}", f"        reference {expected!r}", f"        ours      {actual!r}"]
+        rows += [f"    {key}", f"        expected {expected!r}", f"        actual   {actual!r}"]
     return "\n".join(rows)
 
 
@@ -149,6 +161,7 @@ def main() -> None:
     parser.add_argument(
         "--repair", nargs="*", default=sorted(_known_repairs()), help="defects to take out of the reference"
     )
+    parser.add_argument(HOOKED, action="store_true", help="compare ours with itself, every hook overridden")
     parser.add_argument("--worlds", action="store_true", help="print the worlds as JSON lines and stop")
     args = parser.parse_args()
     chosen = [world for world in vocabulary.everything() if args.only in world["id"]]
@@ -156,7 +169,10 @@ def main() -> None:
         for world in chosen:
             print(json.dumps(world))
         return
-    _, expected, actual = play_all(chosen, args.repair)
+    if args.hooked:
+        expected, actual = play_hooked(chosen)
+    else:
+        _, expected, actual, _ = play_all(chosen, args.repair)
     differing = [(world, differences(expected[world["id"]], actual[world["id"]])) for world in chosen]
     differing = [(world, found) for world, found in differing if found]
     for world, found in differing[: args.count]:

@@ -28,19 +28,19 @@ impl Walk<'_> {
         };
         self.event(Event::Conflict { dir, step, is_asked: strategy == Strategy::Ask })?;
         let resolution = resolve(&step.pair, strategy);
-        let asks = self.hooks.resolves_all()
-            || match resolution {
-                Resolution::Ask => true,
-                Resolution::SameTime => {
-                    self.event(Event::SameTime { dir, step, strategy })?;
-                    self.run.asks_at_same_time
-                }
-                Resolution::Copy { .. } | Resolution::Delete { .. } | Resolution::Skip => false,
-            };
-        if !asks {
+        let needs_answer = match resolution {
+            Resolution::Ask => true,
+            Resolution::SameTime => self.run.asks_at_same_time,
+            Resolution::Copy { .. } | Resolution::Delete { .. } | Resolution::Skip => false,
+        };
+        if !needs_answer && !self.hooks.resolves_all() {
+            if resolution == Resolution::SameTime {
+                // Whoever is asked says so, too.
+                self.event(Event::SameTime { dir, step, strategy })?;
+            }
             return Ok(resolution);
         }
-        if resolution == Resolution::Ask || resolution == Resolution::SameTime {
+        if needs_answer {
             self.stats.interactive_ask += 1;
         }
         let answer = self.hooks.resolve(dir, step)?;

@@ -59,12 +59,8 @@ impl Walk<'_> {
         }
         let entry = pair.any();
         let mut is_match = self.run.filter.matches(entry.name.as_str(), entry.kind);
-        if pair.is_clash() && is_match {
-            let error = Error::new(Kind::Clash, "a file on one side, a folder on the other");
-            return self.problem(
-                &path,
-                error.during("synchronise").at(&path).advise("rename or remove one of them"),
-            );
+        if pair.is_clash() {
+            return self.judge_clash(plan, pair, &path, is_match);
         }
         let (mut step, mut is_gone) = (Step::new(pair), false);
         let verdict = self.hooks.reclassify(&plan.dir, &mut step, &self.run.policy)?;
@@ -79,6 +75,22 @@ impl Walk<'_> {
         }
         if is_match && !is_gone {
             self.descend(plan, &step);
+        }
+        Ok(())
+    }
+
+    /// A file on one side, a folder on the other. Hooks know no such pair, so none is asked.
+    fn judge_clash(&mut self, plan: &mut Plan, pair: Pair, path: &RelPath, is_match: bool) -> Result<()> {
+        if is_match {
+            let error = Error::new(Kind::Clash, "a file on one side, a folder on the other");
+            return self
+                .problem(path, error.during("synchronise").at(path).advise("rename or remove one of them"));
+        }
+        let mut step = Step::new(pair);
+        step.reclassify(&self.run.policy);
+        self.carry_out(plan, &mut step, path, Deed::Mismatch)?;
+        if step.operation == plan::Operation::Conflict {
+            self.stats.conflict_files += 1;
         }
         Ok(())
     }
