@@ -43,6 +43,9 @@ class Target:
     def open(self) -> Session:
         """Starts a conversation: connects and logs in."""
 
+    def news(self) -> list[tuple[int, str]]:
+        """What was found out since the last call: tuples of the verbosity from which a line is shown, and the line."""
+
     def interrupt(self) -> None:
         """Ends every conversation at once, from any thread."""
 

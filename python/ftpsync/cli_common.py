@@ -133,6 +133,44 @@ common_parser.add_argument(
     help="accept exactly the certificate with this fingerprint",
 )
 common_parser.add_argument(
+    "--tls-implicit",
+    action="store_true",
+    default=argparse.SUPPRESS,
+    help="begin with TLS at once instead of by AUTH TLS (default: on port 990 only)",
+)
+common_parser.add_argument(
+    "--tls-cert",
+    metavar="FILE",
+    default=argparse.SUPPRESS,
+    help="show the server the certificate in this PEM file",
+)
+common_parser.add_argument(
+    "--tls-key",
+    metavar="FILE",
+    default=argparse.SUPPRESS,
+    help="the key of --tls-cert, if it is not in the same file",
+)
+common_parser.add_argument(
+    "--tls-max",
+    choices=("1.2", "1.3"),
+    default=argparse.SUPPRESS,
+    help="the newest version of TLS to speak (default: 1.2, and 1.3 if the server insists on it)",
+)
+common_parser.add_argument(
+    "--timeout",
+    metavar="SECONDS",
+    type=_seconds,
+    default=argparse.SUPPRESS,
+    help="give up on a server that is silent for so long (default: 60, and 30 for connecting)",
+)
+common_parser.add_argument(
+    "--connect-timeout",
+    metavar="SECONDS",
+    type=_seconds,
+    default=argparse.SUPPRESS,
+    help="give up on a connection that is not there after so long (default: that of --timeout)",
+)
+common_parser.add_argument(
     "--connections",
     metavar="N",
     type=_positive,

@@ -40,15 +40,22 @@ _FTP_PORT: Final = 21
 
 #: Options that the native target reads, with the value that stands for "not given".
 _NATIVE_OPTIONS = (
+    "connect_timeout",
     "connections",
     "ftp_active",
     "ftp_debug",
     "inplace",
     "no_verify_tls",
     "tls_ca",
+    "tls_cert",
+    "tls_implicit",
+    "tls_key",
+    "tls_max",
     "tls_pin",
     "tls_verify",
 )
+
+_IMPLICIT_TLS_PORT = 990
 
 
 class FTPTarget(_Target):
@@ -60,8 +67,8 @@ class FTPTarget(_Target):
         port: 0 for the usual one.
         username: None to look it up when opening.
         password: None to look it up when opening.
-        tls: Encrypt commands and data (FTPS, explicit).
-        timeout: Seconds; None for `socket.getdefaulttimeout()`.
+        tls: Encrypt commands and data (FTPS; implicit on port 990, else explicit).
+        timeout: Seconds; None for the option `timeout`, else `socket.getdefaulttimeout()`.
         extra_opts: Options of this target alone.
 
     Attributes:
@@ -187,9 +194,10 @@ class FTPTarget(_Target):
         """
         import socket
 
-        port = self.port or _FTP_PORT
+        port = self.port or (_IMPLICIT_TLS_PORT if self.get_option("tls_implicit", False) else _FTP_PORT)
+        timeout = self.get_option("connect_timeout") or self._seconds()
         try:
-            socket.create_connection((self.host, port), self._seconds()).close()
+            socket.create_connection((self.host, port), timeout).close()
         except OSError as exc:
             cause = exc.strerror or str(exc)
             what = f"could not connect to {self.host}, port {port}: {cause}; check host, port and network"
@@ -218,10 +226,11 @@ class FTPTarget(_Target):
 
     def _seconds(self) -> float | None:
         """Returns how long the server may be silent; None for the usual time."""
-        if self.timeout is not None:
-            return self.timeout
         import socket
 
+        for given in (self.timeout, self.get_option("timeout")):
+            if given is not None:
+                return float(given)
         return socket.getdefaulttimeout()
 
     def _enter(self) -> Any:
@@ -289,10 +298,18 @@ class FTPTarget(_Target):
             if verbose >= level:
                 write(line)
 
+    def _tell_news(self) -> None:
+        """Writes what was found out about the server and has not been told yet."""
+        verbose = self._verbose()
+        for level, line in self._native.news() if self._native is not None else ():
+            if verbose >= level:
+                write(line)
+
     def close(self) -> None:
         """Says goodbye to the server. Harmless when the target is not open."""
         session, self._session = self._session, None
         if session is not None:
+            self._tell_news()
             try:
                 session.close()
             except Exception as exc:  # The connection may be gone already; the work is done.

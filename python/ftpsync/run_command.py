@@ -54,6 +54,7 @@ CLI_OVERRIDABLE_BOOL_TASK_ARGS: Final = {
     "report_problems",
     "sort",
     "store_password",
+    "tls_implicit",
 }
 
 #: The name in release 3.1.
@@ -62,11 +63,16 @@ OVERRIDABLE_BOOL_ARGS: Final = CLI_OVERRIDABLE_BOOL_TASK_ARGS
 #: Settings of a task with a value that the command line can replace.
 _CLI_OVERRIDABLE_VALUE_TASK_ARGS: Final = {
     "case",
+    "connect_timeout",
     "connections",
     "links",
     "lock_age",
     "max_delete",
+    "timeout",
     "tls_ca",
+    "tls_cert",
+    "tls_key",
+    "tls_max",
     "tls_pin",
 }
 

@@ -232,6 +232,7 @@ impl Walk<'_> {
     }
 
     fn take(&mut self, done: Done) -> Result<()> {
+        self.tell_news()?;
         if let Done::Locked { side, news } = done {
             return self.locked(side, news);
         }

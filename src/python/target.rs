@@ -4,7 +4,7 @@ use super::convert;
 use super::errors::{carried, raise};
 use crate::error::{Error, Kind, Result};
 use crate::model::RelPath;
-use crate::target::ftp::{FtpConfig, FtpTarget, Secret, TlsConfig, Trace};
+use crate::target::ftp::{FtpConfig, FtpTarget, Identity, Secret, TlsConfig, TlsVersion, Trace};
 use crate::target::local::LocalTarget;
 use crate::target::{Put, Session as CoreSession, Target as CoreTarget};
 use pyo3::exceptions::PyValueError;
@@ -61,12 +61,12 @@ impl Target {
         config.user = user;
         config.password = password.map(Secret::new);
         config.tls = if tls { Some(tls_config(options)?) } else { None };
-        if let Some(seconds) = option::<f64>(options, "timeout")? {
-            let timeout = Duration::try_from_secs_f64(seconds).ok().filter(|timeout| !timeout.is_zero());
-            let timeout =
-                timeout.ok_or_else(|| PyValueError::new_err(format!("invalid option timeout: {seconds}")))?;
+        if let Some(timeout) = seconds(options, "timeout")? {
             config.connect_timeout = timeout;
             config.timeout = timeout;
+        }
+        if let Some(timeout) = seconds(options, "connect_timeout")? {
+            config.connect_timeout = timeout;
         }
         config.active = is_set(options, "ftp_active")?;
         config.encoding = option(options, "encoding")?;
@@ -102,6 +102,11 @@ impl Target {
         let target = self.share();
         let session = interruptible(py, &self.inner, move || target.open())?;
         Ok(Session { inner: Arc::new(Mutex::new(Some(session))), target: self.share() })
+    }
+
+    /// What was found out since the last call: tuples of the verbosity from which a line is shown, and the line.
+    fn news(&self) -> Vec<(u8, String)> {
+        self.inner.news()
     }
 
     /// Ends every conversation at once, from any thread.
@@ -341,7 +346,31 @@ impl Read for PyReader {
 
 fn tls_config(options: &Bound<'_, PyDict>) -> PyResult<TlsConfig> {
     let verify = !is_set(options, "no_verify_tls")? && option::<bool>(options, "tls_verify")?.unwrap_or(true);
-    Ok(TlsConfig { verify, ca_file: option(options, "tls_ca")?, pin: option(options, "tls_pin")? })
+    let identity = match (option(options, "tls_cert")?, option(options, "tls_key")?) {
+        (Some(certificate), key) => Some(Identity { certificate, key }),
+        (None, None) => None,
+        (None, Some(_)) => return Err(PyValueError::new_err("the option tls_key needs tls_cert")),
+    };
+    Ok(TlsConfig {
+        implicit: is_set(options, "tls_implicit")?,
+        verify,
+        ca_file: option(options, "tls_ca")?,
+        pin: option(options, "tls_pin")?,
+        identity,
+        max: tls_version(options)?,
+    })
+}
+
+/// `tls_max`, which a configuration file may give as a number.
+fn tls_version(options: &Bound<'_, PyDict>) -> PyResult<Option<TlsVersion>> {
+    let Some(value) = options.get_item("tls_max")?.filter(|value| !value.is_none()) else {
+        return Ok(None);
+    };
+    match value.str()?.to_str()? {
+        "1.2" => Ok(Some(TlsVersion::V12)),
+        "1.3" => Ok(Some(TlsVersion::V13)),
+        other => Err(PyValueError::new_err(format!("invalid option tls_max: {other} (1.2 or 1.3)"))),
+    }
 }
 
 /// Shows the conversation to a Python callable. What it raises is dropped: a log must not change a run.
@@ -361,6 +390,16 @@ where
             Ok(value) => Ok(Some(value)),
             Err(_) => Err(PyValueError::new_err(format!("invalid option {key}: {value}"))),
         },
+    }
+}
+
+fn seconds(options: &Bound<'_, PyDict>, key: &str) -> PyResult<Option<Duration>> {
+    let Some(seconds) = option::<f64>(options, key)? else {
+        return Ok(None);
+    };
+    match Duration::try_from_secs_f64(seconds).ok().filter(|duration| !duration.is_zero()) {
+        Some(duration) => Ok(Some(duration)),
+        None => Err(PyValueError::new_err(format!("invalid option {key}: {seconds}"))),
     }
 }
 

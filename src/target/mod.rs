@@ -52,6 +52,12 @@ pub trait Target: Send + Sync {
 
     /// Ends every conversation at once, from any thread: blocked reads and writes fail within moments.
     fn interrupt(&self) {}
+
+    /// What was found out about the target since the last call, for the user's eyes: one line each, with the verbosity from
+    /// which it is shown.
+    fn news(&self) -> Vec<(u8, String)> {
+        Vec::new()
+    }
 }
 
 /// What should be at a name at this moment, as the plan knows it.

@@ -313,6 +313,20 @@ fn an_unknown_certificate_is_refused_and_can_be_pinned() {
 }
 
 #[test]
+fn the_usual_port_depends_on_the_kind_of_tls() {
+    let id = |port: u16, tls: Option<TlsConfig>| {
+        let mut config = FtpConfig::new("host", "/");
+        (config.port, config.tls) = (port, tls);
+        FtpTarget::new(config).unwrap().id().to_owned()
+    };
+    let implicit = TlsConfig { implicit: true, ..TlsConfig::default() };
+    assert_eq!(id(0, None), "ftp://anonymous@host:21/");
+    assert_eq!(id(0, Some(TlsConfig::default())), "ftps://anonymous@host:21/");
+    assert_eq!(id(0, Some(implicit.clone())), "ftps://anonymous@host:990/");
+    assert_eq!(id(2121, Some(implicit)), "ftps://anonymous@host:2121/");
+}
+
+#[test]
 fn data_that_ends_without_a_goodbye_is_judged_by_its_size() {
     let quirks = || Quirks { tls: Some(Tls::Old), closes_rudely: true, ..Quirks::default() };
     let server = Server::start(quirks());

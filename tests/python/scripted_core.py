@@ -57,6 +57,9 @@ class Native:
     arguments: dict[str, Any]
     id: str
 
+    def news(self) -> list[tuple[int, str]]:
+        return []
+
     def open(self) -> Session:
         server, given = self.server, self.arguments
         server.connections.append(given)

@@ -127,7 +127,7 @@ class Result:
 def make_world(server: Server, tmp_path: Path) -> World:
     world = World(tmp_path / "local", server, tmp_path / "home")
     for folder in (world.local, world.remote, world.home):
-        folder.mkdir()
+        folder.mkdir(parents=True)
     return world
 
 

@@ -28,6 +28,16 @@ impl Walk<'_> {
         self.event(Event::Note { level, text })
     }
 
+    /// Tells what was found out about the targets meanwhile.
+    pub(super) fn tell_news(&mut self) -> Result<()> {
+        for side in Side::BOTH {
+            for (level, text) in self.run.pools[side].target().news() {
+                self.note(level, &text)?;
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn warn(&mut self, text: &str) -> Result<()> {
         self.event(Event::Warning(text))
     }

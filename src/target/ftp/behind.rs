@@ -129,6 +129,10 @@ impl FtpSession {
             self.behind.waiting.push_back(File { file, temp, target, sent, put: *put, stage });
         }
         self.clear_up()?;
+        if self.control.may_be_used_up() {
+            // The next transfer may be refused, and with it what travels along.
+            self.finish_all()?;
+        }
         sent.map(drop)
     }
 

@@ -27,21 +27,46 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// How a server proves who it is (explicit TLS, RFC 4217).
+/// How the connection is encrypted, and how both sides prove who they are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsConfig {
+    /// TLS begins with the first byte, as on port 990, and not after AUTH TLS (RFC 4217).
+    pub implicit: bool,
     /// Check chain, dates and host name. When off, any certificate is accepted.
     pub verify: bool,
     /// Certificates to trust beside those of the system: a file in PEM format.
     pub ca_file: Option<PathBuf>,
     /// Trust exactly the certificate with this fingerprint, `sha256:` and 64 hexadecimal digits, and nothing else.
     pub pin: Option<String>,
+    /// The certificate that this side shows.
+    pub identity: Option<Identity>,
+    /// The newest version of TLS to speak; `None` tries 1.2 first, whose sessions can be resumed any number of times, and 1.3
+    /// where the server insists on it.
+    pub max: Option<TlsVersion>,
 }
 
 impl Default for TlsConfig {
     fn default() -> Self {
-        TlsConfig { verify: true, ca_file: None, pin: None }
+        TlsConfig { implicit: false, verify: true, ca_file: None, pin: None, identity: None, max: None }
     }
+}
+
+/// A certificate of the user's own, with its key: files in PEM format.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The certificate, followed by those that lead to its issuer.
+    pub certificate: PathBuf,
+    /// The key; `None` if it is in the same file.
+    pub key: Option<PathBuf>,
+}
+
+/// A version of TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsVersion {
+    /// 1.2
+    V12,
+    /// 1.3
+    V13,
 }
 
 /// Gets each command and each reply as text, passwords masked.
@@ -52,7 +77,7 @@ pub type Trace = Arc<dyn Fn(&str) + Send + Sync>;
 pub struct FtpConfig {
     /// Name or address; an IPv6 address may stand in brackets.
     pub host: String,
-    /// Port of the control connection; 0 means 21.
+    /// Port of the control connection; 0 means the usual one: 21, or 990 for implicit TLS.
     pub port: u16,
     /// User name; `None` logs in as `anonymous`.
     pub user: Option<String>,
@@ -60,7 +85,7 @@ pub struct FtpConfig {
     pub password: Option<Secret>,
     /// The folder to work in, as an absolute path of the server.
     pub root: String,
-    /// Explicit TLS on both connections; `None` is plain FTP.
+    /// TLS on both connections; `None` is plain FTP. On port 990 it is implicit.
     pub tls: Option<TlsConfig>,
     /// Longest time to wait for a TCP connection.
     pub connect_timeout: Duration,

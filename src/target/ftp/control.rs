@@ -5,7 +5,10 @@
 
 use super::Server;
 use super::errors::refusal;
+use super::handshake;
+use super::learned::Resumption;
 use super::stream::Stream;
+use super::tickets::Tickets;
 use super::tls::Versions;
 use crate::error::{Error, Kind, Result, Retry};
 use crate::wire::ftp::{Command, Reply, ReplyParser};
@@ -23,6 +26,9 @@ pub struct Control {
     peer: SocketAddr,
     local: SocketAddr,
     tls: Option<Arc<ClientConfig>>,
+    tickets: Arc<Tickets>,
+    /// The data connection under way resumes nothing.
+    is_unresumed: bool,
     in_doubt: bool,
 }
 
@@ -42,6 +48,8 @@ impl Control {
             peer,
             local,
             tls: None,
+            tickets: Arc::default(),
+            is_unresumed: false,
             in_doubt: false,
         })
     }
@@ -61,7 +69,7 @@ impl Control {
                 "the server sent more in clear text after it had agreed to TLS; somebody may be tampering",
             ));
         }
-        let config = trust.client_config(versions)?;
+        let config = trust.client_config(versions, &self.tickets)?;
         let handshake = self.stream.begin_tls(&config, trust.name()).and_then(|mut stream| {
             stream.complete_tls()?;
             Ok(stream)
@@ -69,6 +77,8 @@ impl Control {
         Ok(handshake.map(|stream| Control {
             stream,
             tls: Some(config),
+            tickets: self.tickets,
+            is_unresumed: false,
             server: self.server,
             parser: self.parser,
             peer: self.peer,
@@ -90,6 +100,35 @@ impl Control {
     /// The TLS configuration with the session store of this connection.
     pub fn tls(&self) -> Option<&Arc<ClientConfig>> {
         self.tls.as_ref()
+    }
+
+    /// Whether further data connections have nothing to resume, and the server may refuse them for that.
+    pub fn may_be_used_up(&self) -> bool {
+        self.server.learned().resumption != Some(Resumption::Optional)
+            && self.stream.is_tls13()
+            && !self.tickets.are_left()
+    }
+
+    /// Whether the server is known to refuse further data connections.
+    pub fn is_used_up(&self) -> bool {
+        self.server.learned().resumption == Some(Resumption::Required) && self.may_be_used_up()
+    }
+
+    /// A data connection is about to be encrypted.
+    pub fn begins_data_tls(&mut self) {
+        self.is_unresumed = self.may_be_used_up();
+    }
+
+    /// Learns from the end of a transfer whether data connections have to resume a session.
+    pub fn judge_resumption(&mut self, end: &Reply) {
+        if std::mem::take(&mut self.is_unresumed) {
+            let mut learned = self.server.learned();
+            if end.is_success() {
+                learned.resumption = Some(Resumption::Optional);
+            } else if matches!(end.code(), 425 | 426 | 522) {
+                learned.resumption.get_or_insert(Resumption::Required);
+            }
+        }
     }
 
     /// Version and cipher of TLS.
@@ -115,7 +154,7 @@ impl Control {
 
     /// Whether an idle conversation can go on. Whatever arrived unasked, a 421 or the end, is the end of it.
     pub fn is_alive(&mut self) -> bool {
-        !self.in_doubt && self.parser.is_empty() && self.stream.is_quiet()
+        !self.in_doubt && self.parser.is_empty() && !self.is_used_up() && self.stream.is_quiet()
     }
 
     /// Whether commands have to be sent one at a time.
@@ -264,6 +303,9 @@ impl Control {
 
 /// A connection that broke, in words: which server, and for how long it was silent.
 pub fn lost(error: io::Error, server: &Server) -> Error {
+    if handshake::is_about_our_certificate(&error) {
+        return handshake::explain(server, &error);
+    }
     let (address, seconds) = (server.address(), server.config.timeout.as_secs_f32());
     let ours = match error.kind() {
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {

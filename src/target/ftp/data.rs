@@ -57,6 +57,11 @@ pub fn start(
     verb: &Command,
     how: Begin,
 ) -> Result<Started> {
+    if control.is_used_up() {
+        let error = Error::new(Kind::Disconnected, "the TLS session of the conversation is used up");
+        return Err(error.retrying(Retry::NewSession));
+    }
+    control.begins_data_tls();
     if server.config.active {
         return start_active(server, control, before, verb);
     }
@@ -74,13 +79,15 @@ pub fn start(
 /// # Errors
 /// What ends the conversation. The reply itself may be a refusal.
 pub fn final_reply(control: &mut Control, early: Option<Reply>) -> Result<Reply> {
-    match early {
-        Some(reply) => Ok(reply),
+    let reply = match early {
+        Some(reply) => reply,
         None => match control.reply()? {
-            reply if reply.is_preliminary() => control.reply(),
-            reply => Ok(reply),
+            reply if reply.is_preliminary() => control.reply()?,
+            reply => reply,
         },
-    }
+    };
+    control.judge_resumption(&reply);
+    Ok(reply)
 }
 
 impl Channel {
@@ -126,7 +133,10 @@ fn start_in_one_packet(
 fn refused_before_connection(control: &mut Control, error: Error) -> Result<Reply> {
     match control.with_patience(PATIENCE, Control::reply) {
         Ok(reply) if reply.code() >= 400 && reply.code() != 425 => Ok(reply),
-        Ok(_) | Err(_) => {
+        outcome => {
+            if let Ok(reply) = outcome {
+                control.judge_resumption(&reply);
+            }
             control.doubt();
             Err(error)
         }
@@ -249,6 +259,7 @@ fn begin(
     };
     let reply = control.reply()?;
     if reply.code() >= 300 {
+        control.judge_resumption(&reply);
         return Ok(Err(reply));
     }
     let early = (!reply.is_preliminary()).then_some(reply);
@@ -256,6 +267,7 @@ fn begin(
     if let Err(error) = stream.complete_tls() {
         return broken_handshake(server, control, early, &error);
     }
+    tell_tls(server, &stream);
     Ok(Ok(Channel { stream, early }))
 }
 
@@ -326,7 +338,22 @@ fn secured(server: &Server, control: &Control, stream: Stream) -> Result<Stream>
     };
     let mut stream = stream.begin_tls(config, trust.name()).map_err(|error| lost(error, server))?;
     stream.complete_tls().map_err(|error| lost(error, server))?;
+    tell_tls(server, &stream);
     Ok(stream)
+}
+
+/// Says once how data connections are encrypted, and of each one to whom listens.
+fn tell_tls(server: &Server, stream: &Stream) {
+    let Some(words) = stream.tls_words() else {
+        return;
+    };
+    let line = format!("TLS of data connections: {words}");
+    if let Some(trace) = &server.config.trace {
+        trace(&line);
+    }
+    if !std::mem::replace(&mut server.learned().data_tls_is_told, true) {
+        server.tell(4, line);
+    }
 }
 
 /// `PORT h1,h2,h3,h4,p1,p2` (RFC 959) or `EPRT |2|address|port|` (RFC 2428).

@@ -10,7 +10,7 @@ pub fn refusal(reply: &Reply) -> Error {
     let error = match reply.code() {
         421 => error.retrying(Retry::NewSession),
         // Something is wrong with data connections; a new conversation often cures it.
-        425 | 426 => error.retrying(Retry::NewSession),
+        425 | 426 | 522 => error.retrying(Retry::NewSession),
         452 | 552 => error.advise("the disk is full or the quota is used up"),
         _ => error,
     };
@@ -57,6 +57,7 @@ mod tests {
         let cases = [
             ("421 bye", Kind::Disconnected, Retry::NewSession),
             ("425 no data connection", Kind::Busy, Retry::NewSession),
+            ("522 session reuse required", Kind::Tls, Retry::NewSession),
             ("450 busy", Kind::Busy, Retry::Later),
             ("451 local error", Kind::Busy, Retry::Later),
             ("452 disk full", Kind::Full, Retry::No),

@@ -33,6 +33,10 @@ pub struct Learned {
     pub one_by_one: bool,
     /// Which versions of TLS to offer.
     pub versions: Option<Versions>,
+    /// Whether data connections have to resume the TLS session of their control connection.
+    pub resumption: Option<Resumption>,
+    /// The user was told how data connections are encrypted.
+    pub data_tls_is_told: bool,
 }
 
 impl Learned {
@@ -44,6 +48,15 @@ impl Learned {
             None => self.features.as_ref().is_some_and(|features| features.has("MFMT")),
         }
     }
+}
+
+/// What a server does about data connections that resume no TLS session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resumption {
+    /// It refuses them.
+    Required,
+    /// It accepts them.
+    Optional,
 }
 
 /// A command for a passive connection.

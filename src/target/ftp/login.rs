@@ -3,8 +3,9 @@
 use super::Server;
 use super::control::{Control, interrupted};
 use super::errors::refusal;
+use super::handshake::{explain, is_version_refusal};
 use super::session::FtpSession;
-use super::tls::{Versions, is_version_refusal};
+use super::tls::Versions;
 use crate::error::{Error, Kind, Result};
 use crate::wire::ftp::{Command, Features, Reply};
 use std::sync::Arc;
@@ -40,26 +41,37 @@ fn connect(server: &Arc<Server>, interruptions: u64) -> Result<Control> {
     if server.trust.is_none() {
         return greeted(server, interruptions);
     }
-    let versions = server.learned().versions.unwrap_or(Versions::Resumable);
-    let error = match secured(server, versions, interruptions)? {
-        Ok(control) => return Ok(control),
-        Err(error) => error,
-    };
-    if versions == Versions::Resumable
-        && is_version_refusal(&error)
-        && let Ok(control) = secured(server, Versions::Any, interruptions)?
-    {
-        server.learned().versions = Some(Versions::Any);
-        return Ok(control);
+    let known = server.learned().versions;
+    let max = server.config.tls.as_ref().and_then(|tls| tls.max);
+    let candidates = known.as_ref().map_or_else(|| Versions::to_offer(max), std::slice::from_ref);
+    let mut failure = None;
+    for &versions in candidates {
+        match secured(server, versions, interruptions)? {
+            Ok(control) => {
+                server.learned().versions = Some(versions);
+                return Ok(control);
+            }
+            // What the first attempt met says more than what the second does.
+            Err(error) if is_version_refusal(&error) => drop(failure.get_or_insert(error)),
+            Err(error) => return Err(explain(server, &error)),
+        }
     }
-    Err(match &server.trust {
-        Some(trust) => trust.explain(&error, &server.address()),
-        None => Error::from(error),
-    })
+    Err(explain(server, &failure.unwrap_or_else(|| std::io::ErrorKind::Other.into())))
 }
 
 fn greeted(server: &Arc<Server>, interruptions: u64) -> Result<Control> {
     let mut control = Control::connect(server, interruptions)?;
+    read_banner(server, &mut control).map_err(|error| match error.kind() {
+        Kind::Timeout if server.trust.is_some() => {
+            error.advise("if the server expects TLS from the first byte, try --tls-implicit")
+        }
+        Kind::Timeout => error.advise("if the server expects TLS, use ftps:// or --tls-implicit"),
+        _ => error,
+    })?;
+    Ok(control)
+}
+
+fn read_banner(server: &Server, control: &mut Control) -> Result<()> {
     let mut banner = control.reply()?;
     // 120: "ready in a few minutes"; the real banner follows.
     while banner.is_preliminary() {
@@ -68,11 +80,19 @@ fn greeted(server: &Arc<Server>, interruptions: u64) -> Result<Control> {
     if !banner.is_success() {
         return Err(refusal(&banner).during("connect to").at(server.address()));
     }
-    Ok(control)
+    Ok(())
 }
 
-/// AUTH TLS before anything else is said (RFC 4217). A server without TLS is an error, never a reason to go on in clear.
+/// AUTH TLS before anything else is said (RFC 4217), or TLS before anything at all. A server without TLS is an error, never
+/// a reason to go on in clear.
 fn secured(server: &Arc<Server>, versions: Versions, interruptions: u64) -> Result<std::io::Result<Control>> {
+    if server.is_implicit {
+        let mut secured = Control::connect(server, interruptions)?.secure(versions)?;
+        if let Ok(control) = &mut secured {
+            read_banner(server, control)?;
+        }
+        return Ok(secured);
+    }
     let mut control = greeted(server, interruptions)?;
     let reply = control.ask(&Command::text("AUTH", "TLS")?)?;
     if !reply.is_success() {
@@ -83,8 +103,15 @@ fn secured(server: &Arc<Server>, versions: Versions, interruptions: u64) -> Resu
 
 fn no_tls(server: &Server, reply: &Reply) -> Error {
     let text = reply.text();
-    Error::new(Kind::Tls, format!("{} refuses to encrypt the connection: {text}", server.address()))
-        .with_reply(reply.code(), text)
+    let address = server.address();
+    Error::new(
+        Kind::Tls,
+        format!("{address} refuses to encrypt the connection: {}", text.replace('\n', " / ")),
+    )
+    .with_reply(reply.code(), text)
+    .advise(
+        "it may expect TLS on another port (--tls-implicit); with ftp:// anybody on the way can read along",
+    )
 }
 
 fn log_in(server: &Server, control: &mut Control) -> Result<()> {

@@ -1,4 +1,4 @@
-//! FTP and explicit FTPS: a thin conversation on `std::net` and `rustls`.
+//! FTP and FTPS: a thin conversation on `std::net` and `rustls`.
 //!
 //! - [`FtpTarget`] knows the server: its address, who may be trusted, and what was learned about it so far.
 //! - `session` has the verbs; `listing`, `upload` and `still` those that take more than a page.
@@ -10,6 +10,7 @@ mod config;
 mod control;
 mod data;
 mod errors;
+mod handshake;
 mod learned;
 mod listing;
 mod login;
@@ -18,10 +19,11 @@ mod session;
 mod sockets;
 mod still;
 mod stream;
+mod tickets;
 mod tls;
 mod upload;
 
-pub use config::{FtpConfig, Secret, TlsConfig, Trace};
+pub use config::{FtpConfig, Identity, Secret, TlsConfig, TlsVersion, Trace};
 
 use self::learned::Learned;
 use self::names::Names;
@@ -32,6 +34,9 @@ use crate::target::{Caps, Session, Target};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
+
+const FTP_PORT: u16 = 21;
+const IMPLICIT_TLS_PORT: u16 = 990;
 
 /// A folder on an FTP server.
 pub struct FtpTarget {
@@ -51,9 +56,13 @@ struct Server {
     root: String,
     names: Names,
     trust: Option<Trust>,
+    /// TLS begins with the first byte.
+    is_implicit: bool,
     /// What must not be shown, see [`secrets`].
     secrets: Vec<String>,
     learned: Mutex<Learned>,
+    /// What the user is to be told about it.
+    news: Mutex<Vec<(u8, String)>>,
     sockets: Arc<Sockets>,
     unique: AtomicU64,
 }
@@ -62,11 +71,16 @@ impl FtpTarget {
     /// Prepares a target; nothing is sent yet.
     ///
     /// # Errors
-    /// [`Kind::Usage`](crate::error::Kind::Usage) for an unknown encoding, and for a certificate file, a pin or a host name
-    /// that cannot be read.
+    /// [`Kind::Usage`](crate::error::Kind::Usage) for an unknown encoding, and for a file of certificates or
+    /// keys, a pin or a host name that cannot be read.
     pub fn new(config: FtpConfig) -> Result<Self> {
         let host = config.host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        let port = if config.port == 0 { 21 } else { config.port };
+        let wants_implicit = config.tls.as_ref().is_some_and(|tls| tls.implicit);
+        let port = match config.port {
+            0 if wants_implicit => IMPLICIT_TLS_PORT,
+            0 => FTP_PORT,
+            port => port,
+        };
         let root = format!("/{}", config.root.trim_matches('/'));
         let scheme = if config.tls.is_some() { "ftps" } else { "ftp" };
         let user = config.user.as_deref().unwrap_or("anonymous");
@@ -79,12 +93,14 @@ impl FtpTarget {
             base_name: format!("{scheme}://{shown_host}{root}"),
             server: Arc::new(Server {
                 secrets: secrets(&config, names),
+                is_implicit: wants_implicit || (config.tls.is_some() && port == IMPLICIT_TLS_PORT),
                 names,
                 trust,
                 host,
                 port,
                 root,
                 learned: Mutex::default(),
+                news: Mutex::default(),
                 sockets: Arc::default(),
                 unique: AtomicU64::new(first_unique()),
                 config,
@@ -123,6 +139,10 @@ impl Target for FtpTarget {
     fn interrupt(&self) {
         self.server.sockets.shut_all();
     }
+
+    fn news(&self) -> Vec<(u8, String)> {
+        std::mem::take(&mut *lock(&self.server.news))
+    }
 }
 
 impl Server {
@@ -142,6 +162,11 @@ impl Server {
     /// A text without the password, should the server repeat it.
     fn masked(&self, text: &str) -> String {
         self.secrets.iter().fold(text.to_owned(), |text, secret| without(&text, secret))
+    }
+
+    /// Leaves a line for the user, shown from verbosity `level`.
+    fn tell(&self, level: u8, line: impl Into<String>) {
+        lock(&self.news).push((level, line.into()));
     }
 
     /// A number for a temporary name.

@@ -3,7 +3,7 @@
 use super::sockets::{Lease, Sockets};
 use crate::error::Result;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, StreamOwned};
+use rustls::{ClientConfig, ClientConnection, HandshakeKind, StreamOwned};
 use socket2::{SockRef, TcpKeepalive};
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -66,7 +66,8 @@ impl Stream {
         Ok(())
     }
 
-    /// Version and cipher, once the handshake is done: `TLSv1.2, TLS_ECDHE_...`.
+    /// Version and cipher, once the handshake is done, and whether an earlier session was resumed: `TLSv1.2, TLS_ECDHE_...,
+    /// session resumed`.
     pub fn tls_words(&self) -> Option<String> {
         let Inner::Tls(stream) = &self.inner else {
             return None;
@@ -77,7 +78,17 @@ impl Stream {
             other => format!("{other:?}"),
         };
         let cipher = stream.conn.negotiated_cipher_suite()?.suite();
-        Some(format!("{version}, {}", cipher.as_str().unwrap_or("unknown cipher")))
+        let cipher = cipher.as_str().unwrap_or("unknown cipher");
+        let is_resumed = stream.conn.handshake_kind() == Some(HandshakeKind::Resumed);
+        Some(format!("{version}, {cipher}{}", if is_resumed { ", session resumed" } else { "" }))
+    }
+
+    /// Whether the connection is encrypted by TLS 1.3.
+    pub fn is_tls13(&self) -> bool {
+        match &self.inner {
+            Inner::Plain(_) => false,
+            Inner::Tls(stream) => stream.conn.protocol_version() == Some(rustls::ProtocolVersion::TLSv1_3),
+        }
     }
 
     /// The socket below.

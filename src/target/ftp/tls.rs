@@ -4,20 +4,18 @@
 //! tickets of TLS 1.3 are single use. Each control connection has a session store of its own, since ProFTPD accepts only
 //! sessions of the very control connection a transfer belongs to.
 
-use super::config::TlsConfig;
+use super::config::{Identity, TlsConfig, TlsVersion};
+use super::tickets::Tickets;
 use crate::error::{Error, Kind, Result};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{Resumption, WebPkiServerVerifier, verify_server_name};
+use rustls::client::{ClientSessionStore, Resumption, WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::ring::cipher_suite::TLS13_AES_128_GCM_SHA256;
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::version::{TLS12, TLS13};
-use rustls::{
-    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
-};
-use std::io;
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use std::sync::{Arc, Mutex};
 
 /// Which versions of TLS are offered.
@@ -29,18 +27,30 @@ pub enum Versions {
     Any,
 }
 
+impl Versions {
+    /// What to offer first, and what after a refusal.
+    pub fn to_offer(max: Option<TlsVersion>) -> &'static [Versions] {
+        match max {
+            None => &[Versions::Resumable, Versions::Any],
+            Some(TlsVersion::V12) => &[Versions::Resumable],
+            Some(TlsVersion::V13) => &[Versions::Any],
+        }
+    }
+}
+
 /// Who is trusted, prepared once for a target.
 #[derive(Debug)]
 pub struct Trust {
     verifier: Arc<Verifier>,
     name: ServerName<'static>,
+    identity: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
 }
 
 impl Trust {
-    /// Reads certificates and the pin.
+    /// Reads certificates, the key and the pin.
     ///
     /// # Errors
-    /// [`Kind::Usage`] for a pin, a certificate file or a host name that cannot be read.
+    /// [`Kind::Usage`] for a pin, a file of certificates or keys, or a host name that cannot be read.
     pub fn new(config: &TlsConfig, host: &str) -> Result<Self> {
         let provider = Arc::new(ring::default_provider());
         let policy = match (&config.pin, config.verify) {
@@ -51,7 +61,11 @@ impl Trust {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| Error::new(Kind::Usage, format!("{host:?} is not a host name")))?;
         let verifier = Arc::new(Verifier { policy, provider, shown: Mutex::new(None) });
-        Ok(Trust { verifier, name })
+        let identity = config.identity.as_ref().map(read_identity).transpose()?;
+        let trust = Trust { verifier, name, identity };
+        // A key that does not fit shows here and not in the middle of a handshake.
+        trust.client_config(Versions::Any, &Arc::default())?;
+        Ok(trust)
     }
 
     /// The name that certificates have to carry.
@@ -59,76 +73,35 @@ impl Trust {
         self.name.clone()
     }
 
-    /// A configuration with an empty session store, for one control connection and its data connections.
+    /// A configuration for one control connection and its data connections, with the sessions they share.
     ///
     /// # Errors
-    /// [`Kind::Tls`] if the library refuses the versions.
-    pub fn client_config(&self, versions: Versions) -> Result<Arc<ClientConfig>> {
+    /// [`Kind::Tls`] if the library refuses the versions, [`Kind::Usage`] if it refuses the user's own certificate.
+    pub fn client_config(&self, versions: Versions, tickets: &Arc<Tickets>) -> Result<Arc<ClientConfig>> {
         let offered = match versions {
             Versions::Resumable => &[&TLS12][..],
             Versions::Any => &[&TLS13, &TLS12][..],
         };
-        let mut config = ClientConfig::builder_with_provider(Arc::clone(&self.verifier.provider))
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&self.verifier.provider))
             .with_protocol_versions(offered)
             .map_err(|error| Error::new(Kind::Tls, error.to_string()))?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::clone(&self.verifier) as Arc<dyn ServerCertVerifier>)
-            .with_no_client_auth();
-        config.resumption = Resumption::in_memory_sessions(32);
+            .with_custom_certificate_verifier(Arc::clone(&self.verifier) as Arc<dyn ServerCertVerifier>);
+        let mut config = match &self.identity {
+            None => builder.with_no_client_auth(),
+            Some((chain, key)) => {
+                builder.with_client_auth_cert(chain.clone(), key.clone_key()).map_err(|error| {
+                    Error::new(Kind::Usage, format!("the certificate of --tls-cert is of no use: {error}"))
+                })?
+            }
+        };
+        config.resumption = Resumption::store(Arc::clone(tickets) as Arc<dyn ClientSessionStore>);
         Ok(Arc::new(config))
     }
 
-    /// Puts a failed handshake into words, with the fingerprint of a certificate that was not trusted.
-    pub fn explain(&self, error: &io::Error, host: &str) -> Error {
-        let Some(cause) = tls_error(error) else {
-            return Error::new(Kind::Tls, format!("the TLS handshake with {host} failed: {error}"));
-        };
-        let shown = super::lock(&self.verifier.shown).clone();
-        match (cause, shown) {
-            (rustls::Error::InvalidCertificate(why), Some(fingerprint)) => Error::new(
-                Kind::Tls,
-                format!("the certificate of {host} cannot be trusted ({}): {fingerprint}", certificate_words(why)),
-            )
-            .advise(format!(
-                "trust its issuer with --tls-ca FILE, trust exactly this certificate with --tls-pin {fingerprint}, \
-                 or turn the check off with --no-verify-tls"
-            )),
-            _ => Error::new(Kind::Tls, format!("the TLS handshake with {host} failed: {cause}"))
-                .advise("the server may offer only TLS versions or ciphers that are no longer safe"),
-        }
-    }
-}
-
-/// Whether a failed handshake may succeed with other versions of TLS.
-pub fn is_version_refusal(error: &io::Error) -> bool {
-    matches!(
-        tls_error(error),
-        Some(
-            rustls::Error::AlertReceived(
-                AlertDescription::ProtocolVersion
-                    | AlertDescription::HandshakeFailure
-                    | AlertDescription::InsufficientSecurity
-            ) | rustls::Error::PeerIncompatible(_)
-        )
-    )
-}
-
-fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
-    error.get_ref()?.downcast_ref()
-}
-
-fn certificate_words(why: &CertificateError) -> String {
-    match why {
-        CertificateError::UnknownIssuer => "its issuer is unknown".to_owned(),
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => "it has expired".to_owned(),
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            "it is not valid yet".to_owned()
-        }
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            "it is for another host".to_owned()
-        }
-        CertificateError::ApplicationVerificationFailure => "it is not the pinned one".to_owned(),
-        other => other.to_string(),
+    /// The fingerprint of the certificate that was seen last.
+    pub fn shown(&self) -> Option<String> {
+        super::lock(&self.verifier.shown).clone()
     }
 }
 
@@ -206,6 +179,24 @@ fn read_certificates(file: &std::path::Path) -> Result<Vec<CertificateDer<'stati
         return Err(unreadable("there is none in it".to_owned()));
     }
     Ok(certificates)
+}
+
+fn read_identity(identity: &Identity) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
+    let chain = read_certificates(&identity.certificate)?;
+    let file = identity.key.as_ref().unwrap_or(&identity.certificate);
+    let key = PrivateKeyDer::from_pem_file(file).map_err(|error| {
+        let why = match error {
+            pem::Error::NoItemsFound => {
+                "there is none in it, or only one that is locked by a password".to_owned()
+            }
+            other => other.to_string(),
+        };
+        Error::new(
+            Kind::Usage,
+            format!("cannot read the key of your certificate from {}: {why}", file.display()),
+        )
+    })?;
+    Ok((chain, key))
 }
 
 /// Decides by [`Policy`], and remembers the fingerprint of what it was shown, for error messages.

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import tempfile
 import time
@@ -110,6 +111,8 @@ class Kind(ABC):
     """Whether it lists with MLSD (vsftpd has only LIST)."""
     mfmt: bool = True
     """Whether it sets modification times with MFMT."""
+    implicit: bool = False
+    """Whether it begins with TLS, if it has TLS at all."""
 
     @abstractmethod
     def prepare(self) -> None:
@@ -132,17 +135,19 @@ class Kind(ABC):
         host: str = "127.0.0.1",
         port: int | None = None,
         launcher: Sequence[str] = (),
+        proof: Certificates | None = None,
     ) -> Server:
         """Starts a server over a folder and returns when it answers.
 
         Args:
             root: The folder to serve; created if need be.
-            tls: Explicit TLS, required for control and data connections.
+            tls: TLS, required for control and data connections.
             user: The only user.
             password: The password of that user.
             host: The address to listen on.
             port: A fixed port; a free one by default.
             launcher: A command to put in front of that of the server, e.g. to enter a network namespace.
+            proof: What a server with TLS shows; made for loopback by default.
         """
         self.prepare()
         root.mkdir(parents=True, exist_ok=True)
@@ -151,7 +156,7 @@ class Kind(ABC):
             work = Path(tempfile.mkdtemp(prefix=f"{self.name}-"))
             try:
                 chosen = port if port is not None else _free_port(host)
-                made = certificates.make(work, host, "localhost") if tls else None
+                made = (proof or certificates.make(work, host, "localhost")) if tls else None
                 plan = Plan(root.resolve(), host, chosen, user, password, work, made)
                 return self._start(plan, launcher)
             except BaseException as error:
@@ -218,14 +223,24 @@ def _wait_for_greeting(server: Server, process: subprocess.Popen[bytes]) -> None
         if process.poll() is not None:
             raise _EndedEarly(f"{server!r} ended with status {process.returncode}:\n{server.output()}")
         try:
-            with socket.create_connection((server.host, server.port), timeout=1.0) as connection:
-                if connection.recv(3) == b"220":
-                    return
+            with socket.create_connection((server.host, server.port), timeout=1.0) as plain:
+                connection = _believing().wrap_socket(plain) if server.tls and server.kind.implicit else plain
+                with connection:
+                    if connection.recv(3) == b"220":
+                        return
         except OSError:
             pass
         if time.monotonic() > deadline:
             raise RuntimeError(f"{server!r} did not greet within {START_WITHIN:g} s:\n{server.output()}")
         time.sleep(POLL)
+
+
+def _believing() -> ssl.SSLContext:
+    """A context that asks for no proof."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from OpenSSL import SSL
 from pyftpdlib.authorizers import DummyAuthorizer
 from pyftpdlib.handlers import FTPHandler, TLS_FTPHandler
 from pyftpdlib.servers import ThreadedFTPServer
@@ -26,7 +27,12 @@ def handler(settings: dict[str, Any]) -> type[FTPHandler]:
             "tls_control_required": True,
             "tls_data_required": True,
         }
-    return type("Session", (base,), members)
+    session = type("Session", (base,), members)
+    if settings["ciphers"]:
+        session.get_ssl_context().set_cipher_list(settings["ciphers"].encode())
+    if settings["newest_tls"]:
+        session.get_ssl_context().set_max_proto_version(getattr(SSL, settings["newest_tls"]))
+    return session
 
 
 def main() -> None:

@@ -29,6 +29,10 @@ class PyFtpdLib(Kind):
     name: ClassVar[str] = "pyftpdlib"
     mlsd: bool = True
     mfmt: bool = True
+    ciphers: str | None = None
+    """What OpenSSL may use, in its own words."""
+    newest_tls: str | None = None
+    """The name of a constant of `OpenSSL.SSL`, e.g. ``TLS1_VERSION``."""
 
     def prepare(self) -> None:
         for module in ("pyftpdlib", "OpenSSL"):
@@ -46,6 +50,8 @@ class PyFtpdLib(Kind):
             "log": str(plan.log),
             "certificate": str(plan.certificates.both) if plan.certificates else None,
             "missing": missing,
+            "ciphers": self.ciphers,
+            "newest_tls": self.newest_tls,
         }
         file = plan.work / "settings.json"
         file.write_text(json.dumps(settings))
@@ -64,6 +70,7 @@ class VsFtpd(Kind):
     mlsd: bool = False
     mfmt: bool = False
     session_reuse: bool = True
+    implicit: bool = False
 
     def prepare(self) -> None:
         debian.check_libraries(_program("vsftpd"), debian.unpacked("vsftpd"))
@@ -101,6 +108,7 @@ class VsFtpd(Kind):
                 "force_local_logins_ssl": True,
                 "force_local_data_ssl": True,
                 "require_ssl_reuse": self.session_reuse,
+                "implicit_ssl": self.implicit,
                 "ssl_ciphers": "HIGH",
                 "rsa_cert_file": plan.certificates.chain,
                 "rsa_private_key_file": plan.certificates.key,
@@ -140,6 +148,10 @@ class ProFtpd(Kind):
 
     name: ClassVar[str] = "proftpd"
     packages: ClassVar[tuple[str, ...]] = ("proftpd-core", "proftpd-mod-crypto")
+    implicit: bool = False
+    versions: str = "TLSv1.2 TLSv1.3"
+    client_authority: Path | None = None
+    """Whose certificates a client has to show."""
 
     def prepare(self) -> None:
         debian.check_libraries(self._server(), debian.unpacked(*self.packages))
@@ -185,10 +197,14 @@ class ProFtpd(Kind):
                 "LoadModule mod_tls.c",
                 "TLSEngine on",
                 "TLSRequired on",
-                "TLSProtocol TLSv1.2 TLSv1.3",
+                f"TLSProtocol {self.versions}",
                 f"TLSRSACertificateFile {plan.certificates.chain}",
                 f"TLSRSACertificateKeyFile {plan.certificates.key}",
             ]
+            if self.implicit:
+                lines.append("TLSOptions UseImplicitSSL")
+            if self.client_authority:
+                lines += ["TLSVerifyClient on", f"TLSCACertificateFile {self.client_authority}"]
         config = plan.work / "proftpd.conf"
         config.write_text("\n".join(lines) + "\n")
         environment = {} if _is_root() else wrapped(plan, "nss", "uid")

@@ -1,0 +1,212 @@
+"""FTPS with servers as people run them: sessions that are resumed, implicit TLS, certificates of all sorts."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import re
+from pathlib import Path
+
+import pytest
+import trustme
+
+import servers
+from servers import Kind
+from servers.base import StartServer
+from servers.certificates import Certificates
+from test_end_to_end import World, assert_clear_error, bodies, make_world, write
+
+MANY = 100
+
+
+# -- sessions --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("tls_max", [(), ("--tls-max", "1.3")], ids=["default", "1.3"])
+@pytest.mark.parametrize("kind", servers.ALL, ids=lambda kind: kind.name)
+def test_the_session_is_resumed_for_every_file(
+    start_server: StartServer, tmp_path: Path, kind: Kind, tls_max: tuple[str, ...]
+) -> None:
+    """vsftpd and ProFTPD refuse data connections that do not resume the session of their control connection."""
+    world = make_world(start_server(kind, tls=True), tmp_path)
+    for connections in ("1", "4"):
+        for number in range(MANY):
+            write(world.local, f"{connections}/up{number}", os.urandom(number * 10))
+            write(world.remote, f"{connections}/down{number}", os.urandom(number * 10))
+        result = world.run("sync", "--connections", connections, "-v", *tls_max)
+        assert "errors: 0" in result.out
+        version = "TLSv1.3" if tls_max else "TLSv1.2"
+        assert re.search(rf"^TLS: {version}, TLS", result.out, re.MULTILINE), result
+        found = re.search(r"^TLS of data connections: (.*)$", result.out, re.MULTILINE)
+        assert found and found[1].startswith(version), result
+        # Pure-FTPd neither wants nor grants it in TLS 1.3.
+        grants = kind.name != "pureftpd" or not tls_max
+        assert found[1].endswith(", session resumed") == grants, result
+    assert bodies(world.local) == bodies(world.remote)
+    assert len(bodies(world.local)) == 4 * MANY
+
+
+def test_a_server_with_tls_13_only_is_met_on_the_second_try(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    """ProFTPD gives no further tickets for TLS 1.3, so that every few files take a new conversation."""
+    world = make_world(start_server(servers.ProFtpd(versions="TLSv1.3"), tls=True), tmp_path)
+    for number in range(20):
+        write(world.local, f"up{number}", os.urandom(number * 10))
+        write(world.remote, f"down{number}", os.urandom(number * 10))
+    result = world.run("sync", "-v")
+    assert re.search(r"^TLS: TLSv1.3, ", result.out, re.MULTILINE), result
+    assert bodies(world.local) == bodies(world.remote)
+    assert len(bodies(world.local)) == 40
+    refused = world.run("sync", "--tls-max", "1.2", code=1)
+    assert_clear_error(refused, "does not speak TLS 1.2.*try it without --tls-max 1.2")
+
+
+# -- implicit TLS ----------------------------------------------------------------------------------
+
+IMPLICIT = [servers.VsFtpd(implicit=True), servers.ProFtpd(implicit=True)]
+
+
+@pytest.mark.parametrize("kind", IMPLICIT, ids=lambda kind: kind.name)
+def test_tls_may_begin_with_the_first_byte(start_server: StartServer, tmp_path: Path, kind: Kind) -> None:
+    world = make_world(start_server(kind, tls=True), tmp_path)
+    write(world.local, "up", os.urandom(100_000))
+    write(world.remote, "down", os.urandom(100_000))
+    world.run("sync", "--tls-implicit")
+    assert bodies(world.local) == bodies(world.remote)
+    assert len(bodies(world.local)) == 2
+
+
+def test_the_two_kinds_of_tls_are_told_apart(start_server: StartServer, tmp_path: Path) -> None:
+    explicit = make_world(start_server(servers.PYFTPDLIB, tls=True), tmp_path / "explicit")
+    assert_clear_error(explicit.run("sync", "--tls-implicit", code=1), "try it without --tls-implicit")
+    implicit = make_world(start_server(IMPLICIT[0], tls=True), tmp_path / "implicit")
+    silent = implicit.run("sync", "--timeout", "1", code=1)
+    assert_clear_error(silent, "no answer .* for 1 seconds.*--tls-implicit")
+
+
+def test_a_plain_server_does_not_get_the_password(start_server: StartServer, tmp_path: Path) -> None:
+    world = make_world(start_server(servers.PYFTPDLIB), tmp_path)
+    result = world.run("sync", url=world.url.replace("ftp://", "ftps://"), code=1)
+    assert_clear_error(result, "refuses to encrypt the connection.*--tls-implicit.*ftp://")
+    assert "PASS" not in world.server.output()
+
+
+# -- who is who ------------------------------------------------------------------------------------
+
+
+def proof(folder: Path, leaf: trustme.LeafCert, authority: trustme.CA | None = None) -> Certificates:
+    """The files of a certificate."""
+    folder.mkdir(parents=True)
+    made = Certificates(folder / "ca.pem", folder / "chain.pem", folder / "key.pem", folder / "both.pem")
+    leaf.private_key_and_cert_chain_pem.write_to_path(made.both)
+    leaf.private_key_pem.write_to_path(made.key)
+    for blob in leaf.cert_chain_pems:
+        blob.write_to_path(made.chain, append=True)
+    if authority:
+        authority.cert_pem.write_to_path(made.authority)
+    return made
+
+
+def refused(start_server: StartServer, tmp_path: Path, shown: Certificates) -> tuple[World, str]:
+    world = make_world(start_server(servers.PYFTPDLIB, tls=True, proof=shown), tmp_path / "world")
+    result = world.run("sync", code=1)
+    assert_clear_error(result, "cannot be trusted .*sha256:[0-9a-f]{64}")
+    assert "PASS" not in world.server.output()
+    return world, result.err
+
+
+def test_an_expired_certificate_is_called_that(start_server: StartServer, tmp_path: Path) -> None:
+    authority = trustme.CA()
+    long_ago = datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone.utc)
+    leaf = authority.issue_cert("127.0.0.1", not_before=long_ago, not_after=long_ago.replace(month=2))
+    world, said = refused(start_server, tmp_path, proof(tmp_path / "proof", leaf, authority))
+    assert "it has expired" in said and "renew it" in said
+    pin = re.search(r"--tls-pin (sha256:\w+)", said)
+    assert pin
+    write(world.local, "a")
+    world.run("sync", "--tls-pin", pin[1])
+    assert bodies(world.remote) == bodies(world.local)
+
+
+def test_a_certificate_for_another_host_names_it(start_server: StartServer, tmp_path: Path) -> None:
+    authority = trustme.CA()
+    leaf = authority.issue_cert("ftp.example.com", "example.com")
+    _, said = refused(start_server, tmp_path, proof(tmp_path / "proof", leaf, authority))
+    assert "it is for ftp.example.com, example.com" in said
+    assert "use a name that it is for instead of 127.0.0.1" in said
+
+
+def test_a_certificate_that_signs_itself_can_be_trusted_by_file_or_pin(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    """What `openssl req -x509` makes: a certificate that calls itself an authority."""
+    import subprocess
+
+    folder = tmp_path / "proof"
+    folder.mkdir()
+    made = Certificates(folder / "ca.pem", folder / "chain.pem", folder / "key.pem", folder / "both.pem")
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", "/CN=nas"]
+    command += ["-addext", "subjectAltName=IP:127.0.0.1"]
+    command += ["-keyout", str(made.key), "-out", str(made.chain)]
+    subprocess.run(command, check=True, capture_output=True)
+    made.both.write_text(made.key.read_text() + made.chain.read_text())
+    other = trustme.CA()
+    other.cert_pem.write_to_path(made.authority)
+    world, said = refused(start_server, tmp_path, made)
+    assert "it is that of an authority, or signs itself" in said
+    assert "--tls-ca FILE" in said
+    write(world.local, "a")
+    world.run("sync", "--tls-ca", str(made.chain))
+    assert bodies(world.remote) == bodies(world.local)
+
+
+@pytest.mark.parametrize(
+    "old",
+    [
+        servers.PyFtpdLib(newest_tls="TLS1_VERSION", ciphers="ALL:@SECLEVEL=0"),
+        servers.PyFtpdLib(newest_tls="TLS1_2_VERSION", ciphers="AES128-GCM-SHA256:@SECLEVEL=0"),
+    ],
+    ids=["tls 1.0", "rsa key exchange"],
+)
+def test_old_tls_is_explained(start_server: StartServer, tmp_path: Path, old: Kind) -> None:
+    authority = trustme.CA()
+    leaf = authority.issue_cert("127.0.0.1", key_type=trustme.KeyType.RSA)
+    shown = proof(tmp_path / "proof", leaf, authority)
+    world = make_world(start_server(old, tls=True, proof=shown), tmp_path / "world")
+    result = world.run("sync", code=1)
+    assert_clear_error(result, "not safe any more.*before TLS 1.2, or without ECDHE.*operator")
+
+
+@pytest.mark.parametrize("version", ["TLSv1.2", "TLSv1.3"])
+def test_a_server_may_ask_for_a_certificate_of_the_user(
+    start_server: StartServer, tmp_path: Path, version: str
+) -> None:
+    authority, stranger = trustme.CA(), trustme.CA()
+    mine = proof(tmp_path / "mine", authority.issue_cert("joe@example.com"), authority)
+    wrong = proof(tmp_path / "wrong", stranger.issue_cert("joe@example.com"))
+    kind = servers.ProFtpd(versions=version, client_authority=mine.authority)
+    world = make_world(start_server(kind, tls=True), tmp_path / "world")
+    write(world.local, "a")
+    assert_clear_error(world.run("sync", code=1), "certificate of yours.*--tls-cert FILE")
+    unwelcome = world.run("sync", "--tls-cert", str(wrong.both), code=1)
+    assert_clear_error(unwelcome, "--tls-cert")
+    world.run("sync", "--tls-cert", str(mine.chain), "--tls-key", str(mine.key))
+    assert bodies(world.remote) == bodies(world.local)
+    write(world.local, "b")
+    world.run("sync", "--tls-cert", str(mine.both))
+    assert bodies(world.remote) == bodies(world.local)
+
+
+def test_a_certificate_of_the_user_that_is_of_no_use_is_a_usage_error(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    world = make_world(start_server(servers.PYFTPDLIB, tls=True), tmp_path)
+    mine = proof(tmp_path / "mine", trustme.CA().issue_cert("joe@example.com"))
+    other = proof(tmp_path / "other", trustme.CA().issue_cert("joe@example.com"))
+    missing = world.run("sync", "--tls-cert", str(tmp_path / "nix.pem"), code=1)
+    assert_clear_error(missing, "cannot read certificates from .*nix.pem")
+    no_key = world.run("sync", "--tls-cert", str(mine.chain), code=1)
+    assert_clear_error(no_key, "cannot read the key of your certificate from .*chain.pem")
+    strange = world.run("sync", "--tls-cert", str(mine.chain), "--tls-key", str(other.key), code=1)
+    assert_clear_error(strange, "certificate of --tls-cert is of no use")
