@@ -63,7 +63,7 @@ class Listing:
 
     @property
     def notes(self) -> list[tuple[str, str]]:
-        """Tuples of what was left out, and why."""
+        """Tuples of what was left out or guessed, and why."""
 
 @final
 class Session:

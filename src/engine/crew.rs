@@ -536,6 +536,7 @@ fn view(session: &mut dyn Session, dir: &RelPath, keeps_shadows: bool) -> Result
     view.complete = listing.complete;
     view.notes = listing.notes;
     view.present_but_skipped = listing.present_but_skipped;
+    view.guessed = listing.guessed;
     Ok(Box::new(view))
 }
 

@@ -114,6 +114,8 @@ pub struct View {
     pub notes: Vec<Note>,
     /// Names that are there but are no entries.
     pub present_but_skipped: Vec<Name>,
+    /// Names whose encoding was guessed.
+    pub guessed: Vec<Name>,
     /// Temporary files that an earlier run left behind.
     pub leftovers: Vec<Entry>,
     /// The metadata.

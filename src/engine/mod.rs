@@ -41,6 +41,10 @@ pub trait Clock: Sync {
     fn elapsed(&self) -> f64;
     /// A time (seconds since 1970-01-01 UTC) as local time for people: `2022-09-12 18:29:08`.
     fn readable(&self, seconds: f64) -> String;
+    /// Seconds that local time, without daylight saving, is behind UTC.
+    fn zone(&self) -> f64 {
+        0.0
+    }
 }
 
 /// Everything a run has to know beforehand.

@@ -21,6 +21,7 @@ use super::removal::{DoomedDir, Removals, Trace};
 use super::stats::Stats;
 use super::{POLL, Run, crew};
 use crate::error::{Error, Kind, Result};
+use crate::model::entry::GUESSED;
 use crate::model::meta::{FILE_VERSION, MetaError, PeerKey, Shadow, Tree};
 use crate::model::stamp::EPS_TIME;
 use crate::model::{DirMeta, Entry, EntryKind, Name, RelPath, Side, Sides, Stamp};
@@ -314,6 +315,9 @@ impl Walk<'_> {
             for note in &view.notes {
                 let text = format!("{side}: left out {:?}: {}", dir_join(dir, &note.what), note.why);
                 self.note(4, &text)?;
+            }
+            for name in &view.guessed {
+                self.note(4, &format!("{side}: {:?}: {GUESSED}", dir_join(dir, name.as_str())))?;
             }
             if !view.complete && visit.lists(side) {
                 let shown = if dir.is_root() { "the root" } else { dir.as_str() };

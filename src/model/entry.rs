@@ -81,11 +81,22 @@ pub struct Listing {
     pub notes: Vec<Note>,
     /// Names that exist on the side but are not synchronised (links that are not followed, devices, refused names).
     pub present_but_skipped: Vec<Name>,
+    /// Names that are no text in the encoding of the side, and were read as Windows-1252.
+    pub guessed: Vec<Name>,
 }
+
+/// What to say of a name in [`Listing::guessed`].
+pub const GUESSED: &str = "the name is not in the encoding of the server, and was read as Windows-1252";
 
 impl Default for Listing {
     fn default() -> Self {
-        Listing { entries: Vec::new(), complete: true, notes: Vec::new(), present_but_skipped: Vec::new() }
+        Listing {
+            entries: Vec::new(),
+            complete: true,
+            notes: Vec::new(),
+            present_but_skipped: Vec::new(),
+            guessed: Vec::new(),
+        }
     }
 }
 

@@ -577,11 +577,12 @@ struct SystemClock {
     start: Instant,
     /// The last time that was made readable, in whole seconds, and its text.
     last: Mutex<(i64, String)>,
+    zone: f64,
 }
 
 impl SystemClock {
     fn new() -> Self {
-        SystemClock { start: Instant::now(), last: Mutex::new((i64::MIN, String::new())) }
+        SystemClock { start: Instant::now(), last: Mutex::new((i64::MIN, String::new())), zone: local_zone() }
     }
 }
 
@@ -604,6 +605,14 @@ impl Clock for SystemClock {
         }
         last.1.clone()
     }
+
+    fn zone(&self) -> f64 {
+        self.zone
+    }
+}
+
+fn local_zone() -> f64 {
+    Python::attach(|py| py.import("time")?.getattr("timezone")?.extract()).unwrap_or(0.0)
 }
 
 fn local_time(seconds: f64) -> String {

@@ -4,6 +4,7 @@ use super::convert;
 use super::errors::{carried, raise};
 use crate::error::{Error, Kind, Result};
 use crate::model::RelPath;
+use crate::model::entry::GUESSED;
 use crate::target::ftp::{FtpConfig, FtpTarget, Identity, Secret, TlsConfig, TlsVersion, Trace};
 use crate::target::local::LocalTarget;
 use crate::target::{Put, Session as CoreSession, Target as CoreTarget};
@@ -129,7 +130,7 @@ pub struct Listing {
     entries: Vec<EntryFields>,
     /// Whether these are certainly all.
     complete: bool,
-    /// Tuples of what was left out, and why.
+    /// Tuples of what was left out or guessed, and why.
     notes: Vec<(String, String)>,
 }
 
@@ -210,7 +211,8 @@ impl Session {
             let mtime = entry.mtime_org.map(crate::model::Stamp::as_secs_f64);
             (entry.name.to_string(), is_dir, entry.size, mtime, entry.unique.map(String::from))
         });
-        let notes = listing.notes.into_iter().map(|note| (note.what, note.why)).collect();
+        let guessed = listing.guessed.iter().map(|name| (name.to_string(), GUESSED.to_owned()));
+        let notes = listing.notes.into_iter().map(|note| (note.what, note.why)).chain(guessed).collect();
         Ok(Listing { entries: entries.collect(), complete: listing.complete, notes })
     }
 

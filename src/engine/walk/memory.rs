@@ -85,6 +85,7 @@ impl Walk<'_> {
             meta.print(
                 self.run.version,
                 clock.now(),
+                clock.zone(),
                 &|seconds| clock.readable(seconds),
                 self.run.pretty_meta,
             )

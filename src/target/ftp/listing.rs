@@ -357,6 +357,9 @@ fn add(listing: &mut Listing, seen: &mut HashSet<Name>, item: Item, names: Names
     if !seen.insert(name.clone()) {
         return doubt(listing, name.as_str(), "the name is listed twice");
     }
+    if names.guesses(&item.name) {
+        listing.guessed.push(name.clone());
+    }
     let kind = match item.kind {
         ItemKind::File => EntryKind::File,
         ItemKind::Folder => EntryKind::Folder,

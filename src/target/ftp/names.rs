@@ -42,6 +42,11 @@ impl Names {
         Name::with_raw(text.into_owned(), bytes)
     }
 
+    /// Whether `bytes` are no valid text, so that [`Names::decode`] has to guess.
+    pub fn guesses(self, bytes: &[u8]) -> bool {
+        self.encoding.decode_without_bom_handling_and_without_replacement(bytes).is_none()
+    }
+
     /// The bytes of a path: those the server listed where they are known, else its text in the encoding of the server.
     ///
     /// # Errors

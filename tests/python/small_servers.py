@@ -1,0 +1,187 @@
+"""FTP servers inside the test process: one that does as it is told, and one that lists what no server should.
+
+Real servers, each in a process of its own, are in `servers`.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import socketserver
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pyftpdlib.authorizers import DummyAuthorizer
+from pyftpdlib.handlers import FTPHandler
+from pyftpdlib.ioloop import IOLoop
+from pyftpdlib.servers import FTPServer
+
+LOGIN = "joe:pass-word"
+ALL_RIGHTS = "elradfmwMT"
+READ_ONLY = "elr"
+
+
+class Small:
+    """A running server.
+
+    Attributes:
+        url: Its root, with user and password.
+        port: Where it listens.
+        commands: What clients have sent, e.g. `STOR a`.
+    """
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.url = f"ftp://{LOGIN}@127.0.0.1:{port}/"
+        self.commands: list[str] = []
+
+
+@contextmanager
+def ftp_server(
+    root: Path,
+    rights: str = ALL_RIGHTS,
+    without: Sequence[str] = (),
+    users: Sequence[str] = ("joe",),
+    hides_dots: bool = False,
+) -> Iterator[Small]:
+    """Serves a folder.
+
+    Args:
+        root: The folder.
+        rights: What users may do, in the letters of pyftpdlib.
+        without: Commands that the server does not know, e.g. `MFMT`.
+        users: All with the same password.
+        hides_dots: NLST leaves out names that begin with a dot, and answers 550 where nothing is left.
+    """
+    authorizer = DummyAuthorizer()
+    for user in users:
+        authorizer.add_user(user, "pass-word", str(root), perm=rights)
+
+    class Session(FTPHandler):  # type: ignore[misc]
+        proto_cmds = {name: what for name, what in FTPHandler.proto_cmds.items() if name not in without}  # noqa: RUF012
+
+        def pre_process_command(self, line: str, cmd: str, arg: str) -> Any:
+            small.commands.append(f"{cmd} {arg}".strip())
+            return super().pre_process_command(line, cmd, arg)
+
+        def ftp_NLST(self, path: str) -> Any:
+            if not hides_dots:
+                return super().ftp_NLST(path)
+            names = [name for name in sorted(os.listdir(path)) if not name.startswith(".")]
+            if not names:
+                return self.respond("550 No files found.")
+            return self.push_dtp_data("".join(f"{name}\r\n" for name in names).encode(), cmd="NLST")
+
+    Session.authorizer = authorizer
+    # A loop of its own, so that several servers can run at the same time.
+    server = FTPServer(("127.0.0.1", 0), Session, ioloop=IOLoop())
+    small = Small(server.address[1])
+    stop = threading.Event()
+
+    def serve() -> None:
+        while not stop.is_set():
+            server.serve_forever(timeout=0.05, blocking=False)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield small
+    finally:
+        stop.set()
+        thread.join()
+        server.close_all()
+
+
+@contextmanager
+def listing_server(*pieces: bytes) -> Iterator[Small]:
+    """A server whose every folder lists as the pieces say, each sent in a packet of its own. Files are empty."""
+
+    class Session(socketserver.StreamRequestHandler):
+        data: socket.socket | None = None
+
+        def handle(self) -> None:
+            self.say("220 ready")
+            for line in self.rfile:
+                verb, _, argument = line.decode("latin-1").strip().partition(" ")
+                small.commands.append(f"{verb} {argument}".strip())
+                self.answer(verb.upper(), argument)
+                if verb.upper() == "QUIT":
+                    return
+
+        def say(self, text: str) -> None:
+            self.wfile.write(f"{text}\r\n".encode())
+
+        def answer(self, verb: str, argument: str) -> None:
+            if verb == "EPSV":
+                self.say(f"229 Entering extended passive mode (|||{self.listen()}|)")
+            elif verb == "PASV":
+                high, low = divmod(self.listen(), 256)
+                self.say(f"227 Entering passive mode (127,0,0,1,{high},{low})")
+            elif verb == "MLSD":
+                self.transfer(pieces)
+            elif verb == "STOR":
+                self.transfer(())
+            else:
+                self.say(ANSWERS.get(verb, "500 unknown command"))
+
+        def listen(self) -> int:
+            self.finish_data()
+            self.data = socket.create_server(("127.0.0.1", 0))
+            return int(self.data.getsockname()[1])
+
+        def finish_data(self) -> None:
+            if self.data is not None:
+                self.data.close()
+
+        def finish(self) -> None:
+            self.finish_data()
+            super().finish()
+
+        def transfer(self, sent: Sequence[bytes]) -> None:
+            self.say("150 here it comes")
+            assert self.data is not None
+            with self.data as listener, listener.accept()[0] as connection:
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                for piece in sent:
+                    connection.sendall(piece)
+                    time.sleep(0.05)  # So that each is a packet, and a read, of its own.
+                if not sent:
+                    while connection.recv(4096):
+                        pass
+            self.say("226 done")
+
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+
+    with Server(("127.0.0.1", 0), Session) as server:
+        small = Small(server.server_address[1])
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        try:
+            yield small
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+ANSWERS = {
+    "USER": "331 password?",
+    "PASS": "230 welcome",
+    "SYST": "215 UNIX Type: L8",
+    "FEAT": "211-Features:\r\n UTF8\r\n MLST type*;size*;modify*;unique*;\r\n211 End",
+    "OPTS": "200 fine",
+    "TYPE": "200 fine",
+    "PBSZ": "200 fine",
+    "PWD": '257 "/" is the current folder',
+    "CWD": "250 fine",
+    "DELE": "250 gone",
+    "RETR": "550 no such file",
+    "SIZE": "550 no such file",
+    "MDTM": "550 no such file",
+    "NOOP": "200 fine",
+    "QUIT": "221 bye",
+}
