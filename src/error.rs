@@ -34,6 +34,12 @@ pub enum Kind {
     Protocol,
     /// TLS could not be set up, or the certificate could not be verified.
     Tls,
+    /// SSH could not be set up: the key of the host, the algorithms, or the SFTP subsystem are in the way.
+    Ssh,
+    /// No way to log in over SSH was accepted.
+    SshLogin,
+    /// A key file is encrypted, and its passphrase is missing or wrong.
+    Locked,
     /// The target cannot do this at all.
     Unsupported,
     /// No room left: disk full, quota exceeded (FTP replies 452 and 552).
@@ -106,6 +112,9 @@ impl Error {
             | Kind::UnknownHost
             | Kind::Connect
             | Kind::Tls
+            | Kind::Ssh
+            | Kind::SshLogin
+            | Kind::Locked
             | Kind::Unsupported
             | Kind::Full
             | Kind::Refused

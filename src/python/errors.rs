@@ -55,6 +55,10 @@ fn build(py: Python<'_>, error: &Error, what: &str) -> PyResult<PyErr> {
         Kind::Disconnected => PyEOFError::new_err(what),
         Kind::Protocol => return imported(py, "ftplib", "error_proto", (what,)),
         Kind::Login | Kind::Refused | Kind::Busy => return imported(py, "ftplib", "error_reply", (what,)),
+        Kind::Ssh => return silent(py, what),
+        Kind::SshLogin | Kind::Locked => {
+            return imported(py, "ftpsync.sftp_target", "AuthenticationException", (what,));
+        }
         Kind::Tls => return imported(py, "ssl", "SSLError", (1, what)),
         Kind::NotFound => PyFileNotFoundError::new_err((number(libc::ENOENT), what)),
         Kind::Exists => PyFileExistsError::new_err((number(libc::EEXIST), what)),
@@ -67,14 +71,17 @@ fn build(py: Python<'_>, error: &Error, what: &str) -> PyResult<PyErr> {
         Kind::Metadata => {
             return imported(py, "ftpsync.metadata", "IncompatibleMetadataVersionError", (what,));
         }
-        Kind::Guard => {
-            let kwargs = PyDict::new(py);
-            kwargs.set_item("min_verbosity", 4)?;
-            let class = py.import("ftpsync.util")?.getattr("CliSilentRuntimeError")?;
-            return Ok(PyErr::from_value(class.call((what,), Some(&kwargs))?));
-        }
+        Kind::Guard => return silent(py, what),
         Kind::Usage => PyAssertionError::new_err(what),
     })
+}
+
+/// An error of which the command line shows the message alone.
+fn silent(py: Python<'_>, what: String) -> PyResult<PyErr> {
+    let kwargs = PyDict::new(py);
+    kwargs.set_item("min_verbosity", 4)?;
+    let class = py.import("ftpsync.util")?.getattr("CliSilentRuntimeError")?;
+    Ok(PyErr::from_value(class.call((what,), Some(&kwargs))?))
 }
 
 fn imported<'py, A>(py: Python<'py>, module: &str, class: &str, args: A) -> PyResult<PyErr>

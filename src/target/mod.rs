@@ -7,13 +7,16 @@ pub mod ftp;
 pub mod layer;
 pub mod local;
 pub mod memory;
+mod names;
 pub mod pool;
 pub mod registry;
+pub mod sftp;
 pub mod url;
 
 use crate::error::{Error, Kind, Result};
 use crate::model::{Listing, RelPath, Stamp};
 use std::io::Read;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What a target can do. Claiming a capability is asking the contract suite to test it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -234,6 +237,13 @@ pub fn temp_name(file_name: &str, unique: u64) -> String {
         kept -= 1;
     }
     format!("{}{unique:016x}-{}", crate::model::TEMP_PREFIX, &file_name[..kept])
+}
+
+/// Where the numbers of temporary names start: different for each process and start, so that two clients of one server do
+/// not meet.
+pub(crate) fn first_unique() -> u64 {
+    let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    (u64::from(std::process::id()) << 40) ^ (clock.as_nanos() as u64).rotate_left(16)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use super::Target;
 use super::ftp::{FtpConfig, FtpTarget, TlsConfig};
 use super::local::{Links, LocalTarget};
+use super::sftp::{SftpConfig, SftpTarget};
 use super::url::TargetUrl;
 use crate::error::{Error, Kind, Result};
 use std::sync::Arc;
@@ -10,10 +11,11 @@ use std::sync::Arc;
 type Maker = fn(&TargetUrl) -> Result<Arc<dyn Target>>;
 
 /// Every kind of target, by scheme.
-const KINDS: [(&str, Maker); 3] = [
+const KINDS: [(&str, Maker); 4] = [
     ("file", |url| Ok(Arc::new(LocalTarget::new(&url.path, Links::Inside)?))),
     ("ftp", |url| Ok(Arc::new(FtpTarget::new(ftp_config(url, None))?))),
     ("ftps", |url| Ok(Arc::new(FtpTarget::new(ftp_config(url, Some(TlsConfig::default())))?))),
+    ("sftp", |url| Ok(Arc::new(SftpTarget::new(sftp_config(url))?))),
 ];
 
 /// The target that a URL names, with every option at its default; nothing is connected yet.
@@ -40,6 +42,15 @@ fn ftp_config(url: &TargetUrl, tls: Option<TlsConfig>) -> FtpConfig {
     config
 }
 
+fn sftp_config(url: &TargetUrl) -> SftpConfig {
+    let root = if url.path.is_empty() { "/" } else { url.path.as_str() };
+    let mut config = SftpConfig::new(url.host.as_str(), root);
+    config.port = url.port;
+    config.user = url.user.clone();
+    config.password = url.password.clone();
+    config
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -48,10 +59,11 @@ mod tests {
     fn schemes_name_their_kinds() {
         assert_eq!(target("ftp://joe@h/dir").unwrap().id(), "ftp://joe@h:21/dir");
         assert_eq!(target("ftps://h/").unwrap().base_name(), "ftps://h/");
+        assert_eq!(target("sftp://joe@h/dir").unwrap().id(), "sftp://joe@h:22/dir");
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().to_str().unwrap();
         assert_eq!(target(path).unwrap().id(), path);
         let Err(error) = target("gopher://h/") else { panic!("an unknown scheme was accepted") };
-        assert_eq!(error.to_string(), "unknown scheme \"gopher\" (known: file, ftp, ftps)");
+        assert_eq!(error.to_string(), "unknown scheme \"gopher\" (known: file, ftp, ftps, sftp)");
     }
 }

@@ -74,7 +74,7 @@ fn invalid(scheme: &str, why: &str) -> Error {
 }
 
 /// `host`, `host:21`, `[::1]:21`.
-fn host_and_port(address: &str) -> Option<(&str, u16)> {
+pub(super) fn host_and_port(address: &str) -> Option<(&str, u16)> {
     let (host, port) = match address.strip_prefix('[') {
         Some(rest) => {
             let (host, after) = rest.split_once(']')?;

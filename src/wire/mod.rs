@@ -1,3 +1,4 @@
 //! Protocols on paper: bytes to values and back, without sockets.
 
 pub mod ftp;
+pub mod sftp;

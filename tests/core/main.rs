@@ -8,6 +8,8 @@ mod ftp_server;
 mod imports;
 mod laws;
 mod locks;
+#[cfg(unix)]
+mod openssh;
 mod targets;
 mod tree;
 mod world;

@@ -3,10 +3,10 @@
 use super::data::{self, Begin};
 use super::errors::refusal;
 use super::learned::Lister;
-use super::names::Names;
 use super::session::FtpSession;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Entry, EntryKind, Listing, Name, Note, RelPath, Stamp};
+use crate::target::names::Names;
 use crate::wire::ftp::{Command, Item, ItemKind, Line, Reply, list, mlsd};
 use std::collections::HashSet;
 use std::io::{self, Read};

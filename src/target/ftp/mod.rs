@@ -14,7 +14,6 @@ mod handshake;
 mod learned;
 mod listing;
 mod login;
-mod names;
 mod session;
 mod sockets;
 mod still;
@@ -26,14 +25,13 @@ mod upload;
 pub use config::{FtpConfig, Identity, Secret, TlsConfig, TlsVersion, Trace};
 
 use self::learned::Learned;
-use self::names::Names;
 use self::sockets::Sockets;
 use self::tls::Trust;
 use crate::error::Result;
+use crate::target::names::Names;
 use crate::target::{Caps, Session, Target};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 const FTP_PORT: u16 = 21;
 const IMPLICIT_TLS_PORT: u16 = 990;
@@ -102,7 +100,7 @@ impl FtpTarget {
                 learned: Mutex::default(),
                 news: Mutex::default(),
                 sockets: Arc::default(),
-                unique: AtomicU64::new(first_unique()),
+                unique: AtomicU64::new(crate::target::first_unique()),
                 config,
             }),
         })
@@ -206,13 +204,6 @@ fn without(text: &str, secret: &str) -> String {
         rest = after;
     }
     masked + rest
-}
-
-/// Where the numbers of temporary names start: different for each process and start, so that two clients of one server do
-/// not meet.
-fn first_unique() -> u64 {
-    let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    (u64::from(std::process::id()) << 40) ^ (clock.as_nanos() as u64).rotate_left(16)
 }
 
 /// Takes a lock. A thread that panicked while holding one leaves plain values behind, which are still good.

@@ -11,14 +11,17 @@ network for the first download, no user namespaces for an ordinary user). See `k
 
 from .base import Kind, Server, Unavailable
 from .kinds import ALL, PROFTPD, PUREFTPD, PYFTPDLIB, VSFTPD, ProFtpd, PureFtpd, PyFtpdLib, VsFtpd
+from .openssh import OPENSSH, OpenSsh
 
 __all__ = [
     "ALL",
+    "OPENSSH",
     "PROFTPD",
     "PUREFTPD",
     "PYFTPDLIB",
     "VSFTPD",
     "Kind",
+    "OpenSsh",
     "ProFtpd",
     "PureFtpd",
     "PyFtpdLib",

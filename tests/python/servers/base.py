@@ -67,7 +67,7 @@ class Server:
         self.user, self.password = plan.user, plan.password
         self.root, self.log = plan.root, plan.log
         self.ca = plan.certificates.authority if plan.certificates else None
-        self._work, self._process = plan.work, process
+        self._plan, self._work, self._process = plan, plan.work, process
 
     @property
     def tls(self) -> bool:
@@ -76,9 +76,10 @@ class Server:
     @property
     def url(self) -> str:
         """The root of the server with its credentials, e.g. ``ftp://user:password@127.0.0.1:2121/``."""
-        scheme = "ftps" if self.tls else "ftp"
+        scheme = self.kind.scheme + ("s" if self.tls else "")
         who = f"{quote(self.user, safe='')}:{quote(self.password, safe='')}"
-        return f"{scheme}://{who}@{self.host}:{self.port}/"
+        path = self.kind.path(self._plan).rstrip("/")
+        return f"{scheme}://{who}@{self.host}:{self.port}{path}/"
 
     def output(self) -> str:
         """Returns what the server has logged and printed so far."""
@@ -107,6 +108,9 @@ class Kind(ABC):
     """A server program: how it is found, configured and started."""
 
     name: ClassVar[str]
+    scheme: ClassVar[str] = "ftp"
+    greeting: ClassVar[bytes] = b"220"
+    """What it says first."""
     mlsd: bool = True
     """Whether it lists with MLSD (vsftpd has only LIST)."""
     mfmt: bool = True
@@ -121,6 +125,10 @@ class Kind(ABC):
     @abstractmethod
     def launch(self, plan: Plan) -> Launch:
         """Writes the configuration and says what to execute; the process has to stay in the foreground."""
+
+    def path(self, plan: Plan) -> str:
+        """Says under which path clients see the folder that is served."""
+        return "/"
 
     def clean_up(self) -> None:  # noqa: B027 (most have nothing to do)
         """Removes what the program leaves behind outside the folder of its configuration."""
@@ -226,7 +234,7 @@ def _wait_for_greeting(server: Server, process: subprocess.Popen[bytes]) -> None
             with socket.create_connection((server.host, server.port), timeout=1.0) as plain:
                 connection = _believing().wrap_socket(plain) if server.tls and server.kind.implicit else plain
                 with connection:
-                    if connection.recv(3) == b"220":
+                    if connection.recv(3) == server.kind.greeting:
                         return
         except OSError:
             pass
@@ -335,6 +343,12 @@ def _password_service(plan: Plan, module: Path) -> dict[str, str]:
     for name in ("ftpsync", "other"):
         (services / name).write_text(f"{stack}session required pam_permit.so\n")
     return {"PAM_WRAPPER": "1", "PAM_WRAPPER_SERVICE_DIR": str(services), "PAM_WRAPPER_DEBUGLEVEL": "0"}
+
+
+def hashed(password: str) -> str:
+    """Returns a password as it stands in /etc/shadow."""
+    command = ["openssl", "passwd", "-6", "-stdin"]
+    return subprocess.run(command, input=password, capture_output=True, text=True, check=True).stdout.strip()
 
 
 #: What the fixture `start_server` gives: ``start(kind, root=None, **options)``.

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from . import debian
-from .base import Kind, Launch, Plan, runs, wrapped
+from .base import Kind, Launch, Plan, hashed, runs, wrapped
 from .debian import Unavailable
 
 
@@ -214,7 +214,7 @@ class ProFtpd(Kind):
     @staticmethod
     def _users(plan: Plan) -> Path:
         users = plan.work / "users"
-        users.write_text(f"{plan.user}:{_hashed(plan.password)}:0:0::{plan.root}:/bin/sh\n")
+        users.write_text(f"{plan.user}:{hashed(plan.password)}:0:0::{plan.root}:/bin/sh\n")
         users.chmod(0o600)
         return users
 
@@ -248,7 +248,7 @@ class PureFtpd(Kind):
     def _users(plan: Plan) -> Path:
         # `pure-pw useradd` would choose a hash that takes seconds, at each login again.
         users, database = plan.work / "users", plan.work / "users.pdb"
-        users.write_text(f"{plan.user}:{_hashed(plan.password)}:1000:1000::{plan.root}::::::::::::\n")
+        users.write_text(f"{plan.user}:{hashed(plan.password)}:1000:1000::{plan.root}::::::::::::\n")
         program = debian.unpacked("pure-ftpd") / "usr" / "bin" / "pure-pw"
         subprocess.run(
             [str(program), "mkdb", str(database), "-f", str(users)], capture_output=True, check=True
@@ -258,11 +258,6 @@ class PureFtpd(Kind):
 
 def _program(name: str) -> Path:
     return debian.unpacked(name) / "usr" / "sbin" / name
-
-
-def _hashed(password: str) -> str:
-    command = ["openssl", "passwd", "-6", "-stdin"]
-    return subprocess.run(command, input=password, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def _is_root() -> bool:

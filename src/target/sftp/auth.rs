@@ -1,0 +1,307 @@
+//! Logging in, in the order of ssh: keys of the agent, key files, password.
+
+use super::keys::{self, Unusable};
+use super::link::{Client, words};
+use super::route::{Hop, KeyFile};
+use super::runtime::Patience;
+use crate::error::{Error, Kind, Result};
+use russh::client::{AuthResult, Handle, KeyboardInteractiveAuthResponse};
+use russh::keys::agent::AgentIdentity;
+use russh::keys::agent::client::AgentClient;
+use russh::keys::{Algorithm, HashAlg, PrivateKeyWithHashAlg, PublicKey};
+use russh::{MethodKind, MethodSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often a server may ask again within one keyboard-interactive login.
+const MAX_ROUNDS: usize = 5;
+
+/// What a login needs to know.
+pub struct Login<'a> {
+    pub hop: &'a Hop,
+    pub timeout: Duration,
+}
+
+/// What was tried, and what the server says to it.
+struct Attempts {
+    /// The ways in that are left, as the server says.
+    open: MethodSet,
+    tried: Vec<String>,
+    /// Key files that could not be used, and why.
+    unusable: Vec<String>,
+    is_locked: bool,
+}
+
+/// What came of one attempt.
+enum Answer {
+    LoggedIn,
+    Refused,
+}
+
+/// Logs in; returns by what.
+///
+/// # Errors
+/// [`Kind::SshLogin`] with everything that was tried, [`Kind::Locked`] if a passphrase could help; and what is wrong with a
+/// key file that the user asked for.
+pub async fn log_in(
+    handle: &mut Handle<Client>,
+    login: &Login<'_>,
+    patience: &mut Patience,
+) -> Result<String> {
+    let at = login.hop.address();
+    let within = |error: Error| error.during("log in to").at(&at);
+    let trying =
+        Attempts { open: MethodSet::empty(), tried: Vec::new(), unusable: Vec::new(), is_locked: false };
+    // An agent may ask the user for a confirmation, so there is more time than for an answer of the server.
+    patience.within(login.timeout * 2, trying.all(handle, login.hop)).await.map_err(within)?.map_err(within)
+}
+
+impl Attempts {
+    async fn all(mut self, handle: &mut Handle<Client>, hop: &Hop) -> Result<String> {
+        let none = handle.authenticate_none(hop.user.as_str()).await.map_err(broken)?;
+        if let Answer::LoggedIn = self.take(none) {
+            return Ok("without proof".to_owned());
+        }
+        // A server may want more than one proof; each may open the next.
+        let mut by = Vec::new();
+        loop {
+            let before = self.open.clone();
+            if let Some(way) = self.keys(handle, hop).await? {
+                by.push(way);
+            } else if let Some(way) = self.password(handle, hop).await? {
+                by.push(way);
+            } else if self.open == before || self.is_exhausted() {
+                break;
+            } else {
+                continue;
+            }
+            if self.open.is_empty() {
+                return Ok(by.join(", "));
+            }
+        }
+        if handle.is_closed() {
+            return Err(Error::new(Kind::Disconnected, "the server has ended the connection"));
+        }
+        Err(self.failure(hop))
+    }
+
+    fn is_exhausted(&self) -> bool {
+        !self.has(MethodKind::PublicKey)
+            && !self.has(MethodKind::Password)
+            && !self.has(MethodKind::KeyboardInteractive)
+    }
+
+    fn has(&self, method: MethodKind) -> bool {
+        self.open.contains(&method)
+    }
+
+    /// Takes an answer. `open` is empty after a login that is complete.
+    fn take(&mut self, answer: AuthResult) -> Answer {
+        match answer {
+            AuthResult::Success => {
+                self.open = MethodSet::empty();
+                Answer::LoggedIn
+            }
+            AuthResult::Failure { remaining_methods, partial_success } => {
+                self.open = remaining_methods;
+                // Accepted, and more is wanted.
+                if partial_success { Answer::LoggedIn } else { Answer::Refused }
+            }
+        }
+    }
+
+    /// Tries keys: those of the agent, then files.
+    async fn keys(&mut self, handle: &mut Handle<Client>, hop: &Hop) -> Result<Option<String>> {
+        if !self.has(MethodKind::PublicKey) {
+            return Ok(None);
+        }
+        if let Some(way) = self.agent(handle, hop).await? {
+            return Ok(Some(way));
+        }
+        for file in &hop.keys {
+            if handle.is_closed() || !self.has(MethodKind::PublicKey) {
+                break;
+            }
+            let shown = file.path.display().to_string();
+            if self.tried.contains(&shown) {
+                continue;
+            }
+            if let Some(key) = self.load(file, hop)? {
+                let hash = rsa_hash(handle, &key.algorithm()).await?;
+                let key = PrivateKeyWithHashAlg::new(Arc::new(key), hash);
+                let answer = handle.authenticate_publickey(hop.user.as_str(), key).await.map_err(broken)?;
+                self.tried.push(shown.clone());
+                if let Answer::LoggedIn = self.take(answer) {
+                    return Ok(Some(format!("key file {shown}")));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn load(&mut self, file: &KeyFile, hop: &Hop) -> Result<Option<russh::keys::PrivateKey>> {
+        match keys::load(&file.path, hop.passphrase.as_ref()) {
+            Ok(key) => Ok(Some(key)),
+            // With a password at hand, an encrypted key need not be in the way.
+            Err(Unusable::Locked(why)) if !file.is_wanted || hop.password.is_some() => {
+                self.is_locked |= !file.is_usual || hop.password.is_none();
+                self.unusable.push(format!("{} ({why})", file.path.display()));
+                Ok(None)
+            }
+            Err(unusable) if file.is_wanted => Err(unusable.error(&file.path)),
+            Err(Unusable::Missing) if file.is_usual => Ok(None),
+            Err(unusable) => {
+                self.unusable.push(format!("{} ({})", file.path.display(), unusable.words(&file.path)));
+                Ok(None)
+            }
+        }
+    }
+
+    /// Tries the keys of the agent. One that does not answer is no failure: there are other ways.
+    #[cfg(unix)]
+    async fn agent(&mut self, handle: &mut Handle<Client>, hop: &Hop) -> Result<Option<String>> {
+        const AGENT: &str = "agent";
+        let Some(socket) =
+            hop.agent.as_ref().filter(|_| !self.tried.iter().any(|way| way.starts_with(AGENT)))
+        else {
+            return Ok(None);
+        };
+        let connected = AgentClient::connect_uds(socket).await;
+        let Ok(mut agent) = connected else {
+            self.unusable.push(format!("the agent at {} (it does not answer)", socket.display()));
+            return Ok(None);
+        };
+        let Ok(identities) = agent.request_identities().await else {
+            self.unusable.push(format!("the agent at {} (it does not tell its keys)", socket.display()));
+            return Ok(None);
+        };
+        let chosen = chosen(identities, hop);
+        self.tried.push(match chosen.len() {
+            1 => format!("{AGENT} (1 key)"),
+            count => format!("{AGENT} ({count} keys)"),
+        });
+        for (key, comment) in chosen {
+            if handle.is_closed() || !self.has(MethodKind::PublicKey) {
+                break;
+            }
+            let hash = rsa_hash(handle, &key.algorithm()).await?;
+            let user = hop.user.as_str();
+            // An agent that will not sign with this key may with another.
+            if let Ok(answer) = handle.authenticate_publickey_with(user, key, hash, &mut agent).await
+                && let Answer::LoggedIn = self.take(answer)
+            {
+                return Ok(Some(format!("key of the agent, {comment}")));
+            }
+        }
+        Ok(None)
+    }
+
+    #[cfg(not(unix))]
+    async fn agent(&mut self, _: &mut Handle<Client>, _: &Hop) -> Result<Option<String>> {
+        Ok(None)
+    }
+
+    /// Tries the password: as such where the server takes it, else as the answer to its questions.
+    async fn password(&mut self, handle: &mut Handle<Client>, hop: &Hop) -> Result<Option<String>> {
+        const PASSWORD: &str = "password";
+        let Some(password) = &hop.password else { return Ok(None) };
+        if self.tried.iter().any(|way| way == PASSWORD) {
+            return Ok(None);
+        }
+        let answer = if self.has(MethodKind::Password) {
+            handle.authenticate_password(hop.user.as_str(), password.reveal()).await.map_err(broken)?
+        } else if self.has(MethodKind::KeyboardInteractive) {
+            answer_questions(handle, hop, password.reveal()).await?
+        } else {
+            return Ok(None);
+        };
+        self.tried.push(PASSWORD.to_owned());
+        match self.take(answer) {
+            Answer::LoggedIn => Ok(Some(PASSWORD.to_owned())),
+            Answer::Refused => Ok(None),
+        }
+    }
+
+    fn failure(&self, hop: &Hop) -> Error {
+        let tried = match self.tried.as_slice() {
+            [] => "there is nothing to log in with".to_owned(),
+            tried => format!("the server refused {}", tried.join(", ")),
+        };
+        let unusable = match self.unusable.as_slice() {
+            [] => String::new(),
+            unusable => format!("; not used: {}", unusable.join(", ")),
+        };
+        let offers = match self.open.as_ref() {
+            [] => String::new(),
+            open => {
+                let names: Vec<&str> = open.iter().map(<&str>::from).collect();
+                format!("; it takes {}", names.join(", "))
+            }
+        };
+        let kind = if self.is_locked { Kind::Locked } else { Kind::SshLogin };
+        let user = &hop.user;
+        Error::new(kind, format!("user {user:?}: {tried}{unusable}{offers}"))
+            .advise("check the user name, the password or the key (--identity-file)")
+    }
+}
+
+/// The keys of an agent to try: first those that are also named as files; with `IdentitiesOnly` no others.
+#[cfg(unix)]
+fn chosen(identities: Vec<AgentIdentity>, hop: &Hop) -> Vec<(PublicKey, String)> {
+    let named: Vec<PublicKey> = hop
+        .keys
+        .iter()
+        .filter(|file| !file.is_usual)
+        .filter_map(|file| keys::public_beside(&file.path))
+        .collect();
+    let mut keys: Vec<(bool, PublicKey, String)> = identities
+        .into_iter()
+        .filter_map(|identity| match identity {
+            AgentIdentity::PublicKey { key, comment } => {
+                let is_named = named.iter().any(|named| named.key_data() == key.key_data());
+                Some((is_named, key, comment))
+            }
+            AgentIdentity::Certificate { .. } => None,
+        })
+        .filter(|(is_named, ..)| *is_named || !hop.identities_only)
+        .collect();
+    keys.sort_by_key(|(is_named, ..)| !is_named);
+    keys.into_iter().map(|(_, key, comment)| (key, comment)).collect()
+}
+
+/// Answers every hidden question with the password, and every other one with the user name.
+async fn answer_questions(handle: &mut Handle<Client>, hop: &Hop, password: &str) -> Result<AuthResult> {
+    let mut response =
+        handle.authenticate_keyboard_interactive_start(hop.user.as_str(), None).await.map_err(broken)?;
+    for _ in 0..MAX_ROUNDS {
+        match response {
+            KeyboardInteractiveAuthResponse::Success => return Ok(AuthResult::Success),
+            KeyboardInteractiveAuthResponse::Failure { remaining_methods, partial_success } => {
+                return Ok(AuthResult::Failure { remaining_methods, partial_success });
+            }
+            KeyboardInteractiveAuthResponse::InfoRequest { prompts, .. } => {
+                let answers = prompts
+                    .iter()
+                    .map(|prompt| if prompt.echo { hop.user.clone() } else { password.to_owned() });
+                response = handle
+                    .authenticate_keyboard_interactive_respond(answers.collect())
+                    .await
+                    .map_err(broken)?;
+            }
+        }
+    }
+    Err(Error::new(Kind::SshLogin, "the server asks questions without end"))
+}
+
+/// The hash to sign with, which only RSA keys have: the best that the server takes, never SHA-1.
+async fn rsa_hash(handle: &Handle<Client>, kind: &Algorithm) -> Result<Option<HashAlg>> {
+    if !matches!(kind, Algorithm::Rsa { .. }) {
+        return Ok(None);
+    }
+    let told = handle.best_supported_rsa_hash().await.map_err(broken)?;
+    Ok(Some(told.flatten().unwrap_or(HashAlg::Sha512)))
+}
+
+fn broken(error: russh::Error) -> Error {
+    Error::new(Kind::Disconnected, words(&error))
+}

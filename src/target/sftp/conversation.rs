@@ -1,0 +1,380 @@
+//! Requests and replies on one channel. Many requests may be under way; each reply is matched by its number.
+
+use super::errors::nonsense;
+use super::link::Link;
+use super::runtime::Patience;
+use crate::error::{Error, Kind, Result};
+use crate::wire::sftp::reply::{Extensions, parse_limits, parse_version};
+use crate::wire::sftp::{Reply, Request, request};
+use russh::client::Msg;
+use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime::Runtime;
+
+/// Requests that may be under way. What they bring must fit into the window of the channel.
+pub const IN_FLIGHT: usize = 64;
+/// Bytes of a file in one request, unless the server allows more.
+const CHUNK: u32 = 32 * 1024;
+/// Never more than this, whatever the server allows.
+const MAX_CHUNK: u64 = 64 * 1024;
+/// The longest packet that is believed. A folder with long names may come in one.
+const MAX_PACKET: usize = 4 * 1024 * 1024;
+/// Answers that may wait to be taken: many small files on their way, a few for each.
+const MAX_ARRIVED: usize = 4096;
+/// Requests are gathered up to this many bytes before they are sent.
+const GATHERED: usize = 128 * 1024;
+
+/// The number of a request that is under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Asked(u32);
+
+/// A conversation with an SFTP server.
+pub struct Conversation {
+    runtime: Arc<Runtime>,
+    link: Arc<Link>,
+    reader: ChannelReadHalf,
+    writer: ChannelWriteHalf<Msg>,
+    patience: Patience,
+    timeout: Duration,
+    /// What has arrived of the next packet.
+    incoming: Vec<u8>,
+    /// Bytes of `incoming` that are taken already.
+    taken: usize,
+    outgoing: Vec<u8>,
+    next: u32,
+    arrived: HashMap<u32, Reply>,
+    /// Requests whose answer nobody wants.
+    unwanted: HashSet<u32>,
+    in_flight: usize,
+    /// What has ended the conversation.
+    end: Option<Error>,
+    extensions: Extensions,
+    /// Bytes of one READ and of one WRITE.
+    pub read_chunk: u32,
+    pub write_chunk: u32,
+}
+
+impl Conversation {
+    /// Opens a channel, starts the SFTP server behind it and agrees on the version.
+    ///
+    /// # Errors
+    /// [`Kind::Ssh`] if there is no SFTP server behind it.
+    pub fn open(
+        runtime: &Arc<Runtime>,
+        link: &Arc<Link>,
+        patience: Patience,
+        timeout: Duration,
+    ) -> Result<Self> {
+        let mut patience = patience;
+        let (mut reader, writer) = runtime.block_on(patience.within(timeout, async {
+            let channel = link.channel().await?;
+            channel.request_subsystem(true, "sftp").await.map_err(|_| ended(link))?;
+            Ok::<_, Error>(channel.split())
+        }))??;
+        runtime.block_on(patience.within(timeout, started(&mut reader)))??;
+        let mut conversation = Conversation {
+            runtime: Arc::clone(runtime),
+            link: Arc::clone(link),
+            reader,
+            writer,
+            patience,
+            timeout,
+            incoming: Vec::new(),
+            taken: 0,
+            outgoing: request::init(),
+            next: 0,
+            arrived: HashMap::new(),
+            unwanted: HashSet::new(),
+            in_flight: 0,
+            end: None,
+            extensions: Extensions::default(),
+            read_chunk: CHUNK,
+            write_chunk: CHUNK,
+        };
+        conversation.introduce()?;
+        Ok(conversation)
+    }
+
+    fn introduce(&mut self) -> Result<()> {
+        self.flush()?;
+        let packet = self.packet()?;
+        let version = parse_version(self.incoming.get(packet).unwrap_or_default());
+        let (_, extensions) = version.ok_or_else(|| no_subsystem("what answers is no SFTP server"))?;
+        self.extensions = extensions;
+        if extensions.limits
+            && let Reply::Extended(body) = self.ask(&Request::Limits)?
+            && let Some((read, write)) = parse_limits(&body)
+        {
+            let chunk = |limit: u64| u32::try_from(limit.clamp(1, MAX_CHUNK)).unwrap_or(CHUNK);
+            // 0 means that the server does not say.
+            self.read_chunk = if read == 0 { CHUNK } else { chunk(read) };
+            self.write_chunk = if write == 0 { CHUNK } else { chunk(write) };
+        }
+        Ok(())
+    }
+
+    /// What the server can do beyond the draft.
+    pub fn extensions(&self) -> Extensions {
+        self.extensions
+    }
+
+    /// Sends a request and waits for its answer.
+    ///
+    /// # Errors
+    /// What ends the conversation. A refusal is an answer.
+    pub fn ask(&mut self, request: &Request<'_>) -> Result<Reply> {
+        let asked = self.send(request)?;
+        self.answer(asked)
+    }
+
+    /// Sends requests together and waits for the answers.
+    ///
+    /// # Errors
+    /// What ends the conversation.
+    pub fn ask_all<'a>(&mut self, requests: impl IntoIterator<Item = Request<'a>>) -> Result<Vec<Reply>> {
+        let mut replies = Vec::new();
+        let mut asked = std::collections::VecDeque::new();
+        for request in requests {
+            if asked.len() == IN_FLIGHT
+                && let Some(first) = asked.pop_front()
+            {
+                replies.push(self.answer(first)?);
+            }
+            asked.push_back(self.send(&request)?);
+        }
+        for asked in asked {
+            replies.push(self.answer(asked)?);
+        }
+        Ok(replies)
+    }
+
+    /// Puts a request under way. It is sent at the latest when an answer is waited for.
+    ///
+    /// # Errors
+    /// What ends the conversation.
+    pub fn send(&mut self, request: &Request<'_>) -> Result<Asked> {
+        self.check()?;
+        let id = self.next;
+        self.next = self.next.wrapping_add(1);
+        request.write(id, &mut self.outgoing);
+        self.in_flight += 1;
+        if self.outgoing.len() >= GATHERED {
+            self.flush()?;
+        }
+        Ok(Asked(id))
+    }
+
+    /// Declares that nobody wants the answer to a request.
+    pub fn forget(&mut self, asked: Asked) {
+        if self.arrived.remove(&asked.0).is_none() {
+            self.unwanted.insert(asked.0);
+        }
+    }
+
+    /// Waits for the answer to a request.
+    ///
+    /// # Errors
+    /// What ends the conversation.
+    pub fn answer(&mut self, asked: Asked) -> Result<Reply> {
+        self.await_answer(asked)?;
+        self.arrived.remove(&asked.0).ok_or_else(nonsense)
+    }
+
+    /// Waits until the answer to a request is here.
+    ///
+    /// # Errors
+    /// What ends the conversation.
+    pub fn await_answer(&mut self, asked: Asked) -> Result<()> {
+        while !self.has_answer(asked) {
+            self.check()?;
+            self.flush()?;
+            let packet = self.packet()?;
+            self.take(packet)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the answer to a request is here already.
+    pub fn has_answer(&self, asked: Asked) -> bool {
+        self.arrived.contains_key(&asked.0)
+    }
+
+    /// Takes in what has arrived, without waiting for more.
+    ///
+    /// # Errors
+    /// What ends the conversation.
+    pub fn look(&mut self) -> Result<()> {
+        self.check()?;
+        self.flush()?;
+        loop {
+            while let Some(packet) = self.whole_packet()? {
+                self.take(packet)?;
+            }
+            let Conversation { runtime, reader, .. } = self;
+            let waiting = runtime.block_on(async {
+                tokio::select! {
+                    biased;
+                    message = reader.wait() => Some(message),
+                    () = std::future::ready(()) => None,
+                }
+            });
+            match waiting {
+                Some(Some(message)) => self.message(message)?,
+                Some(None) => {
+                    let error = ended(&self.link);
+                    return Err(self.ending(error));
+                }
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Whether it can go on, as far as can be told without asking.
+    pub fn is_alive(&self) -> bool {
+        self.end.is_none() && self.link.is_open() && !self.patience.is_over()
+    }
+
+    /// Ends the channel, and the connection if it was the last one on it.
+    pub fn close(self) {
+        let Conversation { runtime, link, writer, reader, .. } = self;
+        // What is gone already need not be closed.
+        let last = Arc::into_inner(link);
+        let parting = async {
+            let _ = writer.close().await;
+            drop(reader);
+            if let Some(link) = last {
+                link.close().await;
+            }
+        };
+        let _ = runtime.block_on(async { tokio::time::timeout(Duration::from_secs(2), parting).await });
+    }
+
+    /// # Errors
+    /// What has ended the conversation before.
+    pub fn check(&self) -> Result<()> {
+        match &self.end {
+            Some(error) => Err(error.duplicate()),
+            None => Ok(()),
+        }
+    }
+
+    /// Sends what was gathered.
+    ///
+    /// # Errors
+    /// What ends the conversation.
+    pub fn flush(&mut self) -> Result<()> {
+        if self.outgoing.is_empty() {
+            return Ok(());
+        }
+        let packets = std::mem::take(&mut self.outgoing);
+        let Conversation { runtime, writer, patience, timeout, .. } = self;
+        let sent = runtime.block_on(patience.within(*timeout, writer.data_bytes(packets)));
+        match sent {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => {
+                let error = ended(&self.link);
+                Err(self.ending(error))
+            }
+            Err(error) => Err(self.ending(error)),
+        }
+    }
+
+    fn take(&mut self, packet: Range<usize>) -> Result<()> {
+        let parsed = self.incoming.get(packet).and_then(Reply::parse);
+        let Some((id, reply)) = parsed else { return Err(self.ending(nonsense())) };
+        self.in_flight = self.in_flight.saturating_sub(1);
+        if !self.unwanted.remove(&id) {
+            self.arrived.insert(id, reply);
+            if self.arrived.len() > MAX_ARRIVED {
+                return Err(
+                    self.ending(Error::new(Kind::Protocol, "the server answers what nobody has asked"))
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for the next packet; where it is in `incoming`, without its length.
+    fn packet(&mut self) -> Result<Range<usize>> {
+        loop {
+            if let Some(packet) = self.whole_packet()? {
+                return Ok(packet);
+            }
+            let Conversation { runtime, reader, patience, timeout, .. } = self;
+            let waited = runtime.block_on(patience.within(*timeout, reader.wait()));
+            match waited {
+                Ok(Some(message)) => self.message(message)?,
+                Ok(None) => {
+                    let error = ended(&self.link);
+                    return Err(self.ending(error));
+                }
+                Err(error) => return Err(self.ending(error)),
+            }
+        }
+    }
+
+    fn message(&mut self, message: ChannelMsg) -> Result<()> {
+        match message {
+            ChannelMsg::Data { data } => {
+                if self.taken > 0 {
+                    self.incoming.drain(..self.taken);
+                    self.taken = 0;
+                }
+                self.incoming.extend_from_slice(&data);
+                Ok(())
+            }
+            ChannelMsg::Close | ChannelMsg::Eof => {
+                let error = Error::new(Kind::Disconnected, "the SFTP server has ended the session");
+                Err(self.ending(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes a packet off what has arrived, if there is a whole one.
+    fn whole_packet(&mut self) -> Result<Option<Range<usize>>> {
+        let waiting = self.incoming.get(self.taken..).unwrap_or_default();
+        let Some((length, rest)) = waiting.split_first_chunk::<4>() else { return Ok(None) };
+        let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
+        if length > MAX_PACKET {
+            return Err(self.ending(no_subsystem("what answers is no SFTP server")));
+        }
+        if rest.len() < length {
+            return Ok(None);
+        }
+        let start = self.taken + 4;
+        self.taken = start + length;
+        Ok(Some(start..self.taken))
+    }
+
+    fn ending(&mut self, error: Error) -> Error {
+        let error = error.retrying(crate::error::Retry::NewSession);
+        self.end.get_or_insert_with(|| error.duplicate());
+        error
+    }
+}
+
+/// Waits until the server has said whether it starts an SFTP server.
+async fn started(reader: &mut ChannelReadHalf) -> Result<()> {
+    loop {
+        match reader.wait().await {
+            Some(ChannelMsg::Success) => return Ok(()),
+            Some(ChannelMsg::Failure | ChannelMsg::Close | ChannelMsg::Eof) | None => {
+                return Err(no_subsystem("the server offers no SFTP"));
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+fn no_subsystem(why: &str) -> Error {
+    Error::new(Kind::Ssh, why).advise("its administrator has to switch on the subsystem \"sftp\"")
+}
+
+/// Why a connection is not there any more.
+fn ended(link: &Link) -> Error {
+    Error::new(Kind::Disconnected, link.end().unwrap_or_else(|| "the connection was closed".to_owned()))
+}

@@ -1,0 +1,109 @@
+//! Private keys in files.
+
+use crate::error::{Error, Kind};
+use crate::target::ftp::Secret;
+use russh::keys::{self, PrivateKey, PublicKey};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why a key file is of no use.
+#[derive(Debug)]
+pub enum Unusable {
+    /// There is no such file.
+    Missing,
+    /// The passphrase is missing or wrong.
+    Locked(&'static str),
+    /// Anything else, in words.
+    Bad(String),
+}
+
+impl Unusable {
+    /// What is wrong, in words.
+    pub fn words(&self, path: &Path) -> String {
+        match self {
+            Unusable::Missing => "there is no such file".to_owned(),
+            Unusable::Locked(why) => (*why).to_owned(),
+            Unusable::Bad(why) => why.replace("{path}", &path.display().to_string()),
+        }
+    }
+
+    /// The same as an error, for a file that the user asked for.
+    pub fn error(&self, path: &Path) -> Error {
+        let kind = match self {
+            Unusable::Missing => Kind::NotFound,
+            Unusable::Locked(_) => Kind::Locked,
+            Unusable::Bad(_) => Kind::Denied,
+        };
+        Error::new(kind, self.words(path)).during("use the key file").at(path.display())
+    }
+}
+
+/// Reads a private key.
+///
+/// # Errors
+/// Why it is of no use.
+pub fn load(path: &Path, passphrase: Option<&Secret>) -> Result<PrivateKey, Unusable> {
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Unusable::Missing),
+        Err(error) => return Err(Unusable::Bad(Error::from(error).detail().to_owned())),
+    };
+    refuse_open(path)?;
+    decode(&text, passphrase)
+}
+
+/// Others could have read, or exchanged, a key that they can open. Root may read everything anyway.
+#[cfg(unix)]
+fn refuse_open(path: &Path) -> Result<(), Unusable> {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = fs::metadata(path).map_err(|error| Unusable::Bad(error.to_string()))?;
+    if metadata.mode() & 0o077 == 0 {
+        return Ok(());
+    }
+    Err(Unusable::Bad(format!(
+        "others can read it (mode {:03o}), so it is not used; try chmod 600 {{path}}",
+        metadata.mode() & 0o777
+    )))
+}
+
+#[cfg(not(unix))]
+fn refuse_open(_: &Path) -> Result<(), Unusable> {
+    Ok(())
+}
+
+fn decode(text: &str, passphrase: Option<&Secret>) -> Result<PrivateKey, Unusable> {
+    let no_key = || Unusable::Bad("it holds no private key of a kind that is supported".to_owned());
+    // The format of OpenSSH tells whether it is encrypted; the older ones fail without passphrase.
+    if let Ok(key) = PrivateKey::from_openssh(text) {
+        return match (key.is_encrypted(), passphrase) {
+            (false, _) => Ok(key),
+            (true, None) => Err(Unusable::Locked("it is encrypted, and no passphrase is given")),
+            (true, Some(passphrase)) => key
+                .decrypt(passphrase.reveal())
+                .map_err(|_| Unusable::Locked("the passphrase does not open it")),
+        };
+    }
+    match keys::decode_secret_key(text, None) {
+        Ok(key) => Ok(key),
+        Err(keys::Error::KeyIsEncrypted) => match passphrase {
+            None => Err(Unusable::Locked("it is encrypted, and no passphrase is given")),
+            Some(passphrase) => keys::decode_secret_key(text, Some(passphrase.reveal()))
+                .map_err(|_| Unusable::Locked("the passphrase does not open it")),
+        },
+        Err(_) if text.contains("ENCRYPTED") => match passphrase {
+            None => Err(Unusable::Locked("it is encrypted, and no passphrase is given")),
+            Some(passphrase) => keys::decode_secret_key(text, Some(passphrase.reveal()))
+                .map_err(|_| Unusable::Locked("the passphrase does not open it")),
+        },
+        Err(_) => Err(no_key()),
+    }
+}
+
+/// The public half that lies beside a private key, to know which key of an agent is meant.
+pub fn public_beside(path: &Path) -> Option<PublicKey> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".pub");
+    let text = fs::read_to_string(PathBuf::from(name)).ok()?;
+    PublicKey::from_openssh(text.lines().next()?).ok()
+}

@@ -1,0 +1,254 @@
+//! The files in which ssh keeps the keys of the hosts it knows.
+
+use super::wildcard::matches_any;
+use crate::error::{Error, Result};
+use data_encoding::BASE64;
+use ring::hmac;
+use russh::keys::{Algorithm, PublicKey};
+use std::fs::{self, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+/// What the files say about a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// The host has this key.
+    Known,
+    /// The host is not in any file.
+    Unknown,
+    /// The host has another key, or is known by keys of other kinds.
+    Changed(Place),
+    /// The key must not be trusted any more.
+    Revoked(Place),
+}
+
+/// A line of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The file.
+    pub file: PathBuf,
+    /// The number of the line, from 1.
+    pub line: usize,
+}
+
+/// The lines about one host.
+#[derive(Debug, Default)]
+pub struct KnownHost {
+    lines: Vec<Line>,
+}
+
+#[derive(Debug)]
+struct Line {
+    place: Place,
+    key: PublicKey,
+    is_revoked: bool,
+}
+
+impl KnownHost {
+    /// Reads what files say about a host. Files that do not exist say nothing; lines that make no sense are passed over,
+    /// as ssh does.
+    ///
+    /// # Errors
+    /// If a file exists and cannot be read: it may hold the key that matters.
+    pub fn read(files: &[PathBuf], host: &str, port: u16) -> Result<Self> {
+        let name = name_of(host, port);
+        let mut lines = Vec::new();
+        for file in files {
+            let text = match fs::read(file) {
+                Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(Error::from(error).during("read").at(file.display())),
+            };
+            lines.extend(text.lines().enumerate().filter_map(|(index, line)| {
+                let (key, is_revoked) = parse(line, &name)?;
+                Some(Line { place: Place { file: file.clone(), line: index + 1 }, key, is_revoked })
+            }));
+        }
+        Ok(KnownHost { lines })
+    }
+
+    /// What they say about a key of this host.
+    pub fn judge(&self, key: &PublicKey) -> Verdict {
+        let same = |line: &&Line| line.key.key_data() == key.key_data();
+        if let Some(line) = self.lines.iter().filter(same).find(|line| line.is_revoked) {
+            return Verdict::Revoked(line.place.clone());
+        }
+        let mut valid = self.lines.iter().filter(|line| !line.is_revoked);
+        if valid.clone().any(|line| same(&line)) {
+            return Verdict::Known;
+        }
+        let of_kind = valid.clone().find(|line| is_same_kind(&line.key.algorithm(), &key.algorithm()));
+        match of_kind.or_else(|| valid.next()) {
+            Some(line) => Verdict::Changed(line.place.clone()),
+            None => Verdict::Unknown,
+        }
+    }
+
+    /// Whether a key of this kind is known: then the server is asked for that one first.
+    pub fn has_kind(&self, kind: &Algorithm) -> bool {
+        self.lines.iter().any(|line| !line.is_revoked && is_same_kind(&line.key.algorithm(), kind))
+    }
+}
+
+/// Writes the key of a host down.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn learn(file: &Path, host: &str, port: u16, key: &PublicKey) -> Result<()> {
+    let mut key = key.clone();
+    key.set_comment("");
+    let failed = |error: io::Error| Error::from(error).during("write").at(file.display());
+    let key = key.to_openssh().map_err(|error| failed(io::Error::other(error.to_string())))?;
+    write_line(file, &format!("{} {}\n", name_of(host, port), key.trim())).map_err(failed)
+}
+
+fn write_line(file: &Path, line: &str) -> io::Result<()> {
+    if let Some(folder) = file.parent() {
+        private_folder(folder)?;
+    }
+    let mut options = OpenOptions::new();
+    options.read(true).append(true).create(true);
+    private(&mut options);
+    let mut opened = options.open(file)?;
+    let mut last = [b'\n'];
+    if opened.seek(SeekFrom::End(0))? > 0 {
+        opened.seek(SeekFrom::End(-1))?;
+        opened.read_exact(&mut last)?;
+    }
+    // A last line without end would swallow ours.
+    let gap = if last == *b"\n" { "" } else { "\n" };
+    opened.write_all(format!("{gap}{line}").as_bytes())
+}
+
+#[cfg(unix)]
+fn private(options: &mut OpenOptions) {
+    use std::os::unix::fs::OpenOptionsExt;
+    options.mode(0o600);
+}
+
+#[cfg(not(unix))]
+fn private(_: &mut OpenOptions) {}
+
+#[cfg(unix)]
+fn private_folder(folder: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+#[cfg(not(unix))]
+fn private_folder(folder: &Path) -> io::Result<()> {
+    fs::create_dir_all(folder)
+}
+
+/// How a host is called in the files.
+fn name_of(host: &str, port: u16) -> String {
+    let host = host.to_ascii_lowercase();
+    if port == 22 { host } else { format!("[{host}]:{port}") }
+}
+
+/// The key of a line, if the line is about the host, and whether it is revoked.
+fn parse(line: &str, name: &str) -> Option<(PublicKey, bool)> {
+    let mut words = line.split_whitespace();
+    let mut hosts = words.next().filter(|word| !word.starts_with('#'))?;
+    let is_revoked = hosts == "@revoked";
+    if is_revoked {
+        hosts = words.next()?;
+    } else if hosts.starts_with('@') {
+        // Certificates are not asked for, so their authorities say nothing.
+        return None;
+    }
+    if !names(hosts, name) {
+        return None;
+    }
+    let (kind, blob) = (words.next()?, words.next()?);
+    Some((PublicKey::from_openssh(&format!("{kind} {blob}")).ok()?, is_revoked))
+}
+
+/// Whether the first field of a line is about a host.
+fn names(field: &str, name: &str) -> bool {
+    let Some(hashed) = field.strip_prefix("|1|") else {
+        return matches_any(field.to_ascii_lowercase().split(','), name);
+    };
+    let parts = hashed.split_once('|').and_then(|(salt, hash)| {
+        Some((BASE64.decode(salt.as_bytes()).ok()?, BASE64.decode(hash.as_bytes()).ok()?))
+    });
+    parts.is_some_and(|(salt, hash)| {
+        let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &salt);
+        hmac::verify(&key, name.as_bytes(), &hash).is_ok()
+    })
+}
+
+/// RSA keys are of one kind, whatever hash is used with them.
+fn is_same_kind(one: &Algorithm, other: &Algorithm) -> bool {
+    match (one, other) {
+        (Algorithm::Rsa { .. }, Algorithm::Rsa { .. }) => true,
+        _ => one == other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
+    const TWO: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA6rWI3G2sz07DnfFlrouTcysQlj2P+jpNSOEWD9OJ3X";
+    const OTHER: &str = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBMEFDXcXKjVXQAkgdcPHPOEu2rVP6E0JxbRHaXTpH9IeHCUVAFmVsdyTHKBqsSkWJYfHaSCpU0wk9qHlsvCuEQ4=";
+
+    fn judge(text: &str, host: &str, port: u16, key: &str) -> Verdict {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("known_hosts");
+        fs::write(&file, text).unwrap();
+        let known = KnownHost::read(&[file, folder.path().join("missing")], host, port).unwrap();
+        known.judge(&PublicKey::from_openssh(key).unwrap())
+    }
+
+    fn line_of(verdict: Verdict) -> usize {
+        match verdict {
+            Verdict::Changed(place) | Verdict::Revoked(place) => place.line,
+            verdict => panic!("{verdict:?}"),
+        }
+    }
+
+    #[test]
+    fn hosts_are_found_by_name_port_pattern_and_hash() {
+        let text = format!(
+            "# ours\nweb,10.0.0.1 {ONE} comment\n[web]:2222 {TWO}\n*.example.com,!x.example.com {ONE}"
+        );
+        assert_eq!(judge(&text, "WEB", 22, ONE), Verdict::Known);
+        assert_eq!(judge(&text, "10.0.0.1", 22, ONE), Verdict::Known);
+        assert_eq!(judge(&text, "web", 2222, TWO), Verdict::Known);
+        assert_eq!(judge(&text, "a.example.com", 22, ONE), Verdict::Known);
+        assert_eq!(judge(&text, "x.example.com", 22, ONE), Verdict::Unknown);
+        assert_eq!(judge(&text, "elsewhere", 22, ONE), Verdict::Unknown);
+        // Made by `ssh-keygen -H` for "web".
+        let salt = BASE64.encode(b"0123456789abcdefghij");
+        let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, b"0123456789abcdefghij");
+        let hash = BASE64.encode(hmac::sign(&key, b"web").as_ref());
+        let hashed = format!("|1|{salt}|{hash} {ONE}");
+        assert_eq!(judge(&hashed, "web", 22, ONE), Verdict::Known);
+        assert_eq!(judge(&hashed, "wab", 22, ONE), Verdict::Unknown);
+        assert_eq!(line_of(judge(&hashed, "web", 22, TWO)), 1);
+    }
+
+    #[test]
+    fn changed_and_revoked_keys_are_told_with_their_place() {
+        let text = format!("other {ONE}\nweb {ONE}\n");
+        assert_eq!(line_of(judge(&text, "web", 22, TWO)), 2);
+        assert_eq!(line_of(judge(&text, "web", 22, OTHER)), 2, "a key of another kind is no new host");
+        let revoked = format!("web {ONE}\n@revoked * {ONE}\n");
+        assert!(matches!(judge(&revoked, "web", 22, ONE), Verdict::Revoked(Place { line: 2, .. })));
+        assert_eq!(judge(&format!("@cert-authority * {ONE}"), "web", 22, TWO), Verdict::Unknown);
+    }
+
+    #[test]
+    fn a_new_host_is_written_down_behind_a_last_line_without_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(".ssh/known_hosts");
+        let key = PublicKey::from_openssh(&format!("{ONE} from@somewhere")).unwrap();
+        learn(&file, "web", 2222, &key).unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), format!("[web]:2222 {ONE}\n"));
+        fs::write(&file, format!("old {TWO}")).unwrap();
+        learn(&file, "web", 22, &key).unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), format!("old {TWO}\nweb {ONE}\n"));
+    }
+}

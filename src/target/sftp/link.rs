@@ -1,0 +1,339 @@
+//! One SSH connection: the way there, the key of the server, the login. All sessions of a target are channels of one.
+
+use super::auth::{self, Login};
+use super::config::HostKeys;
+use super::known_hosts::{self, KnownHost, Place, Verdict};
+use super::route::Hop;
+use super::runtime::Patience;
+use crate::error::{Error, Kind, Result};
+use russh::client::{self, DisconnectReason, Handle};
+use russh::keys::{Algorithm, HashAlg, PublicKey, PublicKeyOrCertificate};
+use russh::{Channel, ChannelOpenFailure, Disconnect, Preferred, SshId, cipher};
+use std::borrow::Cow;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::net::TcpStream;
+
+/// Bytes that the server may send on one channel before it has to wait.
+const WINDOW: u32 = 8 * 1024 * 1024;
+/// Messages that may wait on one channel. More than the requests in flight can bring, so that a channel whose session is
+/// busy with a slow disk never holds up the others.
+const MESSAGES: usize = 1 << 16;
+
+/// A connection that is logged in.
+pub struct Link {
+    handle: Handle<Client>,
+    /// The connections that this one goes through, the last one first.
+    _through: Vec<Handle<Client>>,
+    end: Arc<Mutex<Option<String>>>,
+    /// What to tell about it, with the verbosity from which it is shown.
+    pub greeting: Vec<(u8, String)>,
+}
+
+impl Link {
+    /// Connects to the last of `hops` through the others, and logs in everywhere.
+    ///
+    /// # Errors
+    /// Whatever is in the way, in one line.
+    pub async fn open(hops: &[Hop], timeout: Duration, patience: &mut Patience) -> Result<Self> {
+        let mut through: Vec<Handle<Client>> = Vec::new();
+        let (Some(last), before) = (hops.last(), &hops[..hops.len().saturating_sub(1)]) else {
+            return Err(Error::new(Kind::Usage, "no host is given"));
+        };
+        for hop in before {
+            let (handle, _, _) = step(hop, through.last(), timeout, patience).await?;
+            through.push(handle);
+        }
+        let (handle, end, greeting) = step(last, through.last(), timeout, patience).await?;
+        through.reverse();
+        Ok(Link { handle, _through: through, end, greeting })
+    }
+
+    /// Opens a channel for one session.
+    ///
+    /// # Errors
+    /// [`Kind::Busy`] when the server grants no more of them.
+    pub async fn channel(&self) -> Result<Channel<client::Msg>> {
+        self.handle.channel_open_session().await.map_err(|error| match error {
+            russh::Error::ChannelOpenFailure(
+                ChannelOpenFailure::AdministrativelyProhibited
+                | ChannelOpenFailure::ConnectFailed
+                | ChannelOpenFailure::ResourceShortage,
+            ) => Error::new(Kind::Busy, "the server opens no more sessions"),
+            error => self.lost(&error),
+        })
+    }
+
+    /// Whether the connection still stands.
+    pub fn is_open(&self) -> bool {
+        !self.handle.is_closed()
+    }
+
+    /// Why the connection has ended, if the server or the system said so.
+    pub fn end(&self) -> Option<String> {
+        locked(&self.end).clone()
+    }
+
+    /// Ends the connection politely.
+    pub async fn close(&self) {
+        // If it cannot be said any more, it has ended already.
+        let _ = self.handle.disconnect(Disconnect::ByApplication, "", "").await;
+    }
+
+    fn lost(&self, error: &russh::Error) -> Error {
+        let words = self.end().unwrap_or_else(|| words(error));
+        Error::new(Kind::Disconnected, words)
+    }
+}
+
+type Stepped = (Handle<Client>, Arc<Mutex<Option<String>>>, Vec<(u8, String)>);
+
+/// Connects to one host, directly or through another one, and logs in.
+async fn step(
+    hop: &Hop,
+    through: Option<&Handle<Client>>,
+    timeout: Duration,
+    patience: &mut Patience,
+) -> Result<Stepped> {
+    let at = hop.address();
+    let known = KnownHost::read(&hop.known_hosts, &hop.known_as, hop.known_port)?;
+    let config = Arc::new(config(&known, timeout));
+    let shared = Arc::new(Mutex::new(None));
+    let banner = Arc::new(Mutex::new(Vec::new()));
+    let client = Client { hop: hop.clone(), known, end: Arc::clone(&shared), greeting: Arc::clone(&banner) };
+    let connecting = async {
+        match through {
+            None => {
+                let socket = dial(&hop.host, hop.port).await?;
+                client::connect_stream(config, socket, client)
+                    .await
+                    .map_err(|failure| failure.into_error(hop))
+            }
+            Some(through) => {
+                let channel = through
+                    .channel_open_direct_tcpip(hop.host.clone(), u32::from(hop.port), "127.0.0.1", 0)
+                    .await
+                    .map_err(|error| {
+                        Error::new(
+                            Kind::Connect,
+                            format!("the jump host does not get there: {}", words(&error)),
+                        )
+                        .during("connect to")
+                        .at(&at)
+                    })?;
+                client::connect_stream(config, channel.into_stream(), client)
+                    .await
+                    .map_err(|failure| failure.into_error(hop))
+            }
+        }
+    };
+    let connected = patience.within(timeout, connecting).await;
+    let mut handle = connected.map_err(|error| error.during("connect to").at(&at))??;
+    let login = Login { hop, timeout };
+    let how = auth::log_in(&mut handle, &login, patience).await;
+    let how = how.map_err(|error| match locked(&shared).clone() {
+        // "Too many authentication failures" is a better reason than a connection that has ended.
+        Some(end) if error.kind() == Kind::Disconnected => {
+            Error::new(Kind::Ssh, end).during("log in to").at(&at)
+        }
+        Some(_) | None => error,
+    })?;
+    let mut greeting = locked(&banner).clone();
+    greeting.push((4, format!("Login as '{}' ({how}).", hop.user)));
+    Ok((handle, shared, greeting))
+}
+
+/// A TCP connection to the first address of a host that answers.
+async fn dial(host: &str, port: u16) -> Result<TcpStream> {
+    let at = || if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+    let addresses: Vec<SocketAddr> = match tokio::net::lookup_host((host, port)).await {
+        Ok(addresses) => addresses.collect(),
+        Err(error) => {
+            let error = Error::from(error);
+            return Err(Error::new(Kind::UnknownHost, error.detail())
+                .during("find the host")
+                .at(host)
+                .advise("check the name"));
+        }
+    };
+    let mut failure = Error::new(Kind::UnknownHost, "the name has no address");
+    for address in addresses {
+        match TcpStream::connect(address).await {
+            Ok(socket) => {
+                socket.set_nodelay(true).map_err(Error::from)?;
+                return Ok(socket);
+            }
+            Err(error) => {
+                let error = Error::from(error);
+                // Whatever the system says, nobody was reached.
+                let kind = if error.kind() == Kind::Timeout { Kind::Timeout } else { Kind::Connect };
+                failure = error.understood_as(kind);
+            }
+        }
+    }
+    Err(failure.during("connect to").at(at()).advise("check host, port and network"))
+}
+
+fn config(known: &KnownHost, timeout: Duration) -> client::Config {
+    // The server is asked for the key that is known first; another one would look like a changed key.
+    let mut keys: Vec<Algorithm> = Preferred::default().key.into_owned();
+    keys.sort_by_key(|kind| !known.has_kind(kind));
+    // GCM is fastest wherever the processor has AES, which is nearly everywhere.
+    let mut ciphers: Vec<cipher::Name> = Preferred::default().cipher.into_owned();
+    ciphers.sort_by_key(|name| !name.as_ref().contains("gcm"));
+    client::Config {
+        client_id: SshId::Standard(Cow::Borrowed(concat!("SSH-2.0-pyftpsync_", env!("CARGO_PKG_VERSION")))),
+        window_size: WINDOW,
+        maximum_packet_size: 65_535,
+        channel_buffer_size: MESSAGES,
+        preferred: Preferred { key: Cow::Owned(keys), cipher: Cow::Owned(ciphers), ..Preferred::default() },
+        // Routers forget connections that are silent, and a dead one shall be noticed.
+        keepalive_interval: Some((timeout / 3).max(Duration::from_secs(1))),
+        keepalive_max: 3,
+        nodelay: true,
+        ..client::Config::default()
+    }
+}
+
+/// What the SSH library tells us, and asks us.
+pub struct Client {
+    hop: Hop,
+    known: KnownHost,
+    end: Arc<Mutex<Option<String>>>,
+    greeting: Arc<Mutex<Vec<(u8, String)>>>,
+}
+
+/// Why a connection failed: our judgement, or a failure of the protocol.
+#[derive(Debug)]
+pub enum Failure {
+    Ours(Error),
+    Protocol(russh::Error),
+}
+
+impl From<russh::Error> for Failure {
+    fn from(error: russh::Error) -> Self {
+        Failure::Protocol(error)
+    }
+}
+
+impl Failure {
+    fn into_error(self, hop: &Hop) -> Error {
+        match self {
+            Failure::Ours(error) => error,
+            Failure::Protocol(russh::Error::IO(error)) => Error::from(error),
+            Failure::Protocol(error @ (russh::Error::HUP | russh::Error::Disconnect)) => {
+                Error::new(Kind::Disconnected, words(&error))
+            }
+            Failure::Protocol(error) => Error::new(Kind::Ssh, words(&error)),
+        }
+        .during("connect to")
+        .at(hop.address())
+    }
+}
+
+impl client::Handler for Client {
+    type Error = Failure;
+
+    async fn auth_banner(&mut self, banner: &str, _: &mut client::Session) -> Result<(), Failure> {
+        let mut greeting = locked(&self.greeting);
+        greeting.extend(banner.lines().take(100).map(|line| (4, line.trim_end().to_owned())));
+        Ok(())
+    }
+
+    async fn check_server_key(&mut self, key: &PublicKeyOrCertificate) -> Result<bool, Failure> {
+        let key = key.public_key();
+        self.hop.check(&self.known, &key).map_err(Failure::Ours)?;
+        locked(&self.greeting).push((5, format!("Host key: {}.", fingerprint(&key))));
+        Ok(true)
+    }
+
+    async fn disconnected(&mut self, reason: DisconnectReason<Failure>) -> Result<(), Failure> {
+        let words = match reason {
+            DisconnectReason::ReceivedDisconnect(info) => {
+                format!("the server ended it: {}", info.message.trim())
+            }
+            DisconnectReason::Error(Failure::Ours(error)) => error.to_string(),
+            DisconnectReason::Error(Failure::Protocol(error)) => words(&error),
+        };
+        locked(&self.end).get_or_insert(words);
+        Ok(())
+    }
+}
+
+impl Hop {
+    /// Whether the key of the server is to be trusted.
+    fn check(&self, known: &KnownHost, key: &PublicKey) -> Result<()> {
+        let print = fingerprint(key);
+        let host = self.address();
+        let verdict = known.judge(key);
+        let is_unchecked = self.host_keys == HostKeys::Unchecked;
+        let why = match verdict {
+            Verdict::Known => return Ok(()),
+            _ if is_unchecked => return Ok(()),
+            Verdict::Unknown if self.host_keys == HostKeys::AcceptNew => {
+                return match self.known_hosts.first() {
+                    Some(file) => known_hosts::learn(file, &self.known_as, self.known_port, key),
+                    None => Ok(()),
+                };
+            }
+            Verdict::Unknown => {
+                return Err(Error::new(
+                    Kind::Ssh,
+                    format!("the key of the host {host} is not known: {print}"),
+                )
+                .advise(
+                    "if it is the right one, pass --accept-new-host-key once, or connect with ssh first \
+                     (--no-verify-host-keys goes on without checking)",
+                ));
+            }
+            Verdict::Changed(place) => {
+                let Place { file, line } = place;
+                format!(
+                    "the key of the host {host} has changed: it is now {print}, and another one than in {}, line {line}. \
+                     Somebody may be listening in",
+                    file.display()
+                )
+            }
+            Verdict::Revoked(Place { file, line }) => {
+                format!("the key of the host {host} ({print}) is revoked in {}, line {line}", file.display())
+            }
+        };
+        Err(Error::new(Kind::Ssh, why).advise(
+            "if the administrator of the server confirms it, remove that line (--no-verify-host-keys goes on without checking)",
+        ))
+    }
+}
+
+/// The kind of a key and its fingerprint, as `ssh-keygen -l` shows it.
+fn fingerprint(key: &PublicKey) -> String {
+    format!("{} {}", key.algorithm(), key.fingerprint(HashAlg::Sha256))
+}
+
+/// The words of the library for people.
+pub fn words(error: &russh::Error) -> String {
+    match error {
+        russh::Error::NoCommonAlgo { kind, ours, theirs } => format!(
+            "no {kind:?} algorithm in common: the server offers {}, we {}",
+            theirs.join(", "),
+            ours.join(", ")
+        ),
+        russh::Error::Version => "what answers there does not speak SSH".to_owned(),
+        russh::Error::KeepaliveTimeout
+        | russh::Error::InactivityTimeout
+        | russh::Error::ConnectionTimeout => "the server does not answer any more".to_owned(),
+        russh::Error::HUP | russh::Error::Disconnect | russh::Error::SendError | russh::Error::RecvError => {
+            "the connection was closed".to_owned()
+        }
+        russh::Error::IO(error) => Error::from(std::io::Error::from(error.kind())).detail().to_owned(),
+        error => {
+            let text = error.to_string();
+            let mut chars = text.chars();
+            chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
+        }
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

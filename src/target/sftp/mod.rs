@@ -1,0 +1,204 @@
+//! SFTP: folders of a server that is reached over SSH, with `russh` below and an SFTP layer of our own.
+//!
+//! - [`SftpTarget`] knows the server: the way there, and what was learned about it.
+//! - `link` is the one connection that all sessions share (`route` says where to, `known_hosts` whom to trust, `auth` how
+//!   to log in); `conversation` one channel of it, with many requests under way.
+//! - `session` has the verbs; `listing`, `read`, `write`, `behind` and `still` those that take more than a page.
+//! - The SSH library is asynchronous; `runtime` hides that: it is made when the first SFTP target opens, and nothing above
+//!   this folder knows of it.
+//! - What the bytes mean is decided in [`crate::wire::sftp`].
+
+mod auth;
+mod behind;
+mod config;
+mod conversation;
+mod errors;
+mod keys;
+mod known_hosts;
+mod link;
+mod listing;
+mod names;
+mod read;
+mod route;
+mod runtime;
+mod session;
+mod ssh_config;
+mod still;
+mod wildcard;
+mod write;
+
+pub use config::{HostKeys, SftpConfig};
+
+use self::conversation::Conversation;
+use self::link::Link;
+use self::names::Names;
+use self::route::Hop;
+use self::runtime::{Interruptions, runtime};
+use self::session::SftpSession;
+use crate::error::{Error, Kind, Result};
+use crate::target::{Caps, Session, Target};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+/// A folder on an SFTP server.
+pub struct SftpTarget {
+    server: Arc<Server>,
+    id: String,
+    legacy_id: String,
+    base_name: String,
+}
+
+/// What all sessions of a target share.
+struct Server {
+    config: SftpConfig,
+    hops: Vec<Hop>,
+    /// Absolute, without slash at the end except for `/`.
+    root: String,
+    names: Names,
+    /// The connection, as long as a session uses it. Locked while it is made: others wait for it.
+    link: Mutex<Weak<Link>>,
+    interruptions: Interruptions,
+    learned: Mutex<Learned>,
+    unique: AtomicU64,
+}
+
+/// What was learned about the server; all sessions share it, so that each trial is made once.
+#[derive(Debug, Clone, Copy, Default)]
+struct Learned {
+    /// Times that are set do not come back.
+    forgets_times: bool,
+}
+
+impl SftpTarget {
+    /// Prepares a target; nothing is sent yet.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] for an unknown encoding, and for an ssh configuration that cannot be followed.
+    pub fn new(config: SftpConfig) -> Result<Self> {
+        let given = config.host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let root = format!("/{}", config.root.trim_matches('/'));
+        let hops = route::hops(&config)?;
+        let last = hops.last().ok_or_else(|| Error::new(Kind::Usage, "no host is given"))?;
+        let shown_host = if given.contains(':') { format!("[{given}]") } else { given.clone() };
+        Ok(SftpTarget {
+            id: format!("sftp://{}@{shown_host}:{}{root}", last.user, last.port),
+            legacy_id: format!("{given}{root}"),
+            base_name: format!("sftp://{shown_host}{root}"),
+            server: Arc::new(Server {
+                names: Names::new(config.encoding.as_deref())?,
+                hops,
+                root,
+                link: Mutex::default(),
+                interruptions: Interruptions::default(),
+                learned: Mutex::default(),
+                unique: AtomicU64::new(crate::target::first_unique()),
+                config,
+            }),
+        })
+    }
+
+    /// The user name that is logged in with.
+    pub fn user(&self) -> &str {
+        self.server.hops.last().map_or("", |hop| &hop.user)
+    }
+}
+
+impl Target for SftpTarget {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn legacy_id(&self) -> &str {
+        &self.legacy_id
+    }
+
+    fn base_name(&self) -> &str {
+        &self.base_name
+    }
+
+    fn caps(&self) -> Caps {
+        Caps {
+            sets_mtime: !self.server.learned().forgets_times,
+            renames: true,
+            sessions: self.server.config.connections.max(1),
+            is_networked: true,
+        }
+    }
+
+    fn open(&self) -> Result<Box<dyn Session>> {
+        let (conversation, greeting) = self.server.converse()?;
+        Ok(Box::new(SftpSession::open(Arc::clone(&self.server), conversation, greeting)?))
+    }
+
+    fn interrupt(&self) {
+        self.server.interruptions.interrupt();
+    }
+}
+
+impl Server {
+    /// Opens a channel on the connection, which is made if there is none.
+    fn converse(&self) -> Result<(Conversation, Vec<(u8, String)>)> {
+        let runtime = runtime()?;
+        let mut patience = self.interruptions.watch();
+        let timeout = self.config.timeout;
+        // An interruption ends whoever holds this lock, so nobody waits for it for long.
+        let mut shared = lock(&self.link);
+        if let Some(link) = shared.upgrade().filter(|link| link.is_open()) {
+            drop(shared);
+            return Ok((Conversation::open(&runtime, &link, patience, timeout)?, link.greeting.clone()));
+        }
+        let connecting = Link::open(&self.hops, self.config.connect_timeout, &mut patience);
+        let link = Arc::new(runtime.block_on(connecting)?);
+        *shared = Arc::downgrade(&link);
+        drop(shared);
+        Ok((Conversation::open(&runtime, &link, patience, timeout)?, link.greeting.clone()))
+    }
+
+    fn learned(&self) -> MutexGuard<'_, Learned> {
+        lock(&self.learned)
+    }
+
+    /// A number for a temporary name.
+    fn next_unique(&self) -> u64 {
+        self.unique.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// Takes a lock. A thread that panicked while holding one leaves plain values behind, which are still good.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::target::ftp::Secret;
+
+    #[test]
+    fn ids_are_normal_and_never_show_the_password() {
+        let mut config = SftpConfig::new("Web.example.com", "/dir/");
+        config.user = Some("joe".into());
+        config.password = Some(Secret::new("geheim"));
+        config.passphrase = Some(Secret::new("geheim"));
+        assert!(!format!("{config:?}").contains("geheim"));
+        let target = SftpTarget::new(config).unwrap();
+        assert_eq!(target.id(), "sftp://joe@Web.example.com:22/dir");
+        assert_eq!(target.legacy_id(), "Web.example.com/dir");
+        assert_eq!(target.base_name(), "sftp://Web.example.com/dir");
+    }
+
+    #[test]
+    fn nobody_listening_is_told_in_one_line() {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut config = SftpConfig::new("127.0.0.1", "/");
+        config.port = free;
+        let Err(error) = SftpTarget::new(config).unwrap().open() else { panic!("somebody listens") };
+        assert_eq!(error.kind(), Kind::Connect);
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "could not connect to \"127.0.0.1:{free}\": connection refused; check host, port and network"
+            )
+        );
+    }
+}

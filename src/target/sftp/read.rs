@@ -1,0 +1,225 @@
+//! Reading a file with many requests under way, whose answers are put in order.
+
+use super::conversation::{Asked, IN_FLIGHT};
+use super::errors::{nonsense, refusal};
+use super::session::{SftpSession, attributes, handle};
+use crate::error::{Error, Kind, Result, Retry};
+use crate::model::RelPath;
+use crate::wire::sftp::{Attributes, FileType, Open, Reply, Request};
+use std::collections::VecDeque;
+use std::io::{self, Read};
+
+impl SftpSession {
+    /// See [`Session::read`](crate::target::Session::read).
+    pub(super) fn download(
+        &mut self,
+        file: &RelPath,
+        lend: &mut dyn FnMut(&mut dyn Read) -> Result<()>,
+    ) -> Result<()> {
+        let context = |error: Error| error.during("read").at(file);
+        let path = self.path(file).map_err(context)?;
+        let mut body = Download::open(self, &path, file.to_string()).map_err(context)?;
+        let outcome = lend(&mut body);
+        body.close();
+        outcome
+    }
+}
+
+/// A part of the file that was asked for.
+struct Piece {
+    asked: Asked,
+    offset: u64,
+    length: u32,
+}
+
+/// The body of a file on its way here.
+struct Download<'a> {
+    session: &'a mut SftpSession,
+    name: String,
+    handle: Vec<u8>,
+    before: Attributes,
+    /// What the file is like after the last byte, once that was asked.
+    after: Option<Asked>,
+    pieces: VecDeque<Piece>,
+    /// Where the next piece begins.
+    next: u64,
+    /// Bytes that have arrived, in order.
+    count: u64,
+    waiting: Vec<u8>,
+    at: usize,
+    has_ended: bool,
+    /// The server has confirmed that this is all.
+    is_complete: bool,
+}
+
+impl<'a> Download<'a> {
+    /// Opens a file. Its attributes and first pieces are asked for together: a small file takes two round trips.
+    fn open(session: &'a mut SftpSession, path: &[u8], name: String) -> Result<Self> {
+        let handle = handle(session.talk.ask(&Request::Open { path, how: Open::Read })?)?;
+        let asked = session.talk.send(&Request::HandleStat { handle: &handle })?;
+        let mut download = Download {
+            session,
+            name,
+            handle,
+            before: Attributes::default(),
+            after: None,
+            pieces: VecDeque::new(),
+            next: 0,
+            count: 0,
+            waiting: Vec::new(),
+            at: 0,
+            has_ended: false,
+            is_complete: false,
+        };
+        download.ask_piece()?;
+        download.ask_piece()?;
+        let early = download.ask_after()?;
+        let answer = download.session.talk.answer(asked)?;
+        download.before = attributes(answer).inspect_err(|_| download.give_up(early))?;
+        match download.before.file_type() {
+            FileType::File | FileType::Unknown | FileType::Link => {}
+            FileType::Folder | FileType::Special => {
+                download.give_up(early);
+                return Err(Error::new(Kind::Refused, "not a regular file"));
+            }
+        }
+        // For a larger file, it was asked too early.
+        if download.before.size.is_some_and(|size| size <= download.next) {
+            download.after = Some(early);
+        } else {
+            download.session.talk.forget(early);
+        }
+        Ok(download)
+    }
+
+    fn give_up(&mut self, early: Asked) {
+        self.session.talk.forget(early);
+        self.close();
+    }
+
+    fn ask_piece(&mut self) -> Result<()> {
+        let length = self.session.talk.read_chunk;
+        let offset = self.next;
+        let asked = self.session.talk.send(&Request::Read { handle: &self.handle, offset, length })?;
+        self.next += u64::from(length);
+        self.pieces.push_back(Piece { asked, offset, length });
+        Ok(())
+    }
+
+    fn ask_after(&mut self) -> Result<Asked> {
+        self.session.talk.send(&Request::HandleStat { handle: &self.handle })
+    }
+
+    /// Keeps requests under way, up to one that begins at the end of the file or behind it.
+    fn ask_ahead(&mut self) -> Result<()> {
+        let most = if self.before.size.is_some() { IN_FLIGHT } else { 4 };
+        let end = self.before.size.unwrap_or(u64::MAX);
+        while !self.has_ended && self.pieces.len() < most && self.next <= end {
+            self.ask_piece()?;
+        }
+        if self.next > end && self.after.is_none() {
+            self.after = Some(self.ask_after()?);
+        }
+        Ok(())
+    }
+
+    /// Takes the next piece.
+    fn advance(&mut self) -> Result<()> {
+        self.ask_ahead()?;
+        let Some(piece) = self.pieces.pop_front() else {
+            self.has_ended = true;
+            return Ok(());
+        };
+        let data = match self.session.talk.answer(piece.asked)? {
+            Reply::Data(data) => data,
+            Reply::Status(status) if status.is_end() => Vec::new(),
+            Reply::Status(status) => return Err(refusal(&status)),
+            _ => return Err(nonsense()),
+        };
+        let length = u32::try_from(data.len()).unwrap_or(u32::MAX);
+        if length > piece.length {
+            return Err(nonsense());
+        }
+        self.count += u64::from(length);
+        if length == 0 || (length < piece.length && self.before.size == Some(self.count)) {
+            self.has_ended = true;
+        } else if length < piece.length {
+            // A server may give less than it was asked for; the rest comes before everything else.
+            let (offset, length) = (piece.offset + u64::from(length), piece.length - length);
+            let asked = self.session.talk.send(&Request::Read { handle: &self.handle, offset, length })?;
+            self.pieces.push_front(Piece { asked, offset, length });
+        }
+        self.waiting = data;
+        self.at = 0;
+        Ok(())
+    }
+
+    /// Makes sure that the whole file has arrived, and that nobody has worked on it meanwhile.
+    fn confirm(&mut self) -> Result<()> {
+        let asked = match self.after.take() {
+            Some(asked) => asked,
+            None => self.ask_after()?,
+        };
+        let after = attributes(self.session.talk.answer(asked)?)?;
+        if after.size != self.before.size || after.mtime() != self.before.mtime() {
+            return Err(Error::new(Kind::Changed, "the file changed while it was being read"));
+        }
+        match after.size {
+            Some(size) if self.count < size => Err(Error::new(
+                Kind::Size,
+                format!("the server sent {} of {size} bytes and called it complete", self.count),
+            )
+            .retrying(Retry::NewSession)),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Closes the file. Answers that are still on the way are dropped when they come.
+    fn close(&mut self) {
+        let talk = &mut self.session.talk;
+        let unwanted = self.pieces.drain(..).map(|piece| piece.asked).chain(self.after.take());
+        unwanted.for_each(|asked| talk.forget(asked));
+        // A conversation that has ended has closed it already.
+        if let Ok(closed) = talk.send(&Request::Close { handle: &self.handle }) {
+            talk.forget(closed);
+            let _ = talk.flush();
+        }
+    }
+
+    fn fill(&mut self) -> Result<()> {
+        while self.at == self.waiting.len() && !self.has_ended {
+            self.advance()?;
+        }
+        if self.at == self.waiting.len() && !self.is_complete {
+            self.confirm()?;
+            self.is_complete = true;
+        }
+        Ok(())
+    }
+}
+
+impl Read for Download<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            if self.at == self.waiting.len() {
+                // With something in hand, only what is here already is added.
+                let is_here =
+                    self.pieces.front().is_some_and(|piece| self.session.talk.has_answer(piece.asked));
+                if filled > 0 && (self.has_ended || !is_here) {
+                    break;
+                }
+                self.fill().map_err(|error| error.during("read").at(&self.name).into_io())?;
+            }
+            let rest = self.waiting.get(self.at..).unwrap_or_default();
+            let count = rest.len().min(buffer.len() - filled);
+            if count == 0 {
+                break;
+            }
+            buffer[filled..filled + count].copy_from_slice(&rest[..count]);
+            filled += count;
+            self.at += count;
+        }
+        Ok(filled)
+    }
+}

@@ -1,0 +1,231 @@
+//! Where a connection goes: what the user said, completed by the configuration of ssh.
+
+use super::config::{HostKeys, SftpConfig};
+use super::ssh_config::{self, Settings, expand_home};
+use crate::error::{Error, Kind, Result};
+use crate::target::ftp::Secret;
+use std::path::PathBuf;
+
+/// Key files that are tried when none is named, as ssh does.
+const DEFAULT_KEYS: [&str; 3] = [".ssh/id_ed25519", ".ssh/id_ecdsa", ".ssh/id_rsa"];
+
+/// One host on the way, the last one being the server.
+#[derive(Clone)]
+pub struct Hop {
+    /// Name or address, without brackets.
+    pub host: String,
+    pub port: u16,
+    pub user: String,
+    pub password: Option<Secret>,
+    pub passphrase: Option<Secret>,
+    /// The host as the files of known hosts call it.
+    pub known_as: String,
+    pub known_port: u16,
+    pub known_hosts: Vec<PathBuf>,
+    pub host_keys: HostKeys,
+    pub keys: Vec<KeyFile>,
+    /// Only keys of the agent that are also among `keys`.
+    pub identities_only: bool,
+    pub agent: Option<PathBuf>,
+}
+
+/// A file with a private key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyFile {
+    pub path: PathBuf,
+    /// The user has named it for this connection: it must be usable.
+    pub is_wanted: bool,
+    /// It is one of the usual ones, which may be missing without a word.
+    pub is_usual: bool,
+}
+
+impl Hop {
+    /// `host:port`, for messages.
+    pub fn address(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// Every host on the way to the server, which comes last.
+///
+/// # Errors
+/// [`Kind::Usage`] for a configuration that cannot be followed.
+pub fn hops(config: &SftpConfig) -> Result<Vec<Hop>> {
+    let host = config.host.trim_start_matches('[').trim_end_matches(']');
+    let settings =
+        ssh_config::read(&config.ssh_config, config.home.as_deref(), host, config.user.as_deref())?;
+    refuse_proxy_command(&settings, host)?;
+    let mut hops = Vec::new();
+    let jumps = settings.proxy_jump.as_deref().filter(|jumps| !jumps.eq_ignore_ascii_case("none"));
+    for jump in jumps.iter().flat_map(|jumps| jumps.split(',')) {
+        let (user, host, port) = jump_parts(jump)
+            .ok_or_else(|| Error::new(Kind::Usage, format!("ProxyJump {jump:?} is no host to go through")))?;
+        let settings = ssh_config::read(&config.ssh_config, config.home.as_deref(), host, user)?;
+        refuse_proxy_command(&settings, host)?;
+        let mut hop = hop(config, &settings, host, port, user);
+        // The password belongs to the server, not to what lies before it.
+        hop.password = None;
+        hops.push(hop);
+    }
+    let mut last = hop(config, &settings, host, config.port, config.user.as_deref());
+    let wanted = config.key_files.iter().map(|path| KeyFile {
+        path: expand_home(&path.to_string_lossy(), config.home.as_deref()),
+        is_wanted: true,
+        is_usual: false,
+    });
+    let mut keys: Vec<KeyFile> = wanted.collect();
+    keys.append(&mut last.keys);
+    last.keys = keys;
+    hops.push(last);
+    Ok(hops)
+}
+
+fn refuse_proxy_command(settings: &Settings, host: &str) -> Result<()> {
+    match settings.proxy_command.as_deref() {
+        Some(command) if !command.eq_ignore_ascii_case("none") => Err(Error::new(
+            Kind::Usage,
+            format!(
+                "the ssh configuration of {host} has a ProxyCommand, which is not supported; use ProxyJump"
+            ),
+        )),
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn hop(config: &SftpConfig, settings: &Settings, given: &str, port: u16, user: Option<&str>) -> Hop {
+    let port = if port == 0 { settings.port.unwrap_or(22) } else { port };
+    let user = user.or(settings.user.as_deref()).unwrap_or(&config.login_name).to_owned();
+    let host = settings.host_name.as_deref().unwrap_or("%h").replace("%h", given);
+    let expand = |text: &str| {
+        let home = config.home.as_deref().map(|home| home.to_string_lossy().into_owned());
+        let replaced = [
+            ("%d", home.as_deref().unwrap_or_default()),
+            ("%h", &host),
+            ("%n", given),
+            ("%r", &user),
+            ("%u", &config.login_name),
+            ("%p", &port.to_string()),
+        ];
+        let text = replaced.iter().fold(text.to_owned(), |text, (token, value)| text.replace(token, value));
+        expand_home(&text.replace("%%", "%"), config.home.as_deref())
+    };
+    let named = |path: &String| KeyFile { path: expand(path), is_wanted: false, is_usual: false };
+    let keys = if settings.identity_files.is_empty() {
+        let home = config.home.iter();
+        home.flat_map(|home| DEFAULT_KEYS.map(|name| home.join(name)))
+            .map(|path| KeyFile { path, is_wanted: false, is_usual: true })
+            .collect()
+    } else {
+        settings.identity_files.iter().filter(|path| *path != "none").map(named).collect()
+    };
+    let known_hosts = if config.known_hosts.is_empty() {
+        let usual = vec!["~/.ssh/known_hosts".to_owned(), "~/.ssh/known_hosts2".to_owned()];
+        let of_user = settings.user_known_hosts.clone().unwrap_or(usual);
+        let usual = vec!["/etc/ssh/ssh_known_hosts".to_owned(), "/etc/ssh/ssh_known_hosts2".to_owned()];
+        let of_machine = settings.global_known_hosts.clone().unwrap_or(usual);
+        let all = of_user.iter().chain(&of_machine).filter(|path| *path != "none");
+        all.filter(|path| config.home.is_some() || !path.starts_with('~')).map(|path| expand(path)).collect()
+    } else {
+        config.known_hosts.clone()
+    };
+    let agent = match settings.identity_agent.as_deref() {
+        Some("none") => None,
+        None | Some("SSH_AUTH_SOCK") => config.agent.clone(),
+        Some(path) => Some(expand(path)),
+    };
+    // An alias stands for the host whatever the port.
+    let (known_as, known_port) = match &settings.host_key_alias {
+        Some(alias) => (alias.clone(), 22),
+        None => (host.clone(), port),
+    };
+    Hop {
+        host,
+        port,
+        user,
+        password: config.password.clone(),
+        passphrase: config.passphrase.clone(),
+        known_as,
+        known_port,
+        known_hosts,
+        host_keys: config.host_keys,
+        keys,
+        identities_only: settings.identities_only.unwrap_or(false),
+        agent,
+    }
+}
+
+/// `[user@]host[:port]`, also as `ssh://...`.
+fn jump_parts(jump: &str) -> Option<(Option<&str>, &str, u16)> {
+    let jump = jump.trim();
+    let jump = jump.strip_prefix("ssh://").unwrap_or(jump).trim_end_matches('/');
+    let (user, address) = match jump.rsplit_once('@') {
+        Some((user, address)) => (Some(user), address),
+        None => (None, jump),
+    };
+    let (host, port) = crate::target::url::host_and_port(address)?;
+    Some((user, host, port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn route(text: &str, change: impl FnOnce(&mut SftpConfig)) -> Result<Vec<Hop>> {
+        let home = tempfile::tempdir().unwrap();
+        fs::create_dir(home.path().join(".ssh")).unwrap();
+        let file = home.path().join(".ssh/config");
+        fs::write(&file, text).unwrap();
+        let mut config = SftpConfig::new("web", "/");
+        config.home = Some(PathBuf::from("/home/joe"));
+        config.login_name = "joe".into();
+        config.ssh_config = vec![file];
+        change(&mut config);
+        hops(&config)
+    }
+
+    #[test]
+    fn without_configuration_ssh_has_its_usual_values() {
+        let hops = route("", |_| {}).unwrap();
+        let [hop] = hops.as_slice() else { panic!("one host") };
+        assert_eq!((hop.address().as_str(), hop.user.as_str()), ("web:22", "joe"));
+        assert_eq!(hop.keys[0].path, PathBuf::from("/home/joe/.ssh/id_ed25519"));
+        assert_eq!(hop.known_hosts[0], PathBuf::from("/home/joe/.ssh/known_hosts"));
+    }
+
+    #[test]
+    fn the_configuration_completes_what_the_user_said_and_never_overrules_it() {
+        let text = "Host web\nHostName %h.internal\nPort 2222\nUser other\nIdentityFile ~/keys/%r@%h\nHostKeyAlias w";
+        let hops = route(text, |config| {
+            config.user = Some("ann".into());
+            config.key_files = vec!["~/mine".into()];
+        })
+        .unwrap();
+        let [hop] = hops.as_slice() else { panic!("one host") };
+        assert_eq!((hop.address().as_str(), hop.user.as_str()), ("web.internal:2222", "ann"));
+        let paths: Vec<_> = hop.keys.iter().map(|key| key.path.display().to_string()).collect();
+        assert_eq!(paths, ["/home/joe/mine", "/home/joe/keys/ann@web.internal"]);
+        assert_eq!((hop.known_as.as_str(), hop.known_port), ("w", 22));
+        assert_eq!(route(text, |config| config.port = 7).unwrap()[0].port, 7);
+    }
+
+    #[test]
+    fn jump_hosts_come_first_and_never_get_the_password_of_the_server() {
+        let text = "Host web\nProxyJump ann@one:7,two\nHost two\nUser two\nPort 99";
+        let hops = route(text, |config| config.password = Some(Secret::new("x"))).unwrap();
+        let shown: Vec<_> = hops.iter().map(|hop| format!("{}@{}", hop.user, hop.address())).collect();
+        assert_eq!(shown, ["ann@one:7", "two@two:99", "joe@web:22"]);
+        let with_password: Vec<_> = hops.iter().map(|hop| hop.password.is_some()).collect();
+        assert_eq!(with_password, [false, false, true]);
+    }
+
+    #[test]
+    fn a_proxy_command_is_refused_and_not_passed_over() {
+        let Err(error) = route("Host web\nProxyCommand nc %h %p", |_| {}) else { panic!("accepted") };
+        assert!(error.to_string().contains("ProxyCommand"), "{error}");
+    }
+}

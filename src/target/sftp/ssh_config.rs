@@ -1,0 +1,285 @@
+//! The configuration files of ssh, as far as they matter for a connection. The first value found for a host counts.
+
+use super::wildcard::{matches, matches_any};
+use crate::error::{Error, Kind, Result};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// How deep files may include each other.
+const MAX_DEPTH: usize = 16;
+
+/// What the files say about one host.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// The real name.
+    pub host_name: Option<String>,
+    /// The user to log in as.
+    pub user: Option<String>,
+    /// The port.
+    pub port: Option<u16>,
+    /// Key files, in the order to try.
+    pub identity_files: Vec<String>,
+    /// Only these keys, not all that the agent has.
+    pub identities_only: Option<bool>,
+    /// The socket of the agent, or `none`.
+    pub identity_agent: Option<String>,
+    /// Hosts to go through, `[user@]host[:port]` with commas between; `none` for none.
+    pub proxy_jump: Option<String>,
+    /// A program that makes the connection.
+    pub proxy_command: Option<String>,
+    /// Where known hosts of the user are.
+    pub user_known_hosts: Option<Vec<String>>,
+    /// Where known hosts of the machine are.
+    pub global_known_hosts: Option<Vec<String>>,
+    /// The name under which the host is known.
+    pub host_key_alias: Option<String>,
+}
+
+/// Reads what the files say about a host. Files that do not exist say nothing.
+///
+/// # Errors
+/// [`Kind::Usage`] for a line that cannot be understood, with file and line; and what reading fails with.
+pub fn read(files: &[PathBuf], home: Option<&Path>, host: &str, user: Option<&str>) -> Result<Settings> {
+    let mut reader = Reader { host, user, home, settings: Settings::default() };
+    for file in files {
+        reader.file(file, 0, true)?;
+    }
+    Ok(reader.settings)
+}
+
+struct Reader<'a> {
+    host: &'a str,
+    user: Option<&'a str>,
+    home: Option<&'a Path>,
+    settings: Settings,
+}
+
+impl Reader<'_> {
+    /// Reads a file; `applies` is whether the lines before the first `Host` are about our host.
+    fn file(&mut self, file: &Path, depth: usize, applies: bool) -> Result<()> {
+        let text = match fs::read(file) {
+            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(Error::from(error).during("read").at(file.display())),
+        };
+        let mut applies = applies;
+        for (index, line) in text.lines().enumerate() {
+            let words = words(line);
+            let Some((keyword, arguments)) = words.split_first() else { continue };
+            match keyword.to_ascii_lowercase().as_str() {
+                "host" => applies = matches_any(arguments.iter().map(String::as_str), self.host),
+                "match" => applies = self.match_applies(arguments),
+                "include" if applies && depth < MAX_DEPTH => {
+                    let named = arguments.iter().flat_map(|pattern| self.included(file, pattern));
+                    for included in named.collect::<Vec<_>>() {
+                        self.file(&included, depth + 1, true)?;
+                    }
+                }
+                setting if applies => self.take(setting, arguments).map_err(|why| {
+                    Error::new(Kind::Usage, format!("{}, line {}: {why}", file.display(), index + 1))
+                })?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// `Match` with conditions that can be judged without running a program; others do not apply.
+    fn match_applies(&self, conditions: &[String]) -> bool {
+        let mut words = conditions.iter().map(String::as_str);
+        let mut is_match = false;
+        while let Some(condition) = words.next() {
+            let is_true = match condition.to_ascii_lowercase().as_str() {
+                "all" => true,
+                "host" => {
+                    let host = self.settings.host_name.as_deref().unwrap_or(self.host);
+                    words.next().is_some_and(|patterns| matches_any(patterns.split(','), host))
+                }
+                "originalhost" => {
+                    words.next().is_some_and(|patterns| matches_any(patterns.split(','), self.host))
+                }
+                "user" => {
+                    let user = self.user.or(self.settings.user.as_deref()).unwrap_or_default();
+                    words.next().is_some_and(|patterns| matches_any(patterns.split(','), user))
+                }
+                _ => false,
+            };
+            if !is_true {
+                return false;
+            }
+            is_match = true;
+        }
+        is_match
+    }
+
+    /// The files that an `Include` names; a star may stand in the last part of the path.
+    fn included(&self, file: &Path, pattern: &str) -> Vec<PathBuf> {
+        let path = expand_home(pattern, self.home);
+        // Relative ones belong to the folder of the configuration.
+        let path = file.parent().unwrap_or(Path::new("")).join(path);
+        let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str()))
+        else {
+            return Vec::new();
+        };
+        if !name.contains(['*', '?']) {
+            return vec![path];
+        }
+        let Ok(items) = fs::read_dir(folder) else { return Vec::new() };
+        let mut found: Vec<PathBuf> = items
+            .filter_map(|item| item.ok().map(|item| item.path()))
+            .filter(|path| {
+                path.file_name().and_then(|name| name.to_str()).is_some_and(|text| {
+                    matches(name, text) && (name.starts_with('.') || !text.starts_with('.'))
+                })
+            })
+            .collect();
+        found.sort();
+        found
+    }
+
+    fn take(&mut self, setting: &str, arguments: &[String]) -> Result<(), String> {
+        let known = &mut self.settings;
+        let value = || arguments.first().cloned().ok_or_else(|| format!("{setting} without a value"));
+        let set = |place: &mut Option<String>, value: String| {
+            place.get_or_insert(value);
+        };
+        match setting {
+            "hostname" => set(&mut known.host_name, value()?),
+            "user" => set(&mut known.user, value()?),
+            "identityagent" => set(&mut known.identity_agent, value()?),
+            // Of these two, the one that comes first counts.
+            "proxyjump" if known.proxy_command.is_none() => set(&mut known.proxy_jump, arguments.join("")),
+            "proxycommand" if known.proxy_jump.is_none() => {
+                set(&mut known.proxy_command, arguments.join(" "));
+            }
+            "hostkeyalias" => set(&mut known.host_key_alias, value()?),
+            "identityfile" => known.identity_files.push(value()?),
+            "port" => {
+                let text = value()?;
+                let port = text.parse().map_err(|_| format!("{text:?} is no port"))?;
+                known.port.get_or_insert(port);
+            }
+            "identitiesonly" => {
+                let is_on = value()?.eq_ignore_ascii_case("yes");
+                known.identities_only.get_or_insert(is_on);
+            }
+            "userknownhostsfile" => {
+                known.user_known_hosts.get_or_insert_with(|| arguments.to_vec());
+            }
+            "globalknownhostsfile" => {
+                known.global_known_hosts.get_or_insert_with(|| arguments.to_vec());
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// The words of a line: divided by blanks or one `=`, quotes keep blanks together, `#` begins a comment.
+fn words(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut rest = line.trim_start();
+    while !rest.is_empty() && !rest.starts_with('#') {
+        let word;
+        if let Some(quoted) = rest.strip_prefix('"') {
+            let end = quoted.find('"').unwrap_or(quoted.len());
+            word = &quoted[..end];
+            rest = quoted.get(end + 1..).unwrap_or_default();
+        } else {
+            // The keyword may be followed by `=`; in values it is a character like any other.
+            let is_end = |c: char| c.is_whitespace() || (words.is_empty() && c == '=');
+            let end = rest.find(is_end).unwrap_or(rest.len());
+            word = &rest[..end];
+            rest = &rest[end..];
+        }
+        words.push(word.to_owned());
+        rest = rest.trim_start();
+        if words.len() == 1 {
+            rest = rest.strip_prefix('=').unwrap_or(rest).trim_start();
+        }
+    }
+    words
+}
+
+/// `~/x` below the home folder; anything else as it is.
+pub fn expand_home(path: &str, home: Option<&Path>) -> PathBuf {
+    match (path.strip_prefix('~'), home) {
+        (Some(rest), Some(home)) if rest.is_empty() || rest.starts_with('/') => {
+            home.join(rest.trim_start_matches('/'))
+        }
+        _ => PathBuf::from(path),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn about(host: &str, text: &str) -> Settings {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config");
+        fs::write(&file, text).unwrap();
+        read(&[file], None, host, None).unwrap()
+    }
+
+    const TEXT: &str = "\
+# ours
+Host web *.example.com !secret.example.com
+  HostName = web.internal
+  Port 2222
+  User \"joe doe\"
+  IdentityFile ~/.ssh/one
+Host web
+  Port 99
+  IdentityFile=~/.ssh/two
+  IdentitiesOnly yes
+  ProxyJump a@one:1, two
+Match host web.internal user \"joe doe\"
+  HostKeyAlias aliased
+Match exec \"true\"
+  HostKeyAlias never
+Host *
+  User everyone
+  UserKnownHostsFile /a /b
+";
+
+    #[test]
+    fn the_first_value_counts_and_key_files_add_up() {
+        let settings = about("web", TEXT);
+        assert_eq!(settings.host_name.as_deref(), Some("web.internal"));
+        assert_eq!((settings.port, settings.user.as_deref()), (Some(2222), Some("joe doe")));
+        assert_eq!(settings.identity_files, ["~/.ssh/one", "~/.ssh/two"]);
+        assert_eq!(settings.identities_only, Some(true));
+        assert_eq!(settings.proxy_jump.as_deref(), Some("a@one:1,two"));
+        assert_eq!(settings.host_key_alias.as_deref(), Some("aliased"));
+        assert_eq!(settings.user_known_hosts, Some(vec!["/a".to_owned(), "/b".to_owned()]));
+    }
+
+    #[test]
+    fn patterns_choose_the_hosts() {
+        assert_eq!(about("x.example.com", TEXT).port, Some(2222));
+        let secret = about("secret.example.com", TEXT);
+        assert_eq!((secret.port, secret.user.as_deref()), (None, Some("everyone")));
+    }
+
+    #[test]
+    fn other_files_are_included() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config");
+        fs::create_dir(folder.path().join("conf.d")).unwrap();
+        fs::write(&file, "Include conf.d/*.conf missing\nPort 1\n").unwrap();
+        fs::write(folder.path().join("conf.d/a.conf"), "Host a\nPort 7\n").unwrap();
+        let port = |host| read(std::slice::from_ref(&file), None, host, None).unwrap().port;
+        assert_eq!((port("a"), port("b")), (Some(7), Some(1)));
+    }
+
+    #[test]
+    fn a_line_that_makes_no_sense_is_told_with_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config");
+        fs::write(&file, "\nPort no\n").unwrap();
+        let error = read(std::slice::from_ref(&file), None, "h", None).unwrap_err();
+        assert_eq!(error.to_string(), format!("{}, line 2: \"no\" is no port", file.display()));
+    }
+}

@@ -1,0 +1,323 @@
+//! Putting one file on the server so that its name shows the old content or the complete new one.
+//!
+//! The bytes go to a temporary name in the same folder. One file takes three round trips: opening (and a look at what has the
+//! final name); the bytes, flush, close, time and a look at both names, all under way together; the rename. See
+//! [`super::behind`] for many small files in a row.
+
+use super::conversation::{Asked, IN_FLIGHT};
+use super::errors::{expected, success};
+use super::session::{SftpSession, attributes, found, stamp, times};
+use super::still::{changed, is_as_expected};
+use crate::error::{Error, Kind, Result};
+use crate::model::RelPath;
+use crate::target::{Put, Written};
+use crate::wire::sftp::{Attributes, FileType, Open, Reply, Request};
+use std::collections::VecDeque;
+use std::io::{self, Read};
+
+/// A file on its way.
+pub(super) struct Upload {
+    pub file: RelPath,
+    /// Its path on the server.
+    pub target: Vec<u8>,
+    /// Where the bytes go: the same, if it is written in place.
+    pub place: Vec<u8>,
+    pub put: Put,
+}
+
+/// The first requests.
+pub(super) struct Opening {
+    old: Asked,
+    pub open: Asked,
+}
+
+/// An open file.
+pub(super) struct Opened {
+    handle: Vec<u8>,
+    /// What has the final name.
+    old: Option<Attributes>,
+}
+
+/// The requests after the last byte.
+pub(super) struct Finishing {
+    flush: Option<Asked>,
+    close: Asked,
+    set: Option<Asked>,
+    new: Asked,
+    /// What has the final name now.
+    pub old: Asked,
+}
+
+/// Why an upload failed: the body, whose error is passed on as it is, or we.
+enum Failure {
+    Body(Error),
+    Ours(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Failure::Ours(error)
+    }
+}
+
+impl SftpSession {
+    /// See [`Session::write`](crate::target::Session::write).
+    pub(super) fn upload(&mut self, file: &RelPath, body: &mut dyn Read, put: &Put) -> Result<Written> {
+        let context = |error: Error| error.during("write").at(file);
+        let upload = self.prepare(file, put).map_err(context)?;
+        self.try_upload(&upload, body).map_err(|failure| match failure {
+            Failure::Body(error) => error,
+            Failure::Ours(error) => context(error),
+        })
+    }
+
+    pub(super) fn prepare(&self, file: &RelPath, put: &Put) -> Result<Upload> {
+        let target = self.path(file)?;
+        let place = if put.inplace { target.clone() } else { self.temp_path(file, &target) };
+        Ok(Upload { file: file.clone(), target, place, put: *put })
+    }
+
+    fn try_upload(&mut self, upload: &Upload, body: &mut dyn Read) -> Result<Written, Failure> {
+        let is_inplace = upload.put.inplace;
+        if is_inplace {
+            let old = found(self.talk.ask(&Request::Stat { path: &upload.target })?)?;
+            if !is_as_expected(upload.put.expect, old.as_ref()) {
+                return Err(changed().into());
+            }
+        }
+        let opening = self.begin(upload)?;
+        let opened = self.opened(upload, &opening)?;
+        let outcome = self.fill(upload, &opened, body);
+        let outcome = outcome.and_then(|written| {
+            if !is_inplace {
+                self.put_in_place(&upload.place, &upload.target, &upload.file)?;
+            }
+            Ok(written)
+        });
+        outcome.map_err(|failure| {
+            self.discard(&upload.place);
+            // Under the final name, the failure has destroyed the old content.
+            match failure {
+                Failure::Body(error) if is_inplace => Failure::Body(error.damaged()),
+                Failure::Ours(error) if is_inplace => Failure::Ours(error.damaged()),
+                failure => failure,
+            }
+        })
+    }
+
+    /// Sends the bytes, and finishes the file under its temporary name.
+    fn fill(&mut self, upload: &Upload, opened: &Opened, body: &mut dyn Read) -> Result<Written, Failure> {
+        let sent = match self.send_body(opened, body, upload.put.size) {
+            Ok(sent) => sent,
+            Err(failure) => {
+                let closed = self.talk.send(&Request::Close { handle: &opened.handle })?;
+                self.talk.forget(closed);
+                return Err(failure);
+            }
+        };
+        let finishing = self.finish(upload, opened)?;
+        Ok(self.finished(upload, sent, &finishing)?)
+    }
+
+    /// Puts the opening of a file under way, with a look at what has its name.
+    pub(super) fn begin(&mut self, upload: &Upload) -> Result<Opening> {
+        let how = if upload.put.inplace { Open::Replace } else { Open::New };
+        let old = self.talk.send(&Request::Stat { path: &upload.target })?;
+        let open = self.talk.send(&Request::Open { path: &upload.place, how })?;
+        Ok(Opening { old, open })
+    }
+
+    /// Waits for the opening. A file that is replaced hands its permissions on, before there is a byte to protect.
+    pub(super) fn opened(&mut self, upload: &Upload, opening: &Opening) -> Result<Opened> {
+        let old = found(self.talk.answer(opening.old)?);
+        let opened = self.talk.answer(opening.open)?;
+        let handle = expected(opened, |reply| match reply {
+            Reply::Handle(handle) => Some(handle),
+            _ => None,
+        })
+        .map_err(advise_inplace)?;
+        let opened = Opened { handle, old: old.ok().flatten() };
+        if opened.old.is_some_and(|old| old.file_type() == FileType::Folder) {
+            self.abandon(upload, &opened)?;
+            return Err(Error::new(Kind::Clash, "a folder has this name"));
+        }
+        if let Some(mode) = opened.old.and_then(|old| old.permissions()).filter(|_| !upload.put.inplace) {
+            let to = Attributes { mode: Some(mode), ..Attributes::default() };
+            let set = self.talk.send(&Request::SetHandleStat { handle: &opened.handle, to })?;
+            // A server that has no permissions has nothing to hand on.
+            self.talk.forget(set);
+        }
+        Ok(opened)
+    }
+
+    /// Closes and removes a file that is not to be finished.
+    fn abandon(&mut self, upload: &Upload, opened: &Opened) -> Result<()> {
+        let closed = self.talk.send(&Request::Close { handle: &opened.handle })?;
+        self.talk.forget(closed);
+        self.discard(&upload.place);
+        Ok(())
+    }
+
+    /// Puts one piece of the bytes under way.
+    pub(super) fn send_piece(&mut self, opened: &Opened, offset: u64, data: &[u8]) -> Result<Asked> {
+        self.talk.send(&Request::Write { handle: &opened.handle, offset, data })
+    }
+
+    fn send_body(&mut self, opened: &Opened, body: &mut dyn Read, size: Option<u64>) -> Result<u64, Failure> {
+        let mut buffer = vec![0; self.talk.write_chunk as usize];
+        let mut under_way: VecDeque<Asked> = VecDeque::new();
+        let mut sent = 0;
+        let outcome = loop {
+            let count = match read_full(body, &mut buffer) {
+                Ok(count) => count,
+                Err(error) => break Err(Failure::Body(Error::from(error))),
+            };
+            if count == 0 || size.is_some_and(|size| sent + count as u64 > size) {
+                sent += count as u64;
+                break Ok(());
+            }
+            if under_way.len() == IN_FLIGHT
+                && let Some(first) = under_way.pop_front()
+                && let Err(error) = success(self.talk.answer(first)?)
+            {
+                break Err(Failure::Ours(error));
+            }
+            under_way.push_back(self.send_piece(opened, sent, buffer.get(..count).unwrap_or_default())?);
+            // The network has work while the next piece is read.
+            self.talk.flush()?;
+            sent += count as u64;
+        };
+        let mut first_refusal = Ok(());
+        for asked in under_way {
+            let answer = success(self.talk.answer(asked)?);
+            first_refusal = first_refusal.and(answer);
+        }
+        outcome?;
+        first_refusal?;
+        check_length(sent, size)?;
+        Ok(sent)
+    }
+
+    /// Puts everything under way that follows the last byte.
+    pub(super) fn finish(&mut self, upload: &Upload, opened: &Opened) -> Result<Finishing> {
+        let path = upload.place.as_slice();
+        let flush = match self.talk.extensions().flushes {
+            true => Some(self.talk.send(&Request::Flush { handle: &opened.handle })?),
+            false => None,
+        };
+        let close = self.talk.send(&Request::Close { handle: &opened.handle })?;
+        // After the close, because some servers date the file then.
+        let wanted = upload.put.mtime.and_then(times).filter(|_| !self.server.learned().forgets_times);
+        let set = match wanted {
+            Some(times) => {
+                let to = Attributes { times: Some(times), ..Attributes::default() };
+                Some(self.talk.send(&Request::SetStat { path, to })?)
+            }
+            None => None,
+        };
+        let new = self.talk.send(&Request::Stat { path })?;
+        let old = self.talk.send(&Request::Stat { path: &upload.target })?;
+        Ok(Finishing { flush, close, set, new, old })
+    }
+
+    /// Waits for all that, and checks it: size, time, and that nobody has worked on the old file.
+    pub(super) fn finished(&mut self, upload: &Upload, sent: u64, finishing: &Finishing) -> Result<Written> {
+        let flushed = finishing.flush.map(|asked| self.talk.answer(asked)).transpose()?;
+        let closed = self.talk.answer(finishing.close)?;
+        let set = finishing.set.map(|asked| self.talk.answer(asked)).transpose()?;
+        let new = self.talk.answer(finishing.new)?;
+        let old = found(self.talk.answer(finishing.old)?);
+        if let Some(Err(error)) = flushed.map(success)
+            && error.kind() != Kind::Unsupported
+        {
+            return Err(error);
+        }
+        success(closed)?;
+        let new = attributes(new)?;
+        if let Some(size) = new.size.filter(|size| *size != sent) {
+            return Err(Error::new(Kind::Size, format!("the server holds {size} of {sent} bytes")));
+        }
+        // What cannot be looked at is left to the rename.
+        if !upload.put.inplace && old.is_ok_and(|old| !is_as_expected(upload.put.expect, old.as_ref())) {
+            return Err(changed());
+        }
+        let is_told = set.map(success);
+        let wanted = upload.put.mtime.map(|mtime| mtime.seconds());
+        let mtime_kept = matches!(is_told, Some(Ok(()))) && new.mtime() == wanted;
+        if matches!(is_told, Some(Ok(()))) && !mtime_kept {
+            self.server.learned().forgets_times = true;
+        }
+        let dated = if mtime_kept || wanted.is_none() { None } else { stamp(&new) };
+        Ok(Written { size: sent, mtime_kept, dated })
+    }
+
+    /// Gives a file its final name, replacing what has it.
+    pub(super) fn put_in_place(&mut self, from: &[u8], to: &[u8], file: &RelPath) -> Result<()> {
+        if self.talk.extensions().replaces {
+            return success(self.talk.ask(&Request::Replace { from, to })?);
+        }
+        let Err(error) = success(self.talk.ask(&Request::Rename { from, to })?) else { return Ok(()) };
+        let Some(old) = found(self.talk.ask(&Request::LinkStat { path: to })?)? else { return Err(error) };
+        match old.file_type() {
+            FileType::File | FileType::Link | FileType::Unknown => self.swap(from, to, file),
+            FileType::Folder | FileType::Special => Err(error),
+        }
+    }
+
+    /// Where a rename does not replace: puts the old file aside, the new one in place, and removes the old one only when that
+    /// has succeeded.
+    fn swap(&mut self, from: &[u8], to: &[u8], file: &RelPath) -> Result<()> {
+        let backup = self.temp_path(file, to);
+        success(self.talk.ask(&Request::Rename { from: to, to: &backup })?)?;
+        let kept = || format!("the old content is kept as {:?}", String::from_utf8_lossy(&backup));
+        let renamed = self.talk.ask(&Request::Rename { from, to }).map_err(|error| error.advise(kept()))?;
+        let Err(error) = success(renamed) else {
+            self.discard(&backup);
+            return Ok(());
+        };
+        let restored = self.talk.ask(&Request::Rename { from: &backup, to }).map(success);
+        Err(if matches!(restored, Ok(Ok(()))) { error } else { error.advise(kept()) })
+    }
+
+    /// Removes a temporary file, as far as the conversation still allows it.
+    pub(super) fn discard(&mut self, path: &[u8]) {
+        // The failure that led here is the one to report.
+        let _ = self.talk.ask(&Request::Remove { path });
+    }
+}
+
+/// Why a file could not be opened for writing. In a folder that is closed, the file itself may be open.
+fn advise_inplace(error: Error) -> Error {
+    match error.kind() {
+        Kind::Denied => error.advise("if only the folder is closed, and not the file, try --inplace"),
+        _ => error,
+    }
+}
+
+/// # Errors
+/// [`Kind::Size`] if the body has another length than it should have.
+pub(super) fn check_length(sent: u64, expected: Option<u64>) -> Result<()> {
+    match expected {
+        Some(expected) if expected < sent => {
+            Err(Error::new(Kind::Size, format!("more than the {expected} bytes arrived that were announced")))
+        }
+        Some(expected) if expected > sent => {
+            Err(Error::new(Kind::Size, format!("{sent} bytes arrived instead of {expected}")))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Fills the buffer, unless the body ends before.
+pub(super) fn read_full(body: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match body.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}

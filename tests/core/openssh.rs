@@ -1,0 +1,617 @@
+//! SFTP against the real OpenSSH. The server is fetched and started by the fixtures of the Python tests.
+//!
+//! A machine that cannot fetch or run it says why and passes; with `CI=true` that is a failure.
+
+use super::contract::{assert_names, check, get, path, put};
+use ftpsync::error::{Error, Kind, Result, Retry};
+use ftpsync::model::{Name, RelPath, Stamp};
+use ftpsync::target::ftp::Secret;
+use ftpsync::target::local::Links;
+use ftpsync::target::sftp::{HostKeys, SftpConfig, SftpTarget};
+use ftpsync::target::{Expect, Put, Session, Target};
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// A running server over a folder.
+struct OpenSsh {
+    process: Child,
+    folder: tempfile::TempDir,
+    port: u16,
+    user: String,
+    password: String,
+    secrets: PathBuf,
+}
+
+impl OpenSsh {
+    fn start() -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        #[expect(clippy::zombie_processes, reason = "dropping the server ends it")]
+        let mut process = Command::new("python3")
+            .args(["-m", "servers", "openssh"])
+            .arg(folder.path())
+            .env("PYTHONPATH", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let facts: serde_json::Value = serde_json::from_str(&line).unwrap();
+        if let Some(reason) = facts["unavailable"].as_str() {
+            assert!(std::env::var("CI").is_err(), "OpenSSH cannot run here: {reason}");
+            eprintln!("left out, OpenSSH cannot run here: {reason}");
+            return None;
+        }
+        let text = |key: &str| facts[key].as_str().unwrap().to_owned();
+        Some(OpenSsh {
+            process,
+            folder,
+            port: u16::try_from(facts["port"].as_u64().unwrap()).unwrap(),
+            user: text("user"),
+            password: text("password"),
+            secrets: text("secrets").into(),
+        })
+    }
+
+    fn root(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// A login with the ed25519 key of the user.
+    fn config(&self) -> SftpConfig {
+        let mut config = SftpConfig::new("127.0.0.1", self.root().to_str().unwrap());
+        config.port = self.port;
+        config.user = Some(self.user.clone());
+        config.known_hosts = vec![self.secrets.join("known_hosts")];
+        config.key_files = vec![self.secrets.join("user_ed25519")];
+        config
+    }
+
+    fn target(&self) -> SftpTarget {
+        SftpTarget::new(self.config()).unwrap()
+    }
+
+    fn open_with(&self, change: impl FnOnce(&mut SftpConfig)) -> Result<Box<dyn Session>> {
+        let mut config = self.config();
+        change(&mut config);
+        SftpTarget::new(config).and_then(|target| target.open())
+    }
+
+    fn refusal(&self, change: impl FnOnce(&mut SftpConfig)) -> Error {
+        let Err(error) = self.open_with(change) else { panic!("it opened") };
+        error
+    }
+}
+
+impl Drop for OpenSsh {
+    fn drop(&mut self) {
+        drop(self.process.stdin.take());
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+fn openssh_keeps_the_contract() {
+    let Some(server) = OpenSsh::start() else { return };
+    check(&server.target());
+}
+
+#[test]
+fn keys_and_passwords_log_in() {
+    let Some(server) = OpenSsh::start() else { return };
+    let no_keys = |config: &mut SftpConfig| config.key_files.clear();
+    for kind in ["ed25519", "ecdsa", "rsa"] {
+        let session = server
+            .open_with(|config| config.key_files = vec![server.secrets.join(format!("user_{kind}"))])
+            .unwrap_or_else(|error| panic!("{kind}: {error}"));
+        assert!(session.greeting().iter().any(|(_, line)| line.contains(&format!("user_{kind}"))));
+        server
+            .open_with(|config| {
+                config.key_files = vec![server.secrets.join(format!("locked_{kind}"))];
+                config.passphrase = Some(Secret::new("open sesame"));
+            })
+            .unwrap_or_else(|error| panic!("locked {kind}: {error}"));
+    }
+    server
+        .open_with(|config| {
+            no_keys(config);
+            config.password = Some(Secret::new(server.password.clone()));
+        })
+        .unwrap();
+
+    let wrong = server.refusal(|config| {
+        no_keys(config);
+        config.password = Some(Secret::new("geheim"));
+    });
+    assert_eq!(wrong.kind(), Kind::SshLogin);
+    assert!(wrong.to_string().contains("the server refused password"), "{wrong}");
+    assert!(!wrong.to_string().contains("geheim"), "{wrong}");
+    let nothing = server.refusal(no_keys);
+    assert_eq!(nothing.kind(), Kind::SshLogin);
+    assert!(nothing.to_string().contains("there is nothing to log in with"), "{nothing}");
+    assert!(nothing.to_string().contains("it takes publickey, password"), "{nothing}");
+}
+
+#[test]
+fn unusable_key_files_say_what_to_do() {
+    let Some(server) = OpenSsh::start() else { return };
+    let with = |name: &str| {
+        let file = server.secrets.join(name);
+        server.refusal(|config| config.key_files = vec![file])
+    };
+    let stranger = with("stranger");
+    assert_eq!(stranger.kind(), Kind::SshLogin);
+    assert!(stranger.to_string().contains("the server refused") && stranger.to_string().contains("stranger"));
+    let missing = with("nothing");
+    assert_eq!(missing.kind(), Kind::NotFound, "{missing}");
+    assert!(missing.to_string().contains("there is no such file"), "{missing}");
+    let locked = with("locked_ed25519");
+    assert_eq!(locked.kind(), Kind::Locked, "{locked}");
+    assert!(locked.to_string().contains("it is encrypted, and no passphrase is given"), "{locked}");
+    let no_key = with("known_hosts");
+    assert!(no_key.to_string().contains("others can read it"), "{no_key}");
+    fs::write(server.secrets.join("text"), "no key\n").unwrap();
+    fs::set_permissions(server.secrets.join("text"), fs::Permissions::from_mode(0o600)).unwrap();
+    assert!(with("text").to_string().contains("no private key of a kind"), "{}", with("text"));
+    fs::set_permissions(server.secrets.join("user_ed25519"), fs::Permissions::from_mode(0o644)).unwrap();
+    let open = with("user_ed25519");
+    assert_eq!(open.kind(), Kind::Denied);
+    assert!(open.to_string().contains("mode 644") && open.to_string().contains("chmod 600 /"), "{open}");
+}
+
+#[test]
+fn a_wrong_passphrase_is_told() {
+    let Some(server) = OpenSsh::start() else { return };
+    for kind in ["ed25519", "rsa"] {
+        let error = server.refusal(|config| {
+            config.key_files = vec![server.secrets.join(format!("locked_{kind}"))];
+            config.passphrase = Some(Secret::new("close sesame"));
+        });
+        assert_eq!(error.kind(), Kind::Locked);
+        assert!(error.to_string().contains("the passphrase does not open it"), "{error}");
+        assert!(!error.to_string().contains("close sesame"));
+    }
+}
+
+#[test]
+fn an_agent_logs_in() {
+    let Some(server) = OpenSsh::start() else { return };
+    let socket = server.secrets.join("agent");
+    let agent = Command::new("ssh-agent").arg("-D").arg("-a").arg(&socket).stdout(Stdio::null()).spawn();
+    let Ok(mut agent) = agent else { panic!("ssh-agent is not installed") };
+    wait_for(|| socket.exists());
+    let add = |name: &str| {
+        let key = server.secrets.join(name);
+        let added = Command::new("ssh-add").arg("-q").arg(key).env("SSH_AUTH_SOCK", &socket).status();
+        assert!(added.unwrap().success());
+    };
+    add("stranger");
+    add("user_rsa");
+    add("user_ecdsa");
+    let with_agent = |config: &mut SftpConfig| {
+        config.agent = Some(socket.clone());
+        config.key_files.clear();
+    };
+    let by_agent = server.open_with(with_agent).map(|session| session.greeting().to_vec());
+    let only_stranger = server.open_with(|config| {
+        with_agent(config);
+        let text =
+            format!("IdentityFile {}\nIdentitiesOnly yes\n", server.secrets.join("stranger").display());
+        fs::write(server.secrets.join("config"), text).unwrap();
+        config.ssh_config = vec![server.secrets.join("config")];
+    });
+    agent.kill().unwrap();
+    agent.wait().unwrap();
+    let greeting = by_agent.unwrap();
+    assert!(greeting.iter().any(|(_, line)| line.contains("key of the agent, user_")), "{greeting:?}");
+    let Err(error) = only_stranger else { panic!("IdentitiesOnly was ignored") };
+    assert!(error.to_string().contains("agent (1 key)"), "{error}");
+    // One that does not answer is in nobody's way.
+    server.open_with(|config| config.agent = Some(socket.clone())).unwrap();
+}
+
+#[test]
+fn the_key_of_the_host_is_checked() {
+    let Some(server) = OpenSsh::start() else { return };
+    let known = server.secrets.join("known_hosts");
+    let mine = server.secrets.join("my_hosts");
+    let with = |text: &str, host_keys: HostKeys| {
+        fs::write(&mine, text).unwrap();
+        server.open_with(|config| {
+            config.known_hosts = vec![mine.clone()];
+            config.host_keys = host_keys;
+        })
+    };
+    let all = fs::read_to_string(&known).unwrap();
+    for line in all.lines() {
+        // Whichever kind is known is asked for.
+        with(line, HostKeys::Known).unwrap_or_else(|error| panic!("{line}: {error}"));
+    }
+    let refused = |result: Result<Box<dyn Session>>| {
+        let Err(error) = result else { panic!("accepted") };
+        assert_eq!(error.kind(), Kind::Ssh, "{error}");
+        error.to_string()
+    };
+    let unknown = refused(with("", HostKeys::Known));
+    assert!(unknown.contains("is not known: ssh-ed25519 SHA256:"), "{unknown}");
+    assert!(
+        unknown.contains("--accept-new-host-key") && unknown.contains("--no-verify-host-keys"),
+        "{unknown}"
+    );
+
+    let stranger = fs::read_to_string(server.secrets.join("stranger.pub")).unwrap();
+    let changed = format!("# one line before\n[127.0.0.1]:{} {stranger}", server.port);
+    for host_keys in [HostKeys::Known, HostKeys::AcceptNew] {
+        let changed = refused(with(&changed, host_keys));
+        assert!(changed.contains("has changed") && changed.contains("my_hosts, line 2"), "{changed}");
+    }
+    with(&changed, HostKeys::Unchecked).unwrap();
+    let revoked = format!("{all}@revoked * {}", all.split_once(' ').unwrap().1.lines().next().unwrap());
+    assert!(refused(with(&revoked, HostKeys::AcceptNew)).contains("is revoked in"));
+
+    with("", HostKeys::AcceptNew).unwrap();
+    let learned = fs::read_to_string(&mine).unwrap();
+    assert_eq!(learned.lines().count(), 1);
+    assert!(all.contains(learned.trim().rsplit_once(' ').unwrap().1), "{learned}");
+    with(&learned, HostKeys::Known).unwrap();
+}
+
+#[test]
+fn the_ssh_configuration_is_followed_through_a_jump_host() {
+    let Some(server) = OpenSsh::start() else { return };
+    let Some(jump) = OpenSsh::start() else { return };
+    let known =
+        [&server, &jump].map(|server| fs::read_to_string(server.secrets.join("known_hosts")).unwrap());
+    let folder = server.secrets.display();
+    fs::write(server.secrets.join("both_hosts"), known.concat()).unwrap();
+    let text = format!(
+        "Host aliased\n  HostName 127.0.0.1\n  Port {}\n  User {}\n  IdentityFile {folder}/user_ecdsa\n  ProxyJump jump\n\
+         Host jump\n  HostName 127.0.0.1\n  Port {}\n  User {}\n  IdentityFile {}/user_ed25519\n\
+         Host *\n  UserKnownHostsFile {folder}/both_hosts\n",
+        server.port,
+        server.user,
+        jump.port,
+        jump.user,
+        jump.secrets.display(),
+    );
+    fs::write(server.secrets.join("config"), text).unwrap();
+    let mut config = SftpConfig::new("aliased", server.root().to_str().unwrap());
+    config.ssh_config = vec![server.secrets.join("config")];
+    let target = SftpTarget::new(config).unwrap();
+    assert!(target.id().starts_with(&format!("sftp://tester@aliased:{}/", server.port)), "{}", target.id());
+    let mut session = target.open().unwrap();
+    put(session.as_mut(), "through", b"the jump host");
+    assert_eq!(fs::read(server.root().join("through")).unwrap(), b"the jump host");
+    session.close();
+    let log = fs::read_to_string(jump.secrets.join("server.log")).unwrap();
+    assert!(log.contains("Accepted publickey"), "{log}");
+}
+
+#[test]
+fn a_missing_root_is_told_or_made() {
+    let Some(server) = OpenSsh::start() else { return };
+    let below = server.root().join("a/b c");
+    let error = server.refusal(|config| config.root = below.to_str().unwrap().into());
+    assert_eq!(error.kind(), Kind::NotFound);
+    assert!(error.to_string().contains("--create-folder"), "{error}");
+    let mut session = server
+        .open_with(|config| {
+            config.root = below.to_str().unwrap().into();
+            config.create_root = true;
+        })
+        .unwrap();
+    put(session.as_mut(), "x", b"1");
+    assert!(below.join("x").exists());
+    let file = server.refusal(|config| config.root = below.join("x").to_str().unwrap().into());
+    assert!(file.to_string().contains("it is a file"), "{file}");
+}
+
+#[test]
+fn names_are_bytes() {
+    let Some(server) = OpenSsh::start() else { return };
+    let mut session = server.target().open().unwrap();
+    let names: [&[u8]; 9] = [
+        b" leading and trailing ",
+        b"new\nline\r",
+        b"latin-\xe4\xff",
+        "ü".as_bytes(),
+        "u\u{308}".as_bytes(),
+        b"back\\slash",
+        b"\x1b[31mred",
+        b"'\"$HOME`x`",
+        &[b'n'; 255],
+    ];
+    for name in names {
+        // As a local folder tells it, and as the text alone tells it.
+        let path = RelPath::root().join(&Name::from_utf8_bytes(name).unwrap().without_raw());
+        session.write(&path, &mut &b"content"[..], &Put::default()).unwrap();
+        assert_eq!(fs::read(server.root().join(OsStr::from_bytes(name))).unwrap(), b"content");
+    }
+    let listing = session.list(&RelPath::root()).unwrap();
+    assert_eq!(listing.entries.len(), names.len());
+    for entry in listing.entries {
+        let path = RelPath::root().join(&entry.name);
+        assert!(names.iter().any(|name| *name == &*path.utf8_bytes()), "{entry:?}");
+        session.remove_file(&path).unwrap();
+    }
+    assert_names(session.as_mut(), "", &[]);
+}
+
+#[test]
+fn another_encoding_is_kept_to() {
+    let Some(server) = OpenSsh::start() else { return };
+    let mut session = server.open_with(|config| config.encoding = Some("cp1252".into())).unwrap();
+    put(session.as_mut(), "gr\u{fc}n", b"1");
+    assert!(server.root().join(OsStr::from_bytes(b"gr\xfcn")).exists());
+    assert_names(session.as_mut(), "", &["grün"]);
+    let error = session.write(&path("日本"), &mut &b""[..], &Put::default()).unwrap_err();
+    assert_eq!(error.kind(), Kind::Name, "{error}");
+}
+
+#[test]
+fn links_are_followed_inside_the_root_and_never_removed_through() {
+    let Some(server) = OpenSsh::start() else { return };
+    let root = server.root();
+    let outside = tempfile::tempdir().unwrap();
+    fs::create_dir_all(root.join("folder/deep")).unwrap();
+    fs::write(root.join("folder/file"), b"1234").unwrap();
+    fs::write(outside.path().join("secret"), b"x").unwrap();
+    for (link, to) in [
+        ("to_file", Path::new("folder/file")),
+        ("to_folder", Path::new("folder")),
+        ("nowhere", Path::new("missing")),
+        ("out", outside.path()),
+        ("folder/deep/loop", Path::new("../..")),
+    ] {
+        symlink(to, root.join(link)).unwrap();
+    }
+    let mut session = server.target().open().unwrap();
+    assert_names(session.as_mut(), "", &["folder", "to_file", "to_folder"]);
+    assert_names(session.as_mut(), "folder/deep", &[]);
+    assert_names(session.as_mut(), "to_folder/deep", &[]);
+    let listing = session.list(&RelPath::root()).unwrap();
+    let linked = listing.entries.iter().find(|entry| entry.name.as_str() == "to_file").unwrap();
+    assert!(linked.is_link && linked.size == Some(4));
+    let skipped: Vec<&str> = listing.present_but_skipped.iter().map(Name::as_str).collect();
+    assert!(skipped.contains(&"nowhere") && skipped.contains(&"out"), "{skipped:?}");
+
+    let error = session.remove_file(&path("to_folder/file")).unwrap_err();
+    assert!(error.to_string().contains("reached through the link to_folder"), "{error}");
+    session.remove_dir(&path("to_folder")).unwrap();
+    session.remove_file(&path("to_file")).unwrap();
+    assert_eq!(get(session.as_mut(), "folder/file").unwrap(), b"1234");
+
+    let mut follow = server.open_with(|config| config.links = Links::Follow).unwrap();
+    assert_names(follow.as_mut(), "out", &["secret"]);
+    let mut skip = server.open_with(|config| config.links = Links::Skip).unwrap();
+    assert_names(skip.as_mut(), "", &["folder"]);
+}
+
+#[test]
+fn a_replaced_file_keeps_its_permissions() {
+    let Some(server) = OpenSsh::start() else { return };
+    let mode = |name: &str| fs::metadata(server.root().join(name)).unwrap().permissions().mode() & 0o7777;
+    let mut session = server.target().open().unwrap();
+    put(session.as_mut(), "script", b"old");
+    assert_eq!(mode("script"), 0o644);
+    fs::set_permissions(server.root().join("script"), fs::Permissions::from_mode(0o750)).unwrap();
+    put(session.as_mut(), "script", b"new");
+    assert_eq!(mode("script"), 0o750);
+}
+
+#[test]
+fn what_somebody_has_changed_meanwhile_is_not_replaced() {
+    let Some(server) = OpenSsh::start() else { return };
+    let mut session = server.target().open().unwrap();
+    put(session.as_mut(), "file", b"as listed");
+    let listed = session.list(&RelPath::root()).unwrap().entries.remove(0);
+    let expected = Put { expect: Expect::File(listed.size, listed.mtime), ..Put::default() };
+    for (wanted, is_behind) in
+        [(expected, false), (expected, true), (Put { expect: Expect::Absent, ..Put::default() }, false)]
+    {
+        fs::write(server.root().join("file"), b"of somebody else").unwrap();
+        let outcome = if is_behind {
+            session.write_behind(&path("file"), &mut &b"ours"[..], &wanted).unwrap();
+            session.settled(true).unwrap().remove(0).1
+        } else {
+            session.write(&path("file"), &mut &b"ours"[..], &wanted)
+        };
+        assert_eq!(outcome.unwrap_err().kind(), Kind::Changed);
+        assert_eq!(fs::read(server.root().join("file")).unwrap(), b"of somebody else");
+    }
+    assert_names(session.as_mut(), "", &["file"]);
+}
+
+#[test]
+fn files_written_behind_fail_one_by_one() {
+    let Some(server) = OpenSsh::start() else { return };
+    let mut session = server.target().open().unwrap();
+    fs::create_dir(server.root().join("taken")).unwrap();
+    let at = Some(Stamp::new(1_600_000_000, 0));
+    let mut settled = Vec::new();
+    for number in 0..200 {
+        let name = match number {
+            50 => "taken".to_owned(),
+            100 => "missing/folder".to_owned(),
+            number => format!("{number}"),
+        };
+        let put = Put { mtime: at, ..Put::default() };
+        let now = session.write_behind(&path(&name), &mut name.as_bytes(), &put).unwrap();
+        assert!(now.is_none());
+        settled.extend(session.settled(false).unwrap());
+    }
+    settled.extend(session.settled(true).unwrap());
+    assert!(session.unsettled().is_empty());
+    assert_eq!(settled.len(), 200);
+    for (file, outcome) in settled {
+        match file.as_str() {
+            "taken" => assert_eq!(outcome.unwrap_err().kind(), Kind::Clash),
+            "missing/folder" => assert_eq!(outcome.unwrap_err().kind(), Kind::NotFound),
+            name => {
+                assert!(outcome.unwrap().mtime_kept);
+                assert_eq!(fs::read(server.root().join(name)).unwrap(), name.as_bytes());
+            }
+        }
+    }
+    assert_eq!(session.list(&RelPath::root()).unwrap().entries.len(), 199, "no temporary file is left");
+}
+
+#[test]
+fn times_that_sftp_cannot_hold_are_said_not_to_be_kept() {
+    let Some(server) = OpenSsh::start() else { return };
+    let mut session = server.target().open().unwrap();
+    for (seconds, is_kept) in [(-1, false), (0, true), (4_294_967_295, true), (4_294_967_296, false)] {
+        let put = Put { mtime: Some(Stamp::new(seconds, 500)), ..Put::default() };
+        let written = session.write(&path("old"), &mut &b"x"[..], &put).unwrap();
+        assert_eq!(written.mtime_kept, is_kept, "{seconds}");
+        assert_eq!(written.dated.is_some(), !is_kept);
+    }
+}
+
+#[test]
+fn an_interrupt_ends_a_transfer_within_a_second() {
+    let Some(server) = OpenSsh::start() else { return };
+    let target = server.target();
+    let mut session = target.open().unwrap();
+    let begun = Instant::now();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(Duration::from_millis(300));
+            target.interrupt();
+        });
+        let written = session.write(&path("endless"), &mut std::io::repeat(7), &Put::default());
+        assert!(written.is_err());
+    });
+    assert!(begun.elapsed() < Duration::from_secs(3));
+    assert!(!session.is_alive());
+    drop(session);
+    let mut again = target.open().unwrap();
+    let listing = again.list(&RelPath::root()).unwrap();
+    assert!(listing.entries.iter().all(|entry| entry.name.as_str() != "endless"));
+}
+
+#[test]
+fn a_lost_connection_is_an_error_that_a_new_session_cures() {
+    let Some(server) = OpenSsh::start() else { return };
+    let relay = Relay::start(server.port);
+    let mut config = server.config();
+    config.port = relay.port;
+    config.host_keys = HostKeys::Unchecked;
+    config.timeout = Duration::from_secs(5);
+    let target = SftpTarget::new(config).unwrap();
+    let mut session = target.open().unwrap();
+    put(session.as_mut(), "old", b"old");
+    let mut body = CutAfter { relay: &relay, count: 0 };
+    let error = session.write(&path("old"), &mut body, &Put::default()).unwrap_err();
+    assert_eq!(error.retry(), Retry::NewSession, "{error}");
+    assert!(error.to_string().starts_with("could not write \"old\": "), "{error}");
+    wait_for(|| !session.is_alive());
+    let mut again = target.open().unwrap();
+    assert_eq!(get(again.as_mut(), "old").unwrap(), b"old");
+    let error = session.list(&RelPath::root()).unwrap_err();
+    assert_eq!(error.retry(), Retry::NewSession, "{error}");
+}
+
+#[test]
+fn a_server_that_falls_silent_is_given_up() {
+    let Some(server) = OpenSsh::start() else { return };
+    let relay = Relay::start(server.port);
+    let mut config = server.config();
+    config.port = relay.port;
+    config.host_keys = HostKeys::Unchecked;
+    config.timeout = Duration::from_secs(1);
+    let mut session = SftpTarget::new(config).unwrap().open().unwrap();
+    relay.mute();
+    let begun = Instant::now();
+    let error = session.list(&RelPath::root()).unwrap_err();
+    assert!(matches!(error.kind(), Kind::Timeout | Kind::Disconnected), "{error}");
+    assert!(begun.elapsed() < Duration::from_secs(4));
+}
+
+/// Passes bytes on, until it is told to cut or to hold all connections.
+struct Relay {
+    port: u16,
+    sockets: Arc<Mutex<Vec<TcpStream>>>,
+    is_mute: Arc<AtomicBool>,
+}
+
+impl Relay {
+    fn start(to: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let sockets: Arc<Mutex<Vec<TcpStream>>> = Arc::default();
+        let is_mute = Arc::new(AtomicBool::new(false));
+        let (all, mute) = (Arc::clone(&sockets), Arc::clone(&is_mute));
+        std::thread::spawn(move || {
+            for client in listener.incoming() {
+                let (Ok(client), Ok(server)) = (client, TcpStream::connect(("127.0.0.1", to))) else {
+                    return;
+                };
+                for (mut from, mut to) in [
+                    (client.try_clone().unwrap(), server.try_clone().unwrap()),
+                    (server.try_clone().unwrap(), client.try_clone().unwrap()),
+                ] {
+                    let mute = Arc::clone(&mute);
+                    std::thread::spawn(move || {
+                        let mut buffer = [0; 16 * 1024];
+                        while let Ok(count @ 1..) = from.read(&mut buffer) {
+                            if mute.load(Ordering::SeqCst) {
+                                continue;
+                            }
+                            if to.write_all(&buffer[..count]).is_err() {
+                                break;
+                            }
+                        }
+                        let _ = to.shutdown(Shutdown::Both);
+                    });
+                }
+                all.lock().unwrap().extend([client, server]);
+            }
+        });
+        Relay { port, sockets, is_mute }
+    }
+
+    fn cut(&self) {
+        for socket in self.sockets.lock().unwrap().drain(..) {
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+    }
+
+    fn mute(&self) {
+        self.is_mute.store(true, Ordering::SeqCst);
+    }
+}
+
+/// A body that never ends, and in whose middle the connection is cut.
+struct CutAfter<'a> {
+    relay: &'a Relay,
+    count: usize,
+}
+
+impl Read for CutAfter<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.count += buffer.len();
+        if self.count > 1 << 20 {
+            self.relay.cut();
+        }
+        buffer.fill(b'n');
+        Ok(buffer.len())
+    }
+}
+
+fn wait_for(mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !condition() {
+        assert!(Instant::now() < deadline, "it did not happen");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
