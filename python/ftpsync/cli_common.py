@@ -157,6 +157,25 @@ common_parser.add_argument(
     help="the newest version of TLS to speak (default: 1.2, and 1.3 if the server insists on it)",
 )
 common_parser.add_argument(
+    "--proxy",
+    metavar="URL",
+    default=argparse.SUPPRESS,
+    help="connect through socks5://, socks5h:// (it resolves names) or http://user:password@host:port; "
+    "'none' for no proxy (default: the variable ALL_PROXY, but not for hosts in NO_PROXY)",
+)
+common_parser.add_argument(
+    "--trust-pasv-host",
+    action="store_true",
+    default=argparse.SUPPRESS,
+    help="connect to the host that a server names for data, for servers that are several computers",
+)
+common_parser.add_argument(
+    "--no-mlsd",
+    action="store_true",
+    default=argparse.SUPPRESS,
+    help="list by LIST, for servers whose MLSD does not work",
+)
+common_parser.add_argument(
     "--timeout",
     metavar="SECONDS",
     type=_seconds,

@@ -10,6 +10,7 @@ import posixpath
 from collections.abc import Callable
 from typing import IO, TYPE_CHECKING, Any, ClassVar, Final
 
+from ftpsync._proxy import proxy_for
 from ftpsync.metadata import DirMetadata, IncompatibleMetadataVersion, IncompatibleMetadataVersionError
 from ftpsync.resources import DirectoryEntry, FileEntry
 from ftpsync.targets import _TEMP_PREFIX, Callback, _get_encoding_opt, _Target
@@ -45,6 +46,7 @@ _NATIVE_OPTIONS = (
     "ftp_active",
     "ftp_debug",
     "inplace",
+    "no_mlsd",
     "no_verify_tls",
     "tls_ca",
     "tls_cert",
@@ -53,6 +55,7 @@ _NATIVE_OPTIONS = (
     "tls_max",
     "tls_pin",
     "tls_verify",
+    "trust_pasv_host",
 )
 
 _IMPLICIT_TLS_PORT = 990
@@ -192,6 +195,8 @@ class FTPTarget(_Target):
         Raises:
             OSError: Nobody does; the attribute `what` tells it in one line.
         """
+        if proxy_for(self.host, self.get_option("proxy")):
+            return  # What listens there is the proxy's to find out.
         import socket
 
         port = self.port or (_IMPLICIT_TLS_PORT if self.get_option("tls_implicit", False) else _FTP_PORT)
@@ -211,6 +216,9 @@ class FTPTarget(_Target):
         options = {key: given[key] for key in _NATIVE_OPTIONS if given.get(key) is not None}
         options["create_folder"] = create_folder
         options["encoding"] = self.encoding
+        proxy = proxy_for(self.host, self.get_option("proxy"))
+        if proxy:
+            options["proxy"] = proxy
         timeout = self._seconds()
         if timeout is not None:
             options["timeout"] = timeout

@@ -6,6 +6,7 @@ import argparse
 import os
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from ftpsync._proxy import without_password
 from ftpsync.cli_common import common_parser, creds_parser, safety_parser, verbose_parser
 from ftpsync.synchronizers import CONFIG_FILE_NAME
 from ftpsync.tree_command import tree_handler
@@ -45,6 +46,7 @@ CLI_OVERRIDABLE_BOOL_TASK_ARGS: Final = {
     "no_color",
     "no_deep_conflicts",
     "no_keyring",
+    "no_mlsd",
     "no_netrc",
     "no_prompt",
     "no_verify_host_keys",
@@ -55,6 +57,7 @@ CLI_OVERRIDABLE_BOOL_TASK_ARGS: Final = {
     "sort",
     "store_password",
     "tls_implicit",
+    "trust_pasv_host",
 }
 
 #: The name in release 3.1.
@@ -68,6 +71,7 @@ _CLI_OVERRIDABLE_VALUE_TASK_ARGS: Final = {
     "links",
     "lock_age",
     "max_delete",
+    "proxy",
     "timeout",
     "tls_ca",
     "tls_cert",
@@ -252,7 +256,8 @@ def _override(cli_args: argparse.Namespace, name: str, task: dict[str, Any]) -> 
 
     def override(key: str, value: Any) -> None:
         if verbose >= 4 and task.get(key) != value:
-            write(f"Override yaml entry `tasks.{name}.{key}: {task.get(key)}` with CLI arg `--{key}={value}`")
+            old, new = (without_password(str(each)) for each in (task.get(key), value))
+            write(f"Override yaml entry `tasks.{name}.{key}: {old}` with CLI arg `--{key}={new}`")
         task[key] = value
 
     if cli_args.no_dry_run and not cli_args.dry_run:

@@ -69,6 +69,9 @@ impl Target {
         if let Some(timeout) = seconds(options, "connect_timeout")? {
             config.connect_timeout = timeout;
         }
+        config.proxy = option::<String>(options, "proxy")?.map(Secret::new);
+        config.no_mlsd = is_set(options, "no_mlsd")?;
+        config.trust_pasv_host = is_set(options, "trust_pasv_host")?;
         config.active = is_set(options, "ftp_active")?;
         config.encoding = option(options, "encoding")?;
         config.create_root = is_set(options, "create_folder")?;

@@ -11,7 +11,7 @@ use ftpsync::target::{Expect, Put, Session, Target};
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
-fn config(server: &Server) -> FtpConfig {
+pub fn config(server: &Server) -> FtpConfig {
     let mut config = FtpConfig::new("127.0.0.1", "/");
     config.port = server.port();
     config.user = Some(USER.to_owned());
@@ -37,6 +37,12 @@ fn open_learned(quirks: Quirks) -> (Server, Box<dyn Session>) {
     write(session.as_mut(), "first", b"1").unwrap();
     server.packets();
     (server, session)
+}
+
+/// The names in the root.
+pub fn listed_names(session: &mut dyn Session) -> Vec<String> {
+    let listing = session.list(&RelPath::root()).unwrap();
+    listing.entries.iter().map(|entry| entry.name.to_string()).collect()
 }
 
 fn write(session: &mut dyn Session, file: &str, content: &[u8]) -> Result<ftpsync::target::Written, Error> {
@@ -109,7 +115,7 @@ fn the_contract_holds_over_tls() {
 }
 
 /// A configuration that trusts the certificate of the server.
-fn trusting(server: &Server) -> FtpConfig {
+pub fn trusting(server: &Server) -> FtpConfig {
     let mut config = config(server);
     config.tls = Some(TlsConfig { ca_file: Some(CERTIFICATE.into()), ..TlsConfig::default() });
     config

@@ -243,6 +243,8 @@ struct Conversation {
     quirks: Arc<Quirks>,
     here: String,
     passive: Option<TcpListener>,
+    /// Where the client listens.
+    active: Option<SocketAddr>,
     rename_from: Option<String>,
 }
 
@@ -259,6 +261,7 @@ impl Conversation {
             quirks,
             here: "/".into(),
             passive: None,
+            active: None,
             rename_from: None,
         }
     }
@@ -375,6 +378,7 @@ impl Conversation {
             "PASV" => {
                 self.listen(|port| format!("227 Passive mode (10,9,8,7,{},{})", port / 256, port % 256))
             }
+            "PORT" => self.aim(argument),
             "MLSD" => self.list(&path, true),
             "LIST" => self.list(&self.here.clone(), false),
             "RETR" => self.retrieve(&path),
@@ -430,7 +434,24 @@ impl Conversation {
         self.say(&answer(port))
     }
 
+    fn aim(&mut self, argument: &str) -> Goes {
+        let numbers: Vec<u8> = argument.split(',').filter_map(|number| number.parse().ok()).collect();
+        let [a, b, c, d, high, low] = numbers[..] else {
+            return self.say("501 no address");
+        };
+        self.active = Some(([a, b, c, d], u16::from(high) * 256 + u16::from(low)).into());
+        self.say("200 ok")
+    }
+
     fn data(&mut self) -> std::io::Result<Line> {
+        if let Some(address) = self.active.take() {
+            self.say("150 here it comes")?;
+            let line = Line::Plain(TcpStream::connect(address)?);
+            return match &self.tls {
+                Some(config) => line.secured(config),
+                None => Ok(line),
+            };
+        }
         let listener = self.passive.take().ok_or(std::io::ErrorKind::NotConnected)?;
         self.say("150 here it comes")?;
         self.accept(&listener)

@@ -4,6 +4,7 @@
 mod contract;
 mod decision_table;
 mod ftp_conversations;
+mod ftp_data;
 mod ftp_server;
 mod imports;
 mod laws;

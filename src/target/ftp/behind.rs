@@ -14,7 +14,7 @@
 
 use super::data::{self, Begin};
 use super::errors::refusal;
-use super::learned::MtimeBy;
+use super::learned::{Mode, MtimeBy};
 use super::session::FtpSession;
 use super::upload::{Cut, Move, Place, check_size, in_words};
 use crate::error::{Error, Kind, Result};
@@ -75,6 +75,7 @@ impl Behind {
 impl FtpSession {
     /// Whether a file can be finished together with the next one: nothing about the server is left to be found out.
     pub(super) fn can_lag(&self, put: &Put) -> bool {
+        let is_passive = self.server.mode() == Mode::Passive;
         let learned = self.server.learned();
         let is_dated = put.mtime.is_none() || learned.mtime.is_some();
         let is_proven = learned.renames == Some(true) && (put.expect == Expect::Absent || learned.replaces);
@@ -84,8 +85,8 @@ impl FtpSession {
             && !learned.refuses_temp_names
             && !learned.one_by_one
             && !put.inplace
-            && !self.server.config.active
             && self.features.has("SIZE")
+            && is_passive
     }
 
     /// Sends a file to its temporary name, after finishing what earlier ones still need.

@@ -91,6 +91,12 @@ pub struct FtpConfig {
     pub connect_timeout: Duration,
     /// Longest time without a sign of life, on either connection.
     pub timeout: Duration,
+    /// The URL of a proxy, which may hold a password: `socks5://`, `socks5h://` or `http://`.
+    pub proxy: Option<Secret>,
+    /// Connect to the host that a reply to PASV names, and not to that of the control connection.
+    pub trust_pasv_host: bool,
+    /// Never ask for machine listings (MLSD).
+    pub no_mlsd: bool,
     /// Let the server open the data connections (PORT, EPRT) instead of the client (EPSV, PASV).
     pub active: bool,
     /// Encoding of names: `None` is UTF-8, else any label that browsers know, such as `cp1252` or `shift_jis`.
@@ -115,6 +121,9 @@ impl FtpConfig {
             tls: None,
             connect_timeout: Duration::from_secs(30),
             timeout: Duration::from_secs(60),
+            proxy: None,
+            trust_pasv_host: false,
+            no_mlsd: false,
             active: false,
             encoding: None,
             connections: 4,

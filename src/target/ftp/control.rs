@@ -4,9 +4,11 @@
 //! reply would be taken for the answer to another question.
 
 use super::Server;
+use super::dial;
 use super::errors::refusal;
 use super::handshake;
 use super::learned::Resumption;
+use super::proxy::Host;
 use super::stream::Stream;
 use super::tickets::Tickets;
 use super::tls::Versions;
@@ -14,7 +16,7 @@ use crate::error::{Error, Kind, Result, Retry};
 use crate::wire::ftp::{Command, Reply, ReplyParser};
 use rustls::ClientConfig;
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +25,7 @@ pub struct Control {
     server: Arc<Server>,
     stream: Stream,
     parser: ReplyParser,
-    peer: SocketAddr,
+    host: Host,
     local: SocketAddr,
     tls: Option<Arc<ClientConfig>>,
     tickets: Arc<Tickets>,
@@ -39,13 +41,13 @@ impl Control {
     /// [`Kind::UnknownHost`], [`Kind::Connect`] or [`Kind::Timeout`]; [`Kind::Disconnected`] if all sockets were shut since
     /// `interruptions`.
     pub fn connect(server: &Arc<Server>, interruptions: u64) -> Result<Self> {
-        let socket = dial(server, interruptions)?;
-        let (peer, local) = (socket.peer_addr()?, socket.local_addr()?);
+        let (socket, host) = dial::to_server(server, interruptions)?;
+        let local = socket.local_addr()?;
         Ok(Control {
             stream: Stream::new(socket, server.config.timeout, &server.sockets)?,
             server: Arc::clone(server),
             parser: ReplyParser::default(),
-            peer,
+            host,
             local,
             tls: None,
             tickets: Arc::default(),
@@ -81,15 +83,20 @@ impl Control {
             is_unresumed: false,
             server: self.server,
             parser: self.parser,
-            peer: self.peer,
+            host: self.host,
             local: self.local,
             in_doubt: self.in_doubt,
         }))
     }
 
-    /// The address of the server: the only host that data connections go to.
-    pub fn peer(&self) -> SocketAddr {
-        self.peer
+    /// The server: the only host that data connections go to.
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// Whether the server is known to be reached by an IPv6 address.
+    pub fn is_ipv6(&self) -> bool {
+        matches!(self.host, Host::Ip(IpAddr::V6(_)))
     }
 
     /// The own address on this connection.
@@ -112,6 +119,11 @@ impl Control {
     /// Whether the server is known to refuse further data connections.
     pub fn is_used_up(&self) -> bool {
         self.server.learned().resumption == Some(Resumption::Required) && self.may_be_used_up()
+    }
+
+    /// A transfer went well, so data connections can be made in the mode that is used.
+    pub fn mode_works(&self) {
+        self.server.learned().mode_works = true;
     }
 
     /// A data connection is about to be encrypted.
@@ -321,33 +333,4 @@ pub fn lost(error: io::Error, server: &Server) -> Error {
         }
     };
     ours.retrying(Retry::NewSession)
-}
-
-fn dial(server: &Server, interruptions: u64) -> Result<TcpStream> {
-    let (host, address) = (server.host.as_str(), server.address());
-    let unknown = || Error::new(Kind::UnknownHost, format!("unknown host {host:?}"));
-    let addresses = (host, server.port).to_socket_addrs().map_err(|_| unknown())?;
-    let mut failure = unknown();
-    for candidate in addresses {
-        match server.sockets.dial(candidate, server.config.connect_timeout, interruptions) {
-            Ok(socket) => return Ok(socket),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(interrupted()),
-            Err(error) => failure = not_connected(error, &address),
-        }
-    }
-    Err(failure)
-}
-
-/// The error for what [`Target::interrupt`](crate::target::Target::interrupt) ended.
-pub fn interrupted() -> Error {
-    Error::new(Kind::Disconnected, "the conversation was interrupted")
-}
-
-fn not_connected(error: io::Error, address: &str) -> Error {
-    let kind = match error.kind() {
-        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => Kind::Timeout,
-        _ => Kind::Connect,
-    };
-    let cause = Error::from(error);
-    Error::new(kind, format!("could not connect to {address}: {}", cause.detail()))
 }

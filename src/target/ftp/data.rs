@@ -5,16 +5,18 @@
 //! sent before the final reply of the transfer: several servers break if it is.
 
 use super::Server;
-use super::control::{Control, interrupted, lost};
+use super::active::start_active;
+use super::control::{Control, lost};
+use super::dial;
 use super::errors::refusal;
-use super::learned::Passive;
+use super::learned::{Mode, Passive};
+use super::proxy::Host;
 use super::stream::Stream;
 use crate::error::{Error, Kind, Result, Retry};
 use crate::wire::ftp::{Command, Reply};
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long to wait for the reply to a transfer that cannot be.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -25,7 +27,42 @@ pub struct Started {
     pub before: Vec<Reply>,
     /// The open data connection, or the refusing reply.
     pub outcome: std::result::Result<Channel, Reply>,
+    /// It is the connection that was refused, and not what was to be transferred.
+    pub is_about_connection: bool,
 }
+
+impl Started {
+    /// The reply, if data connections are refused in the mode that was tried.
+    fn refuses_mode(&self) -> Option<&Reply> {
+        let reply = self.outcome.as_ref().err().filter(|_| self.is_about_connection)?;
+        matches!(reply.code(), 425 | 500 | 501 | 502 | 504 | 522).then_some(reply)
+    }
+}
+
+/// Why a transfer could not be started.
+pub(super) enum Failure {
+    /// The data connection could not be made.
+    NoConnection(Error),
+    /// Anything else.
+    Other(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Failure::Other(error)
+    }
+}
+
+impl Failure {
+    fn into_error(self) -> Error {
+        match self {
+            Failure::NoConnection(error) | Failure::Other(error) => error,
+        }
+    }
+}
+
+/// What became of an attempt in one mode.
+pub(super) type Attempt<T> = std::result::Result<T, Failure>;
 
 /// An open data connection. After its end the final reply is still to be read, by [`final_reply`].
 pub struct Channel {
@@ -62,7 +99,32 @@ pub fn start(
         return Err(error.retrying(Retry::NewSession));
     }
     control.begins_data_tls();
-    if server.config.active {
+    let outcome = start_in(server.mode(), server, control, before, verb, how);
+    if server.learned().mode_works {
+        return outcome.map_err(Failure::into_error);
+    }
+    match outcome {
+        Ok(started) => match started.refuses_mode().map(Reply::text) {
+            Some(why) => otherwise(server, control, before, verb, how, Ok(started), &why),
+            None => Ok(started),
+        },
+        Err(Failure::NoConnection(error)) => {
+            let why = error.detail().to_owned();
+            otherwise(server, control, before, verb, how, Err(error), &why)
+        }
+        Err(Failure::Other(error)) => Err(error),
+    }
+}
+
+fn start_in(
+    mode: Mode,
+    server: &Arc<Server>,
+    control: &mut Control,
+    before: &[Command],
+    verb: &Command,
+    how: Begin,
+) -> Attempt<Started> {
+    if mode == Mode::Active {
         return start_active(server, control, before, verb);
     }
     let known = server.learned().passive;
@@ -72,6 +134,55 @@ pub fn start(
         }
         _ => start_step_by_step(server, control, before, verb),
     }
+}
+
+/// Tries the other mode: at once if the conversation is in step, else the next one will. If that fails as well, the first
+/// outcome counts.
+fn otherwise(
+    server: &Arc<Server>,
+    control: &mut Control,
+    before: &[Command],
+    verb: &Command,
+    how: Begin,
+    first: Result<Started>,
+    why: &str,
+) -> Result<Started> {
+    let Some(mode) = other_mode(server, why) else {
+        return first;
+    };
+    if control.check().is_err() {
+        return first;
+    }
+    match start_in(mode, server, control, before, verb, how) {
+        Ok(started) if started.refuses_mode().is_none() => Ok(started),
+        Ok(_) | Err(Failure::NoConnection(_)) => {
+            server.learned().mode = None;
+            first
+        }
+        Err(Failure::Other(error)) => Err(error),
+    }
+}
+
+/// Switches to the other mode, once for each server, and tells so. `None` if that was tried or cannot be.
+fn other_mode(server: &Server, why: &str) -> Option<Mode> {
+    let is_first = !std::mem::replace(&mut server.learned().mode_was_changed, true);
+    if !is_first || server.proxy.is_some() {
+        return None;
+    }
+    let (mode, words) = match server.mode() {
+        Mode::Passive => {
+            (Mode::Active, "passive mode fails, so the server is asked to connect (--ftp-active)")
+        }
+        Mode::Active => {
+            (Mode::Passive, "active mode fails, so this computer connects (without --ftp-active)")
+        }
+    };
+    server.learned().mode = Some(mode);
+    server.tell(
+        3,
+        format!("Data connections with {}: {words}: {}", server.address(), why.replace('\n', " / ")),
+    );
+    Some(mode)
 }
 
 /// Reads the reply that ends a transfer, after the one that begins it if that was not read yet.
@@ -87,10 +198,18 @@ pub fn final_reply(control: &mut Control, early: Option<Reply>) -> Result<Reply>
         },
     };
     control.judge_resumption(&reply);
+    if reply.is_success() {
+        control.mode_works();
+    }
     Ok(reply)
 }
 
 impl Channel {
+    /// An open connection; `early` is a final reply that came instead of the preliminary one.
+    pub fn new(stream: Stream, early: Option<Reply>) -> Self {
+        Channel { stream, early }
+    }
+
     /// The connection, and the final reply if it has come already.
     pub fn into_parts(self) -> (Stream, Option<Reply>) {
         (self.stream, self.early)
@@ -104,7 +223,7 @@ fn start_in_one_packet(
     passive: Passive,
     verb: &Command,
     how: Begin,
-) -> Result<Started> {
+) -> Attempt<Started> {
     let mut packet = before.to_vec();
     packet.extend([passive.command(), verb.clone()]);
     control.send(&packet)?;
@@ -117,15 +236,15 @@ fn start_in_one_packet(
     let answer = control.reply();
     control.learn_from(&answer);
     let answer = answer?;
-    let Some(port) = answer.passive_port() else {
-        return without_connection(control, replies, answer);
-    };
-    let outcome = match connect(server, control, port) {
+    if answer.passive_port().is_none() {
+        return Ok(without_connection(control, replies, answer)?);
+    }
+    let outcome = match connect(server, control, &answer) {
         Ok(stream) if how == Begin::AtOnce => begin_at_once(server, control, stream)?,
         Ok(stream) => begin(server, control, stream)?,
-        Err(error) => Err(refused_before_connection(control, error)?),
+        Err(error) => Err(refused_before_connection(control, error).map_err(Failure::NoConnection)?),
     };
-    Ok(Started { before: replies, outcome })
+    Ok(Started { before: replies, outcome, is_about_connection: false })
 }
 
 /// The data connection could not be made, and the command of the transfer is on its way already. ProFTPD closes the port at
@@ -157,7 +276,7 @@ fn without_connection(control: &mut Control, before: Vec<Reply>, answer: Reply) 
             format!("the reply to the passive request names no port: {}", answer.text()),
         ));
     }
-    Ok(Started { before, outcome: Err(answer) })
+    Ok(Started { before, outcome: Err(answer), is_about_connection: true })
 }
 
 fn start_step_by_step(
@@ -165,48 +284,50 @@ fn start_step_by_step(
     control: &mut Control,
     before: &[Command],
     verb: &Command,
-) -> Result<Started> {
+) -> Attempt<Started> {
     let replies = control.burst(before)?;
     let stream = match ask_for_connection(server, control)? {
         Ok(stream) => stream,
         Err(refused) => {
-            return Ok(Started { before: replies, outcome: Err(refused) });
+            return Ok(Started { before: replies, outcome: Err(refused), is_about_connection: true });
         }
     };
     control.send(std::slice::from_ref(verb))?;
     let outcome = begin(server, control, stream)?;
-    Ok(Started { before: replies, outcome })
+    Ok(Started { before: replies, outcome, is_about_connection: false })
 }
 
 /// Asks by EPSV, then by PASV, and remembers what worked.
 fn ask_for_connection(
     server: &Arc<Server>,
     control: &mut Control,
-) -> Result<std::result::Result<Stream, Reply>> {
+) -> Attempt<std::result::Result<Stream, Reply>> {
     let known = server.learned().passive;
     let candidates: &[Passive] = match known {
         Some(Passive::Extended) => &[Passive::Extended],
         Some(Passive::Classic) => &[Passive::Classic],
+        // EPSV names no host.
+        None if server.config.trust_pasv_host => &[Passive::Classic],
         // PASV cannot name the port of an IPv6 address.
-        None if control.peer().is_ipv6() => &[Passive::Extended],
+        None if control.is_ipv6() => &[Passive::Extended],
         None => &[Passive::Extended, Passive::Classic],
     };
     let mut failure = None;
     for &passive in candidates {
         let reply = control.ask(&passive.command());
         if known.is_none()
-            && control.peer().is_ipv4()
+            && candidates.contains(&Passive::Classic)
             && matches!(&reply, Err(error) if error.kind() == Kind::Timeout)
         {
             // A server that hangs on EPSV: the next session asks by PASV.
             server.learned().passive = (passive == Passive::Extended).then_some(Passive::Classic);
         }
         let reply = reply?;
-        let Some(port) = reply.passive_port() else {
+        if reply.passive_port().is_none() {
             failure.get_or_insert(Ok(reply));
             continue;
-        };
-        match connect(server, control, port) {
+        }
+        match connect(server, control, &reply) {
             Ok(stream) => {
                 server.learned().passive = Some(passive);
                 return Ok(Ok(stream));
@@ -216,29 +337,37 @@ fn ask_for_connection(
     }
     match failure {
         Some(Ok(reply)) if reply.code() >= 400 => Ok(Err(reply)),
-        Some(Err(error)) => Err(error),
+        Some(Err(error)) => Err(Failure::NoConnection(error)),
         Some(Ok(_)) | None => {
             control.doubt();
-            Err(Error::new(Kind::Protocol, "the server names no port for the data connection"))
+            Err(Error::new(Kind::Protocol, "the server names no port for the data connection").into())
         }
     }
 }
 
-/// Connects to a port of the server. The host is always the one of the control connection: servers behind a router name
-/// addresses that do not exist outside, and an evil one could make this program talk to others.
-fn connect(server: &Arc<Server>, control: &Control, port: u16) -> Result<Stream> {
-    let address = SocketAddr::new(control.peer().ip(), port);
+/// Connects to the port that the server names. The host is that of the control connection: servers behind a router name
+/// addresses that do not exist outside, and an evil one could make this program talk to others. The user may decide
+/// otherwise, for servers that are several computers.
+fn connect(server: &Arc<Server>, control: &Control, answer: &Reply) -> Result<Stream> {
+    let named = answer.passive_host().filter(|_| server.config.trust_pasv_host);
+    let host = named.map_or_else(|| control.host().clone(), |ip| Host::Ip(ip.into()));
+    let port = answer.passive_port().unwrap_or_default();
     let interruptions = server.sockets.interruptions();
-    let connected = match server.sockets.dial(address, server.config.connect_timeout, interruptions) {
-        Ok(socket) => Stream::new(socket, server.config.timeout, &server.sockets),
-        Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(interrupted()),
-        Err(error) => Err(Error::from(error)),
-    };
+    let connected = dial::to(server, &host, port, interruptions)
+        .and_then(|socket| Stream::new(socket, server.config.timeout, &server.sockets));
     connected.map_err(|error| {
-        let kind = if error.kind() == Kind::Timeout { Kind::Timeout } else { Kind::Busy };
-        Error::new(kind, format!("no data connection to {address}: {}", error.detail()))
+        let kind = match error.kind() {
+            Kind::Disconnected => return error,
+            Kind::Timeout => Kind::Timeout,
+            _ => Kind::Busy,
+        };
+        let hint = match server.proxy {
+            None => "a firewall may be in the way; try --ftp-active",
+            Some(_) => "the proxy may connect to some ports only",
+        };
+        Error::new(kind, format!("no data connection to {host}:{port}: {}", error.detail()))
             .retrying(Retry::NewSession)
-            .advise("a firewall may be in the way; try --ftp-active")
+            .advise(hint)
     })
 }
 
@@ -304,35 +433,8 @@ fn broken_handshake(
     .retrying(Retry::NewSession))
 }
 
-fn start_active(
-    server: &Arc<Server>,
-    control: &mut Control,
-    before: &[Command],
-    verb: &Command,
-) -> Result<Started> {
-    let listener = TcpListener::bind((control.local_ip(), 0))?;
-    let mut packet = before.to_vec();
-    packet.push(port_command(listener.local_addr()?)?);
-    let mut replies = control.burst(&packet)?;
-    // Not in one packet with the rest: pyftpdlib opens the connection first and then confirms PORT, behind the reply to
-    // the command of the transfer.
-    if let Some(refused) = replies.pop().filter(|reply| !reply.is_success()) {
-        return Ok(Started { before: replies, outcome: Err(refused) });
-    }
-    let reply = control.ask(verb)?;
-    if reply.code() >= 300 {
-        return Ok(Started { before: replies, outcome: Err(reply) });
-    }
-    let early = (!reply.is_preliminary()).then_some(reply);
-    let accepted = accept(&listener, control.peer().ip(), server.config.connect_timeout);
-    let channel = accepted
-        .and_then(|socket| Stream::new(socket, server.config.timeout, &server.sockets))
-        .and_then(|stream| secured(server, control, stream))
-        .inspect_err(|_| control.doubt())?;
-    Ok(Started { before: replies, outcome: Ok(Channel { stream: channel, early }) })
-}
-
-fn secured(server: &Server, control: &Control, stream: Stream) -> Result<Stream> {
+/// Puts TLS on a data connection, if the conversation has it.
+pub(super) fn secured(server: &Server, control: &Control, stream: Stream) -> Result<Stream> {
     let (Some(config), Some(trust)) = (control.tls(), &server.trust) else {
         return Ok(stream);
     };
@@ -353,41 +455,5 @@ fn tell_tls(server: &Server, stream: &Stream) {
     }
     if !std::mem::replace(&mut server.learned().data_tls_is_told, true) {
         server.tell(4, line);
-    }
-}
-
-/// `PORT h1,h2,h3,h4,p1,p2` (RFC 959) or `EPRT |2|address|port|` (RFC 2428).
-fn port_command(address: SocketAddr) -> Result<Command> {
-    let port = address.port();
-    match address.ip() {
-        IpAddr::V4(ip) => {
-            let [a, b, c, d] = ip.octets();
-            Command::text("PORT", &format!("{a},{b},{c},{d},{},{}", port / 256, port % 256))
-        }
-        IpAddr::V6(ip) => Command::text("EPRT", &format!("|2|{ip}|{port}|")),
-    }
-}
-
-/// Waits for the connection of the server; connections from anywhere else are dropped.
-fn accept(listener: &TcpListener, server: IpAddr, timeout: Duration) -> Result<TcpStream> {
-    // There is no accept with a timeout in the standard library.
-    listener.set_nonblocking(true)?;
-    let deadline = Instant::now() + timeout;
-    loop {
-        match listener.accept() {
-            Ok((socket, from)) if from.ip() == server => {
-                socket.set_nonblocking(false)?;
-                return Ok(socket);
-            }
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                std::thread::sleep(Duration::from_millis(5))
-            }
-            Err(error) => return Err(error.into()),
-        }
-        if Instant::now() >= deadline {
-            return Err(Error::new(Kind::Timeout, "the server opened no data connection")
-                .advise("a firewall may be in the way; try without --ftp-active"));
-        }
     }
 }

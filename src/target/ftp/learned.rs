@@ -11,6 +11,12 @@ use std::sync::Arc;
 pub struct Learned {
     /// The reply to FEAT.
     pub features: Option<Arc<Features>>,
+    /// Who opens data connections, where that is not as configured.
+    pub mode: Option<Mode>,
+    /// A data connection was of use.
+    pub mode_works: bool,
+    /// The other mode was tried.
+    pub mode_was_changed: bool,
     /// How passive connections are asked for.
     pub passive: Option<Passive>,
     /// How folders are listed.
@@ -48,6 +54,15 @@ impl Learned {
             None => self.features.as_ref().is_some_and(|features| features.has("MFMT")),
         }
     }
+}
+
+/// Who opens data connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// This side.
+    Passive,
+    /// The server.
+    Active,
 }
 
 /// What a server does about data connections that resume no TLS session.

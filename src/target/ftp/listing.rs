@@ -44,7 +44,7 @@ impl FtpSession {
         let lister = self.server.learned().lister;
         match lister {
             Some(Lister::Mlsd) => self.list_by_mlsd(&path),
-            None if self.features.has_mlsd() => self.list_by_mlsd(&path),
+            None if self.features.has_mlsd() && !self.server.config.no_mlsd => self.list_by_mlsd(&path),
             Some(Lister::List | Lister::ListAll) | None => self.list_by_list(&path),
         }
     }

@@ -1,7 +1,8 @@
 //! From a socket to a session: banner, TLS, user and password, features, the root folder.
 
 use super::Server;
-use super::control::{Control, interrupted};
+use super::control::Control;
+use super::dial::interrupted;
 use super::errors::refusal;
 use super::handshake::{explain, is_version_refusal};
 use super::session::FtpSession;

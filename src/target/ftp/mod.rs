@@ -5,15 +5,18 @@
 //! - `control` sends commands and reads replies; `data` opens the second connection of a transfer.
 //! - What the bytes mean is decided in [`crate::wire::ftp`].
 
+mod active;
 mod behind;
 mod config;
 mod control;
 mod data;
+mod dial;
 mod errors;
 mod handshake;
 mod learned;
 mod listing;
 mod login;
+mod proxy;
 mod session;
 mod sockets;
 mod still;
@@ -24,10 +27,11 @@ mod upload;
 
 pub use config::{FtpConfig, Identity, Secret, TlsConfig, TlsVersion, Trace};
 
-use self::learned::Learned;
+use self::learned::{Learned, Mode};
+use self::proxy::Proxy;
 use self::sockets::Sockets;
 use self::tls::Trust;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::target::names::Names;
 use crate::target::{Caps, Session, Target};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -54,6 +58,7 @@ struct Server {
     root: String,
     names: Names,
     trust: Option<Trust>,
+    proxy: Option<Proxy>,
     /// TLS begins with the first byte.
     is_implicit: bool,
     /// What must not be shown, see [`secrets`].
@@ -69,8 +74,8 @@ impl FtpTarget {
     /// Prepares a target; nothing is sent yet.
     ///
     /// # Errors
-    /// [`Kind::Usage`](crate::error::Kind::Usage) for an unknown encoding, and for a file of certificates or
-    /// keys, a pin or a host name that cannot be read.
+    /// [`Kind::Usage`] for an unknown encoding, and for a file of certificates or keys, a pin, a proxy or a host name that
+    /// cannot be read.
     pub fn new(config: FtpConfig) -> Result<Self> {
         let host = config.host.trim_start_matches('[').trim_end_matches(']').to_owned();
         let wants_implicit = config.tls.as_ref().is_some_and(|tls| tls.implicit);
@@ -84,16 +89,22 @@ impl FtpTarget {
         let user = config.user.as_deref().unwrap_or("anonymous");
         let shown_host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
         let names = Names::new(config.encoding.as_deref())?;
+        let proxy = config.proxy.as_ref().map(|url| Proxy::parse(url.reveal())).transpose()?;
+        if proxy.is_some() && config.active {
+            return Err(Error::new(Kind::Usage, "a server cannot open data connections through a proxy")
+                .advise("leave out --ftp-active or --proxy"));
+        }
         let trust = config.tls.as_ref().map(|tls| Trust::new(tls, &host)).transpose()?;
         Ok(FtpTarget {
             id: format!("{scheme}://{user}@{shown_host}:{port}{root}"),
             legacy_id: format!("{host}{root}"),
             base_name: format!("{scheme}://{shown_host}{root}"),
             server: Arc::new(Server {
-                secrets: secrets(&config, names),
+                secrets: secrets(&config, names, proxy.as_ref()),
                 is_implicit: wants_implicit || (config.tls.is_some() && port == IMPLICIT_TLS_PORT),
                 names,
                 trust,
+                proxy,
                 host,
                 port,
                 root,
@@ -157,6 +168,12 @@ impl Server {
         lock(&self.learned)
     }
 
+    /// Who opens data connections.
+    fn mode(&self) -> Mode {
+        let configured = if self.config.active { Mode::Active } else { Mode::Passive };
+        self.learned().mode.unwrap_or(configured)
+    }
+
     /// A text without the password, should the server repeat it.
     fn masked(&self, text: &str) -> String {
         self.secrets.iter().fold(text.to_owned(), |text, secret| without(&text, secret))
@@ -174,12 +191,10 @@ impl Server {
 }
 
 /// The password as it may come back: as it is, and as its bytes on the wire look when they are shown.
-fn secrets(config: &FtpConfig, names: Names) -> Vec<String> {
-    let Some(password) = &config.password else {
-        return Vec::new();
-    };
-    let mut secrets = vec![password.reveal().to_owned()];
-    if let Ok(sent) = names.encode_text(password.reveal()) {
+fn secrets(config: &FtpConfig, names: Names, proxy: Option<&Proxy>) -> Vec<String> {
+    let passwords = config.password.iter().chain(proxy.and_then(Proxy::password));
+    let mut secrets: Vec<String> = passwords.map(|password| password.reveal().to_owned()).collect();
+    if let Some(Ok(sent)) = config.password.as_ref().map(|password| names.encode_text(password.reveal())) {
         secrets.push(String::from_utf8_lossy(&sent).into_owned());
     }
     secrets.retain(|secret| !secret.is_empty());

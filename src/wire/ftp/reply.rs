@@ -3,6 +3,7 @@
 use crate::error::{Error, Kind, Result};
 use crate::model::Stamp;
 use crate::wire::ftp::time;
+use std::net::Ipv4Addr;
 
 /// No honest reply is longer, in bytes.
 const MAX_BYTES: usize = 64 * 1024;
@@ -88,8 +89,8 @@ impl Reply {
 
     /// The port of a passive reply, 227 (RFC 959) or 229 (RFC 2428), whichever command was sent.
     ///
-    /// Found by its digits, because servers forget parentheses and choose other delimiters. The host of a 227 is not
-    /// looked at: the peer of the control connection is the only host to trust.
+    /// Found by its digits, because servers forget parentheses and choose other delimiters. The host of a 227 is
+    /// another matter: it is rarely to be trusted.
     pub fn passive_port(&self) -> Option<u16> {
         let text = self.raw_text();
         let text = text.get(3..)?;
@@ -99,6 +100,13 @@ impl Reply {
             _ => return None,
         };
         u16::try_from(port).ok().filter(|&port| port != 0)
+    }
+
+    /// The host of a 227 reply, unless it is no host at all: `0.0.0.0`.
+    pub fn passive_host(&self) -> Option<Ipv4Addr> {
+        let text = self.raw_text();
+        let [a, b, c, d, ..] = classic_numbers(text.get(3..)?).filter(|_| self.code == 227)?;
+        Some(Ipv4Addr::new(a, b, c, d)).filter(|host| !host.is_unspecified())
     }
 
     /// The path of a 257 reply: between the first quote and the last that is not doubled (RFC 959, appendix II).
@@ -150,12 +158,21 @@ fn numbers(text: &str) -> Vec<(u32, Option<u8>)> {
 }
 
 /// `h1,h2,h3,h4,p1,p2` anywhere in the text.
-fn classic_port(text: &str) -> Option<u32> {
+fn classic_numbers(text: &str) -> Option<[u8; 6]> {
     let numbers = numbers(text);
     let six = numbers.windows(6).find(|six| {
         six[..5].iter().all(|(_, next)| *next == Some(b',')) && six.iter().all(|(value, _)| *value < 256)
     })?;
-    Some(six[4].0 * 256 + six[5].0)
+    let mut found = [0; 6];
+    for (place, (value, _)) in found.iter_mut().zip(six) {
+        *place = u8::try_from(*value).ok()?;
+    }
+    Some(found)
+}
+
+fn classic_port(text: &str) -> Option<u32> {
+    let [.., high, low] = classic_numbers(text)?;
+    Some(u32::from(high) * 256 + u32::from(low))
 }
 
 /// The last number of the text: `(|||6446|)`, `(!!!6446!)`, `|||6446|.`

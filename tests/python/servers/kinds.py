@@ -29,6 +29,8 @@ class PyFtpdLib(Kind):
     name: ClassVar[str] = "pyftpdlib"
     mlsd: bool = True
     mfmt: bool = True
+    lacks: tuple[str, ...] = ()
+    """Further commands that it does not know."""
     ciphers: str | None = None
     """What OpenSSL may use, in its own words."""
     newest_tls: str | None = None
@@ -40,7 +42,7 @@ class PyFtpdLib(Kind):
                 raise Unavailable(f"the Python package {module} is not installed")
 
     def launch(self, plan: Plan) -> Launch:
-        missing = [*([] if self.mlsd else ["MLSD", "MLST"]), *([] if self.mfmt else ["MFMT"])]
+        missing = [*self.lacks, *([] if self.mlsd else ["MLSD", "MLST"]), *([] if self.mfmt else ["MFMT"])]
         settings = {
             "host": plan.host,
             "port": plan.port,

@@ -1,0 +1,88 @@
+//! Active mode: the server opens the data connection (PORT, EPRT).
+
+use super::Server;
+use super::control::Control;
+use super::data::{Attempt, Channel, Failure, Started, secured};
+use super::dial::interrupted;
+use super::proxy::Host;
+use super::stream::Stream;
+use crate::error::{Error, Kind, Result};
+use crate::wire::ftp::Command;
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Names a port of this computer, sends the command, and waits for the server to connect.
+pub fn start_active(
+    server: &Arc<Server>,
+    control: &mut Control,
+    before: &[Command],
+    verb: &Command,
+) -> Attempt<Started> {
+    let listener = TcpListener::bind((control.local_ip(), 0)).map_err(Error::from)?;
+    let mut packet = before.to_vec();
+    packet.push(port_command(listener.local_addr().map_err(Error::from)?)?);
+    let mut replies = control.burst(&packet)?;
+    // Not in one packet with the rest: pyftpdlib opens the connection first and then confirms PORT, behind the reply to
+    // the command of the transfer.
+    if let Some(refused) = replies.pop().filter(|reply| !reply.is_success()) {
+        return Ok(Started { before: replies, outcome: Err(refused), is_about_connection: true });
+    }
+    let reply = control.ask(verb)?;
+    if reply.code() >= 300 {
+        let is_about_connection = reply.code() == 425;
+        return Ok(Started { before: replies, outcome: Err(reply), is_about_connection });
+    }
+    let early = (!reply.is_preliminary()).then_some(reply);
+    let accepted = accept(server, &listener, control.host()).map_err(|error| match error.kind() {
+        Kind::Timeout => Failure::NoConnection(error),
+        _ => Failure::Other(error),
+    });
+    let socket = accepted.inspect_err(|_| control.doubt())?;
+    let stream = Stream::new(socket, server.config.timeout, &server.sockets)
+        .and_then(|stream| secured(server, control, stream))
+        .inspect_err(|_| control.doubt())?;
+    let outcome = Ok(Channel::new(stream, early));
+    Ok(Started { before: replies, outcome, is_about_connection: false })
+}
+
+/// `PORT h1,h2,h3,h4,p1,p2` (RFC 959) or `EPRT |2|address|port|` (RFC 2428).
+fn port_command(address: SocketAddr) -> Result<Command> {
+    let port = address.port();
+    match address.ip() {
+        IpAddr::V4(ip) => {
+            let [a, b, c, d] = ip.octets();
+            Command::text("PORT", &format!("{a},{b},{c},{d},{},{}", port / 256, port % 256))
+        }
+        IpAddr::V6(ip) => Command::text("EPRT", &format!("|2|{ip}|{port}|")),
+    }
+}
+
+/// Waits for the connection of the server; connections from anywhere else are dropped.
+fn accept(server: &Server, listener: &TcpListener, from: &Host) -> Result<TcpStream> {
+    // There is no accept with a timeout in the standard library, and none that could be interrupted.
+    listener.set_nonblocking(true)?;
+    let interruptions = server.sockets.interruptions();
+    let deadline = Instant::now() + server.config.connect_timeout;
+    loop {
+        match listener.accept() {
+            Ok((socket, peer)) if Host::Ip(peer.ip()) == *from => {
+                socket.set_nonblocking(false)?;
+                return Ok(socket);
+            }
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                std::thread::sleep(Duration::from_millis(5))
+            }
+            Err(error) => return Err(error.into()),
+        }
+        if server.sockets.interruptions() != interruptions {
+            return Err(interrupted());
+        }
+        if Instant::now() >= deadline {
+            return Err(Error::new(Kind::Timeout, "the server opened no data connection")
+                .advise("a firewall may be in the way; try without --ftp-active"));
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Connections to the server: straight, or through a proxy.
+
+use super::Server;
+use super::proxy::{Host, Proxy};
+use crate::error::{Error, Kind, Result};
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
+
+/// Connects to the server by the first of its addresses that answers, and tells which.
+///
+/// # Errors
+/// [`Kind::UnknownHost`], [`Kind::Connect`] or [`Kind::Timeout`]; [`Kind::Disconnected`] if all sockets were shut since
+/// `interruptions`.
+pub fn to_server(server: &Server, interruptions: u64) -> Result<(TcpStream, Host)> {
+    let address = server.address();
+    let mut failure = None;
+    for host in hosts(server)? {
+        match to(server, &host, server.port, interruptions) {
+            Ok(socket) => return Ok((socket, host)),
+            Err(error) if error.kind() == Kind::Disconnected => return Err(error),
+            Err(error) => failure = Some(error),
+        }
+    }
+    let failure = failure.unwrap_or_else(|| unknown_host(&server.host));
+    Err(match failure.kind() {
+        Kind::Timeout | Kind::UnknownHost => failure,
+        _ => failure.understood_as(Kind::Connect),
+    }
+    .during("connect to")
+    .at(address))
+}
+
+/// Connects to a host, at any port.
+///
+/// # Errors
+/// What the system or the proxy says; [`Kind::Disconnected`] if all sockets were shut since `interruptions`.
+pub fn to(server: &Server, host: &Host, port: u16, interruptions: u64) -> Result<TcpStream> {
+    match (&server.proxy, host) {
+        (Some(proxy), host) => through(server, proxy, host, port, interruptions),
+        (None, Host::Ip(ip)) => straight(server, SocketAddr::new(*ip, port), interruptions),
+        (None, Host::Name(name)) => Err(unknown_host(name)),
+    }
+}
+
+/// The error for what [`Target::interrupt`](crate::target::Target::interrupt) ended.
+pub fn interrupted() -> Error {
+    Error::new(Kind::Disconnected, "the conversation was interrupted")
+}
+
+/// The addresses of the server, or its name where the proxy resolves it.
+fn hosts(server: &Server) -> Result<Vec<Host>> {
+    if let Ok(ip) = server.host.parse::<IpAddr>() {
+        return Ok(vec![Host::Ip(ip)]);
+    }
+    if server.proxy.as_ref().is_some_and(Proxy::resolves_names) {
+        return Ok(vec![Host::Name(server.host.clone())]);
+    }
+    Ok(resolved(&server.host, server.port)?.into_iter().map(|address| Host::Ip(address.ip())).collect())
+}
+
+fn resolved(host: &str, port: u16) -> Result<Vec<SocketAddr>> {
+    Ok((host, port).to_socket_addrs().map_err(|_| unknown_host(host))?.collect())
+}
+
+fn unknown_host(host: &str) -> Error {
+    Error::new(Kind::UnknownHost, format!("unknown host {host:?}"))
+}
+
+fn straight(server: &Server, address: SocketAddr, interruptions: u64) -> Result<TcpStream> {
+    server.sockets.dial(address, server.config.connect_timeout, interruptions).map_err(|error| {
+        if error.kind() == io::ErrorKind::Interrupted { interrupted() } else { Error::from(error) }
+    })
+}
+
+fn through(server: &Server, proxy: &Proxy, host: &Host, port: u16, interruptions: u64) -> Result<TcpStream> {
+    let (name, proxy_port) = proxy.address();
+    let unreachable = |error: Error| match error.kind() {
+        Kind::Disconnected => error,
+        kind => Error::new(kind, format!("the proxy {proxy} cannot be reached: {}", error.detail())),
+    };
+    let mut failure = unknown_host(name);
+    let mut connected = None;
+    for address in resolved(name, proxy_port).map_err(unreachable)? {
+        match straight(server, address, interruptions) {
+            Ok(socket) => {
+                connected = Some(socket);
+                break;
+            }
+            Err(error) => failure = error,
+        }
+    }
+    let mut socket = connected.ok_or_else(|| unreachable(failure))?;
+    // Listed, so that an interruption ends a proxy that is silent.
+    let lease = server.sockets.register(&socket)?;
+    socket.set_read_timeout(Some(server.config.connect_timeout))?;
+    socket.set_write_timeout(Some(server.config.connect_timeout))?;
+    let asked = proxy.ask(&mut socket, host, port);
+    drop(lease);
+    if server.sockets.interruptions() != interruptions {
+        return Err(interrupted());
+    }
+    asked.map_err(|error| match error.kind() {
+        Kind::Timeout => Error::new(Kind::Timeout, format!("the proxy {proxy} does not answer")),
+        Kind::Disconnected => Error::new(Kind::Connect, format!("the proxy {proxy} hung up")),
+        _ => error,
+    })?;
+    Ok(socket)
+}

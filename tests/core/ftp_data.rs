@@ -1,0 +1,181 @@
+//! How data connections come about: the modes, the forms of the replies, and what is tried when one fails.
+
+use crate::contract::{self, get, put};
+use crate::ftp_conversations::{config, listed_names, trusting};
+use crate::ftp_server::{Quirks, Server, Tls};
+use ftpsync::error::Kind;
+use ftpsync::model::RelPath;
+use ftpsync::target::Target;
+use ftpsync::target::ftp::{FtpConfig, FtpTarget};
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+const NO_PASSIVE: [(&str, &str); 2] = [("EPSV", "500 unknown command"), ("PASV", "502 not here")];
+
+fn without_passive() -> Quirks {
+    Quirks { answers: NO_PASSIVE.to_vec(), ..Quirks::default() }
+}
+
+fn target(config: FtpConfig) -> FtpTarget {
+    FtpTarget::new(config).unwrap()
+}
+
+/// The lines for the user about the choice of a mode.
+fn told(target: &FtpTarget) -> Vec<String> {
+    let news = target.news().into_iter().filter(|(_, line)| line.starts_with("Data connections"));
+    news.map(|(level, line)| format!("{level} {line}")).collect()
+}
+
+/// A port of this computer that refuses connections.
+fn closed_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+#[test]
+fn where_passive_mode_is_refused_the_server_connects() {
+    for tls in [None, Some(Tls::Old), Some(Tls::New)] {
+        let server = Server::start(Quirks { tls, ..without_passive() });
+        let target = target(if tls.is_some() { trusting(&server) } else { config(&server) });
+        let mut session = target.open().unwrap();
+        server.packets();
+        session.list(&RelPath::root()).unwrap();
+        put(session.as_mut(), "file", b"content");
+        assert_eq!(get(session.as_mut(), "file").unwrap(), b"content");
+        let script = server.script().join("\n");
+        assert!(script.starts_with("EPSV\nPASV\nPORT 127,0,0,1,"), "{script}");
+        assert_eq!(script.matches("EPSV").count(), 1, "decided once: {script}");
+        let told = told(&target);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].starts_with("3 Data connections with 127.0.0.1:"), "{told:?}");
+        assert!(told[0].contains("(--ftp-active): 500 unknown command"), "{told:?}");
+    }
+}
+
+#[test]
+fn the_contract_holds_in_the_mode_that_was_fallen_back_to() {
+    contract::check(&target(config(&Server::start(without_passive()))));
+}
+
+#[test]
+fn where_passive_ports_are_unreachable_the_server_connects() {
+    let port = closed_port();
+    let (extended, classic) =
+        (format!("229 (|||{port}|)"), format!("227 (127,0,0,1,{},{})", port / 256, port % 256));
+    let answers = vec![("EPSV", extended.leak() as &str), ("PASV", classic.leak() as &str)];
+    let server = Server::start(Quirks { answers, ..Quirks::default() });
+    let target = target(config(&server));
+    let mut session = target.open().unwrap();
+    put(session.as_mut(), "file", b"content");
+    assert_eq!(get(session.as_mut(), "file").unwrap(), b"content");
+    assert!(told(&target)[0].contains("no data connection to 127.0.0.1:"), "{:?}", told(&target));
+}
+
+#[test]
+fn where_active_mode_is_refused_this_side_connects() {
+    let server = Server::start(Quirks { answers: vec![("PORT", "500 no")], ..Quirks::default() });
+    let target = target(FtpConfig { active: true, ..config(&server) });
+    let mut session = target.open().unwrap();
+    put(session.as_mut(), "file", b"content");
+    assert_eq!(get(session.as_mut(), "file").unwrap(), b"content");
+    assert!(told(&target)[0].contains("without --ftp-active"));
+    assert_eq!(server.script().join("\n").matches("PORT").count(), 1);
+}
+
+#[test]
+fn a_server_that_never_connects_is_met_in_passive_mode_the_next_time() {
+    let answers = vec![("PORT", "200 ok"), ("MLSD", "150 I am coming"), ("LIST", "150 I am coming")];
+    let server = Server::start(Quirks { answers, ..Quirks::default() });
+    let short = Duration::from_millis(200);
+    let target = target(FtpConfig { active: true, connect_timeout: short, ..config(&server) });
+    let started = Instant::now();
+    let error = target.open().unwrap().list(&RelPath::root()).unwrap_err();
+    assert_eq!(error.kind(), Kind::Timeout, "{error}");
+    assert!(error.to_string().contains("try without --ftp-active"), "{error}");
+    assert!(started.elapsed() < Duration::from_secs(5));
+    let mut session = target.open().unwrap();
+    put(session.as_mut(), "file", b"content");
+    assert!(server.script().join("\n").contains("EPSV"));
+}
+
+#[test]
+fn an_interrupt_ends_the_wait_for_the_server_to_connect() {
+    let answers = vec![("PORT", "200 ok"), ("MLSD", "150 I am coming")];
+    let server = Server::start(Quirks { answers, ..Quirks::default() });
+    let target = target(FtpConfig { active: true, ..config(&server) });
+    let mut session = target.open().unwrap();
+    let started = Instant::now();
+    let error = std::thread::scope(|scope| {
+        let listing = scope.spawn(|| session.list(&RelPath::root()).unwrap_err());
+        std::thread::sleep(Duration::from_millis(200));
+        target.interrupt();
+        listing.join().unwrap()
+    });
+    assert_eq!(error.kind(), Kind::Disconnected, "{error}");
+    assert!(started.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn where_neither_mode_works_the_first_refusal_is_told_and_nothing_is_tried_for_ever() {
+    let answers = [&NO_PASSIVE[..], &[("PORT", "500 neither")]].concat();
+    let server = Server::start(Quirks { answers, ..Quirks::default() });
+    let mut session = target(config(&server)).open().unwrap();
+    for _ in 0..3 {
+        let error = session.list(&RelPath::root()).unwrap_err();
+        assert!(error.to_string().contains("500 unknown command"), "{error}");
+    }
+    assert_eq!(server.script().join("\n").matches("PORT").count(), 1);
+}
+
+#[test]
+fn what_is_refused_for_itself_is_not_blamed_on_the_mode() {
+    for answer in ["550 no such file", "500 unknown command", "450 busy"] {
+        let server = Server::start(Quirks { answers: vec![("RETR", answer)], ..Quirks::default() });
+        let target = target(config(&server));
+        assert!(get(target.open().unwrap().as_mut(), "file").is_err());
+        assert!(told(&target).is_empty(), "{answer}");
+    }
+}
+
+#[test]
+fn the_host_in_a_reply_to_pasv_counts_only_if_it_is_trusted() {
+    // The server of these tests names 10.9.8.7, as servers behind a router do.
+    let server = Server::start(Quirks { answers: vec![("EPSV", "500 no")], ..Quirks::default() });
+    let mut session = target(config(&server)).open().unwrap();
+    session.list(&RelPath::root()).unwrap();
+
+    let listener = TcpListener::bind("127.0.0.2:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let said = format!("227 (127,0,0,2,{},{})", port / 256, port % 256);
+    let answers = vec![("PASV", said.leak() as &str), ("MLSD", "150 from there\r\n226 done")];
+    let server = Server::start(Quirks { answers, ..Quirks::default() });
+    let trusting = FtpConfig { trust_pasv_host: true, ..config(&server) };
+    let mut session = target(trusting).open().unwrap();
+    let there = std::thread::spawn(move || {
+        use std::io::Write;
+        listener.accept().unwrap().0.write_all(b"type=file;size=1;modify=20240102030405; there\r\n")
+    });
+    let names = listed_names(session.as_mut());
+    there.join().unwrap().unwrap();
+    assert_eq!(names, ["there"]);
+    assert!(!server.script().join("\n").contains("EPSV"), "it names no host");
+}
+
+#[test]
+fn a_host_that_is_no_host_is_not_trusted_either() {
+    use ftpsync::wire::ftp::Reply;
+    let host = |text: &str| Reply::from_text(text).passive_host();
+    assert_eq!(host("227 (0,0,0,0,1,2)\r\n"), None);
+    assert_eq!(host("227 =10,1,2,3,4,5 now\r\n"), Some([10, 1, 2, 3].into()));
+    assert_eq!(host("229 (10,1,2,3,4,5)\r\n"), None);
+    assert_eq!(host("227 here\r\n"), None);
+}
+
+#[test]
+fn a_port_without_a_host_and_other_odd_replies_are_understood() {
+    let port = |text: &str| ftpsync::wire::ftp::Reply::from_text(text).passive_port();
+    assert_eq!(port("229 Entering Extended Passive Mode (!!!6446!)\r\n"), Some(6446));
+    assert_eq!(port("227 Entering Passive Mode (10,0,0,1,19,136\r\n"), Some(5000));
+    assert_eq!(port("227 Entering Passive Mode. 10,0,0,1,19,136.\r\n"), Some(5000));
+    assert_eq!(port("227 Entering Passive Mode (10, 0, 0, 1, 19, 136)\r\n"), Some(5000));
+    assert_eq!(port("229 Entering Passive Mode (|||5000|\r\n"), Some(5000));
+}

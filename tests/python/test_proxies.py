@@ -1,0 +1,162 @@
+"""Servers behind a proxy: every connection goes through it, and its password is seen nowhere."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+import ftpsync._proxy
+import servers
+from ftpsync._proxy import proxy_for, without_password
+from servers import Server, proxies
+from servers.base import StartServer
+from test_end_to_end import World, assert_clear_error, bodies, make_world, write
+
+LOGIN = ":".join(quote(each, safe="") for each in proxies.CREDENTIALS)
+
+
+@pytest.fixture(params=[servers.PYFTPDLIB, servers.PROFTPD], ids=lambda kind: kind.name)
+def world(request: pytest.FixtureRequest, start_server: StartServer, tls: bool, tmp_path: Path) -> World:
+    world = make_world(start_server(request.param, tls=tls), tmp_path)
+    write(world.local, "up", os.urandom(300_000))
+    write(world.local, "folder/up too")
+    write(world.remote, "down", os.urandom(300_000))
+    return world
+
+
+def by_name(server: Server, name: str) -> str:
+    return server.url.replace("127.0.0.1", name) + "site"
+
+
+@pytest.mark.parametrize("scheme", ["socks5", "socks5h", "http"])
+def test_commands_and_data_go_through_the_proxy(world: World, scheme: str) -> None:
+    with proxies.running(wants_login=True) as proxy:
+        # In the certificate of the server; SOCKS5 without h resolves it here.
+        url = by_name(world.server, "localhost")
+        result = world.run("sync", "--proxy", f"{scheme}://{LOGIN}@127.0.0.1:{proxy.port}", "-vvv", url=url)
+    assert bodies(world.local) == bodies(world.remote)
+    assert len(bodies(world.local)) == 3
+    hosts = {host for host, _ in proxy.asked}
+    assert hosts <= ({"127.0.0.1", "::1"} if scheme == "socks5" else {"localhost"})
+    ports = [port for _, port in proxy.asked]
+    assert world.server.port in ports
+    assert len(ports) - ports.count(world.server.port) >= 5, "two listings at least, and three files"
+    assert "s3cret" not in result.out + result.err and quote(proxies.CREDENTIALS[1]) not in result.out
+
+
+def test_a_name_that_only_the_proxy_knows_is_enough(start_server: StartServer, tmp_path: Path) -> None:
+    world = make_world(start_server(servers.PYFTPDLIB), tmp_path)
+    write(world.local, "up")
+    url = by_name(world.server, "inside.test")
+    with proxies.running() as proxy:
+        for scheme in ("socks5h", "http"):
+            world.run("sync", "--proxy", f"{scheme}://127.0.0.1:{proxy.port}", url=url)
+        assert {host for host, _ in proxy.asked} == {"inside.test"}
+        here = world.run("sync", "--proxy", f"socks5://127.0.0.1:{proxy.port}", url=url, code=1)
+        assert_clear_error(here, 'unknown host "inside.test"')
+    assert bodies(world.remote) == bodies(world.local)
+
+
+def test_the_environment_names_proxies_and_exceptions(
+    start_server: StartServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = make_world(start_server(servers.PYFTPDLIB), tmp_path)
+    write(world.local, "up")
+    with proxies.running() as proxy:
+        monkeypatch.setenv("ALL_PROXY", f"socks5h://127.0.0.1:{proxy.port}")
+        world.run("sync")
+        assert proxy.asked
+        proxy.asked.clear()
+        for exempt in ({"no_proxy": "127.0.0.0/8"}, {"NO_PROXY": "*"}):
+            with pytest.MonkeyPatch.context() as patch:
+                for name, value in exempt.items():
+                    patch.setenv(name, value)
+                world.run("sync")
+        world.run("sync", "--proxy", "none")
+        assert not proxy.asked
+    assert bodies(world.remote) == bodies(world.local)
+
+
+@pytest.mark.parametrize("scheme", ["socks5", "http"])
+def test_what_the_proxy_refuses_is_said_in_its_words(
+    start_server: StartServer, tmp_path: Path, scheme: str
+) -> None:
+    world = make_world(start_server(servers.PYFTPDLIB), tmp_path)
+    with proxies.running(wants_login=True) as proxy:
+        place = f"127.0.0.1:{proxy.port}"
+        for login in ("", "joe:geheim@"):
+            result = world.run("sync", "--proxy", f"{scheme}://{login}{place}", code=1)
+            assert_clear_error(result, f"the proxy {scheme}://{place} says: .*(user|password)")
+            assert "geheim" not in result.err
+        proxy.wants_login = False
+        proxy.allows = {443}
+        result = world.run("sync", "--proxy", f"{scheme}://{place}", code=1)
+        assert_clear_error(result, "rules do not allow" if scheme == "socks5" else "port 443")
+        proxy.allows = {world.server.port}
+        result = world.run("sync", "--proxy", f"{scheme}://{place}", code=1)
+        assert_clear_error(result, "no data connection.*the proxy may connect to some ports only")
+    result = world.run("sync", "--proxy", f"{scheme}://{place}", code=1)
+    assert_clear_error(result, f"the proxy {scheme}://{place} cannot be reached: connection refused")
+
+
+def test_a_silent_proxy_is_given_up(start_server: StartServer, tmp_path: Path) -> None:
+    world = make_world(start_server(servers.PYFTPDLIB), tmp_path)
+    with proxies.running(is_silent=True) as proxy:
+        started = time.monotonic()
+        options = ("--proxy", f"http://127.0.0.1:{proxy.port}", "--timeout", "1")
+        assert_clear_error(world.run("sync", *options, code=1), "the proxy .* does not answer")
+        assert time.monotonic() - started < 15
+
+
+@pytest.mark.parametrize(
+    ("options", "pattern"),
+    [
+        (("--proxy", "https://joe:geheim@proxy"), "URL of the proxy.*socks5h and http"),
+        (("--proxy", "proxy:8080"), "URL of the proxy.*no scheme"),
+        (("--proxy", "socks5://proxy", "--ftp-active"), "leave out --ftp-active or --proxy"),
+    ],
+)
+def test_proxies_of_no_use_are_named(
+    start_server: StartServer, tmp_path: Path, options: tuple[str, ...], pattern: str
+) -> None:
+    world = make_world(start_server(servers.PYFTPDLIB), tmp_path)
+    result = world.run("sync", *options, code=1)
+    assert_clear_error(result, pattern)
+    assert "geheim" not in result.err
+
+
+@pytest.mark.parametrize(
+    ("host", "exceptions", "is_exempt"),
+    [
+        ("ftp.example.com", "example.com", True),
+        ("ftp.example.com", "other, .example.com", True),
+        ("FTP.Example.com.", "*.example.COM", True),
+        ("example.com", "example.com:21", True),
+        ("badexample.com", "example.com", False),
+        ("example.com.evil", "example.com", False),
+        ("10.1.2.3", "10.0.0.0/8", True),
+        ("11.1.2.3", "10.0.0.0/8", False),
+        ("[::1]", "::1", True),
+        ("host", "", False),
+        ("host", ",", False),
+    ],
+)
+def test_exceptions_are_names_networks_or_all(
+    monkeypatch: pytest.MonkeyPatch, host: str, exceptions: str, is_exempt: bool
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", "socks5://proxy")
+    monkeypatch.delenv("all_proxy", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setenv("NO_PROXY", exceptions)
+    assert (proxy_for(host, None) is None) == is_exempt
+    assert proxy_for(host, "http://mine") == "http://mine", "the option wins"
+
+
+def test_a_proxy_is_shown_without_its_login() -> None:
+    assert without_password("socks5://joe:a@b@host:1/") == "socks5://***@host:1/"
+    assert without_password("4") == "4"
+    assert ftpsync._proxy.__all__ == ["proxy_for", "without_password"]
