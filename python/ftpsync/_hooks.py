@@ -10,6 +10,7 @@ from ftpsync._report import Reporter, make_entry
 from ftpsync.metadata import DirMetadata
 from ftpsync.resources import EntryPair, _Resource
 from ftpsync.targets import FsTarget, _Target
+from ftpsync.util import DEBUG_FLAGS, write
 
 if TYPE_CHECKING:
     from ftpsync._bridge import TargetBridge
@@ -65,6 +66,8 @@ class HookRelay(Reporter):
     def re_classify(self, fields: dict[str, Any], default: tuple[str, str] | None) -> tuple[bool, str]:
         """Asks for another operation; returns whether the pair is to be dealt with, and the operation."""
         pair = self._pair(fields)
+        if "classify" in DEBUG_FLAGS:
+            _tell_classification(pair, fields["past"])
         self.default_operation = default
         try:
             goes_on = self._synchronizer.re_classify_pair(pair) is not False
@@ -267,6 +270,15 @@ class HookRelay(Reporter):
         if past is not None:
             known.ps_mtime, known.ps_size, known.ps_utime = past
         return known
+
+
+def _tell_classification(pair: EntryPair, past: tuple[Any, Any, Any] | None) -> None:
+    """Writes how both sides were judged, and by what the last run remembers."""
+    record = None if past is None else dict(zip("msu", past, strict=True))
+    for told in (pair.local, pair.remote, pair):
+        if told is not None:
+            kind = "pair " if told is pair else ""
+            write(f"Classified {kind}{told}, meta={record}", debug=True)
 
 
 def _memory_of(target: _Target, is_local: bool) -> DirMetadata:

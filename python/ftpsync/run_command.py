@@ -99,8 +99,8 @@ KNOWN_TASK_ARGS: Final = (
     }
 )
 
-#: Where release 3.1 kept the tasks; looked for after today's name.
-_OLD_CONFIG_FILE_NAME: Final = ".pyftpsync.yaml"
+#: Where releases 4.1 and 3.1 keep the tasks; that of the emulated release comes first.
+_CONFIG_FILE_NAMES: Final = ("pyftpsync.yaml", ".pyftpsync.yaml")
 
 _MAX_PARENTS: Final = 14
 _DEFAULT_VERBOSITY: Final = 3
@@ -176,7 +176,7 @@ def _find_config(parser: argparse.ArgumentParser) -> Path:
     start = Path.cwd()
     folders = [start, *start.parents][: _MAX_PARENTS + 1]
     for folder in folders:
-        for name in (CONFIG_FILE_NAME, _OLD_CONFIG_FILE_NAME):
+        for name in dict.fromkeys((CONFIG_FILE_NAME, *_CONFIG_FILE_NAMES)):
             if (folder / name).is_file():
                 return folder / name
     parser.error(f"Could not locate `{CONFIG_FILE_NAME}` in {start} or {len(folders) - 1} parent folders.")

@@ -21,7 +21,15 @@ from ftpsync.ftp_target import FTPTarget, FtpTarget
 from ftpsync.metadata import DirMetadata
 from ftpsync.resources import DirectoryEntry, EntryPair, FileEntry, _Resource, operation_map
 from ftpsync.targets import _Target
-from ftpsync.util import DRY_RUN_PREFIX, IS_REDIRECTED, VT_ERASE_LINE, emulates_31, write, write_error
+from ftpsync.util import (
+    DEBUG_FLAGS,
+    DRY_RUN_PREFIX,
+    IS_REDIRECTED,
+    VT_ERASE_LINE,
+    emulates_31,
+    write,
+    write_error,
+)
 
 __all__ = [
     "ALWAYS_OMIT",
@@ -277,7 +285,13 @@ class BaseSynchronizer:
         hooks = [name for name in _HOOKS if not getattr(getattr(self, name), "_is_default", False)]
         if self.dry_run and not getattr(self._dry_run_action, "_is_default", False):
             hooks.extend(name for name in _LEAVES if name not in hooks)
+        if self._logs_decisions() and "re_classify_pair" not in hooks:
+            hooks.append("re_classify_pair")
         return hooks
+
+    def _logs_decisions(self) -> bool:
+        """Tells whether lines about single decisions are wanted; the default of the hook writes them."""
+        return "classify" in DEBUG_FLAGS or (emulates_31() and self.verbose >= 4)
 
     def _only_tells(self) -> bool:
         """Tells whether nothing is to be changed: in a dry run, and where every handler is that of the base class."""
@@ -371,7 +385,7 @@ class BaseSynchronizer:
             "max_delete": None if max_delete is None else str(max_delete),
             "allow_mass_delete": bool(options.get("allow_mass_delete")),
             "migrate": bool(options.get("migrate")),
-            "ignore_copy_errors": bool(self.ignore_copy_errors),
+            "ignore_copy_errors": bool(self.ignore_copy_errors) and not emulates_31(),
             "inplace": bool(options.get("inplace")),
             **lock_settings(options),
             "pretty_meta": bool(DirMetadata.PRETTY),

@@ -431,7 +431,8 @@ def get_credentials_for_url(
 
     if emulates_31():
         if may_ask and (must_ask or found is None):
-            found = prompt_for_password(url, user=force_user, default_user=found[0] if found else None)
+            # It asks for the user as well, even for one that is given.
+            found = prompt_for_password(url, default_user=found[0] if found else force_user)
     elif must_ask or (found is None and may_ask):
         found = prompt_for_password(url, user=force_user)
     return found

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import re
 import selectors
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +16,21 @@ from environments import Environment
 SERVER = Path(__file__).with_name("ftp_server.py")
 USER, PASSWORD = "joe", "secret"
 DEADLINE = 60.0
+TESTS = Path(__file__).parents[1] / "python"
+
+#: What the tests need that only our environment has; some parts only with some versions of Python.
+NEEDED = (
+    "pytest",
+    "_pytest",
+    "pluggy",
+    "iniconfig",
+    "packaging",
+    "pygments",
+    "py",
+    "exceptiongroup",
+    "tomli",
+)
+NEEDED_FOR_SERVERS = ("pyftpdlib", "asyncore", "asynchat", "pyasyncore", "pyasynchat")
 RESERVED = (".pyftpsync-meta.json", ".pyftpsync-lock.json")
 
 
@@ -84,3 +101,31 @@ def contents(root: Path) -> dict[str, bytes]:
         for path in sorted(root.rglob("*"))
         if path.is_file() and path.name not in RESERVED
     }
+
+
+def run_tests(environment: Environment, pattern: str, folder: Path, chosen: str) -> dict[str, str]:
+    """Runs tests of ours with a reference, which has no pytest of its own; returns `PASSED` or `FAILED` for each.
+
+    Args:
+        environment: The reference.
+        pattern: Of the file names, in the folder of the tests that need nothing but names that all have.
+        folder: To work in.
+        chosen: Which tests, as for `pytest -k`.
+    """
+    library = folder / "library"
+    library.mkdir()
+    for name in NEEDED + NEEDED_FOR_SERVERS:
+        spec = importlib.util.find_spec(name)
+        if spec is not None and spec.origin is not None and "site-packages" in spec.origin:
+            origin = Path(spec.origin)
+            found = origin.parent if origin.name == "__init__.py" else origin
+            (library / found.name).symlink_to(found)
+    settings = folder / "none.ini"
+    settings.write_text("[pytest]\n")
+    options = ["-q", "-rA", "-p", "no:cacheprovider", "--noconftest", "-c", str(settings), "-k", chosen]
+    files = [str(path) for path in sorted(TESTS.glob(pattern))]
+    variables = {"PYTHONPATH": f"{library}{os.pathsep}{TESTS}"}
+    ran = run_python(environment, ["-m", "pytest", *options, *files], folder / "home", variables)
+    lines = re.findall(r"^(PASSED|FAILED|ERROR) \S*?::(.*?)(?: - .*)?$", ran.stdout, re.MULTILINE)
+    assert lines, ran.stdout[-3000:] + ran.stderr
+    return {test: outcome for outcome, test in lines}

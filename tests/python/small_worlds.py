@@ -69,10 +69,10 @@ def synchronise(kind: type[Any], local: Any, remote: Any, **options: Any) -> dic
     return stats
 
 
-def command_line(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def command_line(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "ftpsync.pyftpsync", *arguments],
-        env={**os.environ, **environment},
+        cwd=cwd,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
