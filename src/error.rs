@@ -60,6 +60,8 @@ pub enum Kind {
     Metadata,
     /// A guard stopped a mass deletion.
     Guard,
+    /// A strategy for conflicts that the mode does not have.
+    Strategy,
     /// The options contradict each other or name something unknown.
     Usage,
     /// Any other failure of the local system.
@@ -124,6 +126,7 @@ impl Error {
             | Kind::Clash
             | Kind::Metadata
             | Kind::Guard
+            | Kind::Strategy
             | Kind::Usage
             | Kind::Io
             | Kind::Cancelled

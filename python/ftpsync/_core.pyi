@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from os import PathLike
 from typing import Any, final
 
-__all__ = ["Body", "Conductor", "Listing", "Session", "Target", "matches", "run"]
+__all__ = ["Body", "Conductor", "Listing", "Session", "Target", "matches", "old_peer_key", "run"]
 
 @final
 class Target:
@@ -141,6 +141,9 @@ def run(
 
     See ``src/python/engine.rs`` for the keys of ``settings``.
     """
+
+def old_peer_key(id: str) -> str | None:
+    """The key that releases 3.1 and 4.1 use for the peer with this id; None for a folder."""
 
 def matches(name: str, is_dir: bool, match: list[str], exclude: list[str], fold_case: bool) -> bool:
     """Tells whether a name takes part, by shell patterns as in ``fnmatch``."""

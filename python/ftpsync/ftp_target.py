@@ -261,7 +261,7 @@ class FTPTarget(_Target):
 
     def _ask_again(self, refusal: Exception) -> None:
         """Reports a refused login and asks for another password, or gives up."""
-        write_error(f"Could not login to {self.username}@{self.host}: {_reply(refusal)}")
+        write_error(f"Could not login to {self.username or 'anonymous'}@{self.host}: {_reply(refusal)}")
         if self.get_option("no_prompt", True) or not self.username:
             raise refusal
         answer = prompt_for_password(self.host, user=self.username)

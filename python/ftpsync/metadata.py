@@ -119,12 +119,38 @@ class DirMetadata:
         """
         assert self.target.is_local(), "only the local side remembers its peers"
         now = time.time()
-        peer = self.peer_sync.setdefault(self.target.peer.get_id(), {})
+        own, old = self._peer_keys(self.target.peer)
+        peer = dict(self._known(own, old) or {})
         peer[":last_sync"] = now
         if self.PRETTY:
             peer[":last_sync_str"] = pretty_stamp(now)
         peer[filename] = self._record(mtime, size, now)
+        self.peer_sync[own] = peer
+        if old is not None:
+            self.peer_sync[old] = dict(peer)
         self.modified_sync = True
+
+    def _peer_keys(self, peer: _Target) -> tuple[str, str | None]:
+        """Returns the key of a peer, and the one under which releases 3.1 and 4.1 look for it.
+
+        There is no such old key for a folder; and none is used where another account or port shares it.
+        """
+        from ftpsync import _core
+
+        own = peer.get_id()
+        old = _core.old_peer_key(own)
+        if any(key != own and _core.old_peer_key(key) == old for key in self.peer_sync):
+            old = None
+        return own, old
+
+    def _known(self, own: str, old: str | None) -> dict[str, Any] | None:
+        # Every write of ours leaves both alike, so where they differ another release has written since.
+        written = self.peer_sync.get(old) if old is not None else None
+        return written or self.peer_sync.get(own)
+
+    def _remembers(self, peer: _Target) -> dict[str, Any] | None:
+        """Returns what this folder remembers of a peer, by name."""
+        return self._known(*self._peer_keys(peer))
 
     def _record(self, mtime: float | None, size: int | None, uploaded: float) -> dict[str, Any]:
         record: dict[str, Any] = {"m": mtime, "s": size, "u": uploaded}
@@ -139,9 +165,10 @@ class DirMetadata:
             self.modified_list = True
         peer = self.target.peer
         if peer is not None and self.peer_sync:
-            known = self.peer_sync.get(peer.get_id())
-            if known is not None and known.pop(filename, None) is not None:
-                self.modified_sync = True
+            for key in self._peer_keys(peer):
+                known = self.peer_sync.get(key) if key is not None else None
+                if known is not None and known.pop(filename, None) is not None:
+                    self.modified_sync = True
 
     def read(self) -> None:
         """Reads the file. An unreadable one is reported and treated as empty.

@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from ftpsync._proxy import without_password
+from ftpsync._task_checks import problem_with
 from ftpsync.cli_common import common_parser, creds_parser, safety_parser, verbose_parser
 from ftpsync.synchronizers import CONFIG_FILE_NAME
 from ftpsync.tree_command import tree_handler
@@ -143,13 +144,15 @@ def handle_run_command(parser: argparse.ArgumentParser, cli_args: argparse.Names
     path = _find_config(parser)
     config = _read_config(parser, path)
     name = _task_name(parser, cli_args, config, path)
-    task = {**(config.get("common_config") or {}), **(config["tasks"][name] or {})}
+    task = {**(config.get("common_config") or {}), **config["tasks"][name]}
     print_level = _verbosity(cli_args, task)
     if print_level >= 1:
         write(f"Running task '{name}' from {path}")
-    _check(parser, name, task)
+    _check(parser, name, config, task, path)
     _override(cli_args, name, task)
     local, remote = _places(parser, cli_args, task, path)
+    if task["command"] != "tree" and not os.path.isdir(local):
+        parser.error(f"Invalid entry: tasks.{name}.local: '{local}' is not a directory, see {path}")
 
     for key in KNOWN_TASK_ARGS - {"debug", "here", "root"}:
         # Values that nobody gave stay absent, so that everybody's defaults apply.
@@ -191,11 +194,14 @@ def _read_config(parser: argparse.ArgumentParser, path: Path) -> dict[str, Any]:
         parser.error(f"Error parsing {path}: {exc}")
     if not isinstance(config, dict) or "tasks" not in config:
         parser.error(f"Missing entry `tasks` in {path}")
-    tasks = config["tasks"]
-    if not isinstance(tasks, dict) or not all(isinstance(task, dict) for task in tasks.values()):
+    if not isinstance(config["tasks"], dict):
         parser.error(f"Error parsing {path}: `tasks` must map names to tasks")
-    if not isinstance(config.get("common_config") or {}, dict):
-        parser.error(f"Error parsing {path}: `common_config` must map names to values")
+    # A name may look like a number in the file, but never on the command line.
+    config["tasks"] = {str(name): task for name, task in config["tasks"].items()}
+    tables = {f"tasks.{name}": task for name, task in config["tasks"].items()}
+    for place, table in {"common_config": config.get("common_config") or {}, **tables}.items():
+        if not isinstance(table, dict):
+            parser.error(f"Error parsing {path}: `{place}` must map names to values")
     return config
 
 
@@ -213,7 +219,7 @@ def _task_name(
         return str(cli_args.task)
     default = config.get("default_task")
     if default is not None:
-        if default not in tasks:
+        if str(default) not in tasks:
             parser.error(
                 f"Invalid entry `default_task: {default}`: `tasks.{default}` is not defined in {path}"
             )
@@ -226,21 +232,28 @@ def _task_name(
     )
 
 
-def _check(parser: argparse.ArgumentParser, name: str, task: dict[str, Any]) -> None:
-    """Ends with a usage error if the task has too little, too much, or something unknown."""
+def _check(
+    parser: argparse.ArgumentParser, name: str, config: dict[str, Any], task: dict[str, Any], path: Path
+) -> None:
+    """Ends with a usage error if the task has too little, too much, or something that it cannot have."""
     if "no_dry_run" in task:
-        parser.error(f"no_dry_run should not be used in tasks.{name}: use `dry_run: false`")
+        parser.error(f"no_dry_run should not be used in tasks.{name} in {path}: use `dry_run: false`")
     missing = sorted(key for key in MANDATORY_TASK_ARGS if not task.get(key))
     if missing:
-        parser.error(f"Missing mandatory entries: tasks.{name}.{', '.join(missing)}")
+        parser.error(f"Missing mandatory entries: tasks.{name}.{', '.join(missing)} in {path}")
     unknown = sorted(str(key) for key in task if key not in KNOWN_TASK_ARGS)
     if unknown:
-        parser.error(f"Invalid entries: tasks.{name}.{', '.join(unknown)}")
+        parser.error(f"Invalid entries: tasks.{name}.{', '.join(unknown)} in {path}")
     if task["command"] not in KNOWN_RUN_COMMANDS:
         parser.error(
-            f"Invalid entry: tasks.{name}.command: '{task['command']}' "
+            f"Invalid entry: tasks.{name}.command: '{task['command']}' in {path} "
             f"(choose from {', '.join(KNOWN_RUN_COMMANDS)})"
         )
+    for key, value in task.items():
+        problem = problem_with(key, value, task["command"])
+        if problem is not None:
+            place = f"tasks.{name}" if key in config["tasks"][name] else "common_config"
+            parser.error(f"Invalid entry: {place}.{key}: '{value}' in {path} ({problem})")
 
 
 def _verbosity(cli_args: argparse.Namespace, task: dict[str, Any]) -> int:
@@ -289,7 +302,7 @@ def _places(
     if task.get("root") or here == str(path.parent):
         return root, remote
     if not task.get("here"):
-        _ask_which(parser, root, here)
+        _ask_which(parser, path, root, here)
     if os.path.commonpath([root, here]) != root:
         parser.error(f"--here: {here} is not part of the local folder of the task, {root}")
     branch = os.path.relpath(here, root)
@@ -300,9 +313,9 @@ def _places(
     return here, f"{remote.rstrip('/')}/{branch.replace(os.sep, '/')}"
 
 
-def _ask_which(parser: argparse.ArgumentParser, root: str, here: str) -> NoReturn:
+def _ask_which(parser: argparse.ArgumentParser, path: Path, root: str, here: str) -> NoReturn:
     parser.error(
-        f"`{CONFIG_FILE_NAME}` was found in a parent folder. Please pass one of\n"
+        f"`{path.name}` was found in a parent folder. Please pass one of\n"
         f"  --root: synchronize the whole project ({root})\n"
         f"  --here: synchronize this branch only ({here})"
     )

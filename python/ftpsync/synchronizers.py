@@ -175,6 +175,18 @@ def match_path(entry: _Resource, opts: dict[str, Any]) -> bool:
     return not any(fnmatch(name, pattern) for pattern in opts.get("exclude") or ())
 
 
+def _verbosity(value: Any) -> int:
+    """Reads the option `verbose`.
+
+    Raises:
+        ValueError: It is no number.
+    """
+    try:
+        return 3 if value is None else int(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"invalid option verbose: {value!r} (expected a number from 0 to 6)") from None
+
+
 class BaseSynchronizer:
     """Common to all synchronizers. On its own it compares and tells, and changes nothing.
 
@@ -209,14 +221,15 @@ class BaseSynchronizer:
         for side, target in (("local", local), ("remote", remote)):
             if not isinstance(target, _Target):
                 raise TypeError(f"{side} must be a target, not {target!r}; make_target() makes one of a URL")
+        if local is remote:
+            raise ValueError(f"local and remote are the same target, {local}")
         if options is not None and not isinstance(options, dict):
             raise TypeError(f"options must be a dict or None, not {options!r}")
         self.local = local
         self.remote = remote
         self.options: dict[str, Any] = options if options is not None else {}
         process_options(self.options)
-        verbose = self.options.get("verbose")
-        self.verbose: int = 3 if verbose is None else int(verbose)
+        self.verbose: int = _verbosity(self.options.get("verbose"))
         self.dry_run: bool = bool(self.options.get("dry_run", False))
         self.ignore_copy_errors = True
         self.is_script: bool | None = None
@@ -379,7 +392,7 @@ class BaseSynchronizer:
             "resolve": resolve,
             "resolve_all": self.resolve_all,
             "asks_at_same_time": bool(self.is_script),
-            "case": "strict" if case is None and emulates_31() else case,
+            "case": "strict" if case is None and emulates_31() else case and str(case),
             "deep_conflicts": not options.get("no_deep_conflicts"),
             "keeps_orphans": emulates_31(),
             "max_delete": None if max_delete is None else str(max_delete),

@@ -57,6 +57,8 @@ def _get_encoding_opt(
     Raises:
         LookupError: There is no such encoding.
     """
+    if extra_opts is not None and not isinstance(extra_opts, dict):
+        raise TypeError(f"extra_opts must be a dict or None, not {extra_opts!r}")
     encoding = (extra_opts or {}).get("encoding") or default
     return codecs.lookup(encoding).name if encoding else None
 
@@ -77,6 +79,8 @@ def make_target(url: str, extra_opts: dict[str, Any] | None = None) -> _Target:
     """
     from urllib.parse import unquote, urlparse
 
+    if not isinstance(url, str):
+        raise TypeError(f"url must be a str, not {url!r}")
     parts = urlparse(url, allow_fragments=False)
     scheme = parts.scheme.lower()
     if scheme not in ("ftp", "ftps", "sftp"):
@@ -87,10 +91,15 @@ def make_target(url: str, extra_opts: dict[str, Any] | None = None) -> _Target:
         return FsTarget(url, extra_opts)
     if not parts.hostname:
         raise ValueError(f"'{scheme}://{parts.path}' names no host: expected {scheme}://host/path.")
+    hint = "(If that is no host but a user: '/', '?' and '#' in a password must be percent-encoded.)"
     try:
         port = parts.port or 0
     except ValueError as exc:
-        raise ValueError(f"The port of {scheme}://{parts.hostname} is not a number up to 65535.") from exc
+        raise ValueError(
+            f"The port of {scheme}://{parts.hostname} is not a number up to 65535. {hint}"
+        ) from exc
+    if parts.path and not parts.path.startswith("/"):
+        raise ValueError(f"After {scheme}://{parts.hostname} must come a '/'. {hint}")
     username, password = parts.username, parts.password
     if not emulates_31():
         username = unquote(username) if username is not None else None
@@ -439,7 +448,7 @@ class _Target:
         local, remote = (self, self.peer) if self.is_local() else (self.peer, self)
         if local.cur_dir_meta is None:
             return None
-        known = local.cur_dir_meta.dir["peer_sync"].get(remote.get_id())
+        known = local.cur_dir_meta._remembers(remote)
         if name is None:
             return known
         record = known.get(name) if known else None

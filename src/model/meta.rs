@@ -340,8 +340,8 @@ impl DirMeta {
     }
 }
 
-/// `ftp://user@host:21/dir` as 3.1 and 4.1 would call it: `host/dir`.
-fn legacy_form(id: &str) -> Option<String> {
+/// `ftp://user@host:21/dir` as 3.1 and 4.1 would call it: `host/dir`. Nothing for the id of a folder.
+pub fn legacy_form(id: &str) -> Option<String> {
     let (_, rest) = id.split_once("://")?;
     let (authority, root) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     let host_port = authority.rsplit_once('@').map_or(authority, |(_, host_port)| host_port);
@@ -349,6 +349,7 @@ fn legacy_form(id: &str) -> Option<String> {
         Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
         Some(_) | None => host_port,
     };
+    let host = host.trim_start_matches('[').trim_end_matches(']');
     Some(format!("{host}{root}"))
 }
 

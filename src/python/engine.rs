@@ -160,6 +160,12 @@ fn place(given: &Bound<'_, PyAny>, stage: &Arc<Stage>) -> PyResult<Place> {
     Ok(Place { target: Arc::new(PyTarget::new(given, stage)?), is_native: false })
 }
 
+/// The key that releases 3.1 and 4.1 use for the peer with this id; none for a folder.
+#[pyfunction]
+pub fn old_peer_key(id: &str) -> Option<String> {
+    crate::model::meta::legacy_form(id)
+}
+
 /// Whether a name takes part, by the patterns of ``match`` and ``exclude`` (shell patterns as in ``fnmatch``).
 #[pyfunction]
 #[pyo3(signature = (name, is_dir, r#match, exclude, fold_case))]

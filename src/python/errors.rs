@@ -66,13 +66,13 @@ fn build(py: Python<'_>, error: &Error, what: &str) -> PyResult<PyErr> {
         Kind::Full => PyOSError::new_err((number(libc::ENOSPC), what)),
         Kind::Changed | Kind::Size | Kind::Io => PyOSError::new_err((number(libc::EIO), what)),
         Kind::Unsupported => PyOSError::new_err((libc::ENOTSUP, what)),
-        Kind::Name => PyValueError::new_err(what),
+        Kind::Name | Kind::Usage => PyValueError::new_err(what),
         Kind::Clash | Kind::Hook => PyRuntimeError::new_err(what),
         Kind::Metadata => {
             return imported(py, "ftpsync.metadata", "IncompatibleMetadataVersionError", (what,));
         }
         Kind::Guard => return silent(py, what),
-        Kind::Usage => PyAssertionError::new_err(what),
+        Kind::Strategy => PyAssertionError::new_err(what),
     })
 }
 

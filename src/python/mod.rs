@@ -25,6 +25,8 @@ mod _core {
     #[pymodule_export]
     use super::engine::matches;
     #[pymodule_export]
+    use super::engine::old_peer_key;
+    #[pymodule_export]
     use super::engine::run;
     #[pymodule_export]
     use super::target::{Listing, Session, Target};

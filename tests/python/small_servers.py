@@ -84,7 +84,7 @@ def ftp_server(
 
     def serve() -> None:
         while not stop.is_set():
-            server.serve_forever(timeout=0.05, blocking=False)
+            server.ioloop.loop(timeout=0.05, blocking=False)
 
     thread = threading.Thread(target=serve)
     thread.start()

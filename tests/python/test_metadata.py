@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ftpsync import __version__, util
+from ftpsync.ftp_target import FTPTarget
 from ftpsync.metadata import DirMetadata, IncompatibleMetadataVersion, IncompatibleMetadataVersionError
 from ftpsync.targets import _Target
 
@@ -222,3 +223,66 @@ def test_a_typo_in_the_setting_does_not_stop_the_import() -> None:
     )
     assert done.stdout == "False\n"
     assert "PYFTPSYNC_VERBOSE_META" in done.stderr
+
+
+# -- one host, several accounts and releases ------------------------------------------------------------------
+
+OWN, OLD, OTHER = "ftp://joe@host:21/dir", "host/dir", "ftp://sue@host:21/dir"
+
+
+def with_server(**peers: dict[str, Any]) -> tuple[Store, FTPTarget]:
+    """A local folder that remembers these peers, and the server that is the peer of its run."""
+    local, remote = Store("/l"), FTPTarget("/dir", "host", username="joe", password="pw")
+    Run(local, remote)  # type: ignore[arg-type]
+    meta = local.cur_dir_meta = DirMetadata(local)
+    meta.peer_sync.update(peers)
+    return local, remote
+
+
+def seen(size: int) -> dict[str, Any]:
+    return {"a": {"m": 1.5, "s": size, "u": 2.5}}
+
+
+@pytest.mark.parametrize(
+    ("peers", "size"),
+    [
+        ({}, None),
+        ({OWN: seen(1)}, 1),
+        ({OLD: seen(2)}, 2),
+        ({OWN: {}, OLD: seen(2)}, 2),
+        ({OWN: seen(1), OLD: seen(1)}, 1),
+        # Ours are always alike, so another release has written since.
+        ({OWN: seen(1), OLD: seen(2)}, 2),
+        # Whose record the old key holds cannot be told.
+        ({OTHER: seen(3)}, None),
+        ({OTHER: seen(3), OLD: seen(3)}, None),
+        ({OTHER: seen(3), OLD: seen(3), OWN: seen(1)}, 1),
+        ({"ftp://joe@host:2121/dir": seen(3), OLD: seen(3)}, None),
+        ({"ftp://joe@host:21/other": seen(3), OLD: seen(2)}, 2),
+    ],
+)
+def test_what_is_remembered_of_a_server(peers: dict[str, Any], size: int | None) -> None:
+    local, remote = with_server(**peers)
+    assert local.get_sync_info("a", "s") == remote.get_sync_info("a", "s") == size
+    assert (local.get_sync_info(None) or None) == (None if size is None else seen(size))
+
+
+def test_a_record_is_written_for_ours_and_for_older_releases() -> None:
+    local, remote = with_server(**{OLD: seen(2)})
+    remote.set_sync_info("b", 1.5, 7)
+    assert local.cur_dir_meta is not None
+    peers = local.cur_dir_meta.peer_sync
+    assert peers.keys() == {OWN, OLD} and peers[OWN] == peers[OLD]
+    assert (peers[OLD]["a"]["s"], peers[OLD]["b"]["s"]) == (2, 7)
+    local.remove_sync_info("a")
+    assert [peer.keys() for peer in peers.values()] == [{":last_sync", "b"}] * 2
+
+
+def test_the_record_of_another_account_is_left_alone() -> None:
+    local, _ = with_server(**{OTHER: seen(3), OLD: seen(3)})
+    local.set_sync_info("a", 1.5, 7)
+    assert local.cur_dir_meta is not None
+    peers = local.cur_dir_meta.peer_sync
+    assert (peers[OTHER], peers[OLD], peers[OWN]["a"]["s"]) == (seen(3), seen(3), 7)
+    local.remove_sync_info("a")
+    assert "a" in peers[OTHER] and "a" in peers[OLD] and "a" not in peers[OWN]

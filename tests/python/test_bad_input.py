@@ -1,0 +1,229 @@
+"""Wrong values fail at once, with an exception that names what is wrong, and leave both sides alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ftpsync.ftp_target import FTPTarget
+from ftpsync.synchronizers import BiDirSynchronizer, DownloadSynchronizer, UploadSynchronizer
+from ftpsync.targets import FsTarget, _Target, make_target
+from small_worlds import Sides, command_line, fill, make_sides, names, printing
+
+
+@pytest.fixture(autouse=True)
+def printed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    with printing(monkeypatch, tmp_path):
+        yield
+
+
+@pytest.fixture
+def sides(tmp_path: Path) -> Sides:
+    return make_sides(tmp_path)
+
+
+# -- URLs and constructors -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "error", "words"),
+    [
+        (None, TypeError, "url must be a str, not None"),
+        (5, TypeError, "url must be a str, not 5"),
+        (b"ftp://host/", TypeError, "url must be a str, not b'ftp"),
+        ("ftp://", ValueError, "names no host"),
+        ("ftps:///path", ValueError, "names no host"),
+        ("sftp:/host/path", ValueError, "names no host"),
+        ("ftp://host:99999/", ValueError, "The port of ftp://host is not a number up to 65535"),
+        ("ftp://host:-1/", ValueError, "The port of ftp://host is not a number up to 65535"),
+        ("ftp://u:secret@host:ftp/", ValueError, "The port of ftp://host is not a number up to 65535"),
+        ("ftp://u:secret@[::1/", ValueError, "Invalid IPv6 URL"),
+        ("ftp://u:#secret@host/", ValueError, "percent-encoded"),
+        ("ftp://u#secret@host/", ValueError, "percent-encoded"),
+        ("ftp://u:se/cret@host/", ValueError, "percent-encoded"),
+        ("ftp://u:se?cret@host/", ValueError, "percent-encoded"),
+        ("http://u:secret@host/", ValueError, r"http://\*\*\*@host/ is not a directory\."),
+        ("/no/such/folder", ValueError, r"/no/such/folder is not a directory\."),
+    ],
+)
+def test_urls(url: Any, error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words) as caught:
+        make_target(url)
+    assert "secret" not in str(caught.value) and "cret@" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ([1], TypeError, "extra_opts must be a dict or None, not "),
+        ("verbose", TypeError, "extra_opts must be a dict or None, not 'verbose'"),
+        ({"encoding": "klingon"}, LookupError, "unknown encoding: klingon"),
+        ({"encoding": 5}, TypeError, "must be str, not int"),
+    ],
+)
+def test_options_of_targets(options: Any, error: type[Exception], words: str, tmp_path: Path) -> None:
+    for url in ("ftp://host/", "sftp://host/", str(tmp_path)):
+        with pytest.raises(error, match=words):
+            make_target(url, options)
+
+
+@pytest.mark.parametrize("root", [None, 5, b"/dir"])
+def test_the_root_of_a_target_is_text(root: Any) -> None:
+    with pytest.raises((AssertionError, TypeError)):
+        _Target(root, {})
+    with pytest.raises((AssertionError, TypeError, ValueError)):
+        FsTarget(root)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"tls_pin": "xx"}, '"xx" is not "sha256:" and 64 hexadecimal digits'),
+        ({"tls_pin": 5}, "invalid option tls_pin: 5"),
+        ({"tls_ca": "/no/such.pem"}, "cannot read certificates from /no/such.pem"),
+        ({"tls_ca": 5}, "invalid option tls_ca: 5"),
+        ({"connections": "many"}, "invalid option connections: many"),
+    ],
+)
+def test_options_of_a_server_fail_before_anything_is_sent(options: dict[str, Any], words: str) -> None:
+    # Nobody listens at that port: a connection attempt would be another error.
+    target = FTPTarget("/", "127.0.0.1", 9, "joe", "pw", tls=True, extra_opts=options)
+    with pytest.raises(ValueError, match=words):
+        target.open()
+    assert not target.connected
+
+
+# -- synchronizers -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("verbose", "loud"),
+        ("verbose", [3]),
+        ("case", 5),
+        ("case", "LOCAL"),
+        ("connections", 0),
+        ("connections", True),
+        ("connections", 2.0),
+        ("connections", 65),
+        ("links", "copy"),
+        ("links", 7),
+        ("lock_age", "long"),
+        ("lock_age", 0),
+        ("break_lock", "yes"),
+        ("max_delete", -1),
+        ("max_delete", 2.5),
+        ("max_delete", True),
+        ("max_delete", "101%"),
+        ("max_delete", [1]),
+    ],
+)
+@pytest.mark.parametrize("kind", [UploadSynchronizer, DownloadSynchronizer, BiDirSynchronizer])
+def test_options_of_a_run(kind: type[Any], option: str, value: Any, sides: Sides) -> None:
+    fill(sides[0], "a")
+    fill(sides[1], "b")
+    with pytest.raises(ValueError, match=f"^invalid option {option}: ") as caught:
+        kind(FsTarget(str(sides[0])), FsTarget(str(sides[1])), {"verbose": 0, option: value}).run()
+    assert str(value) in str(caught.value)
+    assert (names(sides[0]), names(sides[1])) == ({"a"}, {"b"})
+
+
+@pytest.mark.parametrize("option", ["match", "exclude"])
+@pytest.mark.parametrize("value", [7, b"*.bak", {"*.bak": 1}, ["*.bak", 7], [b"*.bak"]], ids=repr)
+def test_patterns_are_text(option: str, value: Any, sides: Sides) -> None:
+    with pytest.raises(AssertionError, match=f"'{option}' must be a string or a list of strings"):
+        UploadSynchronizer(FsTarget(str(sides[0])), FsTarget(str(sides[1])), {option: value})
+
+
+@pytest.mark.parametrize("kind", [UploadSynchronizer, DownloadSynchronizer])
+def test_a_strategy_of_another_mode_fails_at_the_first_conflict(kind: type[Any], sides: Sides) -> None:
+    for side, body in zip(sides, ("here", "there"), strict=True):
+        (side / "a").write_text(body)
+    before = [(side / "a").read_text() for side in sides]
+    synchronizer = kind(FsTarget(str(sides[0])), FsTarget(str(sides[1])), {"verbose": 0, "resolve": "newest"})
+    with pytest.raises(AssertionError):
+        synchronizer.run()
+    assert [(side / "a").read_text() for side in sides] == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("/a", None, {}), "local must be a target, not '/a'"),
+        ((None, None, {}), "local must be a target, not None"),
+    ],
+)
+def test_targets_are_targets(arguments: Any, words: str) -> None:
+    with pytest.raises(TypeError, match=words):
+        BiDirSynchronizer(*arguments)
+
+
+def test_two_targets_and_a_dict_are_needed(sides: Sides) -> None:
+    target = FsTarget(str(sides[0]))
+    with pytest.raises(ValueError, match="local and remote are the same target"):
+        BiDirSynchronizer(target, target, {})
+    with pytest.raises(TypeError, match="options must be a dict or None, not "):
+        BiDirSynchronizer(target, FsTarget(str(sides[1])), [])  # type: ignore[arg-type]
+
+
+def test_unknown_options_are_ignored(sides: Sides) -> None:
+    fill(sides[0], "a")
+    options: dict[Any, Any] = {"verbose": 0, "no_such_option": object(), 5: 6}
+    assert UploadSynchronizer(FsTarget(str(sides[0])), FsTarget(str(sides[1])), options).run() is True
+    assert names(sides[1]) == {"a"}
+
+
+# -- the command line ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("upload", "LOCAL", "ftp://"), 1, "names no host"),
+        (("upload", "LOCAL", "ftp://u:secret@host:x/"), 1, "The port of ftp://host"),
+        (("upload", "missing", "REMOTE"), 1, "missing is not a directory."),
+        (("upload", "LOCAL", "missing"), 1, "missing is not a directory."),
+        (("upload", "LOCAL", "http://u:secret@host/"), 1, "is not a directory."),
+        (("upload", "LOCAL", "ftps://u:secret@127.0.0.1:9/", "--tls-pin", "xx"), 1, "hexadecimal digits"),
+        (("upload", "LOCAL", "ftps://u:secret@127.0.0.1:9/", "--tls-ca", "no.pem"), 1, "no.pem"),
+        (
+            ("upload", "LOCAL", "ftp://u@host/", "--no-prompt"),
+            1,
+            "Cannot get credentials for a distinct user",
+        ),
+        (("upload", "LOCAL", "ftp://u:secret@127.0.0.1:9/"), 1, "refused"),
+        (("upload", "LOCAL", "sftp://u:secret@127.0.0.1:9/"), 1, ""),
+        (("scan", "missing"), 1, "missing is not a directory."),
+        (("tree", "missing"), 1, "missing is not a directory."),
+        (("scan",), 2, "TARGET"),
+        (("upload", "LOCAL", "REMOTE", "--lock-age", "0"), 2, "--lock-age"),
+        (("upload", "LOCAL", "REMOTE", "--case", "upper"), 2, "--case"),
+        (("upload", "LOCAL", "REMOTE", "--verbose=3"), 2, "--verbose"),
+        (("upload", "LOCAL", "REMOTE", "extra"), 2, "extra"),
+        (("--debug", "all", "upload", "LOCAL", "REMOTE"), 2, "--debug"),
+        (("upload", ".", "."), 2, "'.' is expected to be the local target"),
+        (("upload", "ftp://u:secret@host/", "REMOTE"), 2, "a file system target is expected to be local"),
+        ((), 2, "missing command (choose from"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_a_mistake_is_told_without_a_traceback(
+    arguments: tuple[str, ...], code: int, words: str, sides: Sides
+) -> None:
+    fill(sides[0], "a")
+    place = {"LOCAL": str(sides[0]), "REMOTE": str(sides[1])}
+    done = command_line(*(place.get(word, word) for word in arguments), cwd=sides[0].parent)
+    assert done.returncode == code, done.stderr
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr and "secret" not in done.stderr + done.stdout
+    if code == 1:
+        (line,) = (line for line in done.stderr.splitlines() if line)
+        assert line.startswith("ERROR: ")
+        assert "unexpected" not in line
+    else:
+        assert "pyftpsync: error: " in done.stderr or f"pyftpsync {arguments[0]}: error: " in done.stderr
+    assert names(sides[1]) == set()

@@ -1,0 +1,213 @@
+"""Where user and password come from, on the command line and against a server; the order is tested in `test_util`."""
+
+from __future__ import annotations
+
+import builtins
+import getpass
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ftpsync import pyftpsync
+from ftpsync.synchronizers import UploadSynchronizer
+from ftpsync.targets import FsTarget, make_target
+from small_servers import Small, ftp_server
+from small_worlds import Sides, command_line, fill, make_sides, names, printing
+
+HOST = "127.0.0.1"
+
+
+@pytest.fixture(autouse=True)
+def printed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    with printing(monkeypatch, tmp_path):
+        yield
+
+
+@pytest.fixture
+def sides(tmp_path: Path) -> Sides:
+    made = make_sides(tmp_path)
+    fill(made[0], "a")
+    return made
+
+
+@pytest.fixture
+def server(sides: Sides) -> Iterator[Small]:
+    """Lets joe in, with pass-word."""
+    with ftp_server(sides[1]) as small:
+        yield small
+
+
+@pytest.fixture
+def keyring_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What the keyring of started processes holds."""
+    path = tmp_path / "keyring.json"
+    monkeypatch.setenv("FILE_KEYRING", str(path))
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "file_keyring.Keyring")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    return path
+
+
+@pytest.fixture
+def netrc(tmp_path: Path) -> Path:
+    path = tmp_path / ".netrc"
+    path.write_text(f"machine {HOST} login joe password pass-word\n")
+    path.chmod(0o600)
+    return path
+
+
+class Asked:
+    """Stands in for the user: gives the answers, and notes the questions."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.questions: list[str] = []
+        self.answers: list[str] = []
+        monkeypatch.setattr(builtins, "input", self.answer)
+        monkeypatch.setattr(getpass, "getpass", self.answer)
+
+    def answer(self, prompt: str = "", stream: Any = None) -> str:
+        self.questions.append(prompt)
+        return self.answers.pop(0)
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
+    return Asked(monkeypatch)
+
+
+def upload(monkeypatch: pytest.MonkeyPatch, sides: Sides, url: str, *options: str) -> int:
+    """Runs the command line in this process."""
+    words = ["pyftpsync", "upload", str(sides[0]), url, "--no-color", "--no-keyring", *options]
+    monkeypatch.setattr(sys, "argv", words)
+    try:
+        pyftpsync.run()
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+def bare(server: Small, user: str = "") -> str:
+    return server.url.replace("joe:pass-word@", user)
+
+
+def test_the_url_comes_first(sides: Sides, server: Small, netrc: Path, keyring_file: Path) -> None:
+    netrc.write_text(f"machine {HOST} login joe password wrong\n")
+    keyring_file.write_text(json.dumps({"pyftpsync": {HOST: "joe:wrong"}}))
+    done = command_line("upload", str(sides[0]), server.url)
+    assert done.returncode == 0, done.stderr
+    assert names(sides[1]) == {"a"} and "credentials" not in done.stdout
+
+
+def test_the_keyring_of_pyftpsync(sides: Sides, server: Small, netrc: Path, keyring_file: Path) -> None:
+    netrc.write_text(f"machine {HOST} login joe password wrong\n")
+    keyring_file.write_text(json.dumps({"pyftpsync": {HOST: "joe:pass-word"}}))
+    done = command_line("upload", str(sides[0]), bare(server), "--no-prompt")
+    assert done.returncode == 0, done.stderr
+    assert f"Using credentials from keyring('pyftpsync', '{HOST}'): joe:***.\n" in done.stdout
+    assert names(sides[1]) == {"a"} and "pass-word" not in done.stdout + done.stderr
+
+
+def test_the_netrc_file(sides: Sides, server: Small, netrc: Path, keyring_file: Path) -> None:
+    done = command_line("upload", str(sides[0]), bare(server), "--no-prompt", "-v")
+    assert done.returncode == 0, done.stderr
+    assert f"No credentials found in keyring('pyftpsync', '{HOST}')." in done.stdout
+    assert "Using credentials from .netrc file: joe:***.\n" in done.stdout
+    assert names(sides[1]) == {"a"}
+
+
+def test_stores_can_be_left_out(sides: Sides, server: Small, netrc: Path, keyring_file: Path) -> None:
+    keyring_file.write_text(json.dumps({"pyftpsync": {HOST: "joe:pass-word"}}))
+    words = ["upload", str(sides[0]), bare(server), "--no-prompt"]
+    assert "from .netrc" in command_line(*words, "--no-keyring").stdout
+    done = command_line(*words, "--no-keyring", "--no-netrc")
+    assert done.returncode == 1
+    assert f"Could not login to anonymous@{HOST}: 530" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_password_is_stored_once_it_was_accepted(sides: Sides, server: Small, keyring_file: Path) -> None:
+    words = ["upload", str(sides[0]), server.url, "--store-password", "--no-prompt"]
+    assert command_line(*words[:2], server.url.replace("pass-word", "wrong"), *words[3:]).returncode == 1
+    assert not keyring_file.exists()
+    done = command_line(*words)
+    assert done.returncode == 0 and "pass-word" not in done.stdout + done.stderr
+    assert json.loads(keyring_file.read_text()) == {"pyftpsync": {HOST: "joe:pass-word"}}
+    done = command_line("download", str(sides[0]), bare(server), "--no-prompt")
+    assert done.returncode == 0 and "Using credentials from keyring" in done.stdout
+
+
+def test_who_has_nothing_stored_is_asked(
+    sides: Sides, server: Small, asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked.answers = ["joe", "pass-word"]
+    assert upload(monkeypatch, sides, bare(server), "--no-netrc") == 0
+    assert [question.split(" [")[0] for question in asked.questions] == [
+        f"Enter username for {HOST}",
+        f"Enter password for joe@{HOST} (Ctrl+C to abort): ",
+    ]
+    assert names(sides[1]) == {"a"}
+
+
+def test_a_user_in_the_url_is_asked_for_the_password_only(
+    sides: Sides, server: Small, asked: Asked, netrc: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked.answers = ["pass-word"]
+    assert upload(monkeypatch, sides, bare(server, "joe@")) == 0
+    assert len(asked.questions) == 1 and "joe@" in asked.questions[0]
+
+
+def test_a_wrong_password_is_asked_for_again(
+    sides: Sides, server: Small, asked: Asked, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    asked.answers = ["not-this", "nor-that", "pass-word"]
+    assert upload(monkeypatch, sides, bare(server, "joe@")) == 0
+    captured = capsys.readouterr()
+    assert captured.err.count(f"Could not login to joe@{HOST}: ") == 2
+    assert "not-this" not in captured.out + captured.err
+    assert names(sides[1]) == {"a"}
+
+
+def test_prompt_asks_at_once(
+    sides: Sides, server: Small, asked: Asked, netrc: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc.write_text(f"machine {HOST} login joe password wrong\n")
+    asked.answers = ["joe", "pass-word"]
+    assert upload(monkeypatch, sides, bare(server), "--prompt") == 0
+    assert names(sides[1]) == {"a"}
+
+
+def test_ctrl_c_at_the_question_ends_the_program(
+    sides: Sides, server: Small, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    def interrupted(*args: Any, **kwargs: Any) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(getpass, "getpass", interrupted)
+    assert upload(monkeypatch, sides, bare(server, "joe@")) == 3
+    assert capsys.readouterr().err == "\nAborted by user.\n"
+
+
+def test_a_script_is_not_asked(sides: Sides, server: Small, asked: Asked, netrc: Path) -> None:
+    target = make_target(bare(server), {"no_keyring": True})
+    assert UploadSynchronizer(FsTarget(str(sides[0])), target, {"verbose": 0}).run() is True
+    with pytest.raises(RuntimeError, match=r"^Cannot get credentials for a distinct user \(sue\)"):
+        make_target(bare(server, "sue@")).open()
+    assert asked.questions == []
+
+
+def test_a_script_may_set_them(sides: Sides, server: Small, asked: Asked) -> None:
+    target: Any = make_target(bare(server))
+    target.username, target.password = "joe", "pass-word"
+    assert UploadSynchronizer(FsTarget(str(sides[0])), target, {"verbose": 0}).run() is True
+    assert names(sides[1]) == {"a"} and asked.questions == []
+
+
+@pytest.mark.parametrize("verbosity", ["-vvv", "-vv", "-v", "-q"])
+def test_no_verbosity_shows_a_password(sides: Sides, server: Small, verbosity: str) -> None:
+    done = command_line("upload", str(sides[0]), server.url, verbosity, "--no-color")
+    assert done.returncode == 0, done.stderr
+    assert "pass-word" not in done.stdout + done.stderr
+    # From -vvv on the conversation is shown.
+    assert all("**" in line for line in done.stdout.splitlines() if "PASS " in line)
