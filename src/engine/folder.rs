@@ -68,6 +68,10 @@ pub struct Folder {
     pub unfinished: BTreeSet<String>,
     /// Whether its listings were asked for.
     pub is_submitted: bool,
+    /// Listings that were asked for before it was known that it is visited.
+    pub is_awaited: Sides<bool>,
+    /// The folders expected in it.
+    pub children: Vec<Ticket>,
     /// Whether everything in it was decided.
     pub is_planned: bool,
     /// Copies, deletions and new sub-folders under way.
@@ -85,6 +89,8 @@ impl Folder {
             metas: Sides::default(),
             unfinished: BTreeSet::new(),
             is_submitted: false,
+            is_awaited: Sides::default(),
+            children: Vec::new(),
             is_planned: false,
             open: 0,
         }

@@ -75,6 +75,8 @@ pub struct Run<'a> {
     pub resolve_all: Option<Strategy>,
     /// Ask when a strategy goes by time and the times are equal; else such a conflict is skipped.
     pub asks_at_same_time: bool,
+    /// Whether folders are listed on the guess that they will be visited. Not where somebody watches the order.
+    pub foresees: bool,
     /// How many threads move bytes.
     pub threads: usize,
     /// The time.

@@ -5,6 +5,7 @@
 //! remembered once nothing in it is under way any more, so that the metadata never claims what has not happened.
 
 mod conflicts;
+mod foresight;
 mod locks;
 mod memory;
 mod pairs;
@@ -31,11 +32,10 @@ use crate::plan::{
     resolve,
 };
 use crate::target::{Expect, Put};
+use foresight::Foreseen;
 use std::collections::{HashMap, HashSet};
 use std::sync::mpsc::Receiver;
 
-/// Listings asked for before their turn, for each thread.
-const LISTINGS_AHEAD: usize = 4;
 /// Copies that may wait before no further folder is visited.
 const COPIES_AHEAD: usize = 2_000;
 /// Files deleted in one burst.
@@ -75,6 +75,10 @@ pub fn walk(
         folders: HashMap::new(),
         next_ticket: 0,
         agenda: Vec::new(),
+        foreseen: HashMap::new(),
+        guesses: HashMap::new(),
+        listings: 0,
+        may_look_ahead: true,
         removals: Removals::default(),
         contents: Tree::default(),
         tally: Tally::default(),
@@ -103,6 +107,14 @@ struct Walk<'a> {
     next_ticket: usize,
     /// Folders still to visit; the next one is the last.
     agenda: Vec<Ticket>,
+    /// Folders that will probably be visited, listed before anybody knows.
+    foreseen: HashMap<Ticket, Foreseen>,
+    /// Where they are.
+    guesses: HashMap<RelPath, Ticket>,
+    /// Listings under way.
+    listings: usize,
+    /// There may be something to list ahead.
+    may_look_ahead: bool,
     removals: Removals,
     /// What every folder below the root held when it was last synchronised.
     contents: Tree,
@@ -176,36 +188,16 @@ impl Walk<'_> {
     /// Adds folders so that the first of them is visited next.
     fn schedule(&mut self, folders: Vec<Folder>) {
         for folder in folders.into_iter().rev() {
-            let ticket = Ticket(self.next_ticket);
-            self.next_ticket += 1;
-            self.folders.insert(ticket, folder);
+            let ticket = self.schedule_one(folder);
             self.agenda.push(ticket);
         }
+        self.may_look_ahead = true;
     }
 
-    /// Asks for the listings of the folders that come next.
-    fn list_ahead(&mut self) -> Result<()> {
-        let ahead = LISTINGS_AHEAD * self.run.threads.max(1);
-        let next: Vec<Ticket> = self.agenda.iter().rev().take(ahead).copied().collect();
-        for ticket in next {
-            let Some(folder) = self.folders.get_mut(&ticket).filter(|folder| !folder.is_submitted) else {
-                continue;
-            };
-            folder.is_submitted = true;
-            let mut jobs = Vec::with_capacity(2);
-            for side in Side::BOTH {
-                let make = match folder.visit {
-                    Visit::Copy { to, .. } if to == side => Make::Folder,
-                    _ if folder.visit.lists(side) => Make::Nothing,
-                    _ => continue,
-                };
-                jobs.push(Job::List { ticket, side, dir: folder.paths[side].clone(), make });
-            }
-            for job in jobs {
-                self.submit(job)?;
-            }
-        }
-        Ok(())
+    fn new_ticket(&mut self) -> Ticket {
+        let ticket = Ticket(self.next_ticket);
+        self.next_ticket += 1;
+        ticket
     }
 
     fn submit(&mut self, job: Job) -> Result<()> {
@@ -243,9 +235,7 @@ impl Walk<'_> {
         }
         match done {
             Done::Listed { ticket, side, result } => {
-                if let Some(folder) = self.folders.get_mut(&ticket) {
-                    folder.views[side] = Some(result);
-                }
+                self.take_listing(ticket, side, result);
                 Ok(())
             }
             Done::Copied { job, bytes, was_opened, seconds, result } => {
@@ -282,6 +272,7 @@ impl Walk<'_> {
             Visit::Remove { on, doomed, scope } => self.remove_folder(ticket, on, doomed, scope, views)?,
         };
         self.schedule(children);
+        self.forget_guesses(ticket);
         if let Some(folder) = self.folders.get_mut(&ticket) {
             folder.is_planned = true;
         }
@@ -354,6 +345,7 @@ impl Walk<'_> {
         if dir.is_root() || error.kind() == Kind::Metadata {
             return Err(error);
         }
+        self.forget_guesses(ticket);
         let parent = self.folders.remove(&ticket).and_then(|folder| folder.parent);
         match visit {
             Visit::Compare => {}

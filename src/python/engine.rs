@@ -120,6 +120,7 @@ pub fn run(
         asks_at_same_time: settings.asks_at_same_time,
         // One more than sessions with a server, so that the disk is never waited for by all of them.
         threads: settings.connections.clamp(1, 64) + 1,
+        foresees: is_plain,
         clock: &clock,
     };
     let mut counters = Stats::default();

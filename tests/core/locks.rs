@@ -241,6 +241,7 @@ impl Setup {
             version: "test",
             resolve_all: None,
             asks_at_same_time: false,
+            foresees: true,
             threads: 1,
             clock: self.clock.as_ref(),
         };

@@ -3,6 +3,7 @@
 
 mod contract;
 mod decision_table;
+mod foresight;
 mod ftp_conversations;
 mod ftp_data;
 mod ftp_server;

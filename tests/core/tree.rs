@@ -108,6 +108,7 @@ pub fn run(local: &dyn TargetBox, remote: &dyn TargetBox, setup: &Setup) -> Outc
         version: "test",
         resolve_all: None,
         asks_at_same_time: false,
+        foresees: true,
         threads: setup.threads,
         clock: &Frozen,
     };

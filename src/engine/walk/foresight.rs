@@ -1,0 +1,247 @@
+//! Listings ahead of their turn.
+//!
+//! Folders are visited one after another, and a listing takes several round trips. So the folders that come next are listed
+//! before anybody has looked at those in front of them: the ones that wait for their visit, and the ones that will most
+//! likely be found in these. A guess that turns out wrong costs a listing and is dropped; nothing else comes of it.
+
+use super::*;
+
+/// Folders that may be under way at a time, for each thread.
+const AT_A_TIME: usize = 2;
+/// How far ahead, in folders.
+const FAR: usize = 256;
+/// How many names may wait for the visit of their folder.
+const MANY: usize = 20_000;
+
+/// A folder that will probably be visited.
+pub(super) struct Foreseen {
+    /// Its path, on the sides that have it.
+    dirs: Sides<Option<RelPath>>,
+    views: Sides<Option<Result<Box<View>>>>,
+    is_submitted: bool,
+    /// The folders expected in it.
+    children: Vec<Ticket>,
+    /// It is to be removed, so whatever is in it will be visited.
+    is_doomed: bool,
+}
+
+impl Foreseen {
+    /// The path under which it is looked up. Names that both sides have are one folder, so it is found by the path of either.
+    fn key(&self) -> Option<&RelPath> {
+        self.dirs.local.as_ref().or(self.dirs.remote.as_ref())
+    }
+
+    fn is_listed(&self) -> bool {
+        Side::BOTH.into_iter().all(|side| self.dirs[side].is_none() || self.views[side].is_some())
+    }
+}
+
+impl Walk<'_> {
+    /// Asks for listings: that of the next folder in any case, then those that come later.
+    pub(super) fn list_ahead(&mut self) -> Result<()> {
+        let next = self.agenda.last().copied();
+        if let Some(next) = next.filter(|next| self.folders.get(next).is_some_and(|next| !next.is_submitted))
+        {
+            self.request(next)?;
+        }
+        let most = AT_A_TIME * self.run.threads.max(1);
+        if !self.may_look_ahead || self.listings >= most {
+            return Ok(());
+        }
+        let due = self.due(most - self.listings);
+        // Nothing changes about that until another listing has come, or another folder is on the agenda.
+        self.may_look_ahead = due.len() == most - self.listings;
+        due.into_iter().try_for_each(|ticket| self.request(ticket))
+    }
+
+    /// The first `count` folders not yet listed, in the order in which they will be visited.
+    fn due(&self, count: usize) -> Vec<Ticket> {
+        let (mut due, mut names) = (Vec::new(), 0);
+        let mut ahead = self.agenda[self.agenda.len().saturating_sub(FAR)..].to_vec();
+        for _ in 0..FAR {
+            let Some(ticket) = ahead.pop().filter(|_| due.len() < count && names < MANY) else {
+                break;
+            };
+            let (is_submitted, views, children) =
+                match (self.folders.get(&ticket), self.foreseen.get(&ticket)) {
+                    (Some(folder), _) => (folder.is_submitted, &folder.views, &folder.children),
+                    (None, Some(foreseen)) => (foreseen.is_submitted, &foreseen.views, &foreseen.children),
+                    (None, None) => continue,
+                };
+            if !is_submitted {
+                due.push(ticket);
+            }
+            let listed = [&views.local, &views.remote].into_iter().flatten().flatten();
+            names += listed.map(|view| view.entries.len()).sum::<usize>();
+            ahead.extend(children.iter().rev());
+        }
+        due
+    }
+
+    /// Asks for the listings of a folder.
+    fn request(&mut self, ticket: Ticket) -> Result<()> {
+        let mut jobs = Vec::with_capacity(2);
+        if let Some(folder) = self.folders.get_mut(&ticket) {
+            folder.is_submitted = true;
+            for side in Side::BOTH {
+                let make = match folder.visit {
+                    Visit::Copy { to, .. } if to == side => Make::Folder,
+                    _ if folder.visit.lists(side) => Make::Nothing,
+                    _ => continue,
+                };
+                if folder.views[side].is_none() && !folder.is_awaited[side] {
+                    jobs.push(Job::List { ticket, side, dir: folder.paths[side].clone(), make });
+                }
+            }
+        } else if let Some(foreseen) = self.foreseen.get_mut(&ticket) {
+            foreseen.is_submitted = true;
+            for side in Side::BOTH {
+                if let Some(dir) = foreseen.dirs[side].clone() {
+                    jobs.push(Job::List { ticket, side, dir, make: Make::Nothing });
+                }
+            }
+        }
+        self.listings += jobs.len();
+        jobs.into_iter().try_for_each(|job| self.submit(job))
+    }
+
+    /// Takes a listing, and guesses what will be visited inside.
+    pub(super) fn take_listing(&mut self, ticket: Ticket, side: Side, view: Result<Box<View>>) {
+        self.listings -= 1;
+        self.may_look_ahead = true;
+        if let Some(folder) = self.folders.get_mut(&ticket) {
+            folder.views[side] = Some(view);
+            folder.is_awaited[side] = false;
+        } else if let Some(foreseen) = self.foreseen.get_mut(&ticket) {
+            foreseen.views[side] = Some(view);
+        }
+        let children = match (self.folders.get(&ticket), self.foreseen.get(&ticket)) {
+            (Some(folder), _) if folder.is_ready() && folder.children.is_empty() => {
+                let is_doomed = matches!(folder.visit, Visit::Remove { .. });
+                let dirs =
+                    Sides::from_fn(|side| folder.visit.lists(side).then(|| folder.paths[side].clone()));
+                self.guess(&dirs, &folder.views, is_doomed)
+            }
+            (None, Some(foreseen)) if foreseen.is_listed() => {
+                self.guess(&foreseen.dirs, &foreseen.views, foreseen.is_doomed)
+            }
+            _ => return,
+        };
+        let mut tickets = Vec::with_capacity(children.len());
+        for child in children {
+            let ticket = self.new_ticket();
+            self.guesses.extend(child.key().cloned().map(|dir| (dir, ticket)));
+            self.foreseen.insert(ticket, child);
+            tickets.push(ticket);
+        }
+        match (self.folders.get_mut(&ticket), self.foreseen.get_mut(&ticket)) {
+            (Some(folder), _) => folder.children = tickets,
+            (None, Some(foreseen)) => foreseen.children = tickets,
+            (None, None) => {}
+        }
+    }
+
+    /// The folders in a folder that will probably be visited.
+    fn guess(
+        &self,
+        dirs: &Sides<Option<RelPath>>,
+        views: &Sides<Option<Result<Box<View>>>>,
+        is_doomed: bool,
+    ) -> Vec<Foreseen> {
+        if !self.run.foresees {
+            return Vec::new();
+        }
+        let mut order: Vec<&Name> = Vec::new();
+        let mut found: HashMap<&str, Sides<Option<RelPath>>> = HashMap::new();
+        for side in Side::BOTH {
+            let (Some(dir), Some(Ok(view))) = (&dirs[side], &views[side]) else { continue };
+            if dir.depth() >= MAX_DEPTH {
+                continue;
+            }
+            for entry in view.entries.iter().filter(|entry| entry.is_folder()) {
+                if self.run.filter.matches(entry.name.as_str(), entry.kind) {
+                    let paths = found.entry(entry.name.as_str()).or_insert_with(|| {
+                        order.push(&entry.name);
+                        Sides::default()
+                    });
+                    paths[side] = Some(dir.join(&entry.name));
+                }
+            }
+        }
+        let policy = &self.run.policy;
+        let is_visited_alone = |side: Side| match policy.mode {
+            _ if is_doomed => true,
+            _ if !self.executor.is_live() => false,
+            Mode::Upload => side == Side::Local || policy.delete,
+            Mode::Download => side == Side::Remote || policy.delete,
+            Mode::Sync => true,
+        };
+        let is_probable = |dirs: &Sides<Option<RelPath>>| match (&dirs.local, &dirs.remote) {
+            (Some(_), Some(_)) => true,
+            (Some(_), None) => is_visited_alone(Side::Local),
+            (None, Some(_)) => is_visited_alone(Side::Remote),
+            (None, None) => false,
+        };
+        order
+            .into_iter()
+            .filter_map(|name| found.remove(name.as_str()))
+            .filter(is_probable)
+            .map(|dirs| Foreseen {
+                dirs,
+                views: Sides::default(),
+                is_submitted: false,
+                children: Vec::new(),
+                is_doomed,
+            })
+            .collect()
+    }
+
+    /// Gives a folder that is to be visited what was listed of it already.
+    pub(super) fn schedule_one(&mut self, mut folder: Folder) -> Ticket {
+        let key = if folder.visit.lists(Side::Local) { &folder.paths.local } else { &folder.paths.remote };
+        let known = self.guesses.get(key).copied().filter(|ticket| {
+            self.foreseen.get(ticket).is_some_and(|foreseen| {
+                let fits = |side: Side| foreseen.dirs[side].as_ref() == Some(&folder.paths[side]);
+                Side::BOTH.into_iter().all(|side| !folder.visit.lists(side) || fits(side))
+            })
+        });
+        let Some(ticket) = known else {
+            let ticket = self.new_ticket();
+            self.folders.insert(ticket, folder);
+            return ticket;
+        };
+        if let Some(foreseen) = self.take_guess(ticket) {
+            let Foreseen { mut views, is_submitted, children, .. } = foreseen;
+            for side in Side::BOTH {
+                if folder.visit.lists(side) {
+                    folder.views[side] = views[side].take();
+                    folder.is_awaited[side] = is_submitted && folder.views[side].is_none();
+                }
+            }
+            let makes = matches!(folder.visit, Visit::Copy { .. });
+            folder.is_submitted = is_submitted && !makes;
+            folder.children = children;
+        }
+        self.folders.insert(ticket, folder);
+        ticket
+    }
+
+    /// Drops the guesses about a folder that have not come true.
+    pub(super) fn forget_guesses(&mut self, ticket: Ticket) {
+        let Some(folder) = self.folders.get_mut(&ticket) else { return };
+        let mut wrong = std::mem::take(&mut folder.children);
+        while let Some(ticket) = wrong.pop() {
+            if let Some(foreseen) = self.take_guess(ticket) {
+                wrong.extend(foreseen.children);
+            }
+        }
+    }
+
+    fn take_guess(&mut self, ticket: Ticket) -> Option<Foreseen> {
+        let foreseen = self.foreseen.remove(&ticket)?;
+        if let Some(key) = foreseen.key() {
+            self.guesses.remove(key);
+        }
+        Some(foreseen)
+    }
+}

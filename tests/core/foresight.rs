@@ -1,0 +1,136 @@
+//! Folders are listed before their turn.
+
+use crate::tree::{Setup, at, run};
+use ftpsync::error::Result;
+use ftpsync::model::{Listing, RelPath};
+use ftpsync::plan::Mode;
+use ftpsync::target::memory::MemoryTarget;
+use ftpsync::target::{Caps, Put, Session, Target, Written};
+use std::io::Read;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+const NEVER: Duration = Duration::from_secs(10);
+
+/// A tree whose deep folders answer only when several are asked for at the same time.
+#[derive(Clone)]
+struct Sociable {
+    tree: MemoryTarget,
+    /// How many questions about deep folders have come, and which folders were listed.
+    asked: Arc<(Mutex<(usize, Vec<String>)>, Condvar)>,
+    wanted: usize,
+}
+
+impl Sociable {
+    fn over(tree: MemoryTarget, wanted: usize) -> Self {
+        Sociable { tree, asked: Arc::default(), wanted }
+    }
+
+    fn listed(&self) -> Vec<String> {
+        let mut listed = self.asked.0.lock().unwrap().1.clone();
+        listed.sort();
+        listed
+    }
+
+    fn meet(&self, dir: &RelPath) {
+        let (state, came) = &*self.asked;
+        let mut state = state.lock().unwrap();
+        state.1.push(dir.to_string());
+        if dir.depth() == 2 {
+            state.0 += 1;
+            came.notify_all();
+            let answer = came.wait_timeout_while(state, NEVER, |state| state.0 < self.wanted).unwrap();
+            assert!(!answer.1.timed_out(), "nobody else was asked about while {dir} was being listed");
+        }
+    }
+}
+
+impl Target for Sociable {
+    fn id(&self) -> &str {
+        self.tree.id()
+    }
+    fn base_name(&self) -> &str {
+        self.tree.base_name()
+    }
+    fn caps(&self) -> Caps {
+        self.tree.caps()
+    }
+    fn open(&self) -> Result<Box<dyn Session>> {
+        Ok(Box::new(Conversation { place: self.clone(), inner: self.tree.open()? }))
+    }
+}
+
+struct Conversation {
+    place: Sociable,
+    inner: Box<dyn Session>,
+}
+
+impl Session for Conversation {
+    fn list(&mut self, dir: &RelPath) -> Result<Listing> {
+        self.place.meet(dir);
+        self.inner.list(dir)
+    }
+    fn read(&mut self, file: &RelPath, lend: &mut dyn FnMut(&mut dyn Read) -> Result<()>) -> Result<()> {
+        self.inner.read(file, lend)
+    }
+    fn write(&mut self, file: &RelPath, body: &mut dyn Read, put: &Put) -> Result<Written> {
+        self.inner.write(file, body, put)
+    }
+    fn mkdir(&mut self, dir: &RelPath) -> Result<()> {
+        self.inner.mkdir(dir)
+    }
+    fn remove_file(&mut self, file: &RelPath) -> Result<()> {
+        self.inner.remove_file(file)
+    }
+    fn remove_dir(&mut self, dir: &RelPath) -> Result<()> {
+        self.inner.remove_dir(dir)
+    }
+}
+
+/// Four branches, each with a folder in a folder.
+fn branches(tree: &MemoryTarget) {
+    for branch in ["a", "b", "c", "d"] {
+        tree.put(&format!("{branch}/deep/file"), b"x", at(0));
+    }
+}
+
+#[test]
+fn what_lies_below_later_branches_is_listed_while_the_first_is_still_being_visited() {
+    for (mode, local_has_it) in [(Mode::Sync, true), (Mode::Sync, false), (Mode::Download, false)] {
+        let (local, remote) = (MemoryTarget::new("local"), MemoryTarget::new("remote"));
+        branches(&remote);
+        if local_has_it {
+            branches(&local);
+        }
+        let remote = Sociable::over(remote, 4);
+        let outcome = run(&local, &remote, &Setup { threads: 4, ..Setup::new(mode) });
+        outcome.result.unwrap();
+        let folders = ["", "a", "a/deep", "b", "b/deep", "c", "c/deep", "d", "d/deep"];
+        assert_eq!(remote.listed(), folders, "each folder is listed once");
+        assert!(local.tree().contains_key("d/deep/file"));
+    }
+}
+
+#[test]
+fn a_wrong_guess_changes_nothing() {
+    // The local "b" is a file: what the remote one holds is not visited.
+    let (local, remote) = (MemoryTarget::new("local"), MemoryTarget::new("remote"));
+    branches(&remote);
+    local.put("b", b"a file", at(0));
+    let before = remote.tree();
+    let outcome =
+        run(&local, &Sociable::over(remote.clone(), 1), &Setup { threads: 4, ..Setup::new(Mode::Sync) });
+    assert!(outcome.result.is_err(), "a file on one side, a folder on the other");
+    assert_eq!(outcome.failures.len(), 1, "{:?}", outcome.failures);
+    assert_eq!(remote.tree().keys().collect::<Vec<_>>(), before.keys().collect::<Vec<_>>());
+    assert!(local.tree().contains_key("a/deep/file") && !local.tree().contains_key("b/deep/file"));
+}
+
+#[test]
+fn where_nothing_of_the_other_side_is_wanted_nothing_of_it_is_listed() {
+    let (local, remote) = (MemoryTarget::new("local"), MemoryTarget::new("remote"));
+    branches(&remote);
+    let remote = Sociable::over(remote, 1);
+    run(&local, &remote, &Setup::new(Mode::Upload)).result.unwrap();
+    assert_eq!(remote.listed(), [""]);
+}
