@@ -11,7 +11,7 @@ use crate::model::lock::{Lock, MAX_LOCK_SIZE};
 use crate::model::{Entry, LOCK_FILE_NAME, Name, RelPath, Side, Stamp};
 use crate::plan::lock::{Claim, Found, LockRules, duration, judge};
 use crate::target::pool::Loan;
-use crate::target::{Put, Session, Target};
+use crate::target::{Expect, Put, Session, Target};
 use std::io::Read;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -187,7 +187,8 @@ impl Keeper<'_> {
         let taken = self.crew.persist([self.side], |sessions| {
             is_writing = false;
             let session = borrowed(sessions, self.side)?;
-            let found = look(session, &self.path)?;
+            let found =
+                if is_free(session, &self.path)? { Found::Nothing } else { look(session, &self.path)? };
             let now = self.clock.now();
             let instead_of = match judge(&found, self.locking.rules, now, self.locking.is_running) {
                 Claim::Free => None,
@@ -341,6 +342,15 @@ fn answer_within(
         }
     }
     Err(Error::new(Kind::Timeout, "no answer"))
+}
+
+/// Whether there is certainly no lock file; asking costs less than trying to read it.
+fn is_free(session: &mut dyn Session, path: &RelPath) -> Result<bool> {
+    match session.still(&[(path.clone(), Expect::Absent)]).pop() {
+        Some(Ok(answer)) => Ok(answer == Some(true)),
+        Some(Err(error)) => Err(error),
+        None => Ok(false),
+    }
 }
 
 /// Reads the lock file. What cannot be read as a lock is looked up in the listing, for its time.

@@ -126,7 +126,12 @@ impl Pool {
             std::mem::take(&mut state.idle)
         };
         if politely {
-            idle.into_iter().for_each(|session| session.close());
+            // All at the same time: a goodbye takes a round trip.
+            std::thread::scope(|scope| {
+                for session in idle {
+                    scope.spawn(|| session.close());
+                }
+            });
         } else {
             self.target.interrupt();
         }

@@ -12,12 +12,18 @@ use std::time::Duration;
 
 const NEVER: Duration = Duration::from_secs(10);
 
+/// The folders that were asked about.
+#[derive(Default)]
+struct Asked {
+    folders: Mutex<Vec<RelPath>>,
+    came: Condvar,
+}
+
 /// A tree whose deep folders answer only when several are asked for at the same time.
 #[derive(Clone)]
 struct Sociable {
     tree: MemoryTarget,
-    /// How many questions about deep folders have come, and which folders were listed.
-    asked: Arc<(Mutex<(usize, Vec<String>)>, Condvar)>,
+    asked: Arc<Asked>,
     wanted: usize,
 }
 
@@ -27,19 +33,21 @@ impl Sociable {
     }
 
     fn listed(&self) -> Vec<String> {
-        let mut listed = self.asked.0.lock().unwrap().1.clone();
+        let mut listed: Vec<String> =
+            self.asked.folders.lock().unwrap().iter().map(RelPath::to_string).collect();
         listed.sort();
         listed
     }
 
     fn meet(&self, dir: &RelPath) {
-        let (state, came) = &*self.asked;
-        let mut state = state.lock().unwrap();
-        state.1.push(dir.to_string());
+        let mut folders = self.asked.folders.lock().unwrap();
+        folders.push(dir.clone());
         if dir.depth() == 2 {
-            state.0 += 1;
-            came.notify_all();
-            let answer = came.wait_timeout_while(state, NEVER, |state| state.0 < self.wanted).unwrap();
+            self.asked.came.notify_all();
+            let alone = |folders: &mut Vec<RelPath>| {
+                folders.iter().filter(|dir| dir.depth() == 2).count() < self.wanted
+            };
+            let answer = self.asked.came.wait_timeout_while(folders, NEVER, alone).unwrap();
             assert!(!answer.1.timed_out(), "nobody else was asked about while {dir} was being listed");
         }
     }

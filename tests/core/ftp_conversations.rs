@@ -145,16 +145,43 @@ fn a_server_of_your_choice_keeps_the_contract() {
 // ---- the words --------------------------------------------------------------------------------------------------
 
 #[test]
-fn logging_in_takes_four_packets() {
+fn logging_in_takes_two_packets_and_one_once_the_server_is_known() {
     let server = Server::start(Quirks::default());
     let session = target(&server).open().unwrap();
     let script = server.script();
-    assert_eq!(script, ["USER joe", "PASS s3cret-word", "SYST | FEAT | TYPE I", "OPTS UTF8 ON | CWD /"]);
+    assert_eq!(script, ["USER joe", "PASS s3cret-word | SYST | FEAT | TYPE I | OPTS UTF8 ON | CWD /"]);
     let greeting: Vec<&str> = session.greeting().iter().map(|(_, line)| line.as_str()).collect();
     assert_eq!(greeting[0], "Login as 'joe'.");
     assert_eq!(greeting[1], "SYST: '215 UNIX Type: L8'.");
     assert!(greeting[2].starts_with("FEAT: '211-Features"));
     assert_eq!(greeting[3], "Sent 'OPTS UTF8 ON'.");
+    let target = target(&server);
+    let known = target.open().unwrap();
+    server.packets();
+    let _second = target.open().unwrap();
+    assert_eq!(server.script(), ["USER joe | PASS s3cret-word | TYPE I | OPTS UTF8 ON | CWD /"]);
+    drop((known, session));
+}
+
+#[test]
+fn a_server_that_hears_one_command_at_a_time_is_served_one_at_a_time() {
+    let server = Server::start(Quirks { hears_one_at_a_time: true, ..Quirks::default() });
+    let mut patient = config(&server);
+    patient.timeout = std::time::Duration::from_millis(300);
+    let target = FtpTarget::new(patient).unwrap();
+    let mut session = target.open().unwrap();
+    server.packets();
+    write_over(session.as_mut(), "a", b"content", Expect::Absent).unwrap();
+    assert!(server.script().iter().all(|packet| !packet.contains(" | ")), "{:?}", server.script());
+}
+
+#[test]
+fn a_wrong_password_is_told_also_by_a_server_that_hangs_up() {
+    let server = Server::start(Quirks { leaves_strangers: true, ..Quirks::default() });
+    let mut wrong = config(&server);
+    wrong.password = Some(Secret::new("wrong-word"));
+    let error = open_error(wrong);
+    assert_eq!((error.kind(), error.reply().map(|(code, _)| code)), (Kind::Login, Some(530)));
 }
 
 #[test]

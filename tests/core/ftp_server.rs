@@ -36,6 +36,10 @@ pub struct Quirks {
     pub loses_last_byte_of: Option<&'static str>,
     /// STOR of paths that contain this is agreed to only when all bytes are there.
     pub agrees_late_to: Option<&'static str>,
+    /// Of the commands in one packet only the first is heard.
+    pub hears_one_at_a_time: bool,
+    /// A wrong password ends the conversation.
+    pub leaves_strangers: bool,
     /// Listings end in the middle, with this reply.
     pub listing_ends_with: Option<&'static str>,
     /// Listings have no end.
@@ -281,6 +285,9 @@ impl Conversation {
             }
             let logged = packet.iter().map(|line| without_number(line)).collect();
             self.state.packets.lock().unwrap().push(logged);
+            if self.quirks.hears_one_at_a_time {
+                packet.truncate(1);
+            }
             for line in packet {
                 let goes = self.obey(&line).or_else(|_| self.say("425 no data connection"));
                 if !matches!(goes, Ok(true)) {
@@ -363,7 +370,10 @@ impl Conversation {
         match verb {
             "USER" => self.say("331 password please"),
             "PASS" if argument == PASSWORD => self.say("230 welcome"),
-            "PASS" => self.say(&format!("530 {argument:?} is not the password")),
+            "PASS" => {
+                self.say(&format!("530 {argument:?} is not the password"))?;
+                Ok(!self.quirks.leaves_strangers)
+            }
             "AUTH" => self.start_tls(),
             "PBSZ" | "PROT" => self.say("200 ok"),
             "SYST" => self.say("215 UNIX Type: L8"),

@@ -5,7 +5,7 @@ use super::control::Control;
 use super::dial::interrupted;
 use super::errors::refusal;
 use super::handshake::{explain, is_version_refusal};
-use super::session::FtpSession;
+use super::session::{FtpSession, no_answer};
 use super::tls::Versions;
 use crate::error::{Error, Kind, Result};
 use crate::wire::ftp::{Command, Features, Reply};
@@ -18,17 +18,22 @@ const ANONYMOUS: &str = "anonymous";
 /// # Errors
 /// See [`Target::open`](crate::target::Target::open).
 pub fn open(server: &Arc<Server>) -> Result<FtpSession> {
+    let was_one_by_one = server.learned().one_by_one;
+    match attempt(server) {
+        // The server seems to lose commands when several arrive at once.
+        Err(_) if !was_one_by_one && server.learned().one_by_one => attempt(server),
+        opened => opened,
+    }
+}
+
+fn attempt(server: &Arc<Server>) -> Result<FtpSession> {
     let interruptions = server.sockets.interruptions();
     let mut greeting = Vec::new();
     let mut control = connect(server, interruptions)?;
     if let Some(words) = control.tls_words() {
         greeting.push((4, format!("TLS: {words}")));
     }
-    log_in(server, &mut control)?;
-    let user = server.config.user.as_deref().unwrap_or(ANONYMOUS);
-    greeting.push((4, format!("Login as '{user}'.")));
     let features = introduce(server, &mut control, &mut greeting)?;
-    go_to_root(server, &mut control, &features, &mut greeting)?;
     server.learned().features = Some(Arc::clone(&features));
     // A socket that was not yet on the list when all were shut would go on as if nothing had happened.
     if server.sockets.interruptions() != interruptions {
@@ -115,38 +120,33 @@ fn no_tls(server: &Server, reply: &Reply) -> Error {
     )
 }
 
-fn log_in(server: &Server, control: &mut Control) -> Result<()> {
+/// USER and PASS.
+fn credentials(server: &Server) -> Result<(Command, Command)> {
     let config = &server.config;
-    let user = config.user.as_deref().unwrap_or(ANONYMOUS);
     let password = match &config.password {
         Some(password) => password.reveal(),
         None if config.user.is_none() => "anonymous@",
         None => "",
     };
-    let context = |error: Error| error.during("log in to").at(server.address());
-    let user = Command::path("USER", &server.names.encode_text(user)?).map_err(context)?;
-    let mut reply = control.ask(&user)?;
-    if reply.code() == 331 {
-        let pass = Command::secret("PASS", &server.names.encode_text(password)?).map_err(context)?;
-        reply = control.ask(&pass)?;
-    }
-    match reply.code() {
-        332 => Err(context(
-            Error::new(Kind::Login, "the server asks for an account (ACCT), which is not supported")
-                .with_reply(reply.code(), reply.text()),
-        )),
-        200..=299 => Ok(()),
-        code => {
-            let text = reply.text();
-            let kind = match code {
-                // ProFTPD says 530 to one connection too many as well.
-                _ if is_about_limits(&text) => Kind::Busy,
-                430 | 500.. => Kind::Login,
-                _ => Kind::Busy,
-            };
-            Err(context(Error::new(kind, text.replace('\n', " / ")).with_reply(code, text)))
-        }
-    }
+    let user = Command::path("USER", &server.names.encode_text(user_name(server))?)?;
+    Ok((user, Command::secret("PASS", &server.names.encode_text(password)?)?))
+}
+
+fn user_name(server: &Server) -> &str {
+    server.config.user.as_deref().unwrap_or(ANONYMOUS)
+}
+
+/// The error for a refused USER or PASS.
+fn not_logged_in(reply: &Reply) -> Error {
+    let text = reply.text();
+    let (kind, detail) = match reply.code() {
+        332 => (Kind::Login, "the server asks for an account (ACCT), which is not supported".to_owned()),
+        // ProFTPD says 530 to one connection too many as well.
+        _ if is_about_limits(&text) => (Kind::Busy, text.replace('\n', " / ")),
+        430 | 500.. => (Kind::Login, text.replace('\n', " / ")),
+        _ => (Kind::Busy, text.replace('\n', " / ")),
+    };
+    Error::new(kind, detail).with_reply(reply.code(), text)
 }
 
 /// Whether a refused login is about the number of connections and not about the password.
@@ -155,61 +155,89 @@ fn is_about_limits(text: &str) -> bool {
     ["too many", "maximum", "limit"].iter().any(|word| text.contains(word))
 }
 
-/// Protects data connections, and asks who the server is and what it can do; one packet.
+/// Says who we are, protects data connections, asks who the server is and what it can do, and enters the root folder.
+///
+/// The first session waits for the answer to USER, which may not want a password; all else is one packet. Later sessions know
+/// the server, and say everything at once.
 fn introduce(
     server: &Server,
     control: &mut Control,
     greeting: &mut Vec<(u8, String)>,
 ) -> Result<Arc<Features>> {
-    let is_tls = control.tls().is_some();
-    let mut questions = Vec::new();
-    if is_tls {
-        questions.extend([Command::text("PBSZ", "0")?, Command::text("PROT", "P")?]);
-    }
-    questions.extend([Command::bare("SYST"), Command::bare("FEAT"), Command::text("TYPE", "I")?]);
-    let replies = control.burst(&questions)?;
-    let (protection, rest) = replies.split_at(if is_tls { 2 } else { 0 });
-    if let Some(refused) = protection.last().filter(|reply| !reply.is_success()) {
-        return Err(no_tls(server, refused));
-    }
-    let [syst, feat, binary] = rest else {
-        return Err(Error::new(Kind::Protocol, "a reply is missing"));
-    };
-    if !binary.is_success() {
-        // Without it, servers rewrite line ends in files.
-        return Err(refusal(binary).during("switch to binary transfers on").at(server.address()));
-    }
-    if is_tls {
-        greeting.push((6, "PROT P".to_owned()));
-    }
-    greeting.push((5, format!("SYST: '{}'.", syst.text())));
-    greeting.push((5, format!("FEAT: '{}'.", feat.text().replace('\n', " "))));
-    Ok(Arc::new(Features::parse(feat)))
-}
-
-/// Switches names to UTF-8 if the server offers it, and enters the root folder.
-fn go_to_root(
-    server: &Server,
-    control: &mut Control,
-    features: &Features,
-    greeting: &mut Vec<(u8, String)>,
-) -> Result<()> {
+    let context = |error: Error| error.during("log in to").at(server.address());
+    let known = server.learned().features.clone();
+    let (user, password) = credentials(server).map_err(context)?;
     let root = server.names.encode_text(&server.root)?;
     let cwd = Command::path("CWD", &root)?;
-    let mut commands = Vec::new();
-    if server.names.is_utf8() && features.has_utf8() {
+    let answered = if known.is_some() { None } else { Some(control.ask(&user).map_err(context)?) };
+    let wants_password = answered.as_ref().is_none_or(|reply| reply.code() == 331);
+    if let Some(refused) = answered.as_ref().filter(|reply| !wants_password && !reply.is_success()) {
+        return Err(context(not_logged_in(refused)));
+    }
+    let (is_tls, is_new, is_utf8) = (control.tls().is_some(), known.is_none(), server.names.is_utf8());
+    let mut packet = Vec::new();
+    packet.extend((!is_new).then_some(user));
+    packet.extend(wants_password.then_some(password));
+    if is_tls {
+        packet.extend([Command::text("PBSZ", "0")?, Command::text("PROT", "P")?]);
+    }
+    if is_new {
+        packet.extend([Command::bare("SYST"), Command::bare("FEAT")]);
+    }
+    packet.push(Command::text("TYPE", "I")?);
+    if is_utf8 {
         // The reply does not matter: servers that are always UTF-8 refuse to be told (RFC 2640 has no such option).
-        commands.push(Command::text("OPTS", "UTF8 ON")?);
+        packet.push(Command::text("OPTS", "UTF8 ON")?);
+    }
+    packet.push(cwd.clone());
+
+    let mut replies = Vec::with_capacity(packet.len());
+    // A server that closes the connection behind a refusal has still said why.
+    let mut failure = control.burst_into(&packet, &mut replies).err();
+    let mut replies = replies.into_iter();
+    let mut next = || replies.next().ok_or_else(|| failure.take().unwrap_or_else(no_answer));
+    let to_user = if is_new { None } else { Some(next().map_err(context)?) };
+    let to_password = if wants_password { Some(next().map_err(context)?) } else { None };
+    let is_in = to_user.as_ref().is_some_and(Reply::is_success);
+    if let Some(refused) = to_user.filter(|reply| !reply.is_success() && reply.code() != 331) {
+        return Err(context(not_logged_in(&refused)));
+    }
+    if let Some(refused) = to_password.filter(|reply| !is_in && !reply.is_success()) {
+        return Err(context(not_logged_in(&refused)));
+    }
+    greeting.push((4, format!("Login as '{}'.", user_name(server))));
+    if is_tls {
+        let (_, protection) = (next()?, next()?);
+        if !protection.is_success() {
+            return Err(no_tls(server, &protection));
+        }
+        greeting.push((6, "PROT P".to_owned()));
+    }
+    let features = match known {
+        Some(features) => features,
+        None => {
+            let (syst, feat) = (next()?, next()?);
+            greeting.push((5, format!("SYST: '{}'.", syst.text())));
+            greeting.push((5, format!("FEAT: '{}'.", feat.text().replace('\n', " "))));
+            Arc::new(Features::parse(&feat))
+        }
+    };
+    let binary = next()?;
+    if !binary.is_success() {
+        // Without it, servers rewrite line ends in files.
+        return Err(refusal(&binary).during("switch to binary transfers on").at(server.address()));
+    }
+    if is_utf8 {
+        next()?;
         greeting.push((4, "Sent 'OPTS UTF8 ON'.".to_owned()));
     }
-    commands.push(cwd.clone());
-    let replies = control.burst(&commands)?;
-    match replies.last() {
-        Some(reply) if reply.is_success() => Ok(()),
-        Some(reply) if server.config.create_root => make_root(server, control, &root, &cwd, reply),
-        Some(reply) => Err(no_root(server, reply)),
-        None => Err(Error::new(Kind::Protocol, "a reply is missing")),
+    let entered = next()?;
+    match entered {
+        reply if reply.is_success() => {}
+        reply if server.config.create_root => make_root(server, control, &root, &cwd, &reply)?,
+        reply => return Err(no_root(server, &reply)),
     }
+    Ok(features)
 }
 
 /// Makes every level of the root that is missing. Refusals do not matter as long as the root can be entered in the end:
