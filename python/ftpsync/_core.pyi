@@ -4,7 +4,20 @@ from collections.abc import Callable, Mapping
 from os import PathLike
 from typing import Any, final
 
-__all__ = ["Body", "Conductor", "Listing", "Session", "Target", "matches", "old_peer_key", "run"]
+__all__ = [
+    "Body",
+    "ByHand",
+    "Conductor",
+    "DataConnection",
+    "DataListener",
+    "Listing",
+    "Session",
+    "Target",
+    "Trace",
+    "matches",
+    "old_peer_key",
+    "run",
+]
 
 @final
 class Target:
@@ -24,7 +37,7 @@ class Target:
         root: str,
         tls: bool,
         options: dict[str, Any],
-        trace: Callable[[str], object] | None = None,
+        trace: Trace | None = None,
     ) -> Target:
         """A folder on an FTP server; nothing is connected yet. ``options`` are the documented option keys."""
 
@@ -73,6 +86,13 @@ class Session:
     def greeting(self) -> list[tuple[int, str]]:
         """What the conversation began with: tuples of the verbosity from which a line is shown, and the line."""
 
+    @property
+    def is_lent(self) -> bool:
+        """Whether a run has taken the conversation over."""
+
+    def by_hand(self) -> ByHand:
+        """The same conversation for FTP commands of the user's own."""
+
     def list(self, path: str) -> Listing:
         """Lists a folder."""
 
@@ -101,7 +121,100 @@ class Session:
         """Sets the modification time (seconds UTC) of a file; returns whether the target can do that."""
 
     def close(self) -> None:
-        """Ends the conversation; harmless twice."""
+        """Ends the conversation, politely unless it is busy; harmless twice."""
+
+@final
+class Trace:
+    """Shows conversations to a Python callable, while its level is not 0."""
+
+    def __new__(cls, listener: Callable[[str, str], object]) -> Trace:
+        """``listener`` is called with ``cmd``, ``resp`` or ``note``, and the text."""
+
+    @property
+    def level(self) -> int:
+        """How much the user wants to see; 0 is nothing."""
+
+    @level.setter
+    def level(self, level: int) -> None: ...
+
+@final
+class ByHand:
+    """A conversation, for commands of the user's own."""
+
+    def send(self, line: bytes) -> None:
+        """Sends one command line, without its end."""
+
+    def reply(self) -> list[bytes]:
+        """Reads the next reply: its lines, without their ends."""
+
+    def folder(self) -> str:
+        """Asks for the current folder."""
+
+    def enter(self, folder: str) -> None:
+        """Goes to a folder, given by its absolute path."""
+
+    def dial(self, port: int) -> DataConnection:
+        """Connects to a port of the server for a transfer."""
+
+    def listen(self) -> DataListener:
+        """Prepares for a data connection that the server opens."""
+
+    @property
+    def greetings(self) -> tuple[str | None, str | None]:
+        """What the server said first, and what it said when it let the user in."""
+
+    @property
+    def ends(self) -> tuple[tuple[str, int], tuple[str, int]]:
+        """Host and port of both ends: this one, and that of the server."""
+
+    def fileno(self) -> int:
+        """The number of the socket, for settings; it stays the property of the conversation."""
+
+    def set_active(self, is_active: bool) -> None:
+        """Lets the server open the data connections of this target from now on, or not."""
+
+    def masked(self, text: str) -> str:
+        """A text without the password."""
+
+    def hang_up(self) -> None:
+        """Ends the conversation without a word."""
+
+@final
+class DataListener:
+    """Waits for a data connection that the server opens."""
+
+    @property
+    def at(self) -> tuple[str, int]:
+        """Host and port."""
+
+    def accept(self) -> DataConnection:
+        """Waits for the connection; once."""
+
+    def close(self) -> None:
+        """Does not wait any more."""
+
+@final
+class DataConnection:
+    """The connection of one transfer."""
+
+    def begin(self, is_upload: bool) -> None:
+        """Begins the transfer that the server has agreed to, encrypted where the conversation is."""
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether it is encrypted."""
+
+    def read(self, limit: int) -> bytes:
+        """Reads up to ``limit`` bytes, none at the end."""
+
+    def write(self, block: bytes) -> None:
+        """Sends all of the bytes."""
+
+    def close(self) -> None:
+        """Ends the connection: what was sent is complete; harmless twice."""
+
+    def give_up(self) -> None:
+        """Gives the transfer up: what was sent is not complete; harmless twice."""
 
 @final
 class Conductor:

@@ -76,7 +76,7 @@ class FTPTarget(_Target):
 
     Attributes:
         username, password, port, tls, timeout: As given; may be set until `open()`.
-        ftp: For FTP commands of your own; connects with the first one.
+        ftp: For FTP commands of your own, an `ftplib.FTP`; connected while the target is open.
         feat_response, syst_response: Replies of the server, once known.
         support_utf8: The server announced UTF-8 file names.
         lock_data, lock_write_time: The lock file that a run holds on the server, if any.
@@ -120,6 +120,13 @@ class FTPTarget(_Target):
         self._session: Any = None
         self._known_folders: set[str] = set()
         self._listed: tuple[str, Any] | None = None
+        self._trace: Any = None
+        # The folder in which the conversation stands; None if verbs of the core may have moved it.
+        self._stands_in: str | None = None
+        # A command of the user's own may have moved it.
+        self._is_adrift = False
+        # If one did: what the current folder was then, and where it went instead.
+        self._strayed: tuple[str | None, str] | None = None
 
     def __str__(self) -> str:
         cur_dir = posixpath.relpath(self.cur_dir, self.root_dir) if self.cur_dir else "."
@@ -131,13 +138,18 @@ class FTPTarget(_Target):
         return f"{scheme}://{self.host}{self.root_dir}"
 
     def get_id(self) -> str:
-        """Returns the key under which peers remember this target: scheme, user, host, port and root."""
+        """Returns the key under which releases 3.1 and 4.1 remember this target: host and root."""
+        return f"{self.host}{self.root_dir}"
+
+    def _memory_key(self) -> str:
+        if type(self).get_id is not FTPTarget.get_id:
+            return self.get_id()
         native = self._native if self._native is not None else self._make_native(create_folder=False)
         return str(native.id)
 
     @property
     def ftp(self) -> ftplib.FTP:
-        """For FTP commands of your own; connects with the first one."""
+        """For FTP commands of your own, in the conversation of the target; connected while that is open."""
         if self._ftp is None:
             # Not before it is wanted: `ftplib` loads all of TLS, which takes longer than all the rest together.
             from ftpsync.user_ftp import make_user_ftp
@@ -172,7 +184,11 @@ class FTPTarget(_Target):
             self._find_credentials()
             self._session = self._enter()
             self.ftp_socket_connected = True
-            self.cur_dir = self.root_dir
+            self.cur_dir = self._stands_in = self.root_dir
+            if self._ftp is not None:
+                from ftpsync.user_ftp import attach
+
+                attach(self._ftp)
             self._show_greeting()
             if self.get_option("store_password", False) and self.username and self.password:
                 save_password(self.host, self.username, self.password)
@@ -212,6 +228,8 @@ class FTPTarget(_Target):
     def _make_native(self, *, create_folder: bool) -> Any:
         from ftpsync import _core
 
+        self._trace = _core.Trace(_show)
+        self._trace.level = max(0, min(int(self.get_option("ftp_debug", 0) or 0), 255))
         given = self.get_options_dict()
         options = {key: given[key] for key in _NATIVE_OPTIONS if given.get(key) is not None}
         options["create_folder"] = create_folder
@@ -230,6 +248,7 @@ class FTPTarget(_Target):
             root=self.root_dir,
             tls=bool(self.tls),
             options=options,
+            trace=self._trace,
         )
 
     def _seconds(self) -> float | None:
@@ -328,24 +347,76 @@ class FTPTarget(_Target):
             detach(self._ftp)
         self.ftp_socket_connected = False
         self._native = None
+        self._forget_place()
         self._listed = None
         self._known_folders = set()
         super().close()
 
-    def _talk(self) -> Any:
-        """Returns the open session.
+    def _own_session(self) -> Any:
+        """Returns the open session. While a run has it, a second one for what hooks do by hand.
 
         Raises:
             RuntimeError: The target is not open.
         """
         if self._session is None:
             raise RuntimeError(f"Target is not open: {self}. Call open() first.")
+        if self._session.is_lent:
+            self._session = self._native.open()
+            self._forget_place()
         return self._session
+
+    def _talk(self) -> Any:
+        """Returns the open session, for a verb of the core.
+
+        Raises:
+            RuntimeError: The target is not open.
+        """
+        session = self._own_session()
+        self._here()  # Afterwards the conversation may stand anywhere.
+        self._stands_in = None
+        return session
+
+    def _call_again(self) -> None:
+        """Ends the conversation, which may be broken, and begins another."""
+        session, self._session = self._session, None
+        session.close()
+        self._session = self._native.open()
+        self._forget_place()
+
+    # --- The folder of the conversation, which commands of the user's own can change ---
+
+    def _here(self) -> str:
+        """Returns the folder in which names are looked up: the current one, or where the user has gone by `.ftp`."""
+        if self._is_adrift:
+            place = self._session.by_hand().folder()
+            self._is_adrift = False
+            self._stands_in = place
+            self._strayed = (self.cur_dir, place) if place != self.cur_dir else None
+        if self._strayed is not None and self._strayed[0] == self.cur_dir:
+            return self._strayed[1]
+        return self.cur_dir or self.root_dir
+
+    def _stand_in_place(self) -> None:
+        """Has the conversation stand in the current folder, for a command of the user's own."""
+        if self._is_adrift:  # He knows where he is.
+            return
+        here = self._here()
+        if self._stands_in != here:
+            self._session.by_hand().enter(here)
+            self._stands_in = here
+
+    def _may_have_moved(self) -> None:
+        self._is_adrift = True
+        self._stands_in = None
+
+    def _forget_place(self) -> None:
+        self._is_adrift = False
+        self._stands_in = self._strayed = None
 
     # --- Navigation ---
 
     def _absolute(self, name: str) -> str:
-        return posixpath.normpath(posixpath.join(self.cur_dir or self.root_dir, name))
+        return posixpath.normpath(posixpath.join(self._here(), name))
 
     def _below_root(self, path: str) -> str:
         """Returns an absolute path relative to the root, as the session wants it: empty for the root itself.
@@ -366,25 +437,31 @@ class FTPTarget(_Target):
     def cwd(self, dir_name: str) -> str:
         """Changes the current folder and returns it.
 
+        A relative name starts where the conversation stands, which is another folder than the current one after
+        `ftp.cwd()`. As in release 4.1 the two then move side by side.
+
         Raises:
             RuntimeError: It is outside the root.
             ftplib.error_perm: It does not exist.
         """
+        here = self._here()
         path = self._absolute(dir_name)
         rel = self._below_root(path)
-        here = self.cur_dir or self.root_dir
+        current = posixpath.normpath(posixpath.join(self.cur_dir or self.root_dir, dir_name))
+        self._below_root(current)
         is_known = path in self._known_folders or path == self.root_dir or f"{here}/".startswith(f"{path}/")
         if not is_known:
             # There is no cheaper question that every server answers, and a listing is what comes next.
             self._listed = (path, self._talk().list(rel))
             self._known_folders.add(path)
-        self.cur_dir = path
+        self.cur_dir = current
+        self._strayed = (current, path) if path != current else None
         self.cur_dir_meta = None
-        return path
+        return current
 
     def pwd(self, *args: Any) -> str | None:
-        """Returns the current folder."""
-        return self.cur_dir
+        """Returns the folder in which the conversation stands: the current one, unless `ftp.cwd()` went elsewhere."""
+        return self._here() if self.connected else self.cur_dir
 
     # --- Folders ---
 
@@ -451,8 +528,9 @@ class FTPTarget(_Target):
             IncompatibleMetadataVersionError: The metadata of the folder is of another version.
         """
         folder = self.cur_dir or self.root_dir
+        place = self._here()
         ahead, self._listed = self._listed, None
-        listing = ahead[1] if ahead and ahead[0] == folder else self._talk().list(self._below_root(folder))
+        listing = ahead[1] if ahead and ahead[0] == place else self._talk().list(self._below_root(place))
         verbose = self._verbose()
         for name, note in listing.notes:
             if verbose >= 4:
@@ -465,12 +543,12 @@ class FTPTarget(_Target):
         entries: list[FileEntry | DirectoryEntry] = []
         for name, is_dir, size, mtime, unique in listing.entries:
             if is_dir:
-                self._known_folders.add(posixpath.join(folder, name))
+                self._known_folders.add(posixpath.join(place, name))
                 entries.append(DirectoryEntry(self, folder, name, size, mtime, unique))
             elif name == DirMetadata.META_FILE_NAME:
                 meta.read()
             elif name.startswith(_TEMP_PREFIX) or (
-                name == DirMetadata.LOCK_FILE_NAME and folder == self.root_dir
+                name == DirMetadata.LOCK_FILE_NAME and place == self.root_dir
             ):
                 continue
             else:
@@ -587,6 +665,11 @@ class FTPTarget(_Target):
 
 #: The name in release 3.1; the same class.
 FtpTarget = FTPTarget
+
+
+def _show(kind: str, text: str) -> None:
+    """Prints one line of a conversation, as `ftplib` does."""
+    print(f"*{kind}*", repr(text))
 
 
 def _is_refusal(exc: Exception) -> bool:

@@ -137,7 +137,7 @@ class DirMetadata:
         """
         from ftpsync import _core
 
-        own = peer.get_id()
+        own = peer._memory_key()
         old = _core.old_peer_key(own)
         if any(key != own and _core.old_peer_key(key) == old for key in self.peer_sync):
             old = None

@@ -15,11 +15,14 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import IO, Any, ClassVar
+from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 from ftpsync.metadata import DirMetadata
 from ftpsync.resources import DirectoryEntry, FileEntry, _Resource
 from ftpsync.util import emulates_31, is_native, to_bytes, to_native, to_unicode, write
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = [
     "DirMetadata",
@@ -195,6 +198,10 @@ class _Target:
         """Returns the key under which peers remember this target."""
         return self.root_dir
 
+    def _memory_key(self) -> str:
+        """Returns the key under which peers remember this target: where `get_id()` tells too little, another one."""
+        return self.get_id()
+
     def is_unbound(self) -> bool:
         """Tells whether no synchronizer uses the target at the moment."""
         return self.synchronizer is None
@@ -257,6 +264,17 @@ class _Target:
         if not self._rlock.acquire(blocking=False):
             raise RuntimeError(f"Could not acquire _Target lock on open: another thread uses {self}.")
         self.connected = True
+
+    def __enter__(self) -> Self:
+        """Opens the target, unless it is open already; the end of the `with` block closes it."""
+        if not self.connected:
+            self.open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     def close(self) -> None:
         """Ends the use of the target. Harmless when it is not open."""

@@ -33,6 +33,7 @@ def tree_handler(parser: argparse.ArgumentParser, args: argparse.Namespace) -> N
     """Carries out the sub-command."""
     options = namespace_to_dict(args)
     process_options(options)
+    options.setdefault("ftp_debug", 1 if args.verbose >= 6 else 0)
     target = make_target(args.target, options)
     started = time.perf_counter()
     files = 0

@@ -98,7 +98,7 @@ pub fn run(
     let is_plain = settings.hooks.is_empty() && Side::BOTH.into_iter().all(|side| targets[side].is_native);
     let pools = targets.map(|place| Pool::new(place.target, settings.connections));
     for (side, session) in [(Side::Local, sessions.0), (Side::Remote, sessions.1)] {
-        if let Some(session) = session.and_then(|session| session.get().take()) {
+        if let Some(session) = session.and_then(|session| session.get().lend(py)) {
             pools[side].add(session);
         }
     }

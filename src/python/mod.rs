@@ -1,11 +1,14 @@
 //! The extension module `ftpsync._core`: the only place that names pyo3. Nothing imports it.
 //!
-//! [`target`] wraps targets and sessions for use by hand, [`engine`] runs the synchronisation with Python listening in,
+//! [`target`] wraps targets and sessions for use by hand, [`by_hand`] the user's own FTP commands, and [`aside`] does their
+//! work beside the calling thread; [`engine`] runs the synchronisation with Python listening in,
 //! [`stage`] is where the Python of a run with hooks or foreign targets is performed, [`bridge`] makes a target of a Python
 //! object, [`errors`] is the one place that turns an error of the core into an exception, [`convert`] the one that reads options,
 //! [`lock`] says who this process is.
 
+mod aside;
 mod bridge;
+mod by_hand;
 mod convert;
 mod engine;
 mod errors;
@@ -20,6 +23,8 @@ use pyo3::prelude::*;
 mod _core {
     #[pymodule_export]
     use super::bridge::Body;
+    #[pymodule_export]
+    use super::by_hand::{ByHand, DataConnection, DataListener, Trace};
     #[pymodule_export]
     use super::engine::Conductor;
     #[pymodule_export]

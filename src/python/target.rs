@@ -1,23 +1,22 @@
 //! Targets and sessions for use from Python, one verb at a time.
 
+use super::aside::{self, Caller};
+use super::by_hand::{ByHand, Trace};
 use super::convert;
 use super::errors::{carried, raise};
 use crate::error::{Error, Kind, Result};
 use crate::model::RelPath;
 use crate::model::entry::GUESSED;
-use crate::target::ftp::{FtpConfig, FtpTarget, Identity, Secret, TlsConfig, TlsVersion, Trace};
+use crate::target::ftp::{FtpConfig, FtpTarget, Identity, Secret, TlsConfig, TlsVersion};
 use crate::target::local::LocalTarget;
 use crate::target::{Put, Session as CoreSession, Target as CoreTarget};
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use std::io::{self, Read};
-use std::sync::mpsc::RecvTimeoutError;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use std::time::Duration;
-
-/// How often pending signals (Ctrl+C) are looked for.
-const SIGNALS: Duration = Duration::from_millis(50);
 
 /// A place that holds a tree of files.
 #[pyclass(frozen, module = "ftpsync._core")]
@@ -55,7 +54,7 @@ impl Target {
         root: &str,
         tls: bool,
         options: &Bound<'_, PyDict>,
-        trace: Option<Py<PyAny>>,
+        trace: Option<Py<Trace>>,
     ) -> PyResult<Self> {
         let mut config = FtpConfig::new(host, root);
         config.port = port;
@@ -78,7 +77,7 @@ impl Target {
         if let Some(connections) = option(options, "connections")? {
             config.connections = connections;
         }
-        config.trace = trace.map(tracer);
+        config.trace = trace.map(|trace| trace.get().share());
         let target = raise(py, FtpTarget::new(config))?;
         Ok(Target { inner: Arc::new(target) })
     }
@@ -104,8 +103,13 @@ impl Target {
     /// Starts a conversation: connects and logs in.
     fn open(&self, py: Python<'_>) -> PyResult<Session> {
         let target = self.share();
-        let session = interruptible(py, &self.inner, move || target.open())?;
-        Ok(Session { inner: Arc::new(Mutex::new(Some(session))), target: self.share() })
+        let session = aside::work(py, &self.inner, move |_| target.open())?;
+        Ok(Session {
+            greeting: session.greeting().to_vec(),
+            inner: Arc::new(Mutex::new(Some(session))),
+            target: self.share(),
+            is_lent: AtomicBool::new(false),
+        })
     }
 
     /// What was found out since the last call: tuples of the verbosity from which a line is shown, and the line.
@@ -140,60 +144,67 @@ pub struct Listing {
 /// One conversation with a target. Paths are relative to its root.
 #[pyclass(frozen, module = "ftpsync._core")]
 pub struct Session {
-    inner: Arc<Mutex<Option<Box<dyn CoreSession>>>>,
+    inner: Shared,
     target: Arc<dyn CoreTarget>,
+    greeting: Vec<(u8, String)>,
+    is_lent: AtomicBool,
 }
 
 impl Session {
-    /// Takes the conversation out, for a run; the Python object is closed afterwards.
-    pub fn take(&self) -> Option<Box<dyn CoreSession>> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner).take()
+    /// Lends the conversation to a run, fit for its verbs; the Python object is of no use until it is replaced.
+    pub fn lend(&self, py: Python<'_>) -> Option<Box<dyn CoreSession>> {
+        self.is_lent.store(true, Ordering::Relaxed);
+        py.detach(|| {
+            let mut session = self.take().ok().flatten()?;
+            let settled = session.as_ftp().map_or(Ok(()), |mut ftp| ftp.settle());
+            // A conversation that the user has left in disorder ends here; the run begins another.
+            settled.is_ok().then_some(session)
+        })
     }
 
+    /// Takes the conversation out, unless it is busy.
+    fn take(&self) -> Result<Option<Box<dyn CoreSession>>> {
+        Ok(exclusive(&self.inner)?.take())
+    }
+
+    /// Does something with the conversation, after putting in order what commands of the user's own have left.
     fn with<T: Send + 'static>(
         &self,
         py: Python<'_>,
-        work: impl FnOnce(&mut dyn CoreSession) -> Result<T> + Send + 'static,
+        work: impl FnOnce(&mut dyn CoreSession, &Caller) -> Result<T> + Send + 'static,
     ) -> PyResult<T> {
         let inner = Arc::clone(&self.inner);
-        let work = move || {
-            let mut inner = inner.lock().unwrap_or_else(PoisonError::into_inner);
-            match inner.as_mut() {
-                Some(session) => work(session.as_mut()),
-                None => Err(Error::new(Kind::Disconnected, "the session is closed")),
+        aside::work(py, &self.target, move |caller| {
+            let mut session = exclusive(&inner)?;
+            let session = session.as_mut().ok_or_else(ended)?;
+            if let Some(mut ftp) = session.as_ftp() {
+                ftp.settle()?;
             }
-        };
-        if self.target.caps().is_networked {
-            interruptible(py, &self.target, work)
-        } else {
-            raise(py, py.detach(work))
-        }
+            work(session.as_mut(), caller)
+        })
     }
 }
 
-/// Does the work on another thread, and ends the target's conversations when a signal (Ctrl+C) arrives meanwhile.
+/// A conversation in several hands, of which one at a time may use it.
+pub type Shared = Arc<Mutex<Option<Box<dyn CoreSession>>>>;
+
+/// Takes a conversation for oneself. Nobody waits for it: a callback of a transfer would wait for itself.
 ///
-/// A server that is silent would otherwise hold the signal back until the timeout.
-fn interruptible<T: Send + 'static>(
-    py: Python<'_>,
-    target: &Arc<dyn CoreTarget>,
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> PyResult<T> {
-    let (sender, receiver) = std::sync::mpsc::channel();
-    let receiver = Mutex::new(receiver);
-    // Not joined: connecting cannot be interrupted, and nobody waits for its outcome any more.
-    std::thread::spawn(move || drop(sender.send(work())));
-    loop {
-        let received =
-            py.detach(|| receiver.lock().unwrap_or_else(PoisonError::into_inner).recv_timeout(SIGNALS));
-        match received {
-            Ok(result) => return raise(py, result),
-            Err(RecvTimeoutError::Timeout) => py.check_signals().inspect_err(|_| target.interrupt())?,
-            Err(RecvTimeoutError::Disconnected) => {
-                return raise(py, Err(Error::new(Kind::Io, "internal error, please report it")));
-            }
-        }
+/// # Errors
+/// A `RuntimeError`, carried.
+pub fn exclusive(shared: &Shared) -> Result<MutexGuard<'_, Option<Box<dyn CoreSession>>>> {
+    match shared.try_lock() {
+        Ok(session) => Ok(session),
+        Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
+        Err(TryLockError::WouldBlock) => Err(carried(PyRuntimeError::new_err(
+            "the connection is busy: another thread, or a transfer that is under way, uses it",
+        ))),
     }
+}
+
+/// The error for a conversation that is over.
+pub fn ended() -> Error {
+    Error::new(Kind::Disconnected, "the session is closed")
 }
 
 #[pymethods]
@@ -201,14 +212,24 @@ impl Session {
     /// What the conversation began with: tuples of the verbosity from which a line is shown, and the line.
     #[getter]
     fn greeting(&self) -> Vec<(u8, String)> {
-        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        inner.as_ref().map_or_else(Vec::new, |session| session.greeting().to_vec())
+        self.greeting.clone()
+    }
+
+    /// Whether a run has taken the conversation over.
+    #[getter]
+    fn is_lent(&self) -> bool {
+        self.is_lent.load(Ordering::Relaxed)
+    }
+
+    /// The same conversation for FTP commands of the user's own.
+    fn by_hand(&self) -> ByHand {
+        ByHand::new(Arc::clone(&self.inner), Arc::clone(&self.target))
     }
 
     /// Lists a folder.
     fn list(&self, py: Python<'_>, path: &str) -> PyResult<Listing> {
         let path = convert::path(path)?;
-        let listing = self.with(py, move |session| session.list(&path))?;
+        let listing = self.with(py, move |session, _| session.list(&path))?;
         let entries = listing.entries.into_iter().map(|entry| {
             let is_dir = entry.is_folder();
             let mtime = entry.mtime_org.map(crate::model::Stamp::as_secs_f64);
@@ -222,7 +243,8 @@ impl Session {
     /// Reads a whole file, passing each chunk (bytes) to ``write``; returns the number of bytes.
     fn read_to(&self, py: Python<'_>, path: &str, write: Py<PyAny>) -> PyResult<u64> {
         let path = convert::path(path)?;
-        self.with(py, move |session| {
+        self.with(py, move |session, caller| {
+            let write = Arc::new(write);
             let mut total = 0;
             session.read(&path, &mut |body| {
                 let mut buffer = vec![0; 256 * 1024];
@@ -232,8 +254,8 @@ impl Session {
                         return Ok(());
                     }
                     total += count as u64;
-                    Python::attach(|py| write.call1(py, (PyBytes::new(py, &buffer[..count]),)))
-                        .map_err(carried)?;
+                    let (write, block) = (Arc::clone(&write), buffer[..count].to_vec());
+                    caller.perform(move |py| write.call1(py, (PyBytes::new(py, &block),)).map(drop))?;
                 }
             })?;
             Ok(total)
@@ -245,8 +267,8 @@ impl Session {
     fn write_from(&self, py: Python<'_>, path: &str, read: Py<PyAny>, mtime: Option<f64>) -> PyResult<u64> {
         let path = convert::path(path)?;
         let put = Put { mtime: mtime.map(convert::stamp).transpose()?, ..Put::default() };
-        let written = self.with(py, move |session| {
-            let mut body = PyReader { read, rest: Vec::new(), at: 0 };
+        let written = self.with(py, move |session, caller| {
+            let mut body = PyReader { caller, read: Arc::new(read), rest: Vec::new(), at: 0 };
             session.write(&path, &mut body, &put)
         })?;
         Ok(written.size)
@@ -255,51 +277,51 @@ impl Session {
     /// Makes a folder; one that is there already is fine.
     fn mkdir(&self, py: Python<'_>, path: &str) -> PyResult<()> {
         let path = convert::path(path)?;
-        self.with(py, move |session| session.mkdir(&path))
+        self.with(py, move |session, _| session.mkdir(&path))
     }
 
     /// Removes a file.
     fn remove_file(&self, py: Python<'_>, path: &str) -> PyResult<()> {
         let path = convert::path(path)?;
-        self.with(py, move |session| session.remove_file(&path))
+        self.with(py, move |session, _| session.remove_file(&path))
     }
 
     /// Removes an empty folder.
     fn remove_dir(&self, py: Python<'_>, path: &str) -> PyResult<()> {
         let path = convert::path(path)?;
-        self.with(py, move |session| session.remove_dir(&path))
+        self.with(py, move |session, _| session.remove_dir(&path))
     }
 
     /// Removes a folder with everything in it; ``keep_root`` leaves the empty folder.
     #[pyo3(signature = (path, keep_root = false))]
     fn remove_tree(&self, py: Python<'_>, path: &str, keep_root: bool) -> PyResult<()> {
         let path = convert::path(path)?;
-        self.with(py, move |session| remove_tree(session, &path, keep_root))
+        self.with(py, move |session, _| remove_tree(session, &path, keep_root))
     }
 
     /// Renames a file, replacing what has the new name.
     fn rename(&self, py: Python<'_>, old: &str, new: &str) -> PyResult<()> {
         let (old, new) = (convert::path(old)?, convert::path(new)?);
-        self.with(py, move |session| session.rename(&old, &new))
+        self.with(py, move |session, _| session.rename(&old, &new))
     }
 
     /// Sets the modification time (seconds UTC) of a file; returns whether the target can do that.
     fn set_mtime(&self, py: Python<'_>, path: &str, mtime: f64) -> PyResult<bool> {
         let (path, mtime) = (convert::path(path)?, convert::stamp(mtime)?);
-        self.with(py, move |session| match session.set_mtime(&path, mtime) {
+        self.with(py, move |session, _| match session.set_mtime(&path, mtime) {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == Kind::Unsupported => Ok(false),
             Err(error) => Err(error),
         })
     }
 
-    /// Ends the conversation; harmless twice.
+    /// Ends the conversation, politely unless it is busy; harmless twice.
     fn close(&self, py: Python<'_>) {
-        let session = self.take();
-        py.detach(|| {
-            if let Some(session) = session {
-                session.close();
-            }
+        py.detach(|| match self.take() {
+            Ok(Some(session)) => session.close(),
+            Ok(None) => {}
+            // Whoever uses it gets an error, and lets go of it.
+            Err(_) => self.target.interrupt(),
         });
     }
 }
@@ -326,20 +348,22 @@ fn remove_tree(session: &mut dyn CoreSession, dir: &RelPath, keep_root: bool) ->
 }
 
 /// Reads from a Python callable.
-struct PyReader {
-    read: Py<PyAny>,
+struct PyReader<'a> {
+    caller: &'a Caller,
+    read: Arc<Py<PyAny>>,
     rest: Vec<u8>,
     at: usize,
 }
 
-impl Read for PyReader {
+impl Read for PyReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.at == self.rest.len() {
-            self.rest = Python::attach(|py| -> PyResult<Vec<u8>> {
-                let chunk = self.read.call1(py, (buffer.len(),))?;
-                Ok(chunk.extract::<&[u8]>(py).map(<[u8]>::to_vec)?)
-            })
-            .map_err(|error| carried(error).into_io())?;
+            let (read, limit) = (Arc::clone(&self.read), buffer.len());
+            let block = self.caller.perform(move |py| {
+                let block = read.call1(py, (limit,))?;
+                Ok(block.extract::<&[u8]>(py).map(<[u8]>::to_vec)?)
+            });
+            self.rest = block.map_err(Error::into_io)?;
             self.at = 0;
         }
         let count = buffer.len().min(self.rest.len() - self.at);
@@ -376,13 +400,6 @@ fn tls_version(options: &Bound<'_, PyDict>) -> PyResult<Option<TlsVersion>> {
         "1.3" => Ok(Some(TlsVersion::V13)),
         other => Err(PyValueError::new_err(format!("invalid option tls_max: {other} (1.2 or 1.3)"))),
     }
-}
-
-/// Shows the conversation to a Python callable. What it raises is dropped: a log must not change a run.
-fn tracer(callable: Py<PyAny>) -> Trace {
-    Arc::new(move |line: &str| {
-        Python::attach(|py| drop(callable.call1(py, (line,))));
-    })
 }
 
 fn option<'py, T>(options: &Bound<'py, PyDict>, key: &str) -> PyResult<Option<T>>

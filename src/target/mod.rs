@@ -213,6 +213,11 @@ pub trait Session: Send {
         names.iter().map(|_| Ok(None)).collect()
     }
 
+    /// The conversation for commands of the user's own, if it is one over FTP.
+    fn as_ftp(&mut self) -> Option<ftp::ByHand<'_>> {
+        None
+    }
+
     /// Whether the conversation can go on, as far as can be told without a round trip. Asked of one that lay idle.
     fn is_alive(&mut self) -> bool {
         true

@@ -35,11 +35,15 @@ impl Names {
     /// # Errors
     /// [`BadName`] for what is not one plain name.
     pub fn decode(self, bytes: &[u8]) -> Result<Name, BadName> {
-        let text = self
-            .encoding
+        Name::with_raw(self.decode_text(bytes), bytes)
+    }
+
+    /// The text that `bytes` stand for.
+    pub fn decode_text(self, bytes: &[u8]) -> String {
+        self.encoding
             .decode_without_bom_handling_and_without_replacement(bytes)
-            .unwrap_or_else(|| WINDOWS_1252.decode_without_bom_handling(bytes).0);
-        Name::with_raw(text.into_owned(), bytes)
+            .unwrap_or_else(|| WINDOWS_1252.decode_without_bom_handling(bytes).0)
+            .into_owned()
     }
 
     /// Whether `bytes` are no valid text, so that [`Names::decode`] has to guess.

@@ -6,7 +6,7 @@ use crate::contract::{self, get, path, put};
 use crate::ftp_server::{CERTIFICATE, PASSWORD, Quirks, Server, Tls, USER};
 use ftpsync::error::{Error, Kind, Retry};
 use ftpsync::model::{RelPath, Stamp};
-use ftpsync::target::ftp::{FtpConfig, FtpTarget, Secret, TlsConfig};
+use ftpsync::target::ftp::{FtpConfig, FtpTarget, Secret, TlsConfig, Trace};
 use ftpsync::target::{Expect, Put, Session, Target};
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
@@ -19,12 +19,18 @@ pub fn config(server: &Server) -> FtpConfig {
     config
 }
 
+fn watching(show: impl Fn(&str) + Send + Sync + 'static) -> Arc<Trace> {
+    let trace = Trace::new(move |_, text| show(text));
+    trace.set_level(1);
+    Arc::new(trace)
+}
+
 fn target(server: &Server) -> FtpTarget {
     FtpTarget::new(config(server)).unwrap()
 }
 
 /// A server with quirks, and an open session on it. What was said until then is forgotten.
-fn open(quirks: Quirks) -> (Server, Box<dyn Session>) {
+pub fn open(quirks: Quirks) -> (Server, Box<dyn Session>) {
     let server = Server::start(quirks);
     let session = target(&server).open().unwrap();
     server.packets();
@@ -32,7 +38,7 @@ fn open(quirks: Quirks) -> (Server, Box<dyn Session>) {
 }
 
 /// As [`open`], after one upload: everything there is to learn about the server is known.
-fn open_learned(quirks: Quirks) -> (Server, Box<dyn Session>) {
+pub fn open_learned(quirks: Quirks) -> (Server, Box<dyn Session>) {
     let (server, mut session) = open(quirks);
     write(session.as_mut(), "first", b"1").unwrap();
     server.packets();
@@ -45,7 +51,11 @@ pub fn listed_names(session: &mut dyn Session) -> Vec<String> {
     listing.entries.iter().map(|entry| entry.name.to_string()).collect()
 }
 
-fn write(session: &mut dyn Session, file: &str, content: &[u8]) -> Result<ftpsync::target::Written, Error> {
+pub fn write(
+    session: &mut dyn Session,
+    file: &str,
+    content: &[u8],
+) -> Result<ftpsync::target::Written, Error> {
     write_over(session, file, content, Expect::Anything)
 }
 
@@ -137,7 +147,7 @@ fn a_server_of_your_choice_keeps_the_contract() {
         ..TlsConfig::default()
     });
     if std::env::var_os("FTPSYNC_TRACE").is_some() {
-        config.trace = Some(Arc::new(|line| println!("{line}")));
+        config.trace = Some(watching(|line| println!("{line}")));
     }
     contract::check(&FtpTarget::new(config).expect("a target"));
 }
@@ -235,7 +245,7 @@ fn the_password_is_shown_nowhere() {
     let mut wrong = config(&server);
     wrong.password = Some(Secret::new("wrong-word"));
     let listener = Arc::clone(&heard);
-    wrong.trace = Some(Arc::new(move |line| listener.lock().unwrap().push_str(line)));
+    wrong.trace = Some(watching(move |line| listener.lock().unwrap().push_str(line)));
     let shown = format!("{wrong:?}");
     let error = open_error(wrong);
     assert_eq!((error.kind(), error.reply().map(|(code, _)| code)), (Kind::Login, Some(530)));

@@ -12,6 +12,7 @@ mod laws;
 mod locks;
 #[cfg(unix)]
 mod openssh;
+mod own_commands;
 mod targets;
 mod tree;
 mod world;

@@ -45,10 +45,17 @@ class Server:
                 )
 
         module.Target = Target  # type: ignore[attr-defined]
+        module.Trace = Trace  # type: ignore[attr-defined]
         return module
 
     def children(self, folder: str) -> list[str]:
         return [path for path in self.tree if path != "/" and posixpath.dirname(path) == folder]
+
+
+@dataclass
+class Trace:
+    listener: Callable[[str, str], object]
+    level: int = 0
 
 
 @dataclass
@@ -87,6 +94,7 @@ class Session:
     server: Server
     root: str
     greeting: list[tuple[int, str]]
+    is_lent: bool = False
 
     def _at(self, path: str) -> str:
         return posixpath.join(self.root, path) if path else self.root

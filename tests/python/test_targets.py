@@ -439,6 +439,7 @@ class TestFtpFolder:
         target.open()
         assert server.connections == [
             {
+                "trace": target._trace,
                 "host": "host",
                 "port": 2121,
                 "user": "u",
@@ -719,43 +720,6 @@ class TestFtpFolder:
         opened(server, verbose=4).get_dir()
         assert "/link: is a link\n" in capsys.readouterr().out
 
-    def test_the_id_is_the_one_that_the_core_uses(self, server: Server) -> None:
-        target = FTPTarget("/", "host", username="u")
-        assert target.get_id() == "ftp://u@host/"
-
-
-@pytest.fixture
-def real_server(tmp_path: Path) -> Any:
-    """A real server on the loopback interface, as in the demo; gives its URL and folder."""
-    demo = pytest.importorskip("ftpsync.demo")
-    served = tmp_path / "served"
-    (served / "sub").mkdir(parents=True)
-    (served / "a").write_text("abc")
-    with demo._serve(served) as url:
-        yield url, served
-
-
-class TestCommandsOfTheUsersOwn:
-    def test_the_object_is_there_from_the_beginning_without_connecting(self) -> None:
-        plain, encrypted = FTPTarget("/", "host"), FTPTarget("/", "host", tls=True)
-        assert isinstance(plain.ftp, ftplib.FTP) and plain.ftp.sock is None
-        assert isinstance(encrypted.ftp, ftplib.FTP_TLS) and encrypted.ftp.sock is None
-
-    def test_they_work_in_the_current_folder_of_the_target(self, server: Server, real_server: Any) -> None:
-        url, served = real_server
-        server.tree["/sub"] = None
-        target = make_target(url)
-        assert isinstance(target, FTPTarget)
-        server.user, server.password = target.username, target.password
-        target.open()
-        assert target.ftp.sock is None
-        assert sorted(target.ftp.nlst()) == ["a", "sub"]
-        target.cwd("sub")
-        assert target.ftp.pwd() == "/sub"
-        target.ftp.mkd("made")
-        assert (served / "sub" / "made").is_dir()
-        with pytest.raises(ftplib.error_perm, match="^550"):
-            target.ftp.delete("nix")
-        target.close()
-        assert target.ftp.sock is None
-        target.close()
+    def test_the_id_is_host_and_root(self, server: Server) -> None:
+        target = FTPTarget("/dir/", "host", 2121, username="u")
+        assert target.get_id() == "host/dir"

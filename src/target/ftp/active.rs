@@ -60,7 +60,10 @@ fn port_command(address: SocketAddr) -> Result<Command> {
 }
 
 /// Waits for the connection of the server; connections from anywhere else are dropped.
-fn accept(server: &Server, listener: &TcpListener, from: &Host) -> Result<TcpStream> {
+///
+/// # Errors
+/// [`Kind::Timeout`], or what the system says.
+pub fn accept(server: &Server, listener: &TcpListener, from: &Host) -> Result<TcpStream> {
     // There is no accept with a timeout in the standard library, and none that could be interrupted.
     listener.set_nonblocking(true)?;
     let interruptions = server.sockets.interruptions();

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 /// A password. It can be used, but not shown.
@@ -69,8 +70,49 @@ pub enum TlsVersion {
     V13,
 }
 
-/// Gets each command and each reply as text, passwords masked.
-pub type Trace = Arc<dyn Fn(&str) + Send + Sync>;
+/// Who said something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Speaker {
+    /// This side: a command.
+    Client,
+    /// The server: a reply.
+    Server,
+    /// Nobody: a remark about the conversation.
+    Nobody,
+}
+
+/// Gets each command and each reply as text, passwords masked, lines separated by `\n`.
+type Hearing = Box<dyn Fn(Speaker, &str) + Send + Sync>;
+
+/// Listens to conversations, while its level is not 0.
+pub struct Trace {
+    level: AtomicU8,
+    listener: Hearing,
+}
+
+impl Trace {
+    /// A trace that is switched off.
+    pub fn new(listener: impl Fn(Speaker, &str) + Send + Sync + 'static) -> Self {
+        Trace { level: AtomicU8::new(0), listener: Box::new(listener) }
+    }
+
+    /// How much the user wants to see; 0 is nothing.
+    pub fn level(&self) -> u8 {
+        self.level.load(Ordering::Relaxed)
+    }
+
+    /// Sets how much the user wants to see.
+    pub fn set_level(&self, level: u8) {
+        self.level.store(level, Ordering::Relaxed);
+    }
+
+    /// Passes on what was said, if anybody wants to know.
+    pub fn tell(&self, speaker: Speaker, text: impl FnOnce() -> String) {
+        if self.level() > 0 {
+            (self.listener)(speaker, &text());
+        }
+    }
+}
 
 /// Everything about one FTP server that has to be known before it is called.
 #[derive(Clone)]
@@ -106,7 +148,7 @@ pub struct FtpConfig {
     /// Make the root folder, with every missing level above it, if it is not there.
     pub create_root: bool,
     /// Listens to the conversation.
-    pub trace: Option<Trace>,
+    pub trace: Option<Arc<Trace>>,
 }
 
 impl FtpConfig {

@@ -4,6 +4,7 @@
 //! reply would be taken for the answer to another question.
 
 use super::Server;
+use super::config::Speaker;
 use super::dial;
 use super::errors::refusal;
 use super::handshake;
@@ -16,7 +17,7 @@ use crate::error::{Error, Kind, Result, Retry};
 use crate::wire::ftp::{Command, Reply, ReplyParser};
 use rustls::ClientConfig;
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +33,10 @@ pub struct Control {
     /// The data connection under way resumes nothing.
     is_unresumed: bool,
     in_doubt: bool,
+    /// What the server said first.
+    banner: Option<String>,
+    /// What it said to user and password.
+    login: Option<String>,
 }
 
 impl Control {
@@ -53,6 +58,8 @@ impl Control {
             tickets: Arc::default(),
             is_unresumed: false,
             in_doubt: false,
+            banner: None,
+            login: None,
         })
     }
 
@@ -86,6 +93,8 @@ impl Control {
             host: self.host,
             local: self.local,
             in_doubt: self.in_doubt,
+            banner: self.banner,
+            login: self.login,
         }))
     }
 
@@ -146,6 +155,21 @@ impl Control {
     /// Version and cipher of TLS.
     pub fn tls_words(&self) -> Option<String> {
         self.stream.tls_words()
+    }
+
+    /// What the server said first.
+    pub fn banner(&self) -> Option<&str> {
+        self.banner.as_deref()
+    }
+
+    /// What the server said when it let the user in.
+    pub fn login_reply(&self) -> Option<&str> {
+        self.login.as_deref()
+    }
+
+    /// The socket of the connection.
+    pub fn socket(&self) -> &TcpStream {
+        self.stream.socket()
     }
 
     /// Refuses to go on with a conversation that is in doubt.
@@ -230,8 +254,17 @@ impl Control {
     pub fn send(&mut self, commands: &[Command]) -> Result<()> {
         self.check()?;
         for command in commands {
-            self.trace(command.shown());
+            self.trace(Speaker::Client, |server| server.masked(command.shown()));
         }
+        self.send_untold(commands)
+    }
+
+    /// As [`Control::send`], for commands that whoever sends them shows himself.
+    ///
+    /// # Errors
+    /// What ends the conversation.
+    pub fn send_untold(&mut self, commands: &[Command]) -> Result<()> {
+        self.check()?;
         let packet: Vec<u8> = commands.iter().flat_map(Command::line).copied().collect();
         let sent = self.stream.write_all(&packet).and_then(|()| self.stream.flush());
         sent.map_err(|error| self.lost(error))
@@ -242,16 +275,25 @@ impl Control {
     /// # Errors
     /// What ends the conversation: I/O, protocol, 421.
     pub fn reply(&mut self) -> Result<Reply> {
+        let reply = self.reply_untold()?;
+        self.trace(Speaker::Server, |_| reply.text());
+        if reply.code() == 421 {
+            return Err(refusal(&reply));
+        }
+        Ok(reply)
+    }
+
+    /// As [`Control::reply`], for who shows it himself, and reads a 421 as well.
+    ///
+    /// # Errors
+    /// What ends the conversation: I/O, protocol.
+    pub fn reply_untold(&mut self) -> Result<Reply> {
         self.check()?;
         loop {
             match self.parser.take() {
                 Ok(Some(reply)) => {
                     let reply = reply.masked(|text| self.server.masked(text));
-                    self.trace(&reply.text());
-                    if reply.code() == 421 {
-                        self.in_doubt = true;
-                        return Err(refusal(&reply));
-                    }
+                    self.remember(&reply);
                     return Ok(reply);
                 }
                 Ok(None) => self.fill()?,
@@ -306,9 +348,19 @@ impl Control {
         lost(error, &self.server)
     }
 
-    fn trace(&self, line: &str) {
+    fn remember(&mut self, reply: &Reply) {
+        match reply.code() {
+            421 => self.in_doubt = true,
+            220 if self.banner.is_none() => self.banner = Some(reply.text()),
+            230 | 232 if self.login.is_none() => self.login = Some(reply.text()),
+            _ => {}
+        }
+    }
+
+    /// Tells the listener, if there is one, what was said.
+    fn trace(&self, speaker: Speaker, text: impl FnOnce(&Server) -> String) {
         if let Some(trace) = &self.server.config.trace {
-            trace(&self.server.masked(line));
+            trace.tell(speaker, || text(&self.server));
         }
     }
 }

@@ -6,6 +6,7 @@
 
 use super::Server;
 use super::active::start_active;
+use super::config::Speaker;
 use super::control::{Control, lost};
 use super::dial;
 use super::errors::refusal;
@@ -351,9 +352,16 @@ fn ask_for_connection(
 fn connect(server: &Arc<Server>, control: &Control, answer: &Reply) -> Result<Stream> {
     let named = answer.passive_host().filter(|_| server.config.trust_pasv_host);
     let host = named.map_or_else(|| control.host().clone(), |ip| Host::Ip(ip.into()));
-    let port = answer.passive_port().unwrap_or_default();
+    connect_to(server, &host, answer.passive_port().unwrap_or_default())
+}
+
+/// Connects to a port for a transfer.
+///
+/// # Errors
+/// [`Kind::Busy`] or [`Kind::Timeout`], with [`Retry::NewSession`].
+pub fn connect_to(server: &Arc<Server>, host: &Host, port: u16) -> Result<Stream> {
     let interruptions = server.sockets.interruptions();
-    let connected = dial::to(server, &host, port, interruptions)
+    let connected = dial::to(server, host, port, interruptions)
         .and_then(|socket| Stream::new(socket, server.config.timeout, &server.sockets));
     connected.map_err(|error| {
         let kind = match error.kind() {
@@ -451,7 +459,7 @@ fn tell_tls(server: &Server, stream: &Stream) {
     };
     let line = format!("TLS of data connections: {words}");
     if let Some(trace) = &server.config.trace {
-        trace(&line);
+        trace.tell(Speaker::Nobody, || line.clone());
     }
     if !std::mem::replace(&mut server.learned().data_tls_is_told, true) {
         server.tell(4, line);

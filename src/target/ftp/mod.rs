@@ -2,11 +2,13 @@
 //!
 //! - [`FtpTarget`] knows the server: its address, who may be trusted, and what was learned about it so far.
 //! - `session` has the verbs; `listing`, `upload` and `still` those that take more than a page.
+//! - `by_hand` lends the conversation to the user's own commands.
 //! - `control` sends commands and reads replies; `data` opens the second connection of a transfer.
 //! - What the bytes mean is decided in [`crate::wire::ftp`].
 
 mod active;
 mod behind;
+mod by_hand;
 mod config;
 mod control;
 mod data;
@@ -25,7 +27,8 @@ mod tickets;
 mod tls;
 mod upload;
 
-pub use config::{FtpConfig, Identity, Secret, TlsConfig, TlsVersion, Trace};
+pub use by_hand::{ByHand, Hands, Listener, Way};
+pub use config::{FtpConfig, Identity, Secret, Speaker, TlsConfig, TlsVersion, Trace};
 
 use self::learned::{Learned, Mode};
 use self::proxy::Proxy;

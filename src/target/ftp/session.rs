@@ -4,6 +4,7 @@
 
 use super::Server;
 use super::behind::Behind;
+use super::by_hand::{Aftermath, ByHand};
 use super::control::{Control, lost};
 use super::data::{self, Begin, Channel};
 use super::errors::refusal;
@@ -33,6 +34,8 @@ pub struct FtpSession {
     pub(super) has_strayed: bool,
     /// Files whose transfer is done, and what became of earlier ones.
     pub(super) behind: Behind,
+    /// What the user's own commands have left behind.
+    pub(super) by_hand: Aftermath,
 }
 
 /// How the data connection of an abandoned transfer ends.
@@ -62,7 +65,15 @@ impl FtpSession {
         features: Arc<Features>,
         greeting: Vec<(u8, String)>,
     ) -> Self {
-        FtpSession { server, control, features, greeting, has_strayed: false, behind: Behind::default() }
+        FtpSession {
+            server,
+            control,
+            features,
+            greeting,
+            has_strayed: false,
+            behind: Behind::default(),
+            by_hand: Aftermath::default(),
+        }
     }
 
     /// `CWD` to the root. Where a conversation stands must not be removed: Pure-FTPd ends it then, and Windows refuses.
@@ -127,13 +138,12 @@ impl FtpSession {
     /// answer that no other command has (257), so everything before it belongs to the transfer. It is sent only when the
     /// transfer has ended for the server, since ProFTPD refuses it before. If that fails, the conversation ends.
     pub(super) fn abandon(&mut self, stream: Stream, early: Option<Reply>, ending: Ending) {
-        let in_step = self.abort(stream, early, ending);
-        if !matches!(in_step, Ok(true)) {
+        if self.abort(stream, early, ending).is_err() {
             self.control.doubt();
         }
     }
 
-    fn abort(&mut self, stream: Stream, early: Option<Reply>, ending: Ending) -> Result<bool> {
+    fn abort(&mut self, stream: Stream, early: Option<Reply>, ending: Ending) -> Result<()> {
         match ending {
             // Whatever goes wrong here shows in the replies.
             Ending::Plain => drop(stream.finish_sending()),
@@ -143,15 +153,9 @@ impl FtpSession {
             }
         }
         let patience = self.server.config.timeout.min(Duration::from_secs(10));
-        self.control.with_patience(patience, |control| {
-            data::final_reply(control, early)?;
-            control.send(&[Command::bare("PWD")])?;
-            for _ in 0..4 {
-                if control.reply()?.code() == 257 {
-                    return Ok(true);
-                }
-            }
-            Ok(false)
+        self.control.with_patience(patience, |control| match early {
+            Some(_) => catch_up_by_pwd(control),
+            None => catch_up(control),
         })
     }
 
@@ -321,6 +325,25 @@ impl FtpSession {
     }
 }
 
+/// Reads all that the server has to say about a transfer that was given up.
+///
+/// # Errors
+/// What ends the conversation, as does a server that does not come to an end.
+pub(super) fn catch_up(control: &mut Control) -> Result<()> {
+    data::final_reply(control, None)?;
+    catch_up_by_pwd(control)
+}
+
+fn catch_up_by_pwd(control: &mut Control) -> Result<()> {
+    control.send(&[Command::bare("PWD")])?;
+    for _ in 0..4 {
+        if control.reply()?.code() == 257 {
+            return Ok(());
+        }
+    }
+    Err(Error::new(Kind::Protocol, "the server still talks about a transfer that was given up"))
+}
+
 /// The error for a question that was not answered any more.
 pub(super) fn no_answer() -> Error {
     Error::new(Kind::Disconnected, "the conversation ended before the answer came")
@@ -399,6 +422,10 @@ impl Session for FtpSession {
 
     fn still(&mut self, names: &[(RelPath, Expect)]) -> Vec<Result<Option<bool>>> {
         self.look_again(names)
+    }
+
+    fn as_ftp(&mut self) -> Option<ByHand<'_>> {
+        Some(ByHand::new(self))
     }
 
     fn is_alive(&mut self) -> bool {

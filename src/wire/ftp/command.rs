@@ -51,6 +51,26 @@ impl Command {
         Ok(command)
     }
 
+    /// A whole command line of the user's own, without its line end.
+    ///
+    /// # Errors
+    /// [`Kind::Name`] as in [`Command::path`].
+    pub fn by_hand(line: &[u8]) -> Result<Self> {
+        refuse_line_ends(line)?;
+        let shown = match line.get(..5) {
+            Some(verb) if verb.eq_ignore_ascii_case(b"PASS ") => "PASS ***".to_owned(),
+            _ => String::from_utf8_lossy(line).into_owned(),
+        };
+        Ok(Command { line: [line, b"\r\n"].concat(), shown })
+    }
+
+    /// Verb and argument in capitals, as far as they are text.
+    pub fn words(&self) -> (String, String) {
+        let line = self.shown.to_uppercase();
+        let (verb, argument) = line.split_once(' ').unwrap_or((&line, ""));
+        (verb.to_owned(), argument.trim().to_owned())
+    }
+
     /// `MFMT YYYYMMDDHHMMSS path`, and every other verb that takes a time before the path.
     ///
     /// # Errors
