@@ -7,6 +7,7 @@ Scripts with a command line of their own use them too:
 from __future__ import annotations
 
 import argparse
+import codecs
 import re
 
 from ftpsync.synchronizers import DEFAULT_OMIT
@@ -40,6 +41,15 @@ def _seconds(text: str) -> float:
     if not 1 <= number <= 366 * 24 * 3600:
         raise argparse.ArgumentTypeError(f"expected a number of seconds, at least 1, not {text!r}")
     return number
+
+
+def _encoding(text: str) -> str:
+    """Checks the name of an encoding."""
+    try:
+        codecs.lookup(text)
+    except LookupError:
+        raise argparse.ArgumentTypeError(f"unknown encoding {text!r}") from None
+    return text
 
 
 def _limit(text: str) -> int | str:
@@ -174,6 +184,13 @@ common_parser.add_argument(
     action="store_true",
     default=argparse.SUPPRESS,
     help="list by LIST, for servers whose MLSD does not work",
+)
+common_parser.add_argument(
+    "--encoding",
+    metavar="NAME",
+    type=_encoding,
+    default=argparse.SUPPRESS,
+    help="the encoding of file names on the server (default: utf-8; other names keep their bytes)",
 )
 common_parser.add_argument(
     "--timeout",

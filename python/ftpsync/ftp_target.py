@@ -176,6 +176,7 @@ class FTPTarget(_Target):
         """
         super().open()
         try:
+            self.encoding = _get_encoding_opt(None, {"encoding": self.get_option("encoding")}, self.encoding)
             if not self.root_dir.startswith("/"):
                 raise RuntimeError(
                     f"Unable to navigate to working directory {self.root_dir!r}: "

@@ -69,6 +69,7 @@ _CLI_OVERRIDABLE_VALUE_TASK_ARGS: Final = {
     "case",
     "connect_timeout",
     "connections",
+    "encoding",
     "links",
     "lock_age",
     "max_delete",

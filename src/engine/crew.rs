@@ -34,6 +34,8 @@ pub struct Crew<'a> {
     ended: Condvar,
     /// Copies whose transfer is done, and which their session finishes later.
     lagging: Mutex<HashMap<(Side, RelPath), Lagging>>,
+    /// The error of a side that has no room left: nothing more is sent there.
+    full: Mutex<Sides<Option<Error>>>,
     /// Those of them of which more is known, to be reported.
     settled: Mutex<Vec<Done>>,
 }
@@ -63,6 +65,7 @@ impl<'a> Crew<'a> {
             changed: Condvar::new(),
             ended: Condvar::new(),
             lagging: Mutex::default(),
+            full: Mutex::default(),
             settled: Mutex::default(),
         }
     }
@@ -259,6 +262,11 @@ impl<'a> Crew<'a> {
     }
 
     fn copy(&self, job: Box<CopyJob>) -> Option<Done> {
+        if let Some(error) = &locked(&self.full)[job.to] {
+            let result = Err(error.duplicate().told());
+            return Some(Done::Copied { job, bytes: 0, was_opened: true, seconds: 0.0, result });
+        }
+        let to = job.to;
         let (mut bytes, mut was_opened) = (0, false);
         let begun = self.clock.elapsed();
         // Taken out once the session has left the rest for later; until then every attempt needs it.
@@ -294,6 +302,11 @@ impl<'a> Crew<'a> {
             Ok(written)
         });
         let seconds = self.clock.elapsed() - begun;
+        if let Err(error) = &result
+            && matches!(error.reply(), Some((452 | 552, _)))
+        {
+            locked(&self.full)[to] = Some(error.duplicate());
+        }
         let result = result.and_then(|written| written.ok_or_else(no_session));
         waiting.map(|job| Done::Copied { job, bytes, was_opened, seconds, result })
     }

@@ -10,6 +10,7 @@ mod locks;
 mod memory;
 mod pairs;
 mod removal;
+mod shifts;
 mod telling;
 
 use super::executor::Executor;
@@ -86,6 +87,7 @@ pub fn walk(
         under_way: 0,
         locks_awaited: locked_sides(run).len(),
         lock_times: Sides::default(),
+        shifts: Sides::default(),
         copies: 0,
         failure: None,
     };
@@ -128,6 +130,8 @@ struct Walk<'a> {
     locks_awaited: usize,
     /// When each lock was written, until its time was compared with what the side says.
     lock_times: Sides<Option<f64>>,
+    /// By how many seconds the times of each side have moved without any edit.
+    shifts: Sides<Option<i64>>,
     failure: Option<Error>,
 }
 
@@ -389,10 +393,13 @@ impl Walk<'_> {
             .map(|entry| entry.name.clone())
             .chain(hidden.local.iter().chain(&hidden.remote).cloned())
             .collect();
-        let entries = Sides {
+        let mut entries = Sides {
             local: self.listed(Side::Local, &dir, views.local.entries)?,
             remote: self.listed(Side::Remote, &dir, views.remote.entries)?,
         };
+        for side in Side::BOTH {
+            self.undo_shift(side, &mut entries[side], &archive)?;
+        }
         if dir.is_root() {
             self.contents = folder_tree;
             self.tally.root_known = archive.seen.as_ref().map_or(0, |seen| seen.len() as u64);

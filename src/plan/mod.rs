@@ -13,6 +13,7 @@ pub mod operation;
 pub mod pair;
 pub mod policy;
 pub mod resolve;
+pub mod shift;
 
 pub use classify::{Change, Past, classify};
 pub use filter::Filter;

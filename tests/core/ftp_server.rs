@@ -11,7 +11,7 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersi
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -22,6 +22,40 @@ pub struct Quirks {
     pub answers: Vec<(&'static str, &'static str)>,
     /// FEAT does not name these.
     pub hides: Vec<&'static str>,
+    /// No answer to commands that begin with this, for ever.
+    pub is_silent_at: Option<&'static str>,
+    /// What MLSD sends instead of the listing.
+    pub mlsd_sends: Option<&'static [u8]>,
+    /// MLSD sends half and then nothing, for ever.
+    pub mlsd_stalls: bool,
+    /// Plain LIST leaves out names that begin with a dot.
+    pub hides_dots: bool,
+    /// `LIST -a` is taken for the listing of a file of that name.
+    pub takes_options_for_names: bool,
+    /// Times of files come out so many seconds ahead of what they are.
+    pub clock_ahead: i64,
+    /// Times that are set by MFMT are taken for those of a clock so many seconds ahead.
+    pub mfmt_zone: i64,
+    /// `MDTM time path` sets times.
+    pub mdtm_sets: bool,
+    /// `SITE UTIME time path` sets times.
+    pub site_sets: bool,
+    /// How many conversations there may be; 0 for any number.
+    pub most: usize,
+    /// MLSD is refused without an argument.
+    pub mlsd_wants_argument: bool,
+    /// STOR keeps nothing and calls it complete.
+    pub loses_all: bool,
+    /// SIZE is 0 for every file.
+    pub sizes_are_0: bool,
+    /// Downloads are never confirmed.
+    pub no_226: bool,
+    /// Downloads are confirmed before the data is sent.
+    pub early_226: bool,
+    /// What is said when something was made, removed or renamed.
+    pub says_for_done: Option<&'static str>,
+    /// The answer to SYST.
+    pub system: Option<&'static str>,
     /// RNTO onto an existing file is refused.
     pub keeps_existing: bool,
     /// RNTO onto an existing file is confirmed, and nothing happens.
@@ -158,6 +192,10 @@ type Tree = BTreeMap<String, Node>;
 struct State {
     tree: Mutex<Tree>,
     packets: Mutex<Vec<Vec<String>>>,
+    /// Seconds that times of files come out ahead, beside those of the quirk.
+    clock_ahead: AtomicI64,
+    /// Conversations under way.
+    open: AtomicUsize,
     /// Idle conversations are to end.
     is_over: AtomicBool,
 }
@@ -206,6 +244,21 @@ impl Server {
         self.state.tree.lock().unwrap().insert(path.into(), node);
     }
 
+    /// Shows all times of files so many seconds later from now on.
+    pub fn set_clock(&self, ahead: i64) {
+        self.state.clock_ahead.store(ahead, Ordering::SeqCst);
+    }
+
+    /// Puts a folder.
+    pub fn put_folder(&self, path: &str) {
+        self.state.tree.lock().unwrap().insert(path.into(), Node::Folder);
+    }
+
+    /// Puts many empty files, `prefix0` and so on.
+    pub fn put_many(&self, prefix: &str, count: usize) {
+        (0..count).for_each(|number| self.put(&format!("{prefix}{number}"), b""));
+    }
+
     /// The names in the whole tree.
     pub fn paths(&self) -> Vec<String> {
         self.state.tree.lock().unwrap().keys().cloned().collect()
@@ -250,6 +303,8 @@ struct Conversation {
     /// Where the client listens.
     active: Option<SocketAddr>,
     rename_from: Option<String>,
+    /// Names that begin with a dot are shown by LIST.
+    shows_dots: bool,
 }
 
 /// Whether the conversation goes on.
@@ -267,12 +322,23 @@ impl Conversation {
             passive: None,
             active: None,
             rename_from: None,
+            shows_dots: true,
         }
     }
 
     fn run(mut self) {
+        let open = self.state.open.fetch_add(1, Ordering::SeqCst) + 1;
+        let state = Arc::clone(&self.state);
+        let _ = self.converse(open);
+        state.open.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    fn converse(&mut self, open: usize) -> std::io::Result<()> {
+        if self.quirks.most > 0 && open > self.quirks.most {
+            return self.say("421 too many connections").map(drop);
+        }
         if self.say("220-Welcome\r\n123 users are online\r\n220 ready").is_err() {
-            return;
+            return Ok(());
         }
         let mut pending = Vec::new();
         let mut buffer = [0; 65_536];
@@ -291,10 +357,11 @@ impl Conversation {
             for line in packet {
                 let goes = self.obey(&line).or_else(|_| self.say("425 no data connection"));
                 if !matches!(goes, Ok(true)) {
-                    return;
+                    return Ok(());
                 }
             }
         }
+        Ok(())
     }
 
     fn control(&mut self) -> std::io::Result<&mut Line> {
@@ -338,6 +405,7 @@ impl Conversation {
     }
 
     fn absolute(&self, argument: &str) -> String {
+        let argument = if argument == "." { "" } else { argument };
         let joined = if argument.starts_with('/') {
             argument.to_owned()
         } else {
@@ -361,6 +429,9 @@ impl Conversation {
         if self.quirks.cuts_at.is_some_and(|at| line.starts_with(at)) {
             return Ok(false);
         }
+        if self.quirks.is_silent_at.is_some_and(|at| line.starts_with(at)) {
+            return Ok(true);
+        }
         let quirks = Arc::clone(&self.quirks);
         if let Some((_, answer)) = quirks.answers.iter().find(|(start, _)| line.starts_with(start)) {
             return self.say(answer);
@@ -376,7 +447,7 @@ impl Conversation {
             }
             "AUTH" => self.start_tls(),
             "PBSZ" | "PROT" => self.say("200 ok"),
-            "SYST" => self.say("215 UNIX Type: L8"),
+            "SYST" => self.say(quirks.system.unwrap_or("215 UNIX Type: L8")),
             "FEAT" => self.features(),
             "TYPE" | "OPTS" | "NOOP" => self.say("200 ok"),
             "ABOR" => self.say("226 nothing to abort"),
@@ -389,16 +460,21 @@ impl Conversation {
                 self.listen(|port| format!("227 Passive mode (10,9,8,7,{},{})", port / 256, port % 256))
             }
             "PORT" => self.aim(argument),
+            "MLSD" if argument.is_empty() && quirks.mlsd_wants_argument => self.say("500 which one?"),
             "MLSD" => self.list(&path, true),
-            "LIST" => self.list(&self.here.clone(), false),
+            "LIST" if argument == "-a" && quirks.takes_options_for_names => self.say("550 no such file"),
+            "LIST" => self.list_for_people(argument == "-a"),
             "RETR" => self.retrieve(&path),
             "STOR" => self.store(path),
             "SIZE" => match self.node(&path) {
+                Some(Node::File { .. }) if quirks.sizes_are_0 => self.say("213 0"),
                 Some(Node::File { content, .. }) => self.say(&format!("213 {}", content.len())),
                 _ => self.say("550 no size"),
             },
+            "MDTM" if quirks.mdtm_sets && argument.split_once(' ').is_some() => self.set_time(argument),
+            "SITE" if quirks.site_sets => self.set_time(argument.trim_start_matches("UTIME ")),
             "MDTM" => match self.node(&path) {
-                Some(Node::File { mtime, .. }) => self.say(&format!("213 {mtime}")),
+                Some(Node::File { mtime, .. }) => self.say(&format!("213 {}", self.shown(&mtime))),
                 _ => self.say("550 no time"),
             },
             "MFMT" => self.set_time(argument),
@@ -475,6 +551,17 @@ impl Conversation {
         }
     }
 
+    /// A time as this server tells it.
+    fn shown(&self, mtime: &str) -> String {
+        moved(mtime, self.quirks.clock_ahead + self.state.clock_ahead.load(Ordering::SeqCst))
+    }
+
+    fn list_for_people(&mut self, all: bool) -> Goes {
+        self.shows_dots = all || !self.quirks.hides_dots;
+        let here = self.here.clone();
+        self.list(&here, false)
+    }
+
     fn hang_up(&self, mut data: Line) {
         if !self.quirks.closes_rudely {
             data.say_goodbye();
@@ -493,7 +580,11 @@ impl Conversation {
             .filter_map(|(path, node)| {
                 let name =
                     path.strip_prefix(&prefix).filter(|name| !name.is_empty() && !name.contains('/'))?;
-                Some(if is_machine { machine_line(name, node) } else { self.people_line(name, node) })
+                let is_hidden = !is_machine && !self.shows_dots && name.starts_with('.');
+                let line = || {
+                    if is_machine { self.machine_line(name, node) } else { self.people_line(name, node) }
+                };
+                (!is_hidden).then(line)
             })
             .collect();
         if is_machine {
@@ -505,6 +596,15 @@ impl Conversation {
             lines.truncate(lines.len() / 2);
         }
         let mut data = self.data()?;
+        if let Some(sends) = self.quirks.mlsd_sends.filter(|_| is_machine) {
+            data.write_all(sends)?;
+            self.hang_up(data);
+            return self.say("226 listed");
+        }
+        if self.quirks.mlsd_stalls && is_machine {
+            data.write_all(b"type=file;size=1;modify=20240102030405; hal")?;
+            return data.read(&mut [0]).map(|_| true);
+        }
         for line in lines {
             data.write_all(&[&line, &b"\r\n"[..]].concat())?;
         }
@@ -538,6 +638,16 @@ impl Conversation {
         .into_bytes()
     }
 
+    fn machine_line(&self, name: &str, node: &Node) -> Vec<u8> {
+        match node {
+            Node::Folder => format!("type=dir;modify=20240102030405; {name}"),
+            Node::File { content, mtime } => {
+                format!("type=file;size={};modify={}; {name}", content.len(), self.shown(mtime))
+            }
+        }
+        .into_bytes()
+    }
+
     fn retrieve(&mut self, path: &str) -> Goes {
         let Some(Node::File { content, .. }) = self.node(path) else {
             self.passive = None;
@@ -545,8 +655,14 @@ impl Conversation {
         };
         let length = if self.quirks.halves_downloads { content.len() / 2 } else { content.len() };
         let mut data = self.data()?;
+        if self.quirks.early_226 {
+            self.say("226 sent")?;
+        }
         let sent = data.write_all(&content[..length]);
         self.hang_up(data);
+        if self.quirks.no_226 || self.quirks.early_226 {
+            return Ok(true);
+        }
         self.say(if sent.is_ok() { "226 sent" } else { "426 gave up" })
     }
 
@@ -578,6 +694,9 @@ impl Conversation {
         {
             content.pop();
         }
+        if self.quirks.loses_all {
+            content.clear();
+        }
         let mtime = "20240102030405".to_owned();
         self.state.tree.lock().unwrap().insert(path, Node::File { content, mtime });
         self.say(if is_cut { "426 cut" } else { "226 stored" })
@@ -585,7 +704,8 @@ impl Conversation {
 
     fn set_time(&mut self, argument: &str) -> Goes {
         let (digits, path) = argument.split_once(' ').unwrap_or(("", argument));
-        let path = self.absolute(path);
+        let path = self.absolute(path.split(" 2020").next().unwrap_or(path));
+        let digits = &moved(digits, -self.quirks.mfmt_zone);
         if let Some(Node::File { mtime, .. }) = self.state.tree.lock().unwrap().get_mut(&path) {
             *mtime = digits.to_owned();
         } else {
@@ -608,7 +728,7 @@ impl Conversation {
             return self.say("550 cannot remove");
         }
         self.state.tree.lock().unwrap().remove(path);
-        self.say("250 removed")
+        self.say(self.quirks.says_for_done.unwrap_or("250 removed"))
     }
 
     fn make(&mut self, path: String) -> Goes {
@@ -616,7 +736,7 @@ impl Conversation {
             return self.say("550 cannot make");
         }
         self.state.tree.lock().unwrap().insert(path, Node::Folder);
-        self.say("257 made")
+        self.say(self.quirks.says_for_done.unwrap_or("257 made"))
     }
 
     fn rename(&mut self, to: String) -> Goes {
@@ -635,16 +755,12 @@ impl Conversation {
             tree.insert(to, node);
         }
         drop(tree);
-        self.say("250 renamed")
+        self.say(self.quirks.says_for_done.unwrap_or("250 renamed"))
     }
 }
 
-fn machine_line(name: &str, node: &Node) -> Vec<u8> {
-    match node {
-        Node::Folder => format!("type=dir;modify=20240102030405; {name}"),
-        Node::File { content, mtime } => {
-            format!("type=file;size={};modify={mtime}; {name}", content.len())
-        }
-    }
-    .into_bytes()
+/// A time some seconds later.
+fn moved(digits: &str, seconds: i64) -> String {
+    let at = ftpsync::wire::ftp::time::parse(digits).expect("a time").seconds() + seconds;
+    ftpsync::wire::ftp::time::digits(ftpsync::model::Stamp::new(at, 0))
 }

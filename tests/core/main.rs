@@ -13,6 +13,7 @@ mod locks;
 #[cfg(unix)]
 mod openssh;
 mod own_commands;
+mod servers_rows;
 mod targets;
 mod tree;
 mod world;

@@ -218,6 +218,7 @@ class TestOptions:
             ("--tls-key=me.key", "tls_key", "me.key"),
             ("--tls-max=1.2", "tls_max", "1.2"),
             ("--proxy=socks5://u:p@host:1", "proxy", "socks5://u:p@host:1"),
+            ("--encoding=cp1252", "encoding", "cp1252"),
             ("--trust-pasv-host", "trust_pasv_host", True),
             ("--no-mlsd", "no_mlsd", True),
             ("--timeout=7.5", "timeout", 7.5),

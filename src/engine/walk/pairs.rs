@@ -361,7 +361,16 @@ impl Walk<'_> {
                 let text = format!("Could not copy {path}: {}", error.reason());
                 self.stats.errors += 1;
                 self.stats.copy_errors += 1;
-                self.event(Event::Failure(&text))?;
+                // After the first one that found no room, the others were not even tried.
+                if !error.was_told() {
+                    self.event(Event::Failure(&text))?;
+                    if matches!(error.reply(), Some((452 | 552, _))) {
+                        self.warn(&format!(
+                            "Nothing more is copied to the {} side: it has no room left.",
+                            job.to
+                        ))?;
+                    }
+                }
                 // A file that cannot even be opened is counted, as it always was; what fails later is an error of the run.
                 let is_failure = was_opened || !self.run.ignore_copy_errors;
                 if is_failure && !self.hooks.forgives(path, &error)? {

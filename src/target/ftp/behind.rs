@@ -75,7 +75,7 @@ impl Behind {
 impl FtpSession {
     /// Whether a file can be finished together with the next one: nothing about the server is left to be found out.
     pub(super) fn can_lag(&self, put: &Put) -> bool {
-        let is_passive = self.server.mode() == Mode::Passive;
+        let (is_passive, has_size) = (self.server.mode() == Mode::Passive, self.knows("SIZE"));
         let learned = self.server.learned();
         let is_dated = put.mtime.is_none() || learned.mtime.is_some();
         let is_proven = learned.renames == Some(true) && (put.expect == Expect::Absent || learned.replaces);
@@ -85,7 +85,7 @@ impl FtpSession {
             && !learned.refuses_temp_names
             && !learned.one_by_one
             && !put.inplace
-            && self.features.has("SIZE")
+            && has_size
             && is_passive
     }
 
@@ -104,6 +104,7 @@ impl FtpSession {
         of_body: &mut Option<Error>,
     ) -> Result<()> {
         self.control.check()?;
+        self.check_new_name(file)?;
         let target = self.path(file)?;
         let temp = self.temp_path(file, &target);
         let stor = Command::path("STOR", &temp)?;
@@ -172,7 +173,7 @@ impl FtpSession {
     fn about_time(&self, file: &File, by: Option<MtimeBy>) -> Result<Option<Command>> {
         match (file.put.mtime, by) {
             (Some(_), Some(MtimeBy::Nothing)) => {
-                self.features.has("MDTM").then(|| Command::path("MDTM", &file.temp)).transpose()
+                self.knows("MDTM").then(|| Command::path("MDTM", &file.temp)).transpose()
             }
             (Some(at), Some(by)) => by.command(&file.temp, at),
             (None, _) | (_, None) => Ok(None),

@@ -19,7 +19,12 @@ use rustls::ClientConfig;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// The longest time for one reply, in times of the limit for silence.
+const SLOWEST: u32 = 3;
+/// How long to wait for more of a reply whose last line has another code than its first.
+const ODD_END: Duration = Duration::from_secs(2);
 
 /// One control connection.
 pub struct Control {
@@ -193,6 +198,20 @@ impl Control {
         !self.in_doubt && self.parser.is_empty() && !self.is_used_up() && self.stream.is_quiet()
     }
 
+    /// Makes sure that nothing arrived unasked: a second reply to an earlier command would be taken for the answer to the next.
+    ///
+    /// # Errors
+    /// What ends the conversation, which may just have been said (421).
+    pub fn check_step(&mut self) -> Result<()> {
+        self.check()?;
+        if self.parser.is_empty() && self.stream.is_quiet() {
+            return Ok(());
+        }
+        let unasked = self.reply()?;
+        self.in_doubt = true;
+        Err(Error::new(Kind::Protocol, format!("the server said without being asked: {}", unasked.text())))
+    }
+
     /// Whether commands have to be sent one at a time.
     pub fn is_one_by_one(&self) -> bool {
         self.server.learned().one_by_one
@@ -203,6 +222,7 @@ impl Control {
     /// # Errors
     /// Only what ends the conversation: I/O, protocol, 421.
     pub fn ask(&mut self, command: &Command) -> Result<Reply> {
+        self.check_step()?;
         self.send(std::slice::from_ref(command))?;
         self.reply()
     }
@@ -221,6 +241,7 @@ impl Control {
     /// # Errors
     /// As [`Control::ask`].
     pub fn burst_into(&mut self, commands: &[Command], replies: &mut Vec<Reply>) -> Result<()> {
+        self.check_step()?;
         if self.is_one_by_one() {
             for command in commands {
                 replies.push(self.ask(command)?);
@@ -289,6 +310,7 @@ impl Control {
     /// What ends the conversation: I/O, protocol.
     pub fn reply_untold(&mut self) -> Result<Reply> {
         self.check()?;
+        let begun = Instant::now();
         loop {
             match self.parser.take() {
                 Ok(Some(reply)) => {
@@ -296,6 +318,11 @@ impl Control {
                     self.remember(&reply);
                     return Ok(reply);
                 }
+                // A server that sends a byte now and then is as good as silent.
+                Ok(None) if begun.elapsed() > self.server.config.timeout * SLOWEST => {
+                    return Err(self.lost(io::ErrorKind::TimedOut.into()));
+                }
+                Ok(None) if self.parser.may_have_ended() => self.fill_or_end()?,
                 Ok(None) => self.fill()?,
                 Err(error) => {
                     self.in_doubt = true;
@@ -330,17 +357,37 @@ impl Control {
     }
 
     fn fill(&mut self) -> Result<()> {
-        let mut buffer = [0; 8192];
-        let count = loop {
-            match self.stream.read(&mut buffer) {
-                Ok(0) => return Err(self.lost(io::ErrorKind::UnexpectedEof.into())),
-                Ok(count) => break count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(self.lost(error)),
+        self.read_some().map_err(|error| self.lost(error))
+    }
+
+    /// Waits for more of a reply that looks as if it had ended with a wrong code, but not for long.
+    fn fill_or_end(&mut self) -> Result<()> {
+        let patience = ODD_END.min(self.server.config.timeout);
+        self.stream.socket().set_read_timeout(Some(patience))?;
+        let outcome = self.read_some();
+        self.stream.socket().set_read_timeout(Some(self.server.config.timeout))?;
+        match outcome {
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                self.parser.end_here();
+                Ok(())
             }
-        };
-        self.parser.push(&buffer[..count]);
-        Ok(())
+            outcome => outcome.map_err(|error| self.lost(error)),
+        }
+    }
+
+    fn read_some(&mut self) -> io::Result<()> {
+        let mut buffer = [0; 8192];
+        loop {
+            match self.stream.read(&mut buffer) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(count) => {
+                    self.parser.push(&buffer[..count]);
+                    return Ok(());
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     fn lost(&mut self, error: io::Error) -> Error {

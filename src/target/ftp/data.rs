@@ -99,6 +99,7 @@ pub fn start(
         let error = Error::new(Kind::Disconnected, "the TLS session of the conversation is used up");
         return Err(error.retrying(Retry::NewSession));
     }
+    control.check_step()?;
     control.begins_data_tls();
     let outcome = start_in(server.mode(), server, control, before, verb, how);
     if server.learned().mode_works {

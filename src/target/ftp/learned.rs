@@ -23,6 +23,12 @@ pub struct Learned {
     pub lister: Option<Lister>,
     /// An empty MLSD is to be believed: one with lines in it was seen.
     pub mlsd_proven: bool,
+    /// How often MLSD has hung.
+    pub mlsd_stalls: u32,
+    /// Commands that the server seemed to have, and that are of no use.
+    pub lacks: Vec<String>,
+    /// The server runs Windows.
+    pub is_windows: bool,
     /// `LIST -a` was tried, and is no better than plain LIST.
     pub list_is_plain: bool,
     /// What has to be added to times of LIST, in seconds.

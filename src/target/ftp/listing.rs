@@ -19,7 +19,9 @@ const MAX_LINE: usize = 64 * 1024;
 /// No honest listing is longer, in bytes: half a million names and more. It has to fit into memory.
 const MAX_LISTING: u64 = 64 * 1024 * 1024;
 /// Known limits at which servers end a LIST without a word.
-const SILENT_LIMITS: [usize; 3] = [2_000, 9_998, 10_000];
+const SILENT_LIMITS: [usize; 4] = [1_000, 2_000, 9_998, 10_000];
+/// What servers keep for themselves among the files of their users: quotas, thumbnails.
+const LITTER: [&str; 2] = [".ftpquota", "@eaDir"];
 /// Time zones differ by multiples of this, in seconds.
 const ZONE_STEP: i64 = 15 * 60;
 
@@ -41,15 +43,64 @@ impl FtpSession {
     /// See [`Session::list`](crate::target::Session::list).
     pub(super) fn list_folder(&mut self, dir: &RelPath) -> Result<Listing> {
         let path = self.path(dir)?;
+        self.list_at(&path)
+    }
+
+    fn list_at(&mut self, path: &[u8]) -> Result<Listing> {
         let lister = self.server.learned().lister;
         match lister {
-            Some(Lister::Mlsd) => self.list_by_mlsd(&path),
-            None if self.features.has_mlsd() && !self.server.config.no_mlsd => self.list_by_mlsd(&path),
-            Some(Lister::List | Lister::ListAll) | None => self.list_by_list(&path),
+            Some(Lister::Mlsd) => self.list_by_mlsd(path),
+            None if self.features.has_mlsd() && !self.server.config.no_mlsd => self.list_by_mlsd(path),
+            Some(Lister::List | Lister::ListAll) | None => self.list_by_list(path),
         }
     }
 
+    /// Makes sure that a file has the size that was sent, although SIZE says otherwise: some servers tell nonsense by it, and
+    /// the truth in listings.
+    ///
+    /// # Errors
+    /// [`Kind::Size`] if the listing does not tell the right size either.
+    pub(super) fn find_right_size(&mut self, path: &[u8], sent: u64, told: u64) -> Result<()> {
+        let slash = path.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
+        let (folder, name) = (&path[..slash.max(1)], &path[slash + 1..]);
+        let names = self.server.names;
+        let listing = self.list_at(folder)?;
+        let found = listing
+            .entries
+            .iter()
+            .find(|entry| names.encode(&RelPath::root().join(&entry.name)).is_ok_and(|bytes| bytes == name));
+        if found.and_then(|entry| entry.size) != Some(sent) {
+            return super::upload::check_size(Some(told), sent);
+        }
+        self.lacks("SIZE");
+        let address = self.server.address();
+        self.server
+            .tell(3, format!("{address} tells wrong sizes by SIZE; its listings are believed instead"));
+        Ok(())
+    }
+
     fn list_by_mlsd(&mut self, path: &[u8]) -> Result<Listing> {
+        self.try_mlsd(path).inspect_err(|error| {
+            if error.kind() == Kind::Timeout {
+                self.mlsd_has_stalled();
+            }
+        })
+    }
+
+    /// Some servers hang in the middle of MLSD. Where it has worked before, it may also have been the network, once.
+    fn mlsd_has_stalled(&self) {
+        let mut learned = self.server.learned();
+        learned.mlsd_stalls += 1;
+        if learned.mlsd_proven && learned.mlsd_stalls == 1 {
+            return;
+        }
+        if learned.lister.replace(Lister::List) != Some(Lister::List) {
+            let address = self.server.address();
+            self.server.tell(3, format!("{address} hangs on MLSD; LIST is used from now on (--no-mlsd)"));
+        }
+    }
+
+    fn try_mlsd(&mut self, path: &[u8]) -> Result<Listing> {
         let raw = match self.fetch_mlsd(path)? {
             Ok(raw) => raw,
             Err(reply) if is_no_such_command(&reply) => {
@@ -58,20 +109,21 @@ impl FtpSession {
             }
             Err(reply) => return self.unlisted(path, &reply),
         };
-        if raw.bytes.is_empty() && !self.server.learned().mlsd_proven {
-            // Some servers offer MLSD and answer it with nothing.
-            let listing = self.list_by_list(path)?;
-            if !listing.entries.is_empty() {
-                return Ok(listing);
+        let mut listing = collect(&raw, Format::Machine, self.server.names);
+        let is_garbage = listing.entries.is_empty() && !listing.complete;
+        if (raw.bytes.is_empty() || is_garbage) && !self.server.learned().mlsd_proven {
+            // Some servers offer MLSD and answer it with nothing, or with something else.
+            let by_list = self.list_by_list(path)?;
+            if !by_list.entries.is_empty() {
+                return Ok(by_list);
             }
             self.server.learned().lister = None;
         }
-        if !raw.bytes.is_empty() {
+        if !raw.bytes.is_empty() && !is_garbage {
             let mut learned = self.server.learned();
             learned.mlsd_proven = true;
             learned.lister = Some(Lister::Mlsd);
         }
-        let mut listing = collect(&raw, Format::Machine, self.server.names);
         self.fill_in(path, &mut listing)?;
         Ok(listing)
     }
@@ -86,7 +138,11 @@ impl FtpSession {
                 outcome => return Ok(outcome),
             }
         }
-        let outcome = self.fetch_inside(path, &Command::bare("MLSD"))?;
+        let mut outcome = self.fetch_inside(path, &Command::bare("MLSD"))?;
+        if is_pattern && matches!(&outcome, Err(reply) if matches!(reply.code(), 500 | 501 | 504)) {
+            // Synology insists on an argument.
+            outcome = self.fetch_inside(path, &Command::text("MLSD", ".")?)?;
+        }
         self.go_home()?;
         Ok(outcome)
     }
@@ -233,7 +289,7 @@ impl FtpSession {
     ///
     /// A coarse time would make every edit within its grain invisible, and give a downloaded file a wrong one.
     fn fill_in(&mut self, path: &[u8], listing: &mut Listing) -> Result<()> {
-        let (has_size, has_time) = (self.features.has("SIZE"), self.features.has("MDTM"));
+        let (has_size, has_time) = (self.knows("SIZE"), self.knows("MDTM"));
         let mut questions = Vec::new();
         for (index, entry) in listing.entries.iter().enumerate() {
             let wants_size = has_size && entry.is_file() && entry.size.is_none();
@@ -254,8 +310,12 @@ impl FtpSession {
             let commands: Vec<Command> = some.iter().map(|(_, command)| command.clone()).collect();
             let replies = self.control.burst(&commands)?;
             for ((index, command), reply) in some.iter().zip(replies) {
+                let verb = &command.shown()[..4];
+                if reply.is_unsupported() && self.knows(verb) {
+                    self.lacks(verb);
+                }
                 let entry = &mut listing.entries[*index];
-                if command.shown().starts_with("SIZE") {
+                if verb == "SIZE" {
                     entry.size = reply.size();
                 } else if let Some(exact) = reply.mtime() {
                     let listed = entry.mtime.filter(|at| at.grain() == 60);
@@ -304,7 +364,8 @@ fn is_no_such_command(reply: &Reply) -> bool {
 /// Pure-FTPd: "226-Output truncated to 10000 matches".
 fn doubt_of(reply: &Reply) -> Option<String> {
     let text = reply.text();
-    text.to_lowercase().contains("truncated").then_some(text)
+    let words = text.to_lowercase();
+    ["truncated", "limit", "too many", "incomplete"].iter().any(|word| words.contains(word)).then_some(text)
 }
 
 fn doubt(listing: &mut Listing, what: &str, why: &str) {
@@ -313,7 +374,7 @@ fn doubt(listing: &mut Listing, what: &str, why: &str) {
 }
 
 fn distrust_round_numbers(listing: &mut Listing) {
-    let count = listing.entries.len();
+    let count = listing.entries.len() + listing.present_but_skipped.len();
     if SILENT_LIMITS.contains(&count) {
         doubt(
             listing,
@@ -359,6 +420,9 @@ fn add(listing: &mut Listing, seen: &mut HashSet<Name>, item: Item, names: Names
     }
     if names.guesses(&item.name) {
         listing.guessed.push(name.clone());
+    }
+    if LITTER.contains(&name.as_str()) {
+        return skip(listing, name, "the server keeps it for itself");
     }
     let kind = match item.kind {
         ItemKind::File => EntryKind::File,

@@ -11,6 +11,8 @@ use crate::error::{Error, Kind, Result};
 use crate::wire::ftp::{Command, Features, Reply};
 use std::sync::Arc;
 
+/// No honest server announces more often that it will be ready soon.
+const MAX_DELAYS: usize = 10;
 const ANONYMOUS: &str = "anonymous";
 
 /// Opens a session that stands in the root folder.
@@ -80,7 +82,10 @@ fn greeted(server: &Arc<Server>, interruptions: u64) -> Result<Control> {
 fn read_banner(server: &Server, control: &mut Control) -> Result<()> {
     let mut banner = control.reply()?;
     // 120: "ready in a few minutes"; the real banner follows.
-    while banner.is_preliminary() {
+    for _ in 0..MAX_DELAYS {
+        if !banner.is_preliminary() {
+            break;
+        }
         banner = control.reply()?;
     }
     if !banner.is_success() {
@@ -219,7 +224,9 @@ fn introduce(
             let (syst, feat) = (next()?, next()?);
             greeting.push((5, format!("SYST: '{}'.", syst.text())));
             greeting.push((5, format!("FEAT: '{}'.", feat.text().replace('\n', " "))));
-            Arc::new(Features::parse(&feat))
+            server.learned().is_windows = syst.is_success() && syst.text().to_lowercase().contains("windows");
+            let features = Features::parse(&feat);
+            Arc::new(if features.is_empty() { Features::assumed() } else { features })
         }
     };
     let binary = next()?;

@@ -100,9 +100,25 @@ impl FtpSession {
         Ok(full)
     }
 
+    /// Refuses a new name that Windows does not have, before anything is sent for it: the server would refuse it in unclear
+    /// words, or cut a blank or dot at its end.
+    pub(super) fn check_new_name(&self, path: &RelPath) -> Result<()> {
+        let name = path.file_name();
+        let bad = name.chars().find(|c| "<>:\"|?*\\".contains(*c));
+        let bad = bad.or_else(|| name.chars().next_back().filter(|last| matches!(last, '.' | ' ')));
+        match bad.filter(|_| self.server.learned().is_windows) {
+            None => Ok(()),
+            Some(bad) => Err(Error::new(
+                Kind::Name,
+                format!("the server runs Windows, where no name can have {bad:?} at this place"),
+            )
+            .advise("rename the file, or leave it out with --exclude")),
+        }
+    }
+
     /// What stands at a path, by SIZE (files have one) and CWD (only folders can be entered).
     pub(super) fn presence(&mut self, path: &[u8]) -> Result<Presence> {
-        let file_question = ["SIZE", "MDTM"].into_iter().find(|verb| self.features.has(verb));
+        let file_question = ["SIZE", "MDTM"].into_iter().find(|verb| self.knows(verb));
         let cwd = Command::path("CWD", path)?;
         let Some(verb) = file_question else {
             let replies = self.control.burst(&[cwd, self.homeward()?])?;
@@ -113,6 +129,7 @@ impl FtpSession {
         // Some servers tell the size and time of folders too, so the second answer counts more.
         Ok(match replies.as_slice() {
             [_, cwd, _] if cwd.is_success() => Presence::Folder,
+            [file, _, _] if file.is_unsupported() => Presence::Unknown,
             [file, _, _] if file.is_success() => Presence::File,
             _ => Presence::Nothing,
         })
@@ -159,9 +176,19 @@ impl FtpSession {
         })
     }
 
+    /// Whether the server has a command, and was not seen to lack it or to answer it with nonsense.
+    pub(super) fn knows(&self, verb: &str) -> bool {
+        self.features.has(verb) && !self.server.learned().lacks.iter().any(|lacking| lacking == verb)
+    }
+
+    /// Remembers that a command is of no use.
+    pub(super) fn lacks(&self, verb: &str) {
+        self.server.learned().lacks.push(verb.to_owned());
+    }
+
     /// Asks for the size of a file; `None` if the server does not tell.
     pub(super) fn size_of(&mut self, path: &[u8]) -> Result<Option<u64>> {
-        if !self.features.has("SIZE") {
+        if !self.knows("SIZE") {
             return Ok(None);
         }
         Ok(self.control.ask(&Command::path("SIZE", path)?)?.size())
@@ -197,7 +224,7 @@ impl FtpSession {
 
     fn open_download(&mut self, file: &RelPath) -> Result<Download<'_>> {
         let path = self.path(file)?;
-        let before = match self.features.has("SIZE") {
+        let before = match self.knows("SIZE") {
             true => vec![Command::path("SIZE", &path)?],
             false => Vec::new(),
         };
@@ -218,6 +245,7 @@ impl FtpSession {
     }
 
     fn make_folder(&mut self, dir: &RelPath) -> Result<()> {
+        self.check_new_name(dir)?;
         let path = self.path(dir)?;
         let reply = self.control.ask(&Command::path("MKD", &path)?)?;
         if reply.is_success() {
@@ -305,7 +333,7 @@ impl FtpSession {
 
     /// The time of a file, if the server tells it.
     pub(super) fn time_of(&mut self, path: &[u8]) -> Result<Option<Stamp>> {
-        if !self.features.has("MDTM") {
+        if !self.knows("MDTM") {
             return Ok(None);
         }
         Ok(self.control.ask(&Command::path("MDTM", path)?)?.mtime())
@@ -342,6 +370,11 @@ fn catch_up_by_pwd(control: &mut Control) -> Result<()> {
         }
     }
     Err(Error::new(Kind::Protocol, "the server still talks about a transfer that was given up"))
+}
+
+/// Whether the conversation has ended, by its silence or in some other way.
+fn is_lost(error: &Error) -> bool {
+    matches!(error.kind(), Kind::Timeout | Kind::Disconnected)
 }
 
 /// The error for a question that was not answered any more.
@@ -486,7 +519,11 @@ impl Download<'_> {
         let (stream, early) = channel.into_parts();
         drop(stream);
         let control = &mut self.session.control;
-        let reply = data::final_reply(control, early)?;
+        let reply = match data::final_reply(control, early) {
+            // Everything is here, and only the confirmation was lost: routers forget connections that are silent for long.
+            Err(error) if is_lost(&error) && !is_cut && self.size == Some(self.count) => return Ok(()),
+            reply => reply?,
+        };
         if !reply.is_success() {
             return Err(refusal(&reply));
         }

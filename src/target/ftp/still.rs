@@ -56,12 +56,12 @@ impl FtpSession {
     fn questions(&self, name: &RelPath, expect: Expect) -> Result<Questions> {
         let (wants_size, wants_time) = match expect {
             Expect::Anything => (false, false),
-            Expect::Absent => (true, !self.features.has("SIZE")),
+            Expect::Absent => (true, !self.knows("SIZE")),
             Expect::File(_, at) => (true, at.is_some()),
         };
         let path = self.path(name)?;
         let ask = |verb: &str, wanted: bool| {
-            (wanted && self.features.has(verb)).then(|| Command::path(verb, &path)).transpose()
+            (wanted && self.knows(verb)).then(|| Command::path(verb, &path)).transpose()
         };
         Ok(Questions { size: ask("SIZE", wants_size)?, time: ask("MDTM", wants_time)? })
     }

@@ -99,20 +99,27 @@ impl Stream {
         }
     }
 
-    /// Whether nothing has arrived and the peer has not ended the connection. Never blocks, takes nothing away.
+    /// Whether nothing has arrived and the peer has not ended the connection. Never blocks, and takes nothing away that the next
+    /// read would miss. What TLS says for itself, such as new session tickets, does not count.
     pub fn is_quiet(&mut self) -> bool {
-        if let Inner::Tls(stream) = &mut self.inner
-            && !matches!(stream.conn.process_new_packets(), Ok(state) if state.plaintext_bytes_to_read() == 0)
-        {
+        if self.socket().set_nonblocking(true).is_err() {
             return false;
         }
-        let socket = self.socket();
-        if socket.set_nonblocking(true).is_err() {
-            return false;
-        }
-        let peeked = socket.peek(&mut [0]);
-        let is_blocking_again = socket.set_nonblocking(false).is_ok();
-        is_blocking_again && matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+        let is_quiet = match &mut self.inner {
+            Inner::Plain(socket) => would_block(&socket.peek(&mut [0])),
+            Inner::Tls(stream) => loop {
+                let state = stream.conn.process_new_packets();
+                if !matches!(state, Ok(state) if state.plaintext_bytes_to_read() == 0 && !state.peer_has_closed())
+                {
+                    break false;
+                }
+                match stream.conn.read_tls(&mut stream.sock) {
+                    Ok(1..) => {}
+                    other => break would_block(&other),
+                }
+            },
+        };
+        self.socket().set_nonblocking(false).is_ok() && is_quiet
     }
 
     /// Ends the sending direction so that the peer knows that nothing is missing, and reads until the peer has ended too.
@@ -141,6 +148,11 @@ impl Stream {
         // Both calls fail only on a connection that is gone already.
         let _ = SockRef::from(self.socket()).set_linger(Some(Duration::ZERO));
     }
+}
+
+/// Whether there was nothing to read.
+fn would_block(outcome: &io::Result<usize>) -> bool {
+    matches!(outcome, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }
 
 impl Read for Stream {

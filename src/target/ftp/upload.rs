@@ -96,6 +96,7 @@ impl FtpSession {
         body_error: &mut Option<Error>,
     ) -> Result<Written> {
         self.control.check()?;
+        self.check_new_name(file)?;
         let target = self.path(file)?;
         let (channel, path, place) = self.open_upload(file, &target, put)?;
         let sent = match self.send_body(channel, body, put.size, place) {
@@ -294,13 +295,13 @@ impl FtpSession {
             mtime_kept = self.set_time(temp, at)?.is_some_and(|reply| reply.is_success());
             dated = if mtime_kept { None } else { self.time_of(temp)? };
         }
-        let has_size = self.features.has("SIZE");
+        let has_size = self.knows("SIZE");
         let size = has_size.then(|| Command::path("SIZE", temp)).transpose()?;
         let asks_old = has_size && put.expect != Expect::Absent && !self.server.learned().replaces;
         let old = asks_old.then(|| Command::path("SIZE", target)).transpose()?;
         let (set, ask) = match (put.mtime, known) {
             (Some(_), Some(MtimeBy::Nothing)) => {
-                (None, self.features.has("MDTM").then(|| Command::path("MDTM", temp)).transpose()?)
+                (None, self.knows("MDTM").then(|| Command::path("MDTM", temp)).transpose()?)
             }
             (Some(at), Some(by)) => (by.command(temp, at)?, None),
             (_, None) | (None, Some(_)) => (None, None),
@@ -318,7 +319,14 @@ impl FtpSession {
             dated = replies.next().and_then(|reply| reply.mtime());
         }
         let rnfr = replies.next().ok_or_else(|| Error::new(Kind::Protocol, "a reply is missing"))?;
-        check_size(size.and_then(|reply| reply.size()), sent)?;
+        let rnfr = match size.and_then(|reply| reply.size()).filter(|told| *told != sent) {
+            None => rnfr,
+            Some(told) => {
+                self.find_right_size(temp, sent, told)?;
+                // Nothing may come between RNFR and RNTO.
+                self.control.ask(&Command::path("RNFR", temp)?)?
+            }
+        };
         let old_size = old.as_ref().and_then(Reply::size);
         let is_taken = old.as_ref().and_then(is_there).or(match put.expect {
             Expect::Absent => Some(false),
@@ -419,7 +427,7 @@ impl FtpSession {
     /// Looks what a confirmed rename has done: some servers confirm RNTO onto an existing file and do nothing.
     fn look_after(&mut self, moving: &Move<'_>) -> Result<Moved> {
         let ask = |verb: &str, wanted: bool| {
-            (wanted && self.features.has(verb)).then(|| Command::path(verb, moving.to)).transpose()
+            (wanted && self.knows(verb)).then(|| Command::path(verb, moving.to)).transpose()
         };
         let size = ask("SIZE", moving.size.is_some())?;
         let time = ask("MDTM", moving.mtime.is_some())?;
@@ -443,7 +451,7 @@ impl FtpSession {
 
     /// A command that tells whether a file is there, see [`is_there`]. RNFR is known to work: it began the rename.
     fn existence(&self, path: &[u8]) -> Result<Command> {
-        Command::path(if self.features.has("SIZE") { "SIZE" } else { "RNFR" }, path)
+        Command::path(if self.knows("SIZE") { "SIZE" } else { "RNFR" }, path)
     }
 
     fn not_carried_out(&mut self) -> Error {

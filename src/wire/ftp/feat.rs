@@ -4,7 +4,11 @@ use crate::wire::ftp::Reply;
 
 /// The features of a server: upper-case words, each with the rest of its line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Features(Vec<(String, String)>);
+pub struct Features {
+    words: Vec<(String, String)>,
+    /// The server has not said anything.
+    is_assumed: bool,
+}
 
 impl Features {
     /// Reads the reply to FEAT. A refusal means that no feature is known.
@@ -16,17 +20,24 @@ impl Features {
         }
         let lines = reply.lines();
         let inner = lines.get(1..lines.len().saturating_sub(1)).unwrap_or_default();
-        Features(inner.iter().filter_map(|line| feature(line, reply.code())).collect())
+        let words = inner.iter().filter_map(|line| feature(line, reply.code())).collect();
+        Features { words, is_assumed: false }
+    }
+
+    /// What can be asked of a server that knows no FEAT: commands that are older. Its refusals tell the rest.
+    pub fn assumed() -> Self {
+        let words = ["SIZE", "MDTM"].map(|word| (word.to_owned(), String::new())).to_vec();
+        Features { words, is_assumed: true }
     }
 
     /// Whether the word (upper case) is among the features.
     pub fn has(&self, word: &str) -> bool {
-        self.0.iter().any(|(feature, _)| feature == word)
+        self.words.iter().any(|(feature, _)| feature == word)
     }
 
     /// The rest of the line of a feature: `STREAM` for `REST STREAM`.
     pub fn argument(&self, word: &str) -> Option<&str> {
-        let found = self.0.iter().find(|(feature, _)| feature == word);
+        let found = self.words.iter().find(|(feature, _)| feature == word);
         found.map(|(_, rest)| rest.as_str())
     }
 
@@ -42,7 +53,7 @@ impl Features {
 
     /// Whether the server said anything at all.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.is_assumed || self.words.is_empty()
     }
 }
 

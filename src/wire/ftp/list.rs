@@ -25,6 +25,7 @@ pub fn parse(line: &[u8], now: i64) -> Line {
     let item = match line[0] {
         b'+' => eplf(line),
         first if first.is_ascii_digit() => dos(line),
+        b'-' | b'd' if line.get(1) == Some(&b' ') => netware(line, now),
         _ => unix(line, now),
     };
     item.map_or(Line::Bad, Line::of)
@@ -255,6 +256,17 @@ fn month(text: &str) -> Option<u32> {
     })
 }
 
+/// `- [RWCEAFMS] owner   214059 Oct 20 15:27 name`, and the same with blanks within the brackets.
+fn netware(line: &[u8], now: i64) -> Option<Item> {
+    let rights = line.get(2..)?.strip_prefix(b"[")?;
+    let end = rights.iter().position(|&byte| byte == b']')?;
+    let permissions: &[u8] = if line[0] == b'd' { b"drwxrwxrwx" } else { b"-rwxrwxrwx" };
+    let mut item = unix(&[permissions, &rights[end + 1..]].concat(), now)?;
+    // Names are padded, and cannot begin with a blank.
+    item.name = item.name.trim_ascii_start().to_vec();
+    Some(item)
+}
+
 // ---- MS-DOS -----------------------------------------------------------------------------------------------------
 
 /// `07-17-24  02:08PM       <DIR>          name`, and the same with a four digit year or a 24 hour clock.
@@ -394,6 +406,8 @@ mod tests {
             ("-rw-r--r--   1 u g   5 2020-01-02 03:04:05.123456789 +0100 full", "full", File, Some(5), "20200102020405", 0),
             ("-rwsr-sr-t   1 u g   5 Jan 02  2020 setuid", "setuid", File, Some(5), "20200102000000", 86400),
             ("d---------   1 user group            0 Jan 02  2020 iis-unix", "iis-unix", Folder, None, "20200102000000", 86400),
+            ("- [RWCEAFMS] fifi                    214059 Jan 20  2020 netware.txt", "netware.txt", File, Some(214_059), "20200120000000", 86400),
+            ("d [R----F--] supervisor              512    Jan 16 2020    login", "login", Folder, None, "20200116000000", 86400),
             ("07-17-00  02:08PM                 1336 dos.txt", "dos.txt", File, Some(1336), "20000717140800", 60),
             ("07-17-99  12:08AM                 1336 midnight", "midnight", File, Some(1336), "19990717000800", 60),
             ("07-17-2024  02:08PM       <DIR>          dos dir", "dos dir", Folder, None, "20240717140800", 60),

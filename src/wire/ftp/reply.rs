@@ -199,6 +199,24 @@ impl ReplyParser {
         self.buffer.is_empty() && self.lines.is_empty()
     }
 
+    /// Whether all that arrived is a reply of several lines, the last of which looks like its end but for its code. Some
+    /// servers end `211-` with `200`; for others it is a line of the text, and more will follow.
+    pub fn may_have_ended(&self) -> bool {
+        let (Some(first), Some(last)) = (self.lines.first(), self.lines.last()) else {
+            return false;
+        };
+        let is_of_a_kind = code_of(last).is_some() && last.first() == first.first();
+        self.buffer.is_empty() && self.lines.len() > 1 && is_of_a_kind && last.get(3) != Some(&b'-')
+    }
+
+    /// Takes the last line for the end of the reply, whatever its code.
+    pub fn end_here(&mut self) {
+        let code = self.lines.first().and_then(|first| first.get(..3)).map(<[u8]>::to_vec);
+        if let (Some(code), Some(last)) = (code, self.lines.pop()) {
+            self.buffer = [&code, last.get(3..).unwrap_or_default(), b"\n"].concat();
+        }
+    }
+
     /// The next complete reply; `None` if more bytes are needed.
     ///
     /// A reply that begins with `220-` ends only at a line that begins with `220` and a blank, or is just `220`: text lines
@@ -285,6 +303,26 @@ mod tests {
     #[test]
     fn a_multi_line_reply_ends_only_with_its_own_code() {
         assert_eq!(all(b"211-Features\r\n 200 a\r\n250 b\r\n211\r\n").unwrap(), [(211, 4)]);
+    }
+
+    #[test]
+    fn a_reply_may_be_ended_although_its_last_code_is_wrong() {
+        let mut parser = ReplyParser::default();
+        parser.push(b"211-Features\r\n SIZE\r\n200 end\r\n");
+        assert!(!parser.may_have_ended(), "nothing was read yet");
+        assert_eq!(parser.take().unwrap(), None);
+        assert!(parser.may_have_ended());
+        parser.end_here();
+        let reply = parser.take().unwrap().unwrap();
+        assert_eq!((reply.code(), reply.lines().len(), parser.is_empty()), (211, 3, true));
+        for unfinished in
+            [&b"220-a\r\n123 users\r\n"[..], b"220-a\r\n", b"220-a\r\n226 b\r\n22", b"220-a\r\n226-b\r\n"]
+        {
+            let mut parser = ReplyParser::default();
+            parser.push(unfinished);
+            assert_eq!(parser.take().unwrap(), None);
+            assert!(!parser.may_have_ended(), "{unfinished:?}");
+        }
     }
 
     #[test]

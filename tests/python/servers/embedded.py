@@ -38,7 +38,10 @@ def handler(settings: dict[str, Any]) -> type[FTPHandler]:
 def main() -> None:
     settings = json.loads(Path(sys.argv[1]).read_text())
     logging.basicConfig(filename=settings["log"], level=logging.DEBUG)
-    ThreadedFTPServer((settings["host"], settings["port"]), handler(settings)).serve_forever()
+    server = ThreadedFTPServer((settings["host"], settings["port"]), handler(settings))
+    if settings["connections"]:
+        server.max_cons_per_ip = settings["connections"]
+    server.serve_forever()
 
 
 if __name__ == "__main__":

@@ -29,6 +29,8 @@ class PyFtpdLib(Kind):
     name: ClassVar[str] = "pyftpdlib"
     mlsd: bool = True
     mfmt: bool = True
+    connections: int = 0
+    """How many there may be at a time; 0 for the usual number."""
     lacks: tuple[str, ...] = ()
     """Further commands that it does not know."""
     ciphers: str | None = None
@@ -54,6 +56,7 @@ class PyFtpdLib(Kind):
             "missing": missing,
             "ciphers": self.ciphers,
             "newest_tls": self.newest_tls,
+            "connections": self.connections,
         }
         file = plan.work / "settings.json"
         file.write_text(json.dumps(settings))

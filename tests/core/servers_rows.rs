@@ -1,0 +1,809 @@
+//! What servers in the field do, row by row, and that this program works with it.
+//!
+//! | row | what servers do | test, beside those of this file |
+//! |---|---|---|
+//! | Q1 | no MLSD | `q01_...` |
+//! | Q2 | MLSD that is announced and does not work | `q02_...` |
+//! | Q3 | MLSD that hangs | `q03_...` |
+//! | Q4 | facts that are missing, or in other case | `q04_...`; `wire::ftp::mlsd::real_lines_of_real_servers` |
+//! | Q5 | links in two spellings | `q05_...` |
+//! | Q6 | the folder itself as an ordinary one | `q06_...` |
+//! | Q7 | blanks in facts, semicolons in names | `q07_...` |
+//! | Q8 | fractions of seconds | `q08_...` |
+//! | Q9 | LIST in an unknown time zone | `q09_...`; `ftp_conversations::times_of_list_are_made_exact_by_mdtm_or_moved_to_utc` |
+//! | Q10 | a wrong clock in MLSD and MDTM | `q10_...` |
+//! | Q11 | daylight saving time | `q11_...` |
+//! | Q12 | five ways to set a time | `q12_...` |
+//! | Q13 | forms of LIST | `q13_...`; `wire::ftp::list::real_lines_of_real_servers` |
+//! | Q14 | empty folders that are refused | `q14_...` |
+//! | Q15 | listings that are cut short | `q15_...`; `test_end_to_end.py`, with Pure-FTPd |
+//! | Q16 | hidden names | `q16_...` |
+//! | Q17 | patterns in arguments | `q17_...` |
+//! | Q18 | MLSD that wants an argument | `q18_...` |
+//! | Q19 | blanks around names | `q19_...`; `test_end_to_end.py`, with four servers |
+//! | Q20 | line ends in names | `q20_...` |
+//! | Q21 | names that are not UTF-8 | `q21_...`; `test_servers_rows.py`, with four servers |
+//! | Q22 | Windows | `q22_...`; case: `plan::pair` |
+//! | Q23 | odd working folders | `q23_...` |
+//! | Q24 | wrong addresses for data | `q24_...`; `ftp_data.rs` |
+//! | Q25 | odd replies to EPSV and PASV | `q25_...`; `ftp_data.rs` |
+//! | Q26 | TLS sessions that have to be resumed | `test_ftps.py`, with four servers |
+//! | Q27 | renaming onto a file | `q27_...`; `ftp_conversations.rs`, several |
+//! | Q28 | MKD of a folder that is there | `q28_...` |
+//! | Q29 | TLS without a goodbye | `q29_...`; `ftp_conversations::data_that_ends_without_a_goodbye_is_judged_by_its_size` |
+//! | Q30 | uploads that arrive empty | `q30_...`; `--tls-max` in `test_ftps.py` |
+//! | Q31 | a confirmation that is lost | `q31_...` |
+//! | Q32 | a final reply too early, or twice | `q32_...` |
+//! | Q33 | what refusals mean | `q33_...`; `target::ftp::errors` |
+//! | Q34 | limits for connections | `q34_...` |
+//! | Q35 | REST | `q35_...` |
+//! | Q36 | SIZE in ASCII mode | `q36_...` |
+//! | Q37 | a wrong SIZE | `q37_...` |
+//! | Q38 | odd FEAT | `q38_...`; `wire::ftp::feat` |
+//! | Q39 | one mode only | `q39_...`; `ftp_data.rs`; `test_modes.py` |
+//! | Q40 | odd success codes | `q40_...` |
+//! | Q41 | small devices: implicit TLS, one connection | `q41_...`; `test_ftps.py` |
+//! | Q42, Q44 | SFTP | the tests of that target |
+//! | Q43 | hangs in the middle | `q43_...` |
+//! | Q45 | litter | `q45_...` |
+//! | Q46 | old TLS | `test_ftps.py`, `test_old_tls_is_explained` |
+
+use crate::contract::{self, get, path, put};
+use crate::ftp_conversations::{config, listed_names, trusting};
+use crate::ftp_server::{Quirks, Server, Tls};
+use crate::tree::{self, Setup, at};
+use ftpsync::error::{Kind, Retry};
+use ftpsync::model::{Entry, Listing, RelPath, Stamp};
+use ftpsync::plan::Mode;
+use ftpsync::target::ftp::{FtpConfig, FtpTarget};
+use ftpsync::target::memory::MemoryTarget;
+use ftpsync::target::pool::Pool;
+use ftpsync::target::{Expect, Put, Session, Target};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// 2024-01-02 03:04:05, the time of every file of the server.
+const THEN: i64 = 1_704_164_645;
+
+fn target(server: &Server) -> FtpTarget {
+    FtpTarget::new(config(server)).unwrap()
+}
+
+/// A server with quirks, and an open session on it. What was said until then is forgotten.
+fn open(quirks: Quirks) -> (Server, Box<dyn Session>) {
+    let server = Server::start(quirks);
+    let session = target(&server).open().unwrap();
+    server.packets();
+    (server, session)
+}
+
+/// As [`open`], with little patience.
+fn open_impatient(quirks: Quirks) -> (Server, FtpTarget, Box<dyn Session>) {
+    let server = Server::start(quirks);
+    let target =
+        FtpTarget::new(FtpConfig { timeout: Duration::from_millis(300), ..config(&server) }).unwrap();
+    let session = target.open().unwrap();
+    server.packets();
+    (server, target, session)
+}
+
+fn listing(session: &mut dyn Session) -> Listing {
+    session.list(&RelPath::root()).unwrap()
+}
+
+fn listed(more_lines: Vec<&'static [u8]>) -> Listing {
+    let (_server, mut session) = open(Quirks { more_lines, ..Quirks::default() });
+    listing(session.as_mut())
+}
+
+fn only(listing: &Listing) -> &Entry {
+    assert_eq!(listing.entries.len(), 1, "{listing:?}");
+    &listing.entries[0]
+}
+
+fn said(server: &Server) -> String {
+    server.script().join("\n")
+}
+
+/// Runs the engine over a folder in memory and the server.
+fn sync(local: &MemoryTarget, server: &Server, mode: Mode) -> tree::Outcome {
+    let remote: Arc<dyn Target> = Arc::new(target(server));
+    let mut setup = Setup::new(mode);
+    (setup.policy.delete, setup.policy.force) = (mode != Mode::Sync, mode != Mode::Sync);
+    tree::run(local, &Shared(remote), &setup)
+}
+
+struct Shared(Arc<dyn Target>);
+
+impl tree::TargetBox for Shared {
+    fn share(&self) -> Arc<dyn Target> {
+        Arc::clone(&self.0)
+    }
+}
+
+// ---- listings ---------------------------------------------------------------------------------------------------
+
+#[test]
+fn q01_without_mlsd_there_is_list_and_it_is_asked_for_once() {
+    let hidden = Quirks { hides: vec!["MLST"], ..Quirks::default() };
+    let refusals = ["500 unknown", "501 no", "502 not implemented", "504 not with that"];
+    let refused = refusals.map(|no| Quirks { answers: vec![("MLSD", no)], ..Quirks::default() });
+    for (quirks, asked) in std::iter::once((hidden, 0)).chain(refused.map(|quirks| (quirks, 2))) {
+        let (server, mut session) = open(quirks);
+        server.put("/file", b"x");
+        for _ in 0..3 {
+            assert_eq!(listed_names(session.as_mut()), ["file"]);
+        }
+        let said = said(&server);
+        assert!(said.matches("MLSD").count() <= asked, "{said}");
+    }
+}
+
+#[test]
+fn q02_mlsd_that_sends_nothing_or_nonsense_gives_way_to_list() {
+    for sends in [&b""[..], b"drwxr-xr-x 2 0 0 4096 Jan 01 2024 file\r\n", b"\x00\x01\x02\r\n"] {
+        let (server, mut session) = open(Quirks { mlsd_sends: Some(sends), ..Quirks::default() });
+        server.put("/file", b"x");
+        let listing = listing(session.as_mut());
+        assert!(listing.complete && only(&listing).name.as_str() == "file", "{listing:?}");
+        server.packets();
+        listed_names(session.as_mut());
+        assert!(!said(&server).contains("MLSD"), "remembered");
+    }
+    let (server, mut session) = open(Quirks::default());
+    listed_names(session.as_mut());
+    assert!(!said(&server).contains("OPTS MLST"), "not needed");
+}
+
+#[test]
+fn q03_where_mlsd_hangs_list_is_used_from_then_on() {
+    let (server, target, mut session) = open_impatient(Quirks { mlsd_stalls: true, ..Quirks::default() });
+    server.put("/file", b"x");
+    let begun = Instant::now();
+    let error = session.list(&RelPath::root()).unwrap_err();
+    assert_eq!((error.kind(), error.retry()), (Kind::Timeout, Retry::NewSession), "{error}");
+    assert!(begun.elapsed() < Duration::from_secs(5));
+    assert_eq!(listed_names(target.open().unwrap().as_mut()), ["file"]);
+    let news = target.news();
+    assert!(news.iter().any(|(level, line)| *level == 3 && line.contains("--no-mlsd")), "{news:?}");
+
+    let without = FtpTarget::new(FtpConfig { no_mlsd: true, ..config(&server) }).unwrap();
+    assert_eq!(listed_names(without.open().unwrap().as_mut()), ["file"]);
+}
+
+#[test]
+fn q04_what_is_not_told_is_unknown_and_never_1970() {
+    let (_server, mut session) = open(Quirks {
+        more_lines: vec![b"Type=File; bare"],
+        hides: vec!["MDTM", "SIZE"],
+        ..Quirks::default()
+    });
+    let listing = listing(session.as_mut());
+    let bare = only(&listing);
+    assert_eq!((bare.size, bare.mtime), (None, None));
+    let upper = listed(vec![b"TYPE=File;Size=7;MODIFY=20240102030405; file"]);
+    assert_eq!((only(&upper).size, only(&upper).mtime), (Some(7), Some(Stamp::new(THEN, 0))));
+}
+
+#[test]
+fn q05_links_are_there_but_nothing_is_done_to_them() {
+    let links: [&'static [u8]; 4] = [
+        b"type=OS.unix=slink:/etc/passwd; a",
+        b"type=OS.unix=slink; b",
+        b"type=OS.unix=symlink; c",
+        b"Type=os.UNIX=SLINK:; d",
+    ];
+    let listing = listed(links.to_vec());
+    let skipped: Vec<&str> = listing.present_but_skipped.iter().map(|name| name.as_str()).collect();
+    assert!(listing.complete && listing.entries.is_empty());
+    assert_eq!(skipped, ["a", "b", "c", "d"]);
+}
+
+#[test]
+fn q06_the_folder_itself_and_its_parent_are_dropped_by_name_as_well() {
+    let listing = listed(vec![b"type=dir; .", b"type=dir; ..", b"type=cdir; /", b"type=pdir; /x"]);
+    assert!(listing.complete && listing.entries.is_empty(), "{listing:?}");
+}
+
+#[test]
+fn q07_facts_end_at_the_first_semicolon_with_a_blank() {
+    let line = b"type=file;size=1;modify=20240102030405;UNIX.groupname=domain users; a; b=c;d";
+    assert_eq!(only(&listed(vec![line])).name.as_str(), "a; b=c;d");
+}
+
+#[test]
+fn q08_fractions_of_seconds_are_kept() {
+    let listing = listed(vec![b"type=file;size=1;modify=20240102030405.888; file"]);
+    assert_eq!(only(&listing).mtime, Some(Stamp::new(THEN, 888_000_000)));
+}
+
+#[test]
+fn q09_the_time_zone_of_list_is_measured_by_one_file() {
+    for zone in [-12 * 3600, -(3 * 3600 + 1800), 0, 5 * 3600 + 45 * 60, 14 * 3600] {
+        let (server, mut session) = open(Quirks {
+            answers: vec![("MLSD", "500 no"), ("MDTM /other", "550 not now")],
+            list_zone: zone,
+            ..Quirks::default()
+        });
+        server.put("/file", b"x");
+        server.put("/other", b"x");
+        let listing = listing(session.as_mut());
+        let times: Vec<(i64, u32)> = listing
+            .entries
+            .iter()
+            .map(|entry| entry.mtime.unwrap())
+            .map(|at| (at.seconds(), at.grain()))
+            .collect();
+        assert_eq!(times, [(THEN, 0), (THEN - 5, 60)], "{zone}");
+    }
+}
+
+#[test]
+fn q10_a_server_with_a_wrong_clock_is_given_nothing_twice() {
+    for clock_ahead in [-7 * 3600, 3600, 2 * 3600] {
+        let server = Server::start(Quirks { clock_ahead, ..Quirks::default() });
+        let local = MemoryTarget::new("/local");
+        local.put("a", b"one", at(0));
+        let first = sync(&local, &server, Mode::Sync);
+        assert_eq!(first.lines, ["copy existing > a"], "{first:?}");
+        let again = sync(&local, &server, Mode::Sync);
+        assert_eq!(again.lines, ["equal = a"], "{clock_ahead}: {again:?}");
+        local.put("a", b"two", at(50));
+        let third = sync(&local, &server, Mode::Sync);
+        assert_eq!(third.lines, ["copy modified > a"], "{third:?}");
+        assert_eq!(server.content("/a").unwrap(), b"two");
+    }
+}
+
+#[test]
+fn q11_an_hour_more_or_less_on_all_files_is_no_change() {
+    let server = Server::start(Quirks::default());
+    for name in ["/a", "/b", "/c"] {
+        server.put(name, b"12345");
+    }
+    let local = MemoryTarget::new("/local");
+    assert_eq!(sync(&local, &server, Mode::Sync).lines.len(), 3);
+    for ahead in [3600, 0, -3600, 3600] {
+        server.set_clock(ahead);
+        let lines = sync(&local, &server, Mode::Sync).lines;
+        assert_eq!(lines, ["equal = a", "equal = b", "equal = c"], "{ahead}");
+    }
+    server.put("/b", b"6 bytes");
+    assert_eq!(sync(&local, &server, Mode::Sync).lines, ["equal = a", "copy modified < b", "equal = c"]);
+    server.set_clock(7200);
+    let lines = sync(&local, &server, Mode::Sync).lines;
+    assert!(lines.iter().all(|line| line.starts_with("copy modified")), "{lines:?}");
+}
+
+#[test]
+fn q12_ways_to_set_a_time_are_tried_in_turn_and_the_winner_is_remembered() {
+    let refuses_mfmt = || vec![("MFMT", "500 unknown command")];
+    let cases = [
+        (Quirks::default(), "MFMT 2020"),
+        (Quirks { answers: refuses_mfmt(), mdtm_sets: true, ..Quirks::default() }, "MDTM 2020"),
+        (Quirks { answers: refuses_mfmt(), site_sets: true, ..Quirks::default() }, "SITE UTIME 2020"),
+        // MFMT that takes the time for local time is no way.
+        (Quirks { mfmt_zone: 3600, mdtm_sets: false, ..Quirks::default() }, ""),
+    ];
+    for (quirks, winner) in cases {
+        let (server, mut session) = open(quirks);
+        let write = |session: &mut dyn Session, name: &str| {
+            let put = Put { mtime: Some(Stamp::new(1_600_000_000, 0)), ..Put::default() };
+            session.write(&path(name), &mut &b"x"[..], &put).unwrap().mtime_kept
+        };
+        assert_eq!(write(session.as_mut(), "a"), !winner.is_empty(), "{winner}");
+        server.packets();
+        assert_eq!(write(session.as_mut(), "b"), !winner.is_empty());
+        let said = said(&server);
+        let used: Vec<&str> = ["MFMT 2020", "MDTM 2020", "SITE UTIME 2020"]
+            .into_iter()
+            .filter(|way| said.contains(way))
+            .collect();
+        assert_eq!(
+            used,
+            Some(winner).into_iter().filter(|way| !way.is_empty()).collect::<Vec<_>>(),
+            "{said}"
+        );
+        if !winner.is_empty() {
+            let listing = listing(session.as_mut());
+            assert!(listing.entries.iter().all(|entry| entry.mtime == Some(Stamp::new(1_600_000_000, 0))));
+        }
+    }
+}
+
+#[test]
+fn q13_a_form_that_nobody_knows_makes_a_listing_incomplete() {
+    let mvs: [&'static [u8]; 2] = [
+        b"Volume Unit    Referred Ext Used Recfm Lrecl BlkSz Dsorg Dsname",
+        b"TSO004 3390   VSAM FOO.BAR.BAZ",
+    ];
+    let (_server, mut session) =
+        open(Quirks { hides: vec!["MLST"], more_lines: mvs.to_vec(), ..Quirks::default() });
+    let listing = listing(session.as_mut());
+    assert!(!listing.complete && listing.entries.is_empty());
+    assert_eq!(listing.notes.len(), 2);
+}
+
+#[test]
+fn q14_a_folder_that_cannot_be_listed_is_empty_at_most_for_reading() {
+    for refusal in ["550 No files found", "450 No files found"] {
+        for verbs in [vec![("MLSD", refusal)], vec![("MLSD", "500 no"), ("LIST", refusal)]] {
+            let (_server, mut session) = open(Quirks { answers: verbs, ..Quirks::default() });
+            let listing = listing(session.as_mut());
+            assert!(!listing.complete && listing.entries.is_empty());
+        }
+    }
+    let (_server, mut session) = open(Quirks { hides: vec!["MLST"], ..Quirks::default() });
+    assert!(listing(session.as_mut()).complete, "226 without any line is an empty folder");
+    let (_server, mut session) = open(Quirks { answers: vec![("MLSD", "550 no such")], ..Quirks::default() });
+    assert_eq!(session.list(&path("missing")).unwrap_err().kind(), Kind::NotFound);
+}
+
+#[test]
+fn q15_a_listing_that_was_cut_short_deletes_nothing() {
+    for end in
+        ["226-Options: -a -l\r\n226 Output truncated to 2000 matches", "226 Transfer done (limit reached)"]
+    {
+        let server = Server::start(Quirks { listing_ends_with: Some(end), ..Quirks::default() });
+        server.put("/a", b"x");
+        server.put("/b", b"x");
+        let local = MemoryTarget::new("/local");
+        local.put("only here", b"x", at(0));
+        let run = sync(&local, &server, Mode::Download);
+        assert!(local.tree().contains_key("only here"), "{run:?}");
+    }
+}
+
+#[test]
+fn q15_listings_with_a_suspicious_number_of_names_are_not_believed() {
+    for (count, complete) in [(999, true), (1000, false), (2000, false), (9998, false), (10_000, false)] {
+        let (server, mut session) = open(Quirks { hides: vec!["MLST", "MDTM"], ..Quirks::default() });
+        server.put_many("/f", count);
+        let listing = listing(session.as_mut());
+        assert_eq!((listing.entries.len(), listing.complete), (count, complete));
+    }
+}
+
+#[test]
+fn q16_hidden_names_are_found_where_the_server_allows_it() {
+    let quirks = || Quirks { hides: vec!["MLST"], hides_dots: true, ..Quirks::default() };
+    for (takes_options_for_names, names) in [(false, vec![".hidden", "plain"]), (true, vec!["plain"])] {
+        let (server, mut session) = open(Quirks { takes_options_for_names, ..quirks() });
+        server.put("/.hidden", b"x");
+        server.put("/plain", b"x");
+        assert_eq!(listed_names(session.as_mut()), names);
+        server.packets();
+        assert_eq!(listed_names(session.as_mut()), names);
+        assert_eq!(said(&server).matches("LIST").count(), 1, "decided once");
+        let answers = session.still(&[(path(".hidden"), Expect::Absent)]);
+        assert!(matches!(answers[..], [Ok(Some(false))]), "it is seen before anything is deleted for it");
+    }
+}
+
+#[test]
+fn q17_names_that_look_like_patterns_are_entered_first() {
+    for name in ["a*", "[b]", "c?", "{d}", "~e", "\\f", "-g"] {
+        let (server, mut session) = open(Quirks::default());
+        session.mkdir(&path(name)).unwrap();
+        put(session.as_mut(), &format!("{name}/file"), b"x");
+        server.packets();
+        let listing = session.list(&path(name)).unwrap();
+        assert_eq!(only(&listing).name.as_str(), "file");
+        let said = said(&server);
+        let bare = said.contains("MLSD\n") || said.ends_with("MLSD") || said.contains("MLSD |");
+        assert!(bare || name == "-g", "{said}");
+        assert!(!said.contains(" -g"), "a path is absolute, so that it is never taken for an option: {said}");
+        session.remove_file(&path(&format!("{name}/file"))).unwrap();
+        session.remove_dir(&path(name)).unwrap();
+    }
+}
+
+#[test]
+fn q18_mlsd_gets_an_argument_where_it_wants_one() {
+    let answers = vec![("MLSD /", "501 no arguments here")];
+    let (server, mut session) = open(Quirks { answers, ..Quirks::default() });
+    server.put("/file", b"x");
+    assert_eq!(listed_names(session.as_mut()), ["file"], "without one");
+
+    let (server, mut session) = open(Quirks { mlsd_wants_argument: true, ..Quirks::default() });
+    session.mkdir(&path("[x]")).unwrap();
+    put(session.as_mut(), "[x]/file", b"x");
+    let listing = session.list(&path("[x]")).unwrap();
+    assert_eq!(only(&listing).name.as_str(), "file");
+    assert!(said(&server).contains("MLSD ."));
+}
+
+// ---- names ------------------------------------------------------------------------------------------------------
+
+#[test]
+fn q19_blanks_around_names_are_part_of_them() {
+    for hides in [vec![], vec!["MLST"]] {
+        let (server, mut session) = open(Quirks { hides, ..Quirks::default() });
+        for name in [" leading", "trailing ", "  both  ", "in  side"] {
+            put(session.as_mut(), name, b"x");
+            assert_eq!(listed_names(session.as_mut()), [name]);
+            assert_eq!(get(session.as_mut(), name).unwrap(), b"x");
+            assert_eq!(server.paths(), ["/".to_owned(), format!("/{name}")]);
+            session.remove_file(&path(name)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn q20_line_ends_in_names_are_neither_sent_nor_believed() {
+    let (server, mut session) = open(Quirks::default());
+    for name in ["a\nb", "a\rb", "a\r\nDELE x"] {
+        let put = Put::default();
+        let error = session.write(&path(name), &mut &b"x"[..], &put).unwrap_err();
+        assert_eq!((error.kind(), error.retry()), (Kind::Name, Retry::No), "{error}");
+        assert!(session.mkdir(&path(name)).is_err() && get(session.as_mut(), name).is_err());
+    }
+    assert!(!said(&server).contains('a'));
+    assert!(!listed(vec![b"type=file;size=1; a\rb"]).complete);
+}
+
+#[test]
+fn q21_names_that_are_not_utf8_go_back_as_they_came() {
+    for refusal in ["202 already", "501 no", "502 no", "504 no"] {
+        let server = Server::start(Quirks { answers: vec![("OPTS", refusal)], ..Quirks::default() });
+        target(&server).open().unwrap();
+    }
+    let listing = listed(vec![
+        b"type=file;size=1;modify=20240102030405; \xe4",
+        b"type=file;size=1;modify=20240102030405; \xc3\xa4\xef\x9e\x80",
+    ]);
+    let names: Vec<(&str, Option<&[u8]>)> =
+        listing.entries.iter().map(|entry| (entry.name.as_str(), entry.name.raw())).collect();
+    // A character of the private area is a character like any other.
+    assert_eq!(names, [("ä", Some(&b"\xe4"[..])), ("ä\u{f780}", None)]);
+}
+
+#[test]
+fn q22_windows_is_not_asked_for_names_that_it_cannot_have() {
+    let (server, mut session) = open(Quirks { system: Some("215 Windows_NT"), ..Quirks::default() });
+    for name in ["a:b", "a?", "*", "a|b", "a<b", "\"a\"", "dot.", "blank ", "folder/a:b"] {
+        let error = session.write(&path(name), &mut &b"x"[..], &Put::default()).unwrap_err();
+        assert_eq!(error.kind(), Kind::Name, "{error}");
+        assert!(error.to_string().contains("Windows"), "{error}");
+        assert!(session.mkdir(&path(name)).is_err());
+    }
+    assert!(server.packets().is_empty());
+    put(session.as_mut(), "fine.txt", b"x");
+    let (_server, mut session) = open(Quirks::default());
+    put(session.as_mut(), "a:b.", b"x");
+}
+
+#[test]
+fn q23_the_root_is_entered_in_one_step_and_paths_are_absolute() {
+    let answers = vec![("CWD /a/b c/", "250 ok"), ("PWD", "257 \"\"")];
+    let server = Server::start(Quirks { answers, ..Quirks::default() });
+    let deep = FtpTarget::new(FtpConfig { root: "/a/b c/d".into(), ..config(&server) }).unwrap();
+    let mut session = deep.open().unwrap();
+    let said = said(&server);
+    assert!(said.ends_with("CWD /a/b c/d") && said.matches("CWD").count() == 1, "{said}");
+    assert!(!said.contains("PWD"), "{said}");
+    assert!(session.is_alive());
+    let drive = Server::start(Quirks { answers: vec![("CWD /C:", "250 ok")], ..Quirks::default() });
+    FtpTarget::new(FtpConfig { root: "/C:/site".into(), ..config(&drive) }).unwrap().open().unwrap();
+    let pwd = ftpsync::wire::ftp::Reply::from_text("257 \"/a \"\"b\"\"/\" is here\r\n");
+    assert_eq!(pwd.quoted_path().unwrap(), b"/a \"b\"/");
+}
+
+// ---- connections ------------------------------------------------------------------------------------------------
+
+#[test]
+fn q24_the_address_in_a_reply_is_not_looked_at() {
+    // The server of these tests names 10.9.8.7 in its replies to PASV.
+    let (server, mut session) = open(Quirks { answers: vec![("EPSV", "500 no")], ..Quirks::default() });
+    put(session.as_mut(), "file", b"content");
+    assert!(said(&server).contains("PASV"));
+}
+
+#[test]
+fn q25_epsv_that_is_refused_or_hangs_gives_way_to_pasv_once() {
+    let (server, mut session) = open(Quirks { answers: vec![("EPSV", "500 unknown")], ..Quirks::default() });
+    put(session.as_mut(), "a", b"x");
+    put(session.as_mut(), "b", b"x");
+    assert_eq!(said(&server).matches("EPSV").count(), 1);
+
+    let (server, target, mut session) =
+        open_impatient(Quirks { is_silent_at: Some("EPSV"), ..Quirks::default() });
+    assert_eq!(session.list(&RelPath::root()).unwrap_err().retry(), Retry::NewSession);
+    let mut session = target.open().unwrap();
+    put(session.as_mut(), "a", b"x");
+    assert_eq!(said(&server).matches("EPSV").count(), 1);
+}
+
+#[test]
+fn q27_files_are_replaced_where_renaming_does_not_replace() {
+    for quirks in [
+        Quirks { keeps_existing: true, ..Quirks::default() },
+        Quirks { pretends_to_replace: true, ..Quirks::default() },
+        Quirks { answers: vec![("RNFR", "502 not implemented")], ..Quirks::default() },
+    ] {
+        let (server, mut session) = open(quirks);
+        server.put("/file", b"old");
+        put(session.as_mut(), "file", b"newer");
+        assert_eq!(server.content("/file").unwrap(), b"newer");
+        assert_eq!(server.paths(), ["/", "/file"]);
+    }
+}
+
+#[test]
+fn q28_a_folder_that_is_there_may_be_made() {
+    for refusal in ["550 cannot create", "521 exists", "450 later", "553 no"] {
+        let (_server, mut session) = open(Quirks::default());
+        session.mkdir(&path("folder")).unwrap();
+        let (server, mut session) = open(Quirks { answers: vec![("MKD", refusal)], ..Quirks::default() });
+        server.put_folder("/folder");
+        session.mkdir(&path("folder")).unwrap();
+        assert!(session.mkdir(&path("other")).is_err(), "{refusal}");
+    }
+}
+
+#[test]
+fn q29_tls_without_a_goodbye_is_judged_by_sizes() {
+    let server = Server::start(Quirks { tls: Some(Tls::Old), closes_rudely: true, ..Quirks::default() });
+    let mut session = FtpTarget::new(trusting(&server)).unwrap().open().unwrap();
+    put(session.as_mut(), "file", b"content");
+    assert_eq!(get(session.as_mut(), "file").unwrap(), b"content");
+}
+
+#[test]
+fn q30_an_upload_that_arrives_empty_is_not_put_in_place() {
+    let (server, mut session) = open(Quirks { loses_all: true, ..Quirks::default() });
+    server.put("/file", b"old");
+    let put = Put { size: Some(3), ..Put::default() };
+    let error = session.write(&path("file"), &mut &b"new"[..], &put).unwrap_err();
+    assert_eq!((error.kind(), error.retry()), (Kind::Size, Retry::NewSession), "{error}");
+    assert_eq!(server.content("/file").unwrap(), b"old");
+}
+
+#[test]
+fn q31_a_download_whose_confirmation_is_lost_counts_if_all_is_there() {
+    let (server, _, mut session) = open_impatient(Quirks { no_226: true, ..Quirks::default() });
+    server.put("/file", b"12345678");
+    assert_eq!(get(session.as_mut(), "file").unwrap(), b"12345678");
+    assert!(!session.is_alive(), "the conversation is not used any more");
+    let (server, _, mut session) =
+        open_impatient(Quirks { no_226: true, halves_downloads: true, ..Quirks::default() });
+    server.put("/file", b"12345678");
+    assert!(get(session.as_mut(), "file").is_err());
+}
+
+#[test]
+fn q32_a_reply_too_many_ends_the_conversation_instead_of_shifting_answers() {
+    let answers = vec![("SIZE", "213 5\r\n226 Transfer complete")];
+    let (server, mut session) = open(Quirks { answers, ..Quirks::default() });
+    server.put("/file", b"x");
+    let _ = session.still(&[(path("file"), Expect::Absent)]);
+    std::thread::sleep(Duration::from_millis(50));
+    let error = session.remove_file(&path("file")).unwrap_err();
+    assert_eq!((error.kind(), error.retry()), (Kind::Protocol, Retry::NewSession), "{error}");
+    assert!(error.to_string().contains("226 Transfer complete"), "{error}");
+    assert!(server.content("/file").is_some(), "nothing was sent");
+}
+
+#[test]
+fn q32_data_is_read_to_its_end_although_the_final_reply_was_early() {
+    let (server, mut session) = open(Quirks { early_226: true, ..Quirks::default() });
+    server.put("/file", &vec![7; 3_000_000]);
+    assert_eq!(get(session.as_mut(), "file").unwrap().len(), 3_000_000);
+    assert_eq!(get(session.as_mut(), "file").unwrap().len(), 3_000_000);
+}
+
+#[test]
+fn q33_what_is_refused_for_now_is_tried_again_and_what_is_refused_for_good_is_not() {
+    for (refusal, attempts) in
+        [("550 no", 1), ("553 no", 1), ("425 no data", 4), ("450 busy", 4), ("451 error", 4)]
+    {
+        let server = Server::start(Quirks { answers: vec![("DELE", refusal)], ..Quirks::default() });
+        server.put("/file", b"x");
+        let run = sync(&MemoryTarget::new("/local"), &server, Mode::Upload);
+        assert!(run.result.is_err() || !run.failures.is_empty(), "{run:?}");
+        assert_eq!(said(&server).matches("DELE").count(), attempts, "{refusal}");
+    }
+}
+
+#[test]
+fn q33_a_full_disk_or_a_used_up_quota_ends_all_uploads_in_one_line() {
+    for end in ["452 disk full", "552 quota exceeded"] {
+        let server = Server::start(Quirks { stor_ends_with: Some(end), ..Quirks::default() });
+        let local = MemoryTarget::new("/local");
+        for number in 0..50 {
+            local.put(&format!("file{number}"), b"x", at(0));
+        }
+        server.put("/down", b"x");
+        let run = sync(&local, &server, Mode::Sync);
+        let (tried, told) = (said(&server).matches("STOR").count(), run.failures.len());
+        // Each of the two threads may be at one when the first is refused.
+        assert!((1..=2).contains(&tried) && (1..=2).contains(&told), "{tried} {run:?}");
+        assert!(run.failures[0].contains(end) && run.failures[0].contains("quota"), "{run:?}");
+        assert_eq!(run.stats.copy_errors, 50);
+        assert!(local.tree().contains_key("down"), "what comes this way still comes");
+    }
+}
+
+#[test]
+fn q34_a_run_makes_do_with_the_connections_it_gets() {
+    for most in [1, 2] {
+        let server = Server::start(Quirks { most, ..Quirks::default() });
+        let local = MemoryTarget::new("/local");
+        for number in 0..20 {
+            local.put(&format!("folder{}/file{number}", number % 3), b"x", at(0));
+        }
+        let run = sync(&local, &server, Mode::Sync);
+        assert!(run.result.is_ok() && run.failures.is_empty(), "{run:?}");
+        assert_eq!(server.paths().iter().filter(|path| path.contains("/file")).count(), 20);
+    }
+}
+
+#[test]
+fn q35_no_transfer_is_resumed_so_that_nothing_depends_on_rest() {
+    let (server, mut session) = open(Quirks { halves_downloads: true, ..Quirks::default() });
+    server.put("/file", b"12345678");
+    for _ in 0..2 {
+        assert_eq!(get(session.as_mut(), "file").unwrap_err().kind(), Kind::Size);
+    }
+    assert!(!said(&server).contains("REST"));
+}
+
+#[test]
+fn q36_transfers_are_binary_from_the_beginning_or_not_at_all() {
+    let server = Server::start(Quirks::default());
+    target(&server).open().unwrap();
+    assert!(said(&server).contains("TYPE I"));
+    let server = Server::start(Quirks { answers: vec![("TYPE", "504 text only")], ..Quirks::default() });
+    let error = target(&server).open().err().expect("a refusal");
+    assert!(error.to_string().contains("binary") && error.to_string().contains("504 text only"), "{error}");
+}
+
+#[test]
+fn q37_where_size_tells_nonsense_listings_are_believed() {
+    let (server, mut session) = open(Quirks { sizes_are_0: true, ..Quirks::default() });
+    put(session.as_mut(), "a", b"content");
+    server.packets();
+    put(session.as_mut(), "b", b"content");
+    assert_eq!(get(session.as_mut(), "b").unwrap(), b"content");
+    assert!(!said(&server).contains("SIZE"), "it is not asked any more");
+    assert_eq!(server.paths(), ["/", "/a", "/b"]);
+
+    let (server, mut session) = open(Quirks { loses_last_byte: true, ..Quirks::default() });
+    let put = Put { size: Some(7), ..Put::default() };
+    assert_eq!(session.write(&path("a"), &mut &b"content"[..], &put).unwrap_err().kind(), Kind::Size);
+    assert_eq!(server.paths(), ["/"], "where both tell the same it is true");
+}
+
+#[test]
+fn q38_feat_in_any_form_or_none_is_enough() {
+    for answer in [
+        "500 unknown command",
+        "530 log in first",
+        "211 no features",
+        "211-Features\r\nSIZE\r\nmdtm\r\n211-MLST type*;\r\n211 end",
+    ] {
+        let server = Server::start(Quirks { answers: vec![("FEAT", answer)], ..Quirks::default() });
+        contract::check(&target(&server));
+    }
+}
+
+#[test]
+fn q39_one_mode_is_enough() {
+    let answers = vec![("EPSV", "500 no"), ("PASV", "500 no")];
+    let (_server, mut session) = open(Quirks { answers, ..Quirks::default() });
+    put(session.as_mut(), "file", b"content");
+    assert_eq!(get(session.as_mut(), "file").unwrap(), b"content");
+}
+
+#[test]
+fn q40_a_reply_may_end_with_another_code() {
+    // Among other replies it cannot be told where it ends, so that the login is repeated step by step.
+    let answers = vec![("FEAT", "211-Features\r\n SIZE\r\n200 End")];
+    let server = Server::start(Quirks { answers, ..Quirks::default() });
+    let patience = Duration::from_millis(300);
+    let target = FtpTarget::new(FtpConfig { timeout: patience, ..config(&server) }).unwrap();
+    let mut session = target.open().unwrap();
+    put(session.as_mut(), "file", b"x");
+    assert_eq!(get(session.as_mut(), "file").unwrap(), b"x");
+}
+
+#[test]
+fn q40_the_first_digit_of_a_reply_decides() {
+    for code in ["200", "202", "226", "250", "299"] {
+        let done = format!("{code} fine");
+        let done: &'static str = done.leak();
+        let (server, mut session) = open(Quirks { says_for_done: Some(done), ..Quirks::default() });
+        put(session.as_mut(), "file", b"x");
+        session.mkdir(&path("folder")).unwrap();
+        session.rename(&path("file"), &path("other")).unwrap();
+        session.remove_file(&path("other")).unwrap();
+        session.remove_dir(&path("folder")).unwrap();
+        assert_eq!(server.paths(), ["/"]);
+    }
+}
+
+#[test]
+fn q41_one_connection_is_enough_for_everything() {
+    let server = Server::start(Quirks { most: 1, tls: Some(Tls::Old), ..Quirks::default() });
+    let target = FtpTarget::new(FtpConfig { connections: 1, ..trusting(&server) }).unwrap();
+    let pool = Pool::new(Arc::new(target), 4);
+    for number in 0..5 {
+        let mut loan = pool.take().unwrap();
+        put(loan.session(), &format!("file{number}"), b"x");
+        loan.keep();
+    }
+    assert_eq!(server.paths().len(), 6);
+}
+
+#[test]
+fn q43_silence_at_any_step_is_an_error_in_bounded_time() {
+    for step in [
+        "USER", "PASS", "SYST", "FEAT", "OPTS", "CWD", "EPSV", "STOR", "RETR", "MLSD", "SIZE", "RNFR",
+        "RNTO", "DELE", "MKD",
+    ] {
+        let server = Server::start(Quirks { is_silent_at: Some(step), ..Quirks::default() });
+        server.put("/old", b"x");
+        let patience = Duration::from_millis(200);
+        let target = FtpTarget::new(FtpConfig { timeout: patience, ..config(&server) }).unwrap();
+        let begun = Instant::now();
+        let outcome = target.open().and_then(|mut session| {
+            session.list(&RelPath::root())?;
+            get(session.as_mut(), "old")?;
+            session.write(&path("new"), &mut &b"x"[..], &Put::default())?;
+            session.mkdir(&path("folder"))?;
+            session.remove_file(&path("old"))
+        });
+        let error = outcome.unwrap_err();
+        assert_eq!((error.kind(), error.retry()), (Kind::Timeout, Retry::NewSession), "{step}: {error}");
+        assert!(begun.elapsed() < Duration::from_secs(4), "{step}: {:?}", begun.elapsed());
+    }
+}
+
+#[test]
+fn q45_what_servers_keep_for_themselves_is_left_alone() {
+    let server = Server::start(Quirks::default());
+    server.put("/.ftpquota", b"1 2");
+    server.put("/@eaDir", b"x");
+    let local = MemoryTarget::new("/local");
+    local.put(".ftpquota", b"mine", at(0));
+    sync(&local, &server, Mode::Sync);
+    let upload = sync(&local, &server, Mode::Upload);
+    assert!(upload.lines.iter().all(|line| !line.contains("ftpquota")), "{upload:?}");
+    assert_eq!(server.content("/.ftpquota").unwrap(), b"1 2");
+    assert!(server.content("/@eaDir").is_some() && !local.tree().contains_key("@eaDir"));
+}
+
+// ---- servers that are broken, or mean harm ----------------------------------------------------------------------
+
+#[test]
+fn endless_talk_is_given_up() {
+    let banner = "120 soon\r\n".repeat(50) + "220 ready";
+    let lines: &'static str = ("220-x\r\n".repeat(2_000) + "220 x").leak();
+    for answer in [banner.leak() as &'static str, lines] {
+        let server = Server::start(Quirks { answers: vec![("SYST", answer)], ..Quirks::default() });
+        let begun = Instant::now();
+        let _ = target(&server).open();
+        assert!(begun.elapsed() < Duration::from_secs(5));
+    }
+    let long: &'static str = ("550 ".to_owned() + &"x".repeat(1_000_000)).leak();
+    let (_server, mut session) = open(Quirks { answers: vec![("DELE", long)], ..Quirks::default() });
+    let error = session.remove_file(&path("file")).unwrap_err();
+    assert_eq!((error.kind(), error.retry()), (Kind::Protocol, Retry::NewSession), "{error}");
+    assert!(error.to_string().len() < 300, "{error}");
+}
+
+#[test]
+fn nonsense_facts_are_not_believed() {
+    let nonsense: [&'static [u8]; 6] = [
+        b"type=file;size=99999999999999999999999; a",
+        b"type=file;size=-5; a",
+        b"type=file;modify=99999999999999; a",
+        b"type=file;modify=20241399250000; a",
+        b"type=file;size=1;size; a",
+        b"type=file;size=1; ../../etc/passwd",
+    ];
+    for line in nonsense {
+        let listing = listed(vec![line]);
+        assert!(!listing.complete && listing.entries.is_empty(), "{:?}", String::from_utf8_lossy(line));
+    }
+}

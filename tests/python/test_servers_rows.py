@@ -1,0 +1,76 @@
+"""Rows of what servers in the field do that need a real one; the table is in tests/core/servers_rows.rs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+import servers
+from servers import Kind
+from servers.base import StartServer
+from test_end_to_end import World, make_world, write
+
+#: pyftpdlib replaces what is not UTF-8 before anybody sees it.
+KEEPERS_OF_BYTES = [servers.VSFTPD, servers.PROFTPD, servers.PUREFTPD]
+
+
+def on_server(world: World, name: bytes) -> Path:
+    return world.remote / os.fsdecode(name)
+
+
+@pytest.mark.parametrize("kind", KEEPERS_OF_BYTES, ids=lambda kind: kind.name)
+def test_q21_names_in_another_encoding_are_the_same_file_both_ways(
+    start_server: StartServer, tmp_path: Path, kind: Kind
+) -> None:
+    world = make_world(start_server(kind), tmp_path)
+    folder, file = b"f\xf6lder", b"\xfcml\xe4ut \xa4.txt"
+    on_server(world, folder).mkdir()
+    for name in (file, folder + b"/" + file):
+        on_server(world, name).write_text("from there")
+    world.run("sync")
+    here = [world.local / "ümläut ¤.txt", world.local / "földer" / "ümläut ¤.txt"]
+    assert [path.read_text() for path in here] == ["from there"] * 2
+    for path in here:
+        path.write_text("edited here, and longer")
+    world.run("sync")
+    for name in (file, folder + b"/" + file):
+        assert on_server(world, name).read_text() == "edited here, and longer"
+    found = sorted(os.listdir(os.fsencode(world.remote)))
+    assert [name for name in found if not name.startswith(b".")] == [folder, file], "nothing is there twice"
+    here[0].unlink()
+    world.run("sync", "--allow-mass-delete")
+    assert not on_server(world, file).exists()
+
+
+@pytest.mark.parametrize("kind", KEEPERS_OF_BYTES, ids=lambda kind: kind.name)
+def test_q21_an_encoding_can_be_named(start_server: StartServer, tmp_path: Path, kind: Kind) -> None:
+    world = make_world(start_server(kind), tmp_path)
+    on_server(world, "привет".encode("cp1251")).write_text("x")
+    world.run("sync", "--encoding", "cp1251")
+    assert (world.local / "привет").read_text() == "x"
+    write(world.local, "мир", "y")
+    world.run("sync", "--encoding", "cp1251")
+    assert on_server(world, "мир".encode("cp1251")).read_text() == "y"
+
+
+def test_q20_a_local_name_with_a_line_end_is_left_out_and_the_rest_goes_on(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    world = make_world(start_server(servers.PYFTPDLIB), tmp_path)
+    write(world.local, "fine")
+    write(world.local, "a\nb")
+    result = world.run("sync", code=1)
+    assert "line feed, which cannot be sent over FTP" in result.err
+    assert (world.remote / "fine").exists() and len(list(world.remote.glob("[!.]*"))) == 1
+
+
+def test_q34_a_server_with_one_connection_for_each_user_is_enough(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    world = make_world(start_server(servers.PyFtpdLib(connections=1)), tmp_path)
+    for number in range(20):
+        write(world.local, f"folder{number % 3}/up{number}")
+    world.run("sync")
+    assert len([path for path in world.remote.rglob("up*") if path.is_file()]) == 20
