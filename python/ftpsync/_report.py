@@ -211,12 +211,10 @@ class Reporter:
                 color += ansi_code("Style.BRIGHT")
         elif action == "delete":
             color = ansi_code("Fore.RED")
-        elif status == "conflict" and action != "skip":
+        elif status == "conflict":
             color = ansi_code("Fore.LIGHTRED_EX")
         else:
             color = ansi_code("Fore.LIGHTBLACK_EX")
-        if status == "conflict":
-            color = ansi_code("Fore.LIGHTRED_EX")
         return color, ansi_code("Style.RESET_ALL")
 
     def enter(self, folder: str) -> None:

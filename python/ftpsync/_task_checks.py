@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from ftpsync.cli_common import _limit, _positive, _seconds
+from ftpsync.cli_common import common_parser, creds_parser, safety_parser
 from ftpsync.synchronizers import DownloadSynchronizer, UploadSynchronizer
 
 __all__ = ["problem_with"]
 
-_FLAGS: Final = """allow_mass_delete break_lock create_folder delete delete_unmatched dry_run
-    exit_zero_on_copy_errors files force ftp_active here inplace migrate no_color no_deep_conflicts no_keyring
-    no_netrc no_prompt no_verify_host_keys no_verify_tls progress prompt report_problems root sort
-    store_password"""
-_TEXTS: Final = "command local remote tls_ca tls_pin"
+_Check = Callable[[Any], str | None]
 
-_CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
-    "case": ("strict", "local", "remote"),
-    "links": ("follow", "skip"),
-}
 _STRATEGIES: Final[Mapping[str, tuple[str, ...] | None]] = {
     "upload": UploadSynchronizer._ACCEPTED_STRATEGIES,
     "download": DownloadSynchronizer._ACCEPTED_STRATEGIES,
@@ -38,10 +30,8 @@ def problem_with(key: str, value: Any, command: str) -> str | None:
     """
     if value is None:  # As if the key were absent.
         return None
-    choices = _STRATEGIES.get(command) if key == "resolve" else _CHOICES.get(key)
-    if choices is not None:
-        return None if value in choices else f"choose from {', '.join(choices)}"
-    check = _CHECKS.get(key)
+    strategies = _STRATEGIES.get(command) if key == "resolve" else None
+    check = _choice(strategies) if strategies is not None else _CHECKS.get(key)
     return None if check is None else check(value)
 
 
@@ -64,7 +54,12 @@ def _verbosity(value: Any) -> str | None:
     return None if is_level else "expected a number from 0 to 6"
 
 
-def _as_option(convert: Callable[[str], object]) -> Callable[[Any], str | None]:
+def _choice(choices: tuple[str, ...]) -> _Check:
+    # A version such as 1.2 looks like a number in the file.
+    return lambda value: None if str(value) in choices else f"choose from {', '.join(choices)}"
+
+
+def _as_option(convert: Callable[[str], object]) -> _Check:
     """Makes a check of the converter that the command line uses for the same option."""
 
     def check(value: Any) -> str | None:
@@ -77,13 +72,30 @@ def _as_option(convert: Callable[[str], object]) -> Callable[[Any], str | None]:
     return check
 
 
-_CHECKS: Final[Mapping[str, Callable[[Any], str | None]]] = {
+def _as_on_the_command_line() -> Iterator[tuple[str, _Check]]:
+    """Yields the keys that are options of the command line as well, each with what its option takes."""
+    for parser in (common_parser, creds_parser, safety_parser):
+        for action in parser._actions:
+            if action.nargs == 0:
+                yield action.dest, _flag
+            elif action.choices is not None:
+                yield action.dest, _choice(tuple(action.choices))
+            elif action.type is not None:
+                yield action.dest, _as_option(action.type)  # type: ignore[arg-type]
+            else:
+                yield action.dest, _text
+
+
+_FLAGS: Final = "create_folder delete delete_unmatched files force here report_problems root sort"
+
+_CHECKS: Final[Mapping[str, _Check]] = {
+    **dict(_as_on_the_command_line()),
     **dict.fromkeys(_FLAGS.split(), _flag),
-    **dict.fromkeys(_TEXTS.split(), _text),
+    "case": _choice(("strict", "local", "remote")),
+    "command": _text,
     "exclude": _patterns,
+    "local": _text,
     "match": _patterns,
+    "remote": _text,
     "verbose": _verbosity,
-    "connections": _as_option(_positive),
-    "lock_age": _as_option(_seconds),
-    "max_delete": _as_option(_limit),
 }

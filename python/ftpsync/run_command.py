@@ -158,7 +158,8 @@ def handle_run_command(parser: argparse.ArgumentParser, cli_args: argparse.Names
     for key in KNOWN_TASK_ARGS - {"debug", "here", "root"}:
         # Values that nobody gave stay absent, so that everybody's defaults apply.
         if task.get(key) is not None:
-            setattr(cli_args, key, task[key])
+            # A version such as 1.2 looks like a number in the file.
+            setattr(cli_args, key, str(task[key]) if key == "tls_max" else task[key])
         elif key in CLI_OVERRIDABLE_BOOL_TASK_ARGS:
             setattr(cli_args, key, False)
     cli_args.local = local

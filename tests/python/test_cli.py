@@ -513,6 +513,11 @@ class TestRun:
         assert (run.options["verbose"], run.options["max_delete"]) == (1, "20%")
         assert run.options["dry_run"] is False
 
+    def test_a_version_is_text(self, cli: Any, project: Any) -> None:
+        project("tasks: {up: {command: upload, remote: 'ftp://host/', tls_max: 1.2}}")
+        assert cli("run", "up") == 0
+        assert Recorder.made[0].options["tls_max"] == "1.2"
+
     def test_the_command_line_wins(self, cli: Any, capsys: Any, project: Any) -> None:
         project(TASKS)
         assert cli("run", "--no-dry-run", "--force", "--max-delete", "3", "-v", "up") == 0

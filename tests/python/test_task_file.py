@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from ftpsync._task_checks import _CHECKS
+from ftpsync.run_command import KNOWN_TASK_ARGS
 from small_worlds import Sides, command_line, fill, make_sides, names, printing, put
 
 
@@ -134,6 +136,9 @@ FLAGS = """allow_mass_delete break_lock create_folder delete delete_unmatched dr
         ("connections", "true", "expected a whole number of at least 1"),
         ("lock_age", "soon", "expected a number of seconds"),
         ("max_delete", "101%", "expected a number of files"),
+        ("timeout", "soon", "expected a number of seconds"),
+        ("proxy", "5", "expected a text"),
+        ("tls_max", "1.1", "choose from 1.2, 1.3"),
     ],
 )
 def test_each_key_has_its_kind_of_value(key: str, value: str, expected: str, sides: Sides) -> None:
@@ -159,6 +164,8 @@ def test_each_key_has_its_kind_of_value(key: str, value: str, expected: str, sid
         "lock_age: 1.5",
         "max_delete: 20%",
         "max_delete: 20",
+        "timeout: 5",
+        "tls_max: 1.2",
         "debug: classify",
     ],
 )
@@ -166,6 +173,11 @@ def test_values_that_are_fine(entry: str, sides: Sides) -> None:
     fill(sides[0], "a")
     done = run(sides, TASK % entry, "up")
     assert done.returncode == 0, done.stderr
+
+
+def test_every_key_is_checked() -> None:
+    # The strategies depend on the command, and `debug` has no effect in a file.
+    assert KNOWN_TASK_ARGS - _CHECKS.keys() == {"debug", "resolve"}
 
 
 def test_an_unknown_task_lists_those_that_are_known(sides: Sides) -> None:
