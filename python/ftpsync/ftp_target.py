@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar, Final
 from ftpsync._proxy import proxy_for
 from ftpsync.metadata import DirMetadata, IncompatibleMetadataVersion, IncompatibleMetadataVersionError
 from ftpsync.resources import DirectoryEntry, FileEntry
-from ftpsync.targets import _TEMP_PREFIX, Callback, _get_encoding_opt, _Target
+from ftpsync.targets import _TEMP_PREFIX, Callback, _check_server, _get_encoding_opt, _Target
 from ftpsync.util import (
     CliSilentRuntimeError,
     emulates_31,
@@ -99,6 +99,7 @@ class FTPTarget(_Target):
         timeout: float | None = None,
         extra_opts: dict[str, Any] | None = None,
     ) -> None:
+        _check_server(host, port, timeout)
         self.encoding = _get_encoding_opt(None, extra_opts, "utf-8")
         super().__init__(path or "/", extra_opts)
         self.host: str = host

@@ -6,7 +6,7 @@ import posixpath
 from typing import Any, ClassVar
 
 from ftpsync.metadata import DirMetadata, IncompatibleMetadataVersion, IncompatibleMetadataVersionError
-from ftpsync.targets import _get_encoding_opt, _Target
+from ftpsync.targets import _check_server, _get_encoding_opt, _Target
 from ftpsync.util import CliSilentRuntimeError
 
 __all__ = [
@@ -69,6 +69,7 @@ class SFTPTarget(_Target):
         timeout: float | None = None,
         extra_opts: dict[str, Any] | None = None,
     ) -> None:
+        _check_server(host, port, timeout)
         self.encoding = _get_encoding_opt(None, extra_opts, "utf-8")
         super().__init__(path or "/", extra_opts)
         self.host: str = host

@@ -66,6 +66,26 @@ def _get_encoding_opt(
     return codecs.lookup(encoding).name if encoding else None
 
 
+def _check_server(host: object, port: object, timeout: object) -> None:
+    """Makes sure that host, port and timeout of a server are usable.
+
+    Raises:
+        TypeError: One of them is not of its type.
+        ValueError: One of them is out of range.
+    """
+    if not isinstance(host, str):
+        raise TypeError(f"host must be a str, not {host!r}")
+    if not host:
+        raise ValueError("host must not be empty")
+    for name, value, kinds in (("port", port, int), ("timeout", timeout, (int, float))):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, kinds)):
+            raise TypeError(f"{name} must be a number or None, not {value!r}")
+    if isinstance(port, int) and not 0 <= port <= 65535:
+        raise ValueError(f"port must be a number up to 65535, not {port}")
+    if isinstance(timeout, (int, float)) and not timeout > 0:
+        raise ValueError(f"timeout must be more than 0 seconds, not {timeout}")
+
+
 def make_target(url: str, extra_opts: dict[str, Any] | None = None) -> _Target:
     """Makes a target from a URL or a path.
 

@@ -340,9 +340,12 @@ impl DirMeta {
     }
 }
 
-/// `ftp://user@host:21/dir` as 3.1 and 4.1 would call it: `host/dir`. Nothing for the id of a folder.
+/// `ftp://user@host:21/dir` as 3.1 and 4.1 would call it: `host/dir`. Nothing for the ids of other targets.
 pub fn legacy_form(id: &str) -> Option<String> {
-    let (_, rest) = id.split_once("://")?;
+    let (scheme, rest) = id.split_once("://")?;
+    if !matches!(scheme, "ftp" | "ftps" | "sftp") {
+        return None; // A target of somebody else names itself as it likes.
+    }
     let (authority, root) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     let host_port = authority.rsplit_once('@').map_or(authority, |(_, host_port)| host_port);
     let host = match host_port.rsplit_once(':') {

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ftpsync.ftp_target import FTPTarget
+from ftpsync.sftp_target import SFTPTarget
 from ftpsync.synchronizers import BiDirSynchronizer, DownloadSynchronizer, UploadSynchronizer
 from ftpsync.targets import FsTarget, _Target, make_target
 from small_worlds import Sides, command_line, fill, make_sides, names, printing
@@ -68,6 +69,30 @@ def test_options_of_targets(options: Any, error: type[Exception], words: str, tm
     for url in ("ftp://host/", "sftp://host/", str(tmp_path)):
         with pytest.raises(error, match=words):
             make_target(url, options)
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "error"),
+    [
+        ("host", None, TypeError),
+        ("host", b"host", TypeError),
+        ("host", "", ValueError),
+        ("port", "21", TypeError),
+        ("port", True, TypeError),
+        ("port", -1, ValueError),
+        ("port", 65536, ValueError),
+        ("timeout", "5", TypeError),
+        ("timeout", 0, ValueError),
+        ("timeout", -1.5, ValueError),
+        ("path", b"/", AssertionError),
+        ("path", 5, AssertionError),
+    ],
+)
+@pytest.mark.parametrize("kind", [FTPTarget, SFTPTarget])
+def test_arguments_of_servers(kind: type[Any], argument: str, value: Any, error: type[Exception]) -> None:
+    arguments: dict[str, Any] = {"path": "/", "host": "host", argument: value}
+    with pytest.raises(error, match=f"^{argument} must |^root_dir must "):
+        kind(**arguments)
 
 
 @pytest.mark.parametrize("root", [None, 5, b"/dir"])

@@ -16,6 +16,7 @@ import pytest
 import ftpsync
 from ftpsync import pyftpsync, util
 from ftpsync.metadata import DirMetadata
+from ftpsync.run_command import CLI_OVERRIDABLE_BOOL_TASK_ARGS
 from ftpsync.util import CliSilentRuntimeError
 from scripted_core import Server
 
@@ -512,6 +513,16 @@ class TestRun:
         assert run.local.root_dir == str(root / "sub")
         assert (run.options["verbose"], run.options["max_delete"]) == (1, "20%")
         assert run.options["dry_run"] is False
+
+    @pytest.mark.parametrize("key", sorted(CLI_OVERRIDABLE_BOOL_TASK_ARGS))
+    def test_a_switch_turns_on_and_never_off(self, cli: Any, project: Any, key: str) -> None:
+        task = "tasks: {less: {%s: false, %s}, more: {%s: true, %s}}"
+        rest = "command: upload, remote: 'ftp://u:p@host/'"
+        project(task % (key, rest, key, rest))
+        option = f"--{key.replace('_', '-')}"
+        for arguments in (("less",), (option, "less"), ("more",), (option, "more")):
+            assert cli("run", *arguments) == 0
+        assert [run.options[key] for run in Recorder.made] == [False, True, True, True]
 
     def test_a_version_is_text(self, cli: Any, project: Any) -> None:
         project("tasks: {up: {command: upload, remote: 'ftp://host/', tls_max: 1.2}}")

@@ -278,6 +278,15 @@ def test_a_record_is_written_for_ours_and_for_older_releases() -> None:
     assert [peer.keys() for peer in peers.values()] == [{":last_sync", "b"}] * 2
 
 
+def test_targets_of_other_people_have_one_key() -> None:
+    local, remote = Store("/l"), Store("mem://host/dir")
+    Run(local, remote)
+    meta = local.cur_dir_meta = DirMetadata(local)
+    local.set_sync_info("a", 1.5, 7)
+    assert meta.peer_sync.keys() == {"mem://host/dir"}
+    assert remote.get_sync_info("a", "s") == 7
+
+
 def test_the_record_of_another_account_is_left_alone() -> None:
     local, _ = with_server(**{OTHER: seen(3), OLD: seen(3)})
     local.set_sync_info("a", 1.5, 7)
