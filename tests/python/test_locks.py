@@ -446,8 +446,8 @@ def test_tasks_know_the_options_and_the_command_line_overrides_them(one_world: W
 
     world.leave_lock(30.0)
     assert "is at work there" in run("lock_age: 600", code=1)
-    assert "invalid option lock_age: 'ten'" in run("lock_age: ten", code=1)
-    assert "invalid option break_lock: 'yes please'" in run("break_lock: yes please", code=1)
+    assert "Invalid entry: tasks.up.lock_age: 'ten'" in run("lock_age: ten", code=2)
+    assert "Invalid entry: tasks.up.break_lock: 'yes please'" in run("break_lock: yes please", code=2)
     assert "it was written 3" in run("lock_age: 600", "--lock-age", "10", code=0)
     world.leave_lock(1.0)
     assert "as --break-lock asks" in run("break_lock: true", code=0)

@@ -6,9 +6,13 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+#[cfg(unix)]
+use {
+    socket2::{Domain, Protocol, Socket, Type},
+    std::time::Instant,
+};
 
 /// How often a pending connection attempt looks whether it was interrupted.
 const LOOK: Duration = Duration::from_millis(200);
@@ -42,12 +46,46 @@ impl Sockets {
 
     /// Connects, and gives up soon after all sockets were shut since `interruptions`.
     ///
-    /// There is no portable way to end a connection attempt from outside, so it is made by a thread of its own. After an
-    /// interruption that is left to end alone, which it does after `timeout` at the latest.
-    ///
     /// # Errors
     /// What the system says; `Interrupted` after an interruption, `TimedOut` after `timeout`.
+    #[cfg(unix)]
     pub fn dial(&self, to: SocketAddr, timeout: Duration, interruptions: u64) -> io::Result<TcpStream> {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let socket = Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_nonblocking(true)?;
+        let mut is_connected = match socket.connect(&to.into()) {
+            Ok(()) => true,
+            Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => false,
+            Err(error) => return Err(error),
+        };
+        let deadline = Instant::now() + timeout;
+        while !is_connected {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if self.interruptions() != interruptions {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            if left.is_zero() {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            let wait = Timespec::try_from(left.min(LOOK)).map_err(io::Error::other)?;
+            match poll(&mut [PollFd::new(&socket, PollFlags::OUT)], Some(&wait)) {
+                Ok(ready) => is_connected = ready > 0,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        if let Some(error) = socket.take_error()? {
+            return Err(error);
+        }
+        socket.set_nonblocking(false)?;
+        Ok(socket.into())
+    }
+
+    /// As on Unix, where it needs no thread: there is no portable way to end a connection attempt from outside, so it is made
+    /// by a thread of its own. After an interruption that is left to end alone, which it does after `timeout` at the latest.
+    #[cfg(not(unix))]
+    pub fn dial(&self, to: SocketAddr, timeout: Duration, interruptions: u64) -> io::Result<TcpStream> {
+        use std::sync::mpsc::{self, RecvTimeoutError};
         let (outcome, news) = mpsc::channel();
         std::thread::Builder::new().name("ftp-dial".to_owned()).spawn(move || {
             // Nobody listens any more after an interruption; then the connection is closed at once.
