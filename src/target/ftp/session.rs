@@ -209,7 +209,8 @@ impl FtpSession {
     fn download(&mut self, file: &RelPath, lend: &mut dyn FnMut(&mut dyn Read) -> Result<()>) -> Result<()> {
         let context = |error: Error| error.during("read").at(file);
         let opened = self.open_download(file).map_err(context)?;
-        let mut body = BufReader::with_capacity(CHUNK, opened);
+        // For consumers that read little by little; larger reads pass it by.
+        let mut body = BufReader::with_capacity(CHUNK / 8, opened);
         let mut outcome = lend(&mut body);
         let mut body = body.into_inner();
         if outcome.is_ok() && body.is_open() {
