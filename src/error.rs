@@ -278,6 +278,13 @@ impl Error {
         self.0.os
     }
 
+    /// The same error with a number of the operating system, by which programs know it.
+    #[must_use]
+    pub fn with_os(mut self, number: i32) -> Self {
+        self.0.os = Some(number);
+        self
+    }
+
     /// The same error, of a kind by which the caller knows how to go on.
     #[must_use]
     pub fn understood_as(mut self, kind: Kind) -> Self {

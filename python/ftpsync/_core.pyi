@@ -41,6 +41,29 @@ class Target:
     ) -> Target:
         """A folder on an FTP server; nothing is connected yet. ``options`` are the documented option keys."""
 
+    @staticmethod
+    def sftp(
+        *,
+        host: str,
+        port: int,
+        user: str | None,
+        password: str | None,
+        root: str,
+        options: dict[str, Any],
+        home: str | PathLike[str] | None,
+        login_name: str,
+        agent: str | PathLike[str] | None,
+    ) -> Target:
+        """A folder on an SFTP server; nothing is connected yet.
+
+        ``options`` are the documented option keys; ``home``, ``login_name`` and ``agent`` tell what ssh reads from the
+        environment.
+        """
+
+    @property
+    def user(self) -> str | None:
+        """Who logs in, where that is known beforehand."""
+
     @property
     def id(self) -> str:
         """The key under which peers remember this target."""

@@ -126,6 +126,25 @@ common_parser.add_argument(
     "--no-verify-host-keys", action="store_true", help="do not check SFTP servers against ~/.ssh/known_hosts"
 )
 common_parser.add_argument(
+    "--accept-new-host-key",
+    action="store_true",
+    default=argparse.SUPPRESS,
+    help="write the key of an SFTP server that was never seen into ~/.ssh/known_hosts (a changed key is refused)",
+)
+common_parser.add_argument(
+    "--identity-file",
+    metavar="FILE",
+    action="append",
+    default=argparse.SUPPRESS,
+    help="log in over SFTP with the private key in this file; may be given several times",
+)
+common_parser.add_argument(
+    "--ssh-config",
+    metavar="FILE",
+    default=argparse.SUPPRESS,
+    help="read this file instead of ~/.ssh/config and the one of the system",
+)
+common_parser.add_argument(
     "--no-verify-tls",
     action="store_true",
     help="accept any TLS certificate (unsafe: anybody may be listening)",

@@ -34,6 +34,7 @@ MANDATORY_TASK_ARGS: Final = {"command", "remote"}
 
 #: Switches of a task that the command line can turn on.
 CLI_OVERRIDABLE_BOOL_TASK_ARGS: Final = {
+    "accept_new_host_key",
     "allow_mass_delete",
     "break_lock",
     "create_folder",
@@ -70,10 +71,12 @@ _CLI_OVERRIDABLE_VALUE_TASK_ARGS: Final = {
     "connect_timeout",
     "connections",
     "encoding",
+    "identity_file",
     "links",
     "lock_age",
     "max_delete",
     "proxy",
+    "ssh_config",
     "timeout",
     "tls_ca",
     "tls_cert",

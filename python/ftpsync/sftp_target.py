@@ -1,50 +1,102 @@
-"""A folder on an SFTP server, as far as this version goes: it can be named, but not opened yet."""
+"""A folder on an SFTP server.
+
+The conversation with the server is native (`ftpsync._core`), keys, agent, known hosts and `~/.ssh/config`
+included; this class finds passwords, words what the user sees while connecting, and offers the verbs for use
+by hand.
+"""
 
 from __future__ import annotations
 
-import posixpath
-from typing import Any, ClassVar
+import os
+import sys
+from typing import Any, Final
 
+from ftpsync._server_target import ServerTarget
 from ftpsync.metadata import DirMetadata, IncompatibleMetadataVersion, IncompatibleMetadataVersionError
 from ftpsync.targets import _check_server, _get_encoding_opt, _Target
-from ftpsync.util import CliSilentRuntimeError
+from ftpsync.util import (
+    CliSilentRuntimeError,
+    get_credentials_for_url,
+    prompt_for_password,
+    save_password,
+    write,
+    write_error,
+)
 
 __all__ = [
+    "AuthenticationException",
     "CliSilentRuntimeError",
     "DirMetadata",
     "IncompatibleMetadataVersion",
     "IncompatibleMetadataVersionError",
+    "PasswordRequiredException",
     "PatchedPysftpConnection",
     "SFTPTarget",
     "_Target",
 ]
 
-_SSH_PORT = 22
+_SSH_PORT: Final = 22
+
+#: Options that the native target reads.
+_NATIVE_OPTIONS = (
+    "accept_new_host_key",
+    "connect_timeout",
+    "connections",
+    "identity_file",
+    "links",
+    "no_verify_host_keys",
+    "passphrase",
+    "ssh_config",
+)
+
+
+class AuthenticationException(RuntimeError):
+    """The server refused every way to log in.
+
+    In a program that uses paramiko, it is also the exception of that name there.
+    """
+
+
+class PasswordRequiredException(AuthenticationException):
+    """A key file is encrypted, and its passphrase is missing or wrong."""
+
+
+def _login_refused(message: str) -> Exception:
+    """Makes the exception for a refused login."""
+    return _also_of_paramiko(AuthenticationException)(message)
+
+
+def _key_locked(message: str) -> Exception:
+    """Makes the exception for an encrypted key."""
+    return _also_of_paramiko(PasswordRequiredException)(message)
+
+
+def _cause(exc: OSError) -> str:
+    """Returns why something failed, without what and with which advice."""
+    return str(exc.strerror).rpartition('": ')[2].partition(";")[0]
+
+
+def _also_of_paramiko(kind: type[Exception]) -> type[Exception]:
+    theirs = getattr(sys.modules.get("paramiko"), kind.__name__, None)
+    if not isinstance(theirs, type) or not issubclass(theirs, Exception):
+        return kind
+    return type(kind.__name__, (kind, theirs), {"__module__": __name__, "__doc__": kind.__doc__})
 
 
 class PatchedPysftpConnection:
-    """What `SFTPTarget.sftp` is while the target is open.
-
-    Raises:
-        RuntimeError: Always, in this version.
-    """
-
-    def __init__(self, host: str, *args: Any, **kwargs: Any) -> None:
-        raise RuntimeError(
-            f"SFTP is not available in this version (sftp://{host}). Use ftps://, or a local folder."
-        )
+    """What `SFTPTarget.sftp` is while the target is open."""
 
 
-class SFTPTarget(_Target):
+class SFTPTarget(ServerTarget):
     """A folder on an SFTP server.
 
     Args:
         path: Absolute path on the server; empty means `/`.
-        host: Name or address.
-        port: 0 for the usual one.
-        username: None to look it up when opening.
-        password: None to look it up when opening.
-        timeout: Seconds.
+        host: Name or address, or an alias of `~/.ssh/config`.
+        port: 0 or None for the one in `~/.ssh/config`, else 22.
+        username: None for the one in `~/.ssh/config`, else the name of this system's user.
+        password: None to log in with the keys of the ssh agent or with key files, or to ask.
+        timeout: Seconds; None for the option `timeout`, else `socket.getdefaulttimeout()`.
         extra_opts: Options of this target alone.
 
     Attributes:
@@ -54,16 +106,11 @@ class SFTPTarget(_Target):
         ftp_socket_connected: A session with the server is open.
     """
 
-    DEFAULT_BLOCKSIZE: ClassVar[int] = 8 * 1024
-
-    #: Bytes up to which `open_readable()` keeps a file in memory.
-    MAX_SPOOL_MEM: ClassVar[int] = 100 * 1024
-
     def __init__(
         self,
         path: str | None,
         host: str,
-        port: int = _SSH_PORT,
+        port: int | None = _SSH_PORT,
         username: str | None = None,
         password: str | None = None,
         timeout: float | None = None,
@@ -71,22 +118,15 @@ class SFTPTarget(_Target):
     ) -> None:
         _check_server(host, port, timeout)
         self.encoding = _get_encoding_opt(None, extra_opts, "utf-8")
-        super().__init__(path or "/", extra_opts)
-        self.host: str = host
-        self.port = port or _SSH_PORT
+        super().__init__(path, host, extra_opts)
+        self.port: int = port or _SSH_PORT
+        # Then the configuration of ssh may name another one.
+        self._is_usual_port = not port
         self.username = username
         self.password = password
         self.timeout = timeout
         self.sftp: PatchedPysftpConnection | None = None
-        self.lock_data: dict[str, Any] | bool | None = None
-        self.lock_write_time: float | None = None
-        self.is_unix: bool | None = None
-        self.ftp_socket_connected = False
-        self.support_set_time = False
-
-    def __str__(self) -> str:
-        cur_dir = posixpath.relpath(self.cur_dir, self.root_dir) if self.cur_dir else "."
-        return f"<{self.get_base_name()} + {cur_dir}>"
+        self._passphrase: str | None = None
 
     def get_base_name(self) -> str:
         """Returns the URL without user, password and port."""
@@ -94,13 +134,133 @@ class SFTPTarget(_Target):
 
     def get_id(self) -> str:
         """Returns the key under which peers remember this target: scheme, user, host, port and root."""
-        user = f"{self.username}@" if self.username else ""
-        return f"sftp://{user}{self.host}:{self.port}{self.root_dir}"
+        native = self._native if self._native is not None else self._make_native(create_folder=False)
+        return str(native.id)
+
+    # --- Life ---
 
     def open(self) -> None:
-        """Refuses.
+        """Connects, logs in and goes to the root.
+
+        Keys come first: those of the ssh agent, then files. A password that is missing is looked up or asked
+        for, as the options allow, once they are refused.
 
         Raises:
-            RuntimeError: Always, in this version.
+            CliSilentRuntimeError: The remote folder is missing, or the key of the host is not to be trusted.
+            AuthenticationException: No way to log in was accepted.
+            RuntimeError: The target is open already, or the root cannot be entered.
+            OSError: The server could not be reached, or refused something.
         """
-        self.sftp = PatchedPysftpConnection(f"{self.host}{self.root_dir}")
+        super().open()
+        try:
+            self._refuse_relative_root()
+            if self.get_option("ftp_active", False):
+                raise RuntimeError("SFTP does not have active/passive mode.")
+            self._find_credentials()
+            self._session = self._enter()
+            self.ftp_socket_connected = True
+            self.cur_dir = self.root_dir
+            verbose = self._verbose()
+            for level, line in self._session.greeting:
+                if verbose >= level:
+                    write(line)
+            if self.get_option("store_password", False) and self.username and self.password:
+                save_password(self.host, self.username, self.password)
+        except BaseException:
+            self.close()
+            raise
+
+    def _find_credentials(self) -> None:
+        """Looks a password up; asks for it only if that is wanted before anything else was tried."""
+        if self.username is not None and self.password is not None:
+            return
+        options = self.get_options_dict()
+        if self.get_option("prompt", False):
+            found = get_credentials_for_url(self.host, options, force_user=self.username)
+        elif self.username is None:
+            found = get_credentials_for_url(self.host, {**options, "no_prompt": True})
+        else:
+            # Stores keep one user per host, perhaps another one. Keys may do.
+            found = None
+        if found:
+            self.username, self.password = found
+
+    def _make_native(self, *, create_folder: bool) -> Any:
+        import getpass
+
+        from ftpsync import _core
+
+        given = self.get_options_dict()
+        options = {key: given[key] for key in _NATIVE_OPTIONS if given.get(key) is not None}
+        if isinstance(options.get("identity_file"), (str, os.PathLike)):
+            options["identity_file"] = [options["identity_file"]]
+        if self._passphrase is not None:
+            options["passphrase"] = self._passphrase
+        options["create_folder"] = create_folder
+        options["encoding"] = self.encoding
+        timeout = self._seconds(self.timeout)
+        if timeout is not None:
+            options["timeout"] = timeout
+        home = os.path.expanduser("~")
+        try:
+            login_name = getpass.getuser()
+        except (OSError, KeyError, ImportError):  # Nobody, as in some containers.
+            login_name = "root"
+        return _core.Target.sftp(
+            host=self.host,
+            port=0 if self._is_usual_port and self.port == _SSH_PORT else self.port,
+            user=self.username,
+            password=self.password,
+            root=self.root_dir,
+            options=options,
+            home=None if home == "~" else home,
+            login_name=login_name,
+            agent=os.environ.get("SSH_AUTH_SOCK") or None,
+        )
+
+    def _enter(self) -> Any:
+        """Connects until the login is accepted and the root is there; returns the session."""
+        create_folder = False
+        while True:
+            self._native = self._make_native(create_folder=create_folder)
+            write(f"Connecting {self._native.user}:*** to sftp://{self.host}")
+            if self.get_option("no_verify_host_keys", False):
+                write("The key of the host is not checked (--no-verify-host-keys).", warning=True)
+            try:
+                return self._native.open()
+            except PasswordRequiredException as exc:
+                self._ask_passphrase(exc)
+            except AuthenticationException as exc:
+                self._ask_again(exc)
+            except FileNotFoundError as exc:
+                if create_folder or "change to the folder" not in str(exc):
+                    raise
+                self._on_missing_root(exc, _cause(exc))
+                create_folder = True
+
+    def _ask_passphrase(self, refusal: Exception) -> None:
+        """Asks for the passphrase of a key, or gives up."""
+        import getpass
+
+        write_error(str(refusal))
+        if self.get_option("no_prompt", True):
+            raise refusal
+        try:
+            answer = getpass.getpass("Enter the passphrase of the key (empty for a password instead): ")
+        except EOFError:
+            raise refusal from None
+        if answer:
+            self._passphrase = answer
+        else:
+            self._ask_again(refusal)
+
+    def _ask_again(self, refusal: Exception) -> None:
+        """Reports a refused login and asks for a password, or gives up."""
+        user = self._native.user
+        write_error(f"Could not login to {user}@{self.host}: {refusal}")
+        if self.get_option("no_prompt", True):
+            raise refusal
+        answer = prompt_for_password(self.host, user=user)
+        if answer is None:
+            raise refusal
+        self.username, self.password = answer

@@ -110,7 +110,7 @@ def make_target(url: str, extra_opts: dict[str, Any] | None = None) -> _Target:
         if parts.netloc and "@" in parts.netloc:
             # A mistyped scheme: the text holds a password that must not be shown.
             shown = url.replace(parts.netloc.rpartition("@")[0], "***")
-            raise ValueError(f"{shown} is not a directory. (Known schemes: ftp, ftps.)")
+            raise ValueError(f"{shown} is not a directory. (Known schemes: ftp, ftps, sftp.)")
         return FsTarget(url, extra_opts)
     if not parts.hostname:
         raise ValueError(f"'{scheme}://{parts.path}' names no host: expected {scheme}://host/path.")

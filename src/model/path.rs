@@ -254,12 +254,15 @@ impl RelPath {
         self.raw.as_deref()
     }
 
-    /// The bytes for a side that stores UTF-8: its own, if it listed them, else those of the text.
+    /// The bytes for a side that stores UTF-8: its own for names that it listed, else those of the text.
     pub fn utf8_bytes(&self) -> Cow<'_, [u8]> {
-        match &self.raw {
-            Some(raw) => Cow::Borrowed(raw),
-            None => utf8_bytes(&self.text),
-        }
+        let Some(raw) = &self.raw else { return utf8_bytes(&self.text) };
+        let names = self.names().zip(raw.split(|&byte| byte == b'/'));
+        let names = names.map(|(text, raw)| {
+            // A name that only its text tells stands in `raw` as its text.
+            if raw == text.as_bytes() { utf8_bytes(text) } else { Cow::Borrowed(raw) }
+        });
+        Cow::Owned(names.collect::<Vec<_>>().join(&b'/'))
     }
 
     /// Whether this is the root.
@@ -328,6 +331,8 @@ mod tests {
         assert_eq!(name.raw(), Some(&b"a\xff\xe4b"[..]));
         assert_eq!(&*utf8_bytes(name.without_raw().as_str()), b"a\xff\xe4b");
         assert_eq!(&*utf8_bytes("\u{e4}"), "\u{e4}".as_bytes());
+        let below_text = RelPath::root().join(&name.without_raw()).join(&name);
+        assert_eq!(&*below_text.utf8_bytes(), b"a\xff\xe4b/a\xff\xe4b");
     }
 
     #[test]

@@ -43,6 +43,11 @@ fn build(py: Python<'_>, error: &Error, what: &str) -> PyResult<PyErr> {
         };
         return imported(py, "ftplib", name, (text.to_owned(),));
     }
+    if let Kind::Refused | Kind::Busy | Kind::Protocol = error.kind()
+        && let Some(number) = error.os()
+    {
+        return Ok(PyOSError::new_err((number, what.to_owned())));
+    }
     let number = |otherwise: i32| error.os().unwrap_or(otherwise);
     let what = what.to_owned();
     Ok(match error.kind() {
@@ -56,9 +61,9 @@ fn build(py: Python<'_>, error: &Error, what: &str) -> PyResult<PyErr> {
         Kind::Protocol => return imported(py, "ftplib", "error_proto", (what,)),
         Kind::Login | Kind::Refused | Kind::Busy => return imported(py, "ftplib", "error_reply", (what,)),
         Kind::Ssh => return silent(py, what),
-        Kind::SshLogin | Kind::Locked => {
-            return imported(py, "ftpsync.sftp_target", "AuthenticationException", (what,));
-        }
+        // A function: what it makes is also an exception of paramiko, where a script uses that.
+        Kind::SshLogin => return imported(py, "ftpsync.sftp_target", "_login_refused", (what,)),
+        Kind::Locked => return imported(py, "ftpsync.sftp_target", "_key_locked", (what,)),
         Kind::Tls => return imported(py, "ssl", "SSLError", (1, what)),
         Kind::NotFound => PyFileNotFoundError::new_err((number(libc::ENOENT), what)),
         Kind::Exists => PyFileExistsError::new_err((number(libc::EEXIST), what)),

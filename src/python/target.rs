@@ -9,11 +9,13 @@ use crate::model::RelPath;
 use crate::model::entry::GUESSED;
 use crate::target::ftp::{FtpConfig, FtpTarget, Identity, Secret, TlsConfig, TlsVersion};
 use crate::target::local::LocalTarget;
+use crate::target::sftp::{HostKeys, SftpConfig, SftpTarget};
 use crate::target::{Put, Session as CoreSession, Target as CoreTarget};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use std::io::{self, Read};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use std::time::Duration;
@@ -22,6 +24,8 @@ use std::time::Duration;
 #[pyclass(frozen, module = "ftpsync._core")]
 pub struct Target {
     inner: Arc<dyn CoreTarget>,
+    /// Who logs in, where that is known beforehand.
+    user: Option<String>,
 }
 
 impl Target {
@@ -36,9 +40,9 @@ impl Target {
     /// A folder of the local file system, which must exist. ``links``: inside, follow or skip.
     #[staticmethod]
     #[pyo3(signature = (root, links = "inside"))]
-    fn local(py: Python<'_>, root: std::path::PathBuf, links: &str) -> PyResult<Self> {
+    fn local(py: Python<'_>, root: PathBuf, links: &str) -> PyResult<Self> {
         let target = raise(py, LocalTarget::new(root, convert::links(links)?))?;
-        Ok(Target { inner: Arc::new(target) })
+        Ok(Target { inner: Arc::new(target), user: None })
     }
 
     /// A folder on an FTP server; nothing is connected yet. ``options`` are the documented option keys.
@@ -79,7 +83,73 @@ impl Target {
         }
         config.trace = trace.map(|trace| trace.get().share());
         let target = raise(py, FtpTarget::new(config))?;
-        Ok(Target { inner: Arc::new(target) })
+        Ok(Target { inner: Arc::new(target), user: None })
+    }
+
+    /// A folder on an SFTP server; nothing is connected yet.
+    ///
+    /// ``options`` are the documented option keys; ``home``, ``login_name`` and ``agent`` tell what ssh reads from the
+    /// environment.
+    #[staticmethod]
+    #[pyo3(signature = (*, host, port, user, password, root, options, home, login_name, agent))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments of a constructor")]
+    fn sftp(
+        py: Python<'_>,
+        host: &str,
+        port: u16,
+        user: Option<String>,
+        password: Option<String>,
+        root: &str,
+        options: &Bound<'_, PyDict>,
+        home: Option<PathBuf>,
+        login_name: &str,
+        agent: Option<PathBuf>,
+    ) -> PyResult<Self> {
+        let mut config = SftpConfig::new(host, root);
+        config.port = port;
+        config.user = user;
+        config.password = password.map(Secret::new);
+        config.passphrase = option::<String>(options, "passphrase")?.map(Secret::new);
+        config.login_name = login_name.to_owned();
+        config.agent = agent;
+        if let Some(timeout) = seconds(options, "timeout")? {
+            config.connect_timeout = timeout;
+            config.timeout = timeout;
+        }
+        if let Some(timeout) = seconds(options, "connect_timeout")? {
+            config.connect_timeout = timeout;
+        }
+        config.encoding = option(options, "encoding")?;
+        config.create_root = is_set(options, "create_folder")?;
+        if let Some(connections) = option(options, "connections")? {
+            config.connections = connections;
+        }
+        if let Some(links) = option::<String>(options, "links")? {
+            config.links = convert::links(&links)?;
+        }
+        config.host_keys =
+            match (is_set(options, "no_verify_host_keys")?, is_set(options, "accept_new_host_key")?) {
+                (true, _) => HostKeys::Unchecked,
+                (false, true) => HostKeys::AcceptNew,
+                (false, false) => HostKeys::Known,
+            };
+        config.key_files = option(options, "identity_file")?.unwrap_or_default();
+        config.ssh_config = match option(options, "ssh_config")? {
+            Some(file) => vec![file],
+            None => {
+                let of_user = home.iter().map(|home| home.join(".ssh/config"));
+                of_user.chain([PathBuf::from("/etc/ssh/ssh_config")]).collect()
+            }
+        };
+        config.home = home;
+        let target = raise(py, SftpTarget::new(config))?;
+        Ok(Target { user: Some(target.user().to_owned()), inner: Arc::new(target) })
+    }
+
+    /// Who logs in, where that is known beforehand.
+    #[getter]
+    fn user(&self) -> Option<&str> {
+        self.user.as_deref()
     }
 
     /// The key under which peers remember this target.

@@ -47,6 +47,17 @@ def ftp_server(request: pytest.FixtureRequest, start_server: StartServer) -> Ser
     return start_server(request.param)
 
 
+@pytest.fixture(params=servers.EVERY, ids=lambda kind: kind.name)
+def any_server(request: pytest.FixtureRequest, start_server: StartServer) -> Server:
+    """A server of each kind, FTP and SFTP."""
+    return start_server(request.param)
+
+
+@pytest.fixture
+def openssh_server(start_server: StartServer) -> Server:
+    return start_server(servers.OPENSSH)
+
+
 @pytest.fixture(params=servers.ALL, ids=lambda kind: kind.name)
 def ftps_server(request: pytest.FixtureRequest, start_server: StartServer) -> Server:
     """A server of each kind that insists on TLS; its authority is in `Server.ca`."""

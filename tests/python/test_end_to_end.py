@@ -16,7 +16,7 @@ import pytest
 import trustme
 
 import servers
-from servers import Server
+from servers import Server, openssh
 from servers.base import StartServer
 
 META = {".pyftpsync-meta.json", ".pyftpsync-lock.json"}
@@ -128,13 +128,14 @@ def make_world(server: Server, tmp_path: Path) -> World:
     world = World(tmp_path / "local", server, tmp_path / "home")
     for folder in (world.local, world.remote, world.home):
         folder.mkdir(parents=True)
+    openssh.make_known(server, world.home)
     return world
 
 
 @pytest.fixture
-def world(ftp_server: Server, tmp_path: Path) -> World:
+def world(any_server: Server, tmp_path: Path) -> World:
     """Two empty folders; once for each kind of server."""
-    return make_world(ftp_server, tmp_path)
+    return make_world(any_server, tmp_path)
 
 
 @pytest.fixture

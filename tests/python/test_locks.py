@@ -21,7 +21,7 @@ import servers
 from ftpsync import pyftpsync
 from ftpsync.synchronizers import BiDirSynchronizer, DownloadSynchronizer, UploadSynchronizer
 from ftpsync.targets import FsTarget, make_target
-from servers import Server
+from servers import Server, openssh
 from servers.base import StartServer
 
 LOCK = ".pyftpsync-lock.json"
@@ -130,13 +130,14 @@ def make_world(server: Server, tmp_path: Path) -> World:
     world = World(tmp_path / "local", server, tmp_path / "home")
     world.local.mkdir()
     world.home.mkdir()
+    openssh.make_known(server, world.home)
     return world
 
 
 @pytest.fixture
-def world(ftp_server: Server, tmp_path: Path) -> World:
+def world(any_server: Server, tmp_path: Path) -> World:
     """Once for each kind of server."""
-    return make_world(ftp_server, tmp_path)
+    return make_world(any_server, tmp_path)
 
 
 @pytest.fixture

@@ -27,6 +27,8 @@ pub fn refusal(status: &Status) -> Error {
     let is_telling = kind == Kind::Refused && !told.is_empty() && !told.eq_ignore_ascii_case("failure");
     let error =
         Error::new(kind, if is_telling { format!("the server refused: {told}") } else { words.to_owned() });
+    // Programs know failures of files by their numbers.
+    let error = if let Kind::Refused | Kind::Busy = kind { error.with_os(libc::EIO) } else { error };
     match kind {
         Kind::Full => error.advise("the disk is full or the quota is used up"),
         _ => error,
@@ -36,6 +38,7 @@ pub fn refusal(status: &Status) -> Error {
 /// An answer of a kind that the request cannot have.
 pub fn nonsense() -> Error {
     Error::new(Kind::Protocol, "the server answered with something else than was asked for")
+        .with_os(libc::EIO)
 }
 
 /// Success, or why not.

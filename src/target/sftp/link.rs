@@ -60,7 +60,7 @@ impl Link {
                 ChannelOpenFailure::AdministrativelyProhibited
                 | ChannelOpenFailure::ConnectFailed
                 | ChannelOpenFailure::ResourceShortage,
-            ) => Error::new(Kind::Busy, "the server opens no more sessions"),
+            ) => Error::new(Kind::Busy, "the server opens no more sessions").with_os(libc::EBUSY),
             error => self.lost(&error),
         })
     }

@@ -13,8 +13,12 @@ from .base import Kind, Server, Unavailable
 from .kinds import ALL, PROFTPD, PUREFTPD, PYFTPDLIB, VSFTPD, ProFtpd, PureFtpd, PyFtpdLib, VsFtpd
 from .openssh import OPENSSH, OpenSsh
 
+#: All servers, whatever they speak.
+EVERY: tuple[Kind, ...] = (*ALL, OPENSSH)
+
 __all__ = [
     "ALL",
+    "EVERY",
     "OPENSSH",
     "PROFTPD",
     "PUREFTPD",

@@ -1,0 +1,390 @@
+"""What targets on servers have in common: the verbs for use by hand, on a session of the core."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable
+from typing import IO, Any, ClassVar
+
+from ftpsync.metadata import DirMetadata
+from ftpsync.resources import DirectoryEntry, FileEntry
+from ftpsync.targets import _TEMP_PREFIX, Callback, _Target
+from ftpsync.util import CliSilentRuntimeError, emulates_31, write, write_error
+
+__all__ = ["ServerTarget"]
+
+
+class ServerTarget(_Target):
+    """A folder on a server.
+
+    Subclasses connect: `open()` sets `_native` and `_session`, and calls `super().open()`.
+
+    Attributes:
+        host, username, password: As given; may be set until `open()`.
+        lock_data, lock_write_time: The lock file that a run holds on the server, if any.
+        ftp_socket_connected: A session with the server is open.
+    """
+
+    DEFAULT_BLOCKSIZE: ClassVar[int] = 8 * 1024
+
+    #: Bytes up to which `open_readable()` keeps a file in memory.
+    MAX_SPOOL_MEM: ClassVar[int] = 100 * 1024
+
+    host: str
+
+    def __init__(self, path: str | None, host: str, extra_opts: dict[str, Any] | None) -> None:
+        super().__init__(path or "/", extra_opts)
+        self.host = host
+        self.lock_data: dict[str, Any] | bool | None = None
+        self.lock_write_time: float | None = None
+        self.is_unix: bool | None = None
+        self.ftp_socket_connected = False
+        self.support_set_time = False
+        self._native: Any = None
+        self._session: Any = None
+        self._known_folders: set[str] = set()
+        self._listed: tuple[str, Any] | None = None
+
+    def __str__(self) -> str:
+        cur_dir = posixpath.relpath(self.cur_dir, self.root_dir) if self.cur_dir else "."
+        return f"<{self.get_base_name()} + {cur_dir}>"
+
+    # --- Life ---
+
+    def _refuse_relative_root(self) -> None:
+        if not self.root_dir.startswith("/"):
+            raise RuntimeError(
+                f"Unable to navigate to working directory {self.root_dir!r}: "
+                "a path on a server is absolute and starts with '/'."
+            )
+
+    def _on_missing_root(self, refusal: Exception, reason: str) -> None:
+        """Reports that the root cannot be entered; returns only if it is to be made."""
+        if emulates_31() or self.is_unbound() or self.is_local():
+            side = "local directory" if not self.is_unbound() and self.is_local() else "directory"
+            write_error(f"Could not change {side} to {self.root_dir} ({reason}): missing or not permitted.")
+            raise RuntimeError(
+                f"Unable to navigate to working directory {self.root_dir!r} ({reason})."
+            ) from refusal
+        message = f"Could not change remote directory to '{self.root_dir}' ({reason})"
+        if not self.get_option("create_folder", False):
+            raise CliSilentRuntimeError(
+                f"{message}. It does not exist, or permissions are missing. "
+                "Pass `--create-folder` to create it.",
+                min_verbosity=4,
+            ) from refusal
+        if self.dry_run or self.readonly:
+            raise CliSilentRuntimeError(
+                f"{message}. This run may not change the server, so `--create-folder` is not followed.",
+                min_verbosity=4,
+            ) from refusal
+        write_error(f"{message}: creating it.")
+
+    def _seconds(self, timeout: float | None) -> float | None:
+        """Returns how long the server may be silent; None for the usual time."""
+        import socket
+
+        for given in (timeout, self.get_option("timeout")):
+            if given is not None:
+                return float(given)
+        return socket.getdefaulttimeout()
+
+    def _tell_news(self) -> None:
+        """Writes what was found out about the server and has not been told yet."""
+        verbose = self._verbose()
+        for level, line in self._native.news() if self._native is not None else ():
+            if verbose >= level:
+                write(line)
+
+    def close(self) -> None:
+        """Says goodbye to the server. Harmless when the target is not open."""
+        session, self._session = self._session, None
+        if session is not None:
+            self._tell_news()
+            try:
+                session.close()
+            except Exception as exc:  # The connection may be gone already; the work is done.
+                write_error(f"Could not close the connection to {self.host}: {exc}")
+        self.ftp_socket_connected = False
+        self._native = None
+        self._listed = None
+        self._known_folders = set()
+        super().close()
+
+    def _talk(self) -> Any:
+        """Returns the open session.
+
+        Raises:
+            RuntimeError: The target is not open.
+        """
+        if self._session is None:
+            raise RuntimeError(f"Target is not open: {self}. Call open() first.")
+        return self._session
+
+    # --- Navigation ---
+
+    def _here(self) -> str:
+        """Returns the folder in which names are looked up."""
+        return self.cur_dir or self.root_dir
+
+    def _absolute(self, name: str) -> str:
+        return posixpath.normpath(posixpath.join(self._here(), name))
+
+    def _below_root(self, path: str) -> str:
+        """Returns an absolute path relative to the root, as the session wants it: empty for the root itself.
+
+        Raises:
+            RuntimeError: It is outside the root.
+        """
+        root = self.root_dir if self.root_dir.endswith("/") else self.root_dir + "/"
+        if path == self.root_dir:
+            return ""
+        if not path.startswith(root):
+            raise RuntimeError(f"Tried to navigate outside root {self.root_dir!r}: {path!r}.")
+        return path[len(root) :]
+
+    def _rel(self, name: str) -> str:
+        return self._below_root(self._absolute(name))
+
+    def cwd(self, dir_name: str) -> str:
+        """Changes the current folder and returns it.
+
+        Raises:
+            RuntimeError: It is outside the root.
+            OSError: It does not exist.
+        """
+        path = self._absolute(dir_name)
+        rel = self._below_root(path)
+        here = self._here()
+        is_known = path in self._known_folders or path == self.root_dir or f"{here}/".startswith(f"{path}/")
+        if not is_known:
+            # There is no cheaper question that every server answers, and a listing is what comes next.
+            self._listed = (path, self._talk().list(rel))
+            self._known_folders.add(path)
+        self.cur_dir = path
+        self.cur_dir_meta = None
+        return path
+
+    def pwd(self, *args: Any) -> str | None:
+        """Returns the current folder."""
+        return self.cur_dir
+
+    # --- Folders ---
+
+    def mkdir(self, dir_name: str) -> None:
+        """Makes a folder.
+
+        Raises:
+            OSError: The server refused.
+        """
+        self.check_write(dir_name)
+        self._changing()
+        self._talk().mkdir(self._rel(dir_name))
+        self._known_folders.add(self._absolute(dir_name))
+
+    def rmdir(self, dir_name: str) -> None:
+        """Removes a folder and everything in it.
+
+        Raises:
+            OSError: The server refused something.
+        """
+        self.check_write(dir_name)
+        self._changing()
+        self._talk().remove_tree(self._rel(dir_name))
+        self._known_folders.clear()
+
+    def _rmdir_impl(
+        self,
+        dir_name: str,
+        keep_root_folder: bool = False,
+        predicate: Callable[[str], Any] | None = None,
+    ) -> None:
+        """Empties a folder.
+
+        Args:
+            dir_name: The folder.
+            keep_root_folder: Do not remove the folder itself.
+            predicate: Called with every name in the folder; a false answer keeps it.
+        """
+        self.check_write(dir_name)
+        self._changing()
+        session = self._talk()
+        folder = self._rel(dir_name)
+        for name, is_dir, *_ in session.list(folder).entries:
+            if predicate is not None and not predicate(name):
+                continue
+            path = posixpath.join(folder, name)
+            if is_dir:
+                session.remove_tree(path)
+            else:
+                session.remove_file(path)
+        if not keep_root_folder:
+            session.remove_dir(folder)
+        self._known_folders.clear()
+
+    def _changing(self) -> None:
+        """Drops the listing that `cwd()` fetched ahead: it is about to become wrong."""
+        self._listed = None
+
+    def get_dir(self) -> list[FileEntry | DirectoryEntry]:
+        """Lists the files and folders of the current folder, and reads its metadata.
+
+        Raises:
+            OSError: The server refused.
+            IncompatibleMetadataVersionError: The metadata of the folder is of another version.
+        """
+        folder = self.cur_dir or self.root_dir
+        place = self._here()
+        ahead, self._listed = self._listed, None
+        listing = ahead[1] if ahead and ahead[0] == place else self._talk().list(self._below_root(place))
+        verbose = self._verbose()
+        for name, note in listing.notes:
+            if verbose >= 4:
+                write(f"{posixpath.join(folder, name)}: {note}")
+        if not listing.complete:
+            write(f"The listing of {folder} may be incomplete.", warning=True)
+
+        meta = DirMetadata(self)
+        self.cur_dir_meta = meta
+        entries: list[FileEntry | DirectoryEntry] = []
+        for name, is_dir, size, mtime, unique in listing.entries:
+            if is_dir:
+                self._known_folders.add(posixpath.join(place, name))
+                entries.append(DirectoryEntry(self, folder, name, size, mtime, unique))
+            elif name == DirMetadata.META_FILE_NAME:
+                meta.read()
+            elif name.startswith(_TEMP_PREFIX) or (
+                name == DirMetadata.LOCK_FILE_NAME and place == self.root_dir
+            ):
+                continue
+            else:
+                entries.append(FileEntry(self, folder, name, size, mtime, unique))
+        _apply_remembered_times(meta, entries)
+        return entries
+
+    def _names(self) -> list[str]:
+        return [entry[0] for entry in self._talk().list(self._rel(".")).entries]
+
+    # --- Files ---
+
+    def open_readable(self, name: str) -> IO[bytes]:
+        """Fetches a file of the current folder and returns it as a stream at its start; a context manager.
+
+        Raises:
+            OSError: The server refused.
+        """
+        from tempfile import SpooledTemporaryFile
+
+        stream = SpooledTemporaryFile(max_size=self.MAX_SPOOL_MEM)  # noqa: SIM115 - the caller closes it
+        try:
+            self._talk().read_to(self._rel(name), stream.write)
+            stream.seek(0)
+        except BaseException:
+            stream.close()
+            raise
+        return stream
+
+    def open_writable(self, name: str) -> Any:
+        """Not provided: a transfer reads from a source, see `write_file()`."""
+        raise NotImplementedError
+
+    def copy_to_file(self, name: str, fp_dest: Any, callback: Callback | None = None) -> None:
+        """Copies a file of the current folder into `fp_dest`; `callback` gets each block afterwards.
+
+        Raises:
+            OSError: The server refused.
+        """
+
+        def take(block: bytes) -> None:
+            fp_dest.write(block)
+            if callback is not None:
+                callback(block)
+
+        self._talk().read_to(self._rel(name), take)
+
+    def write_file(
+        self,
+        name: str,
+        fp_src: Any,
+        blocksize: int = DEFAULT_BLOCKSIZE,
+        callback: Callback | None = None,
+    ) -> None:
+        """Writes what `fp_src` holds to a file of the current folder; `callback` gets each block.
+
+        Raises:
+            OSError: The server refused.
+        """
+        self.check_write(name)
+        self._changing()
+
+        def give(limit: int) -> bytes:
+            block: bytes = fp_src.read(min(limit, blocksize))
+            if block and callback is not None:
+                callback(block)
+            return block
+
+        self._talk().write_from(self._rel(name), give)
+
+    def remove_file(self, name: str) -> None:
+        """Removes a file of the current folder, and what is remembered of it.
+
+        Raises:
+            OSError: The server refused.
+        """
+        self.check_write(name)
+        self._changing()
+        self._talk().remove_file(self._rel(name))
+        if self.cur_dir_meta is not None:
+            self.cur_dir_meta.remove(name)
+        if not self.is_unbound():
+            self.remove_sync_info(name)
+
+    def set_mtime(self, name: str, mtime: float, size: int | None) -> None:
+        """Sets the modification time of a file of the current folder, or remembers it here.
+
+        Args:
+            name: Name in the current folder.
+            mtime: Seconds since the epoch.
+            size: Bytes.
+
+        Raises:
+            OSError: The server refused.
+        """
+        self.check_write(name)
+        self._changing()
+        is_kept = self._talk().set_mtime(self._rel(name), mtime)
+        meta = self.cur_dir_meta
+        if meta is None:
+            if is_kept:
+                return
+            meta = self._read_meta()
+        # An entry that is already there is kept true: releases 3.1 and 4.1 believe it.
+        if not is_kept or name in meta.list:
+            meta.set_mtime(name, mtime, size)
+
+    def _read_meta(self) -> DirMetadata:
+        """Reads the metadata of the current folder without listing it."""
+        self.get_dir()
+        assert self.cur_dir_meta is not None
+        return self.cur_dir_meta
+
+
+def _apply_remembered_times(meta: DirMetadata, entries: list[FileEntry | DirectoryEntry]) -> None:
+    """Replaces times that the server could not keep, and forgets those of files that have changed or gone."""
+    files = {entry.name: entry for entry in entries if entry.is_file()}
+    for name, record in list(meta.list.items()):
+        entry = files.get(name)
+        if entry is None or not _still_describes(record, entry):
+            # Not meta.remove(): what the last run remembers of the name is still needed to see the change.
+            del meta.list[name]
+            meta.modified_list = True
+            continue
+        entry.mtime = record["m"]
+        entry.meta = record
+
+
+def _still_describes(record: dict[str, Any], entry: FileEntry | DirectoryEntry) -> bool:
+    if record.get("m") is None or entry.size != record.get("s"):
+        return False
+    uploaded = record.get("u")
+    return entry.mtime is None or uploaded is None or entry.mtime <= uploaded + FileEntry.EPS_TIME

@@ -1,0 +1,330 @@
+"""What only SFTP has: keys of hosts and users, names of any bytes, and `SFTPTarget` by hand."""
+
+from __future__ import annotations
+
+import getpass
+import io
+import os
+import subprocess
+import sys
+import types
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ftpsync.sftp_target import AuthenticationException, PasswordRequiredException, SFTPTarget
+from ftpsync.synchronizers import DownloadSynchronizer, UploadSynchronizer
+from ftpsync.targets import FsTarget, make_target
+from ftpsync.util import CliSilentRuntimeError
+from servers import Server, openssh
+
+QUIET = {"verbose": 0, "no_keyring": True, "no_netrc": True}
+
+
+@dataclass(frozen=True)
+class Place:
+    """A running server, and a user with a home of his own who knows it."""
+
+    server: Server
+    home: Path
+
+    @property
+    def root(self) -> Path:
+        return self.server.root
+
+    @property
+    def keys(self) -> Path:
+        return openssh.secrets(self.server)
+
+    def target(self, path: str = "", *, password: bool = True, **options: Any) -> SFTPTarget:
+        target = make_target(f"{self.server.url}{path}", {**QUIET, **options})
+        assert isinstance(target, SFTPTarget)
+        if not password:
+            target.password = None
+        return target
+
+    def run(self, *words: str, code: int = 0, **environment: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "ftpsync", *words, "--no-prompt", "--no-keyring", "--no-netrc"],
+            capture_output=True,
+            encoding="utf-8",
+            env={**os.environ, "HOME": str(self.home), "NO_COLOR": "1", **environment},
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == code, done
+        assert self.server.password not in done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+        return done.stdout + done.stderr
+
+
+@pytest.fixture
+def place(openssh_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    openssh.make_known(openssh_server, home)
+    return Place(openssh_server, home)
+
+
+# -- by hand -----------------------------------------------------------------------------------------------
+
+
+def test_the_verbs_by_hand(place: Place) -> None:
+    target = place.target()
+    target.open()
+    assert target.cur_dir == target.pwd() == target.root_dir == str(place.root)
+    target.mkdir("folder")
+    assert target.cwd("folder") == f"{place.root}/folder"
+    target.write_text("über.txt", "hällo")
+    assert target.read_text("über.txt") == "hällo"
+    blocks: list[bytes] = []
+    target.write_file("large", io.BytesIO(b"x" * 100_000), callback=blocks.append)
+    assert b"".join(blocks) == b"x" * 100_000
+    copy = io.BytesIO()
+    target.copy_to_file("large", copy)
+    assert copy.getvalue() == b"x" * 100_000
+    target.set_mtime("large", 1_600_000_000, 100_000)
+    assert (place.root / "folder/large").stat().st_mtime == 1_600_000_000
+    entries = {entry.name: entry for entry in target.get_dir()}
+    assert sorted(entries) == ["large", "über.txt"]
+    assert (entries["large"].size, entries["large"].mtime) == (100_000, 1_600_000_000)
+    assert entries["large"].unique is None
+    target.remove_file("large")
+    target.cwd("..")
+    assert [(entry.name, entry.is_dir()) for entry in target.walk()] == [
+        ("folder", True),
+        ("über.txt", False),
+    ]
+    target.rmdir("folder")
+    assert list(place.root.iterdir()) == []
+    with pytest.raises(RuntimeError, match="Tried to navigate outside root"):
+        target.cwd("../elsewhere")
+    with pytest.raises(FileNotFoundError):
+        target.cwd("missing")
+    target.close()
+    target.close()
+
+
+def test_failures_are_exceptions_that_name_the_path(place: Place) -> None:
+    target = place.target()
+    target.open()
+    with pytest.raises(FileNotFoundError, match='"nothing"'):
+        target.read_text("nothing")
+    target.write_text("file", "x")
+    with pytest.raises(FileExistsError):
+        target.mkdir("file")
+    with pytest.raises(OSError, match='"file"'):
+        target.rmdir("file")
+    target.close()
+
+
+def test_any_name_that_a_disk_can_hold_goes_there_and_back(place: Place, tmp_path: Path) -> None:
+    names = [
+        b" leading",
+        b"trailing ",
+        b"new\nline",
+        b"latin-\xe4\xff",
+        "ü".encode(),
+        b"back\\slash",
+        b"\x1b[31m",
+    ]
+    local, back = tmp_path / "local", tmp_path / "back"
+    for folder in (local, back):
+        folder.mkdir()
+    for name in names:
+        (local / os.fsdecode(name)).mkdir()
+        (local / os.fsdecode(name) / os.fsdecode(name)).write_bytes(name)
+    UploadSynchronizer(FsTarget(str(local)), place.target(), dict(QUIET)).run()
+    assert sorted(name for name in os.listdir(os.fsencode(place.root)) if name in names) == sorted(names)
+    DownloadSynchronizer(FsTarget(str(back)), place.target(), dict(QUIET)).run()
+    for name in names:
+        assert (back / os.fsdecode(name) / os.fsdecode(name)).read_bytes() == name
+    by_hand = place.target()
+    by_hand.open()
+    for entry in by_hand.get_dir():
+        if entry.is_dir():
+            by_hand.rmdir(entry.name)
+    assert [entry.name for entry in by_hand.get_dir()] == []
+    by_hand.close()
+
+
+def test_bytes_are_counted_and_hooks_are_called(place: Place, tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    class Watching(UploadSynchronizer):
+        def on_copy_local(self, pair: Any) -> Any:
+            seen.append(pair.name)
+            return super().on_copy_local(pair)
+
+    local = tmp_path / "local"
+    local.mkdir()
+    (local / "file").write_bytes(b"x" * 70_000)
+    watching = Watching(FsTarget(str(local)), place.target(), dict(QUIET))
+    assert watching.run() is True
+    assert seen == ["file"]
+    assert watching.get_stats()["upload_bytes_written"] == 70_000
+    assert (place.root / "file").stat().st_size == 70_000
+
+
+def test_two_targets_of_one_server_have_ids_of_their_own(place: Place) -> None:
+    target = place.target("folder")
+    port = place.server.port
+    assert target.get_id() == f"sftp://tester@127.0.0.1:{port}{place.root}/folder"
+    assert target.get_base_name() == f"sftp://127.0.0.1{place.root}/folder"
+    assert place.server.password not in f"{target} {target!r} {target.get_id()}"
+
+
+# -- logging in --------------------------------------------------------------------------------------------
+
+
+def test_a_key_file_needs_no_password(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+    target = place.target(password=False, identity_file=str(place.keys / "user_ed25519"), verbose=4)
+    target.open()
+    target.close()
+    assert f"Login as 'tester' (key file {place.keys}/user_ed25519)." in caplog.text
+
+
+def test_the_usual_key_of_the_home_folder_is_found(place: Place) -> None:
+    for suffix in ("", ".pub"):
+        name = f"id_ecdsa{suffix}"
+        (place.home / ".ssh" / name).write_bytes((place.keys / f"user_ecdsa{suffix}").read_bytes())
+        (place.home / ".ssh" / name).chmod(0o600)
+    target = place.target(password=False)
+    target.open()
+    target.close()
+
+
+def test_the_ssh_configuration_names_host_port_user_and_key(place: Place) -> None:
+    (place.home / ".ssh" / "config").write_text(
+        f"Host alias\n  HostName 127.0.0.1\n  Port {place.server.port}\n  User {place.server.user}\n"
+        f"  IdentityFile {place.keys}/user_rsa\n"
+    )
+    target = make_target(f"sftp://alias{place.root}", dict(QUIET))
+    target.open()
+    assert target.get_id() == f"sftp://tester@alias:{place.server.port}{place.root}"
+    target.close()
+
+
+def test_a_wrong_password_is_an_exception_that_tells_what_was_tried(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    target = place.target()
+    target.password = "guessed"
+    with pytest.raises(AuthenticationException, match="the server refused password") as caught:
+        target.open()
+    shown = caplog.text
+    assert "Could not login to tester@127.0.0.1: " in shown
+    assert "guessed" not in f"{shown}{caught.value!r}"
+    assert not target.connected and not target.ftp_socket_connected
+
+
+def test_scripts_that_catch_the_exception_of_paramiko_catch_ours(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paramiko = types.ModuleType("paramiko")
+    theirs = type("AuthenticationException", (Exception,), {})
+    paramiko.AuthenticationException = theirs  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "paramiko", paramiko)
+    target = place.target()
+    target.password = "guessed"
+    with pytest.raises(theirs) as caught:
+        target.open()
+    assert isinstance(caught.value, AuthenticationException)
+
+
+def test_a_refused_password_is_asked_for_again(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def answer(prompt: str) -> str:
+        asked.append(prompt)
+        return place.server.password if len(asked) == 2 else "guessed"
+
+    monkeypatch.setattr(getpass, "getpass", answer)
+    target = place.target(password=False, no_prompt=False)
+    target.open()
+    assert len(asked) == 2 and "tester@127.0.0.1" in asked[0]
+    assert target.password == place.server.password
+    target.close()
+
+
+def test_the_passphrase_of_a_key_is_asked_for(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter(["wrong", openssh.PASSPHRASE])
+    monkeypatch.setattr(getpass, "getpass", lambda prompt: next(answers))
+    key = str(place.keys / "locked_ed25519")
+    target = place.target(password=False, no_prompt=False, identity_file=key)
+    target.open()
+    target.close()
+    assert next(answers, None) is None
+    with pytest.raises(PasswordRequiredException, match="it is encrypted, and no passphrase is given"):
+        place.target(password=False, identity_file=key).open()
+    given = place.target(password=False, identity_file=key, passphrase=openssh.PASSPHRASE)
+    given.open()
+    given.close()
+
+
+# -- the key of the host -----------------------------------------------------------------------------------
+
+
+def test_an_unknown_host_is_refused_with_its_fingerprint(place: Place, tmp_path: Path) -> None:
+    (place.home / ".ssh" / "known_hosts").unlink()
+    with pytest.raises(CliSilentRuntimeError, match=r"ssh-ed25519 SHA256:.*--no-verify-host-keys") as caught:
+        place.target().open()
+    assert caught.value.min_verbosity == 4
+    url = f"sftp://{place.server.user}@127.0.0.1:{place.server.port}{place.root}"
+    key = ("--identity-file", str(place.keys / "user_ed25519"))
+    shown = place.run("upload", str(tmp_path), url, *key, code=1)
+    assert "--accept-new-host-key" in shown and "SHA256:" in shown
+    place.run("upload", str(tmp_path), url, *key, "--no-verify-host-keys", "-n")
+    assert not (place.home / ".ssh" / "known_hosts").exists()
+    place.run("upload", str(tmp_path), url, *key, "--accept-new-host-key", "-n")
+    assert (place.home / ".ssh" / "known_hosts").read_text().startswith(f"[127.0.0.1]:{place.server.port} ")
+    place.run("upload", str(tmp_path), url, *key, "-n")
+
+
+def test_a_changed_key_is_always_refused_and_its_line_named(place: Place) -> None:
+    known = place.home / ".ssh" / "known_hosts"
+    stranger = (place.keys / "stranger.pub").read_text()
+    known.write_text(f"# a comment\n[127.0.0.1]:{place.server.port} {stranger}")
+    for options in ({}, {"accept_new_host_key": True}):
+        with pytest.raises(CliSilentRuntimeError, match=rf"has changed: .*{known}, line 2"):
+            place.target(**options).open()
+
+
+# -- the command line --------------------------------------------------------------------------------------
+
+
+def test_tasks_know_the_options(place: Place, tmp_path: Path) -> None:
+    (tmp_path / "local").mkdir()
+    (tmp_path / "local" / "file").write_text("x")
+    (tmp_path / "pyftpsync.yaml").write_text(
+        "tasks:\n  send:\n    command: upload\n    local: local\n"
+        f"    remote: sftp://{place.server.user}@127.0.0.1:{place.server.port}{place.root}\n"
+        f"    identity_file: {place.keys}/user_ed25519\n    accept_new_host_key: true\n"
+    )
+    (place.home / ".ssh" / "known_hosts").unlink()
+    done = subprocess.run(
+        [sys.executable, "-m", "ftpsync", "run", "send"],
+        cwd=tmp_path,
+        env={**os.environ, "HOME": str(place.home)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done
+    assert (place.root / "file").read_text() == "x"
+
+
+def test_scan_and_tree_know_sftp(place: Place) -> None:
+    (place.root / "folder").mkdir()
+    (place.root / "folder" / "file").write_text("x")
+    assert "[folder]" in place.run("tree", place.server.url)
+    assert "file" in place.run("scan", "--list", place.server.url)
+
+
+def test_nothing_behind_the_port_is_one_clear_error(place: Place, tmp_path: Path) -> None:
+    shown = place.run("upload", str(tmp_path), "sftp://joe:secret@127.0.0.1:9/x", code=1)
+    assert "could not connect to" in shown and "secret" not in shown
