@@ -16,16 +16,23 @@ use tokio::runtime::Runtime;
 
 /// Requests that may be under way. What they bring must fit into the window of the channel.
 pub const IN_FLIGHT: usize = 64;
+/// Bytes of a file that may be under way: enough for a long line, and no more than the window of the channel.
+const AHEAD: u32 = 8 * 1024 * 1024;
 /// Bytes of a file in one request, unless the server allows more.
 const CHUNK: u32 = 32 * 1024;
 /// Never more than this, whatever the server allows.
-const MAX_CHUNK: u64 = 64 * 1024;
+const MAX_CHUNK: u64 = 255 * 1024;
 /// The longest packet that is believed. A folder with long names may come in one.
 const MAX_PACKET: usize = 4 * 1024 * 1024;
 /// Answers that may wait to be taken: many small files on their way, a few for each.
 const MAX_ARRIVED: usize = 4096;
 /// Requests are gathered up to this many bytes before they are sent.
-const GATHERED: usize = 128 * 1024;
+const GATHERED: usize = 256 * 1024;
+
+/// How many pieces of this size may be under way.
+pub fn pieces_ahead(chunk: u32) -> usize {
+    (AHEAD / chunk.max(1)).clamp(1, 64) as usize
+}
 
 /// The number of a request that is under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,6 +1,6 @@
 //! Reading a file with many requests under way, whose answers are put in order.
 
-use super::conversation::{Asked, IN_FLIGHT};
+use super::conversation::{Asked, pieces_ahead};
 use super::errors::{nonsense, refusal};
 use super::session::{SftpSession, attributes, handle};
 use crate::error::{Error, Kind, Result, Retry};
@@ -112,7 +112,7 @@ impl<'a> Download<'a> {
 
     /// Keeps requests under way, up to one that begins at the end of the file or behind it.
     fn ask_ahead(&mut self) -> Result<()> {
-        let most = if self.before.size.is_some() { IN_FLIGHT } else { 4 };
+        let most = if self.before.size.is_some() { pieces_ahead(self.session.talk.read_chunk) } else { 4 };
         let end = self.before.size.unwrap_or(u64::MAX);
         while !self.has_ended && self.pieces.len() < most && self.next <= end {
             self.ask_piece()?;

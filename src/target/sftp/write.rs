@@ -4,7 +4,7 @@
 //! final name); the bytes, flush, close, time and a look at both names, all under way together; the rename. See
 //! [`super::behind`] for many small files in a row.
 
-use super::conversation::{Asked, IN_FLIGHT};
+use super::conversation::{Asked, pieces_ahead};
 use super::errors::{expected, success};
 use super::session::{SftpSession, attributes, found, stamp, times};
 use super::still::{changed, is_as_expected};
@@ -165,6 +165,7 @@ impl SftpSession {
 
     fn send_body(&mut self, opened: &Opened, body: &mut dyn Read, size: Option<u64>) -> Result<u64, Failure> {
         let mut buffer = vec![0; self.talk.write_chunk as usize];
+        let most = pieces_ahead(self.talk.write_chunk);
         let mut under_way: VecDeque<Asked> = VecDeque::new();
         let mut sent = 0;
         let outcome = loop {
@@ -176,15 +177,13 @@ impl SftpSession {
                 sent += count as u64;
                 break Ok(());
             }
-            if under_way.len() == IN_FLIGHT
+            if under_way.len() == most
                 && let Some(first) = under_way.pop_front()
                 && let Err(error) = success(self.talk.answer(first)?)
             {
                 break Err(Failure::Ours(error));
             }
             under_way.push_back(self.send_piece(opened, sent, buffer.get(..count).unwrap_or_default())?);
-            // The network has work while the next piece is read.
-            self.talk.flush()?;
             sent += count as u64;
         };
         let mut first_refusal = Ok(());
