@@ -12,6 +12,7 @@ __all__ = [
     "DataListener",
     "Listing",
     "Session",
+    "Sftp",
     "Target",
     "Trace",
     "matches",
@@ -64,6 +65,9 @@ class Target:
     def user(self) -> str | None:
         """Who logs in, where that is known beforehand."""
 
+    def by_hand(self) -> Sftp:
+        """Opens a session by hand with an SFTP server, on the connection that the others use."""
+
     @property
     def id(self) -> str:
         """The key under which peers remember this target."""
@@ -84,6 +88,57 @@ class Target:
 
     def interrupt(self) -> None:
         """Ends every conversation at once, from any thread."""
+
+#: Size (bytes), user, group, kind and permissions as in POSIX, times of access and modification (seconds UTC).
+_Facts = tuple[int | None, int | None, int | None, int | None, int | None, int | None]
+
+@final
+class Sftp:
+    """A session with an SFTP server that may go anywhere. Paths are absolute."""
+
+    def stat(self, path: str, follow: bool = True) -> _Facts:
+        """What stands at a path: size, user, group, mode, times of access and modification; None if not told."""
+
+    def list(self, path: str) -> list[tuple[str, _Facts]]:
+        """The names in a folder, with the same facts about each; links are not followed."""
+
+    def set(
+        self,
+        path: str,
+        *,
+        mode: int | None = None,
+        owner: tuple[int, int] | None = None,
+        times: tuple[int, int] | None = None,
+        size: int | None = None,
+    ) -> None:
+        """Sets what is given: mode, user and group, times of access and modification, size."""
+
+    def real_path(self, path: str) -> str:
+        """The absolute path of something, without links where the server resolves them."""
+
+    def mkdir(self, path: str, mode: int | None = None) -> None:
+        """Makes one folder."""
+
+    def rmdir(self, path: str) -> None:
+        """Removes an empty folder."""
+
+    def remove(self, path: str) -> None:
+        """Removes a file or a link."""
+
+    def rename(self, old: str, new: str, replace: bool = False) -> None:
+        """Renames a file or folder; with ``replace`` also onto an existing file."""
+
+    def read_to(self, path: str, write: Callable[[bytes], object]) -> int:
+        """Reads a whole file, passing each chunk (bytes) to ``write``; returns the number of bytes."""
+
+    def write_from(self, path: str, read: Callable[[int], bytes]) -> int:
+        """Puts a whole file in place, from chunks that ``read(n)`` returns until none is left; returns the size."""
+
+    def execute(self, command: str) -> tuple[bytes, bytes]:
+        """Runs a command on the server; returns what it printed as its output, and as errors."""
+
+    def close(self) -> None:
+        """Ends the session; harmless twice."""
 
 @final
 class Listing:

@@ -14,6 +14,7 @@ from typing import Any, Final
 from ftpsync._server_target import ServerTarget
 from ftpsync.metadata import DirMetadata, IncompatibleMetadataVersion, IncompatibleMetadataVersionError
 from ftpsync.targets import _check_server, _get_encoding_opt, _Target
+from ftpsync.user_sftp import PatchedPysftpConnection
 from ftpsync.util import (
     CliSilentRuntimeError,
     get_credentials_for_url,
@@ -83,10 +84,6 @@ def _also_of_paramiko(kind: type[Exception]) -> type[Exception]:
     return type(kind.__name__, (kind, theirs), {"__module__": __name__, "__doc__": kind.__doc__})
 
 
-class PatchedPysftpConnection:
-    """What `SFTPTarget.sftp` is while the target is open."""
-
-
 class SFTPTarget(ServerTarget):
     """A folder on an SFTP server.
 
@@ -127,6 +124,8 @@ class SFTPTarget(ServerTarget):
         self.timeout = timeout
         self.sftp: PatchedPysftpConnection | None = None
         self._passphrase: str | None = None
+        # The folder in which names are looked up, if `sftp.cwd()` went elsewhere than the current one.
+        self._strayed: str | None = None
 
     def get_base_name(self) -> str:
         """Returns the URL without user, password and port."""
@@ -160,6 +159,7 @@ class SFTPTarget(ServerTarget):
             self._session = self._enter()
             self.ftp_socket_connected = True
             self.cur_dir = self.root_dir
+            self.sftp = PatchedPysftpConnection(self)
             verbose = self._verbose()
             for level, line in self._session.greeting:
                 if verbose >= level:
@@ -169,6 +169,14 @@ class SFTPTarget(ServerTarget):
         except BaseException:
             self.close()
             raise
+
+    def close(self) -> None:
+        """Says goodbye to the server. Harmless when the target is not open."""
+        sftp, self.sftp = self.sftp, None
+        if sftp is not None:
+            sftp.close()
+        self._strayed = None
+        super().close()
 
     def _find_credentials(self) -> None:
         """Looks a password up; asks for it only if that is wanted before anything else was tried."""
@@ -264,3 +272,27 @@ class SFTPTarget(ServerTarget):
         if answer is None:
             raise refusal
         self.username, self.password = answer
+
+    # --- Navigation ---
+
+    def _here(self) -> str:
+        return self._strayed or super()._here()
+
+    def _stray(self, path: str) -> None:
+        """Has names looked up in another folder than the current one, until `cwd()` is called."""
+        self._strayed = path
+        self._listed = None
+
+    def cwd(self, dir_name: str) -> str:
+        """Changes the current folder and returns it.
+
+        Raises:
+            RuntimeError: It is outside the root.
+            OSError: It does not exist.
+        """
+        self._strayed = None
+        return super().cwd(dir_name)
+
+    def pwd(self, *args: Any) -> str | None:
+        """Returns the folder in which names are looked up: the current one, unless `sftp.cwd()` went elsewhere."""
+        return self._here() if self.connected else self.cur_dir

@@ -4,7 +4,7 @@
 //! work beside the calling thread; [`engine`] runs the synchronisation with Python listening in,
 //! [`stage`] is where the Python of a run with hooks or foreign targets is performed, [`bridge`] makes a target of a Python
 //! object, [`errors`] is the one place that turns an error of the core into an exception, [`convert`] the one that reads options,
-//! [`lock`] says who this process is.
+//! [`lock`] says who this process is, and [`sftp`] is an SFTP server by hand.
 
 mod aside;
 mod bridge;
@@ -13,6 +13,7 @@ mod convert;
 mod engine;
 mod errors;
 mod lock;
+mod sftp;
 mod stage;
 mod target;
 
@@ -33,6 +34,8 @@ mod _core {
     use super::engine::old_peer_key;
     #[pymodule_export]
     use super::engine::run;
+    #[pymodule_export]
+    use super::sftp::Sftp;
     #[pymodule_export]
     use super::target::{Listing, Session, Target};
 }

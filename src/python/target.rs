@@ -4,6 +4,7 @@ use super::aside::{self, Caller};
 use super::by_hand::{ByHand, Trace};
 use super::convert;
 use super::errors::{carried, raise};
+use super::sftp::Sftp;
 use crate::error::{Error, Kind, Result};
 use crate::model::RelPath;
 use crate::model::entry::GUESSED;
@@ -24,8 +25,8 @@ use std::time::Duration;
 #[pyclass(frozen, module = "ftpsync._core")]
 pub struct Target {
     inner: Arc<dyn CoreTarget>,
-    /// Who logs in, where that is known beforehand.
-    user: Option<String>,
+    /// The same, if it is an SFTP server.
+    sftp: Option<Arc<SftpTarget>>,
 }
 
 impl Target {
@@ -42,7 +43,7 @@ impl Target {
     #[pyo3(signature = (root, links = "inside"))]
     fn local(py: Python<'_>, root: PathBuf, links: &str) -> PyResult<Self> {
         let target = raise(py, LocalTarget::new(root, convert::links(links)?))?;
-        Ok(Target { inner: Arc::new(target), user: None })
+        Ok(Target { inner: Arc::new(target), sftp: None })
     }
 
     /// A folder on an FTP server; nothing is connected yet. ``options`` are the documented option keys.
@@ -83,7 +84,7 @@ impl Target {
         }
         config.trace = trace.map(|trace| trace.get().share());
         let target = raise(py, FtpTarget::new(config))?;
-        Ok(Target { inner: Arc::new(target), user: None })
+        Ok(Target { inner: Arc::new(target), sftp: None })
     }
 
     /// A folder on an SFTP server; nothing is connected yet.
@@ -142,14 +143,22 @@ impl Target {
             }
         };
         config.home = home;
-        let target = raise(py, SftpTarget::new(config))?;
-        Ok(Target { user: Some(target.user().to_owned()), inner: Arc::new(target) })
+        let target = Arc::new(raise(py, SftpTarget::new(config))?);
+        Ok(Target { sftp: Some(Arc::clone(&target)), inner: target })
     }
 
     /// Who logs in, where that is known beforehand.
     #[getter]
     fn user(&self) -> Option<&str> {
-        self.user.as_deref()
+        self.sftp.as_ref().map(|sftp| sftp.user())
+    }
+
+    /// Opens a session by hand with an SFTP server, on the connection that the others use.
+    fn by_hand(&self, py: Python<'_>) -> PyResult<Sftp> {
+        match &self.sftp {
+            Some(sftp) => Sftp::open(py, sftp),
+            None => Err(PyValueError::new_err("only an SFTP server has that")),
+        }
     }
 
     /// The key under which peers remember this target.
@@ -338,7 +347,7 @@ impl Session {
         let path = convert::path(path)?;
         let put = Put { mtime: mtime.map(convert::stamp).transpose()?, ..Put::default() };
         let written = self.with(py, move |session, caller| {
-            let mut body = PyReader { caller, read: Arc::new(read), rest: Vec::new(), at: 0 };
+            let mut body = PyReader::new(caller, read);
             session.write(&path, &mut body, &put)
         })?;
         Ok(written.size)
@@ -418,11 +427,18 @@ fn remove_tree(session: &mut dyn CoreSession, dir: &RelPath, keep_root: bool) ->
 }
 
 /// Reads from a Python callable.
-struct PyReader<'a> {
+pub struct PyReader<'a> {
     caller: &'a Caller,
     read: Arc<Py<PyAny>>,
     rest: Vec<u8>,
     at: usize,
+}
+
+impl<'a> PyReader<'a> {
+    /// Reads from ``read(n)``.
+    pub fn new(caller: &'a Caller, read: Py<PyAny>) -> Self {
+        PyReader { caller, read: Arc::new(read), rest: Vec::new(), at: 0 }
+    }
 }
 
 impl Read for PyReader<'_> {

@@ -178,6 +178,61 @@ def test_two_targets_of_one_server_have_ids_of_their_own(place: Place) -> None:
     assert place.server.password not in f"{target} {target!r} {target.get_id()}"
 
 
+def test_the_connection_offers_what_pysftp_did(place: Place, tmp_path: Path) -> None:
+    target = place.target()
+    assert target.sftp is None
+    target.open()
+    sftp = target.sftp
+    assert sftp is not None and type(sftp).__name__ == "PatchedPysftpConnection"
+    assert sftp.pwd == str(place.root) == sftp.getcwd()
+    sftp.makedirs("a/b")
+    sftp.mkdir("a/c", 700)
+    assert sftp.stat("a/c").st_mode == 0o040700
+    (tmp_path / "file").write_bytes(b"1234")
+    os.utime(tmp_path / "file", (1_500_000_000, 1_600_000_000))
+    steps: list[tuple[int, int]] = []
+    put = sftp.put(
+        str(tmp_path / "file"), "a/file", callback=lambda *step: steps.append(step), preserve_mtime=True
+    )
+    assert (put.st_size, put.st_mtime, steps) == (4, 1_600_000_000, [(4, 4)])
+    assert sftp.listdir("a") == ["b", "c", "file"]
+    assert [str(each)[0] for each in sftp.listdir_attr("a")] == ["d", "d", "-"]
+    assert sftp.exists("a/file") and sftp.isfile("a/file") and not sftp.isdir("a/file")
+    assert not sftp.exists("a/nothing") and sftp.isdir("a")
+    sftp.get("a/file", str(tmp_path / "back"), preserve_mtime=True)
+    assert (tmp_path / "back").read_bytes() == b"1234"
+    assert (tmp_path / "back").stat().st_mtime == 1_600_000_000
+    taken = io.BytesIO()
+    assert sftp.getfo("a/file", taken) == 4 and taken.getvalue() == b"1234"
+    sftp.putfo(io.BytesIO(b"new"), "a/file")
+    with sftp.open("a/file", "a") as file:
+        file.write("er")
+    with sftp.open("a/file") as file:
+        assert file.read() == b"newer"
+    sftp.rename("a/file", "a/b/file")
+    sftp.chmod("a/b/file", 640)
+    assert sftp.lstat("a/b/file").st_mode == 0o100640
+    assert sftp.normalize("a/../a") == f"{place.root}/a"
+    assert sftp.execute("echo $((6 * 7)); echo no >&2") == [b"42\n"]
+    assert sftp.sftp_client.stat("a").st_mode is not None
+    with sftp.cd("a/b"):
+        assert sftp.pwd == target.pwd() == f"{place.root}/a/b"
+        assert [entry.name for entry in target.get_dir()] == ["file"]
+        target.remove_file("file")
+    assert sftp.pwd == str(place.root)
+    sftp.cwd("a")
+    sftp.rmdir("b")
+    target.cwd("..") if target.cur_dir != str(place.root) else target.cwd("a")
+    assert sftp.pwd == f"{place.root}/a" == target.cur_dir
+    with pytest.raises(FileNotFoundError):
+        sftp.cwd("nothing")
+    with pytest.raises(FileNotFoundError):
+        sftp.remove("nothing")
+    assert place.server.output().count("Accepted password") == 1, "all of it on one connection"
+    target.close()
+    assert target.sftp is None
+
+
 # -- logging in --------------------------------------------------------------------------------------------
 
 

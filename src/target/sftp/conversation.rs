@@ -1,5 +1,6 @@
 //! Requests and replies on one channel. Many requests may be under way; each reply is matched by its number.
 
+use super::by_hand::Printed;
 use super::errors::nonsense;
 use super::link::Link;
 use super::runtime::Patience;
@@ -242,6 +243,31 @@ impl Conversation {
     /// Whether it can go on, as far as can be told without asking.
     pub fn is_alive(&self) -> bool {
         self.end.is_none() && self.link.is_open() && !self.patience.is_over()
+    }
+
+    /// Runs a command on a channel of its own, and waits for its end.
+    ///
+    /// # Errors
+    /// If the server does not run commands, the connection ends, or more than `most` bytes are printed.
+    pub fn execute(&mut self, command: &str, most: usize) -> Result<Printed> {
+        let Conversation { runtime, link, patience, .. } = self;
+        // A command may be silent for as long as it works; the connection is watched by other means.
+        let for_ever = Duration::from_secs(365 * 24 * 3600);
+        runtime.block_on(patience.within(for_ever, async {
+            let mut channel = link.channel().await?;
+            channel.exec(true, command).await.map_err(|_| ended(link))?;
+            let mut printed = Printed::default();
+            while let Some(message) = channel.wait().await {
+                if matches!(message, ChannelMsg::Failure) {
+                    return Err(Error::new(Kind::Unsupported, "the server does not run commands"));
+                }
+                printed.take(message);
+                if printed.len() > most {
+                    return Err(Error::new(Kind::Full, format!("it prints more than {most} bytes")));
+                }
+            }
+            Ok(printed)
+        }))?
     }
 
     /// Ends the channel, and the connection if it was the last one on it.

@@ -55,7 +55,7 @@ impl SftpSession {
     }
 
     /// Everything that the server lists, several requests at a time.
-    fn items(&mut self, path: &[u8]) -> Result<Vec<Item>> {
+    pub(super) fn items(&mut self, path: &[u8]) -> Result<Vec<Item>> {
         let handle = handle(self.talk.ask(&Request::OpenFolder { path })?)?;
         let mut asked: VecDeque<Asked> = VecDeque::new();
         let mut items = Vec::new();

@@ -10,6 +10,7 @@
 
 mod auth;
 mod behind;
+mod by_hand;
 mod config;
 mod conversation;
 mod errors;
@@ -27,6 +28,7 @@ mod still;
 mod wildcard;
 mod write;
 
+pub use by_hand::{ByHand, Printed};
 pub use config::{HostKeys, SftpConfig};
 
 use self::conversation::Conversation;
@@ -56,8 +58,8 @@ struct Server {
     root: String,
     names: Names,
     /// The connection, as long as a session uses it. Locked while it is made: others wait for it.
-    link: Mutex<Weak<Link>>,
-    interruptions: Interruptions,
+    link: Arc<Mutex<Weak<Link>>>,
+    interruptions: Arc<Interruptions>,
     learned: Mutex<Learned>,
     unique: AtomicU64,
 }
@@ -88,13 +90,22 @@ impl SftpTarget {
                 names: Names::new(config.encoding.as_deref())?,
                 hops,
                 root,
-                link: Mutex::default(),
-                interruptions: Interruptions::default(),
+                link: Arc::default(),
+                interruptions: Arc::default(),
                 learned: Mutex::default(),
                 unique: AtomicU64::new(crate::target::first_unique()),
                 config,
             }),
         })
+    }
+
+    /// Opens a session that may go anywhere on the server, on the connection that the others use.
+    ///
+    /// # Errors
+    /// As [`Target::open`].
+    pub fn by_hand(&self) -> Result<ByHand> {
+        let (conversation, greeting) = self.server.converse()?;
+        Ok(ByHand::new(SftpSession::open(self.server.at_the_top(), conversation, greeting)?))
     }
 
     /// The user name that is logged in with.
