@@ -49,6 +49,20 @@ class ServerTarget(_Target):
         cur_dir = posixpath.relpath(self.cur_dir, self.root_dir) if self.cur_dir else "."
         return f"<{self.get_base_name()} + {cur_dir}>"
 
+    def get_id(self) -> str:
+        """Returns the key under which releases 3.1 and 4.1 remember this target: host and root."""
+        return f"{self.host}{self.root_dir}"
+
+    def _memory_key(self) -> str:
+        if type(self).get_id is not ServerTarget.get_id:
+            return self.get_id()
+        native = self._native if self._native is not None else self._make_native(create_folder=False)
+        return str(native.id)
+
+    def _make_native(self, *, create_folder: bool) -> Any:
+        """Makes the native target, not connected yet. Abstract."""
+        raise NotImplementedError
+
     # --- Life ---
 
     def _refuse_relative_root(self) -> None:
@@ -111,15 +125,25 @@ class ServerTarget(_Target):
         self._known_folders = set()
         super().close()
 
-    def _talk(self) -> Any:
-        """Returns the open session.
+    def _own_session(self) -> Any:
+        """Returns the open session. While a run has it, a second one for what hooks do by hand.
 
         Raises:
             RuntimeError: The target is not open.
         """
         if self._session is None:
             raise RuntimeError(f"Target is not open: {self}. Call open() first.")
+        if self._session.is_lent:
+            self._session = self._native.open()
         return self._session
+
+    def _talk(self) -> Any:
+        """Returns the open session, for a verb of the core.
+
+        Raises:
+            RuntimeError: The target is not open.
+        """
+        return self._own_session()
 
     # --- Navigation ---
 

@@ -131,11 +131,6 @@ class SFTPTarget(ServerTarget):
         """Returns the URL without user, password and port."""
         return f"sftp://{self.host}{self.root_dir}"
 
-    def get_id(self) -> str:
-        """Returns the key under which peers remember this target: scheme, user, host, port and root."""
-        native = self._native if self._native is not None else self._make_native(create_folder=False)
-        return str(native.id)
-
     # --- Life ---
 
     def open(self) -> None:

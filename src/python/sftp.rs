@@ -1,7 +1,7 @@
 //! An SFTP server by hand, for use from Python: what `SFTPTarget.sftp` is made of.
 
-use super::errors::raise;
 use super::aside::{self, Caller};
+use super::errors::raise;
 use super::target::PyReader;
 use crate::error::{Error, Kind, Result};
 use crate::target::Target as CoreTarget;

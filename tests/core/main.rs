@@ -14,6 +14,10 @@ mod locks;
 mod openssh;
 mod own_commands;
 mod servers_rows;
+#[cfg(unix)]
+mod sftp_conversations;
+#[cfg(unix)]
+mod sftp_server;
 mod targets;
 mod tree;
 mod world;

@@ -158,6 +158,7 @@ def test_bytes_are_counted_and_hooks_are_called(place: Place, tmp_path: Path) ->
     class Watching(UploadSynchronizer):
         def on_copy_local(self, pair: Any) -> Any:
             seen.append(pair.name)
+            self.remote.write_text("by hand.txt", "while the run is on")
             return super().on_copy_local(pair)
 
     local = tmp_path / "local"
@@ -168,12 +169,14 @@ def test_bytes_are_counted_and_hooks_are_called(place: Place, tmp_path: Path) ->
     assert seen == ["file"]
     assert watching.get_stats()["upload_bytes_written"] == 70_000
     assert (place.root / "file").stat().st_size == 70_000
+    assert (place.root / "by hand.txt").read_text() == "while the run is on"
 
 
 def test_two_targets_of_one_server_have_ids_of_their_own(place: Place) -> None:
     target = place.target("folder")
     port = place.server.port
-    assert target.get_id() == f"sftp://tester@127.0.0.1:{port}{place.root}/folder"
+    assert target.get_id() == f"127.0.0.1{place.root}/folder"
+    assert target._memory_key() == f"sftp://tester@127.0.0.1:{port}{place.root}/folder"
     assert target.get_base_name() == f"sftp://127.0.0.1{place.root}/folder"
     assert place.server.password not in f"{target} {target!r} {target.get_id()}"
 
@@ -260,7 +263,7 @@ def test_the_ssh_configuration_names_host_port_user_and_key(place: Place) -> Non
     )
     target = make_target(f"sftp://alias{place.root}", dict(QUIET))
     target.open()
-    assert target.get_id() == f"sftp://tester@alias:{place.server.port}{place.root}"
+    assert target._memory_key() == f"sftp://tester@alias:{place.server.port}{place.root}"
     target.close()
 
 

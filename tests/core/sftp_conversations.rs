@@ -1,0 +1,180 @@
+//! SFTP with servers that are odd: what they do to the contract, and what is said about them.
+
+use super::contract::{assert_names, check, get, path, put};
+use super::sftp_server::{Habits, SftpServer};
+use ftpsync::error::{Error, Kind, Result};
+use ftpsync::model::{RelPath, Stamp};
+use ftpsync::target::ftp::Secret;
+use ftpsync::target::sftp::{HostKeys, SftpConfig, SftpTarget};
+use ftpsync::target::{Put, Session, Target};
+use russh::MethodKind;
+use std::fs;
+
+fn target(server: &SftpServer, password: &str) -> SftpTarget {
+    let mut config = SftpConfig::new("127.0.0.1", "/");
+    config.port = server.port;
+    config.user = Some("joe".into());
+    config.password = Some(Secret::new(password));
+    config.host_keys = HostKeys::Unchecked;
+    SftpTarget::new(config).unwrap()
+}
+
+fn open(server: &SftpServer) -> Box<dyn Session> {
+    target(server, "right").open().unwrap()
+}
+
+fn refusal(opened: Result<Box<dyn Session>>) -> Error {
+    match opened {
+        Ok(_) => panic!("it opened"),
+        Err(error) => error,
+    }
+}
+
+/// A server with other habits than usual.
+fn start(change: impl FnOnce(&mut Habits)) -> SftpServer {
+    let mut habits = Habits::default();
+    change(&mut habits);
+    SftpServer::start(habits)
+}
+
+#[test]
+fn a_server_with_extensions_keeps_the_contract() {
+    let server = start(|_| {});
+    check(&target(&server, "right"));
+}
+
+#[test]
+fn a_bare_server_that_gives_little_and_answers_in_disorder_keeps_the_contract() {
+    let server = start(|habits| {
+        habits.has_extensions = false;
+        habits.most = 10_007;
+        habits.is_reversed = true;
+        habits.lists_names_only = true;
+    });
+    check(&target(&server, "right"));
+}
+
+#[test]
+fn questions_are_answered_with_the_password() {
+    for asks_twice in [false, true] {
+        let server = start(|habits| {
+            habits.login = MethodKind::KeyboardInteractive;
+            habits.asks_twice = asks_twice;
+        });
+        assert_names(open(&server).as_mut(), "", &[]);
+        let error = refusal(target(&server, "geheim").open());
+        assert_eq!(error.kind(), Kind::SshLogin);
+        assert!(
+            error.to_string().contains("the server refused password; it takes keyboard-interactive"),
+            "{error}"
+        );
+        assert!(!error.to_string().contains("geheim"));
+    }
+}
+
+#[test]
+fn a_server_without_sftp_is_told() {
+    let server = start(|habits| habits.has_sftp = false);
+    let error = refusal(target(&server, "right").open());
+    assert_eq!(error.kind(), Kind::Ssh);
+    assert!(error.to_string().contains("the server offers no SFTP"), "{error}");
+    assert!(error.to_string().contains("subsystem"), "{error}");
+}
+
+#[test]
+fn a_port_where_something_else_answers_is_told() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for socket in listener.incoming() {
+            let _ = std::io::Write::write_all(&mut socket.unwrap(), b"220 FTP server ready\r\n");
+        }
+    });
+    let mut config = SftpConfig::new("127.0.0.1", "/");
+    config.port = port;
+    config.timeout = std::time::Duration::from_secs(2);
+    config.connect_timeout = config.timeout;
+    let error = refusal(SftpTarget::new(config).unwrap().open());
+    assert!(
+        error.to_string().starts_with(&format!("could not connect to \"127.0.0.1:{port}\": ")),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_server_that_loses_bytes_is_found_out_and_the_old_content_stays() {
+    let server = start(|habits| habits.loses_a_byte = true);
+    fs::write(server.folder.path().join("old"), b"old content").unwrap();
+    let mut session = open(&server);
+    let error = session.write(&path("old"), &mut &b"new content"[..], &Put::default()).unwrap_err();
+    assert_eq!(error.kind(), Kind::Size);
+    assert!(error.to_string().contains("the server holds 10 of 11 bytes"), "{error}");
+    session.write_behind(&path("old"), &mut &b"new content"[..], &Put::default()).unwrap();
+    let (_, outcome) = session.settled(true).unwrap().remove(0);
+    assert_eq!(outcome.unwrap_err().kind(), Kind::Size);
+    assert_eq!(fs::read(server.folder.path().join("old")).unwrap(), b"old content");
+    assert_names(session.as_mut(), "", &["old"]);
+}
+
+#[test]
+fn times_that_do_not_come_back_are_said_not_to_be_kept_and_not_tried_again() {
+    let server = start(|habits| habits.forgets_times = true);
+    let target = target(&server, "right");
+    let mut session = target.open().unwrap();
+    assert!(target.caps().sets_mtime);
+    let timed = Put { mtime: Some(Stamp::new(1_600_000_000, 0)), ..Put::default() };
+    let written = session.write(&path("file"), &mut &b"x"[..], &timed).unwrap();
+    assert!(!written.mtime_kept && written.dated.is_some());
+    assert!(!target.caps().sets_mtime);
+}
+
+#[test]
+fn names_that_would_lead_elsewhere_are_left_out_and_the_listing_is_incomplete() {
+    let server = start(|habits| {
+        habits.more_names = vec![b".", b"..", b"../up", b"/etc/passwd", b"a/b", b"", b"nul\0"]
+    });
+    fs::write(server.folder.path().join("file"), b"x").unwrap();
+    let listing = open(&server).list(&RelPath::root()).unwrap();
+    let names: Vec<&str> = listing.entries.iter().map(|entry| entry.name.as_str()).collect();
+    assert_eq!(names, ["file"]);
+    assert!(!listing.complete);
+    assert_eq!(listing.notes.len(), 5, "{:?}", listing.notes);
+}
+
+#[test]
+fn a_name_that_is_listed_twice_spoils_the_listing() {
+    let server = start(|habits| habits.more_names = vec![b"file"]);
+    fs::write(server.folder.path().join("file"), b"x").unwrap();
+    let error = open(&server).list(&RelPath::root()).unwrap_err();
+    assert!(error.to_string().contains("twice"), "{error}");
+}
+
+#[test]
+fn where_a_rename_does_not_replace_the_old_file_comes_back_if_the_new_one_is_refused() {
+    let server = start(|habits| {
+        habits.has_extensions = false;
+        habits.refuses_to_place = Some(b"refused");
+    });
+    let mut session = open(&server);
+    put(session.as_mut(), "file", b"first");
+    put(session.as_mut(), "file", b"second");
+    let error = session.write(&path("file"), &mut &b"refused"[..], &Put::default()).unwrap_err();
+    assert_eq!(error.kind(), Kind::Denied, "{error}");
+    assert_eq!(get(session.as_mut(), "file").unwrap(), b"second");
+    assert_names(session.as_mut(), "", &["file"]);
+}
+
+#[test]
+fn where_not_even_the_old_file_comes_back_the_error_says_where_it_is() {
+    let server = start(|habits| {
+        habits.has_extensions = false;
+        habits.refuses_to_place = Some(b"");
+    });
+    let mut session = open(&server);
+    fs::write(server.folder.path().join("file"), b"old content").unwrap();
+    let error = session.write(&path("file"), &mut &b"new"[..], &Put::default()).unwrap_err();
+    let text = error.to_string();
+    let (_, kept) = text.split_once("the old content is kept as \"/").unwrap_or_else(|| panic!("{text}"));
+    let kept = kept.trim_end_matches('"');
+    assert_eq!(fs::read(server.folder.path().join(kept)).unwrap(), b"old content");
+}

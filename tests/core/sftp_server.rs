@@ -1,0 +1,393 @@
+//! An SSH server inside the tests that can be told to be odd. It serves a folder of the disk as `/`.
+
+use russh::keys::PrivateKey;
+use russh::server::{self, Auth, ChannelOpenHandle, Msg, Response, Session};
+use russh::{Channel, ChannelId, MethodKind, MethodSet};
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::runtime::Runtime;
+
+/// A key that only tests use.
+const HOST_KEY: &str = "-----BEGIN OPENSSH PRIVATE KEY-----
+b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAMwAAAAtzc2gtZW
+QyNTUxOQAAACCzPq7zfqLffKoBDe/eo04kH2XxtSmk9D7RQyf1xUqrYgAAAJgAIAxdACAM
+XQAAAAtzc2gtZWQyNTUxOQAAACCzPq7zfqLffKoBDe/eo04kH2XxtSmk9D7RQyf1xUqrYg
+AAAEC2BsIi0QwW2uFscKTUUXNHLsYX4FxlaSDSblbAj7WR7bM+rvN+ot98qgEN796jTiQf
+ZfG1KaT0PtFDJ/XFSqtiAAAAEHVzZXJAZXhhbXBsZS5jb20BAgMEBQ==
+-----END OPENSSH PRIVATE KEY-----
+";
+
+/// How a server behaves.
+#[derive(Debug, Clone)]
+pub struct Habits {
+    /// How it takes the password "right": as such, or as the answer to a question.
+    pub login: MethodKind,
+    /// It also wants the answer to a second question.
+    pub asks_twice: bool,
+    /// It has an SFTP server at all.
+    pub has_sftp: bool,
+    /// It knows the extensions of OpenSSH.
+    pub has_extensions: bool,
+    /// The most bytes that it gives for one READ.
+    pub most: usize,
+    /// Answers that are under way together come in reverse order.
+    pub is_reversed: bool,
+    /// It dates files when they are closed, and forgets what it was told.
+    pub forgets_times: bool,
+    /// It loses the last byte of every file, and says nothing.
+    pub loses_a_byte: bool,
+    /// Names that it lists beside those that are there.
+    pub more_names: Vec<&'static [u8]>,
+    /// Listings do not tell what names are.
+    pub lists_names_only: bool,
+    /// Temporary files that begin with this content are not given another name.
+    pub refuses_to_place: Option<&'static [u8]>,
+}
+
+impl Default for Habits {
+    fn default() -> Self {
+        Habits {
+            login: MethodKind::Password,
+            asks_twice: false,
+            has_sftp: true,
+            has_extensions: true,
+            most: 1 << 20,
+            is_reversed: false,
+            forgets_times: false,
+            loses_a_byte: false,
+            more_names: Vec::new(),
+            lists_names_only: false,
+            refuses_to_place: None,
+        }
+    }
+}
+
+/// A running server.
+pub struct SftpServer {
+    pub folder: tempfile::TempDir,
+    pub port: u16,
+    _runtime: Runtime,
+}
+
+impl SftpServer {
+    pub fn start(habits: Habits) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let runtime = Runtime::new().unwrap();
+        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let config = Arc::new(server::Config {
+            keys: vec![PrivateKey::from_openssh(HOST_KEY).unwrap()],
+            methods: MethodSet::from([habits.login].as_slice()),
+            auth_rejection_time: std::time::Duration::ZERO,
+            ..server::Config::default()
+        });
+        let root = folder.path().to_owned();
+        runtime.spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                let client =
+                    Client { habits: habits.clone(), root: root.clone(), channels: HashMap::new(), round: 0 };
+                let config = Arc::clone(&config);
+                tokio::spawn(async move {
+                    if let Ok(session) = server::run_stream(config, socket, client).await {
+                        let _ = session.await;
+                    }
+                });
+            }
+        });
+        SftpServer { folder, port, _runtime: runtime }
+    }
+}
+
+struct Client {
+    habits: Habits,
+    root: PathBuf,
+    channels: HashMap<ChannelId, Channel<Msg>>,
+    round: usize,
+}
+
+impl server::Handler for Client {
+    type Error = russh::Error;
+
+    async fn auth_password(&mut self, _: &str, password: &str) -> Result<Auth, russh::Error> {
+        Ok(if password == "right" { Auth::Accept } else { Auth::reject() })
+    }
+
+    async fn auth_keyboard_interactive<'a>(
+        &'a mut self,
+        _: &str,
+        _: &str,
+        response: Option<Response<'a>>,
+    ) -> Result<Auth, russh::Error> {
+        let answers: Vec<Vec<u8>> = response.into_iter().flatten().map(|answer| answer.to_vec()).collect();
+        let questions = if self.habits.asks_twice { 2 } else { 1 };
+        if self.round > 0 && answers != [b"right".to_vec()] {
+            return Ok(Auth::reject());
+        }
+        if self.round == questions {
+            return Ok(Auth::Accept);
+        }
+        self.round += 1;
+        Ok(Auth::Partial {
+            name: Cow::Borrowed(""),
+            instructions: Cow::Borrowed(""),
+            prompts: Cow::Borrowed(&[(Cow::Borrowed("Password: "), false)]),
+        })
+    }
+
+    async fn channel_open_session(
+        &mut self,
+        channel: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), russh::Error> {
+        self.channels.insert(channel.id(), channel);
+        reply.accept().await;
+        Ok(())
+    }
+
+    async fn subsystem_request(
+        &mut self,
+        id: ChannelId,
+        name: &str,
+        session: &mut Session,
+    ) -> Result<(), russh::Error> {
+        let Some(channel) = self.channels.remove(&id).filter(|_| name == "sftp" && self.habits.has_sftp)
+        else {
+            return session.channel_failure(id);
+        };
+        session.channel_success(id)?;
+        let files =
+            Files { habits: self.habits.clone(), root: self.root.clone(), open: HashMap::new(), next: 0 };
+        tokio::spawn(files.serve(channel.into_stream()));
+        Ok(())
+    }
+}
+
+enum Opened {
+    File(File),
+    Folder(Vec<Vec<u8>>, PathBuf),
+}
+
+struct Files {
+    habits: Habits,
+    root: PathBuf,
+    open: HashMap<u8, Opened>,
+    next: u8,
+}
+
+/// Reads a packet field by field.
+struct Fields<'a>(&'a [u8]);
+
+impl<'a> Fields<'a> {
+    fn number(&mut self) -> u32 {
+        let (head, rest) = self.0.split_at(4);
+        self.0 = rest;
+        u32::from_be_bytes(head.try_into().unwrap())
+    }
+
+    fn long(&mut self) -> u64 {
+        u64::from(self.number()) << 32 | u64::from(self.number())
+    }
+
+    fn text(&mut self) -> &'a [u8] {
+        let length = self.number() as usize;
+        let (head, rest) = self.0.split_at(length);
+        self.0 = rest;
+        head
+    }
+}
+
+fn text(bytes: &[u8]) -> Vec<u8> {
+    [&u32::try_from(bytes.len()).unwrap().to_be_bytes(), bytes].concat()
+}
+
+fn status(code: u32) -> (u8, Vec<u8>) {
+    (101, [code.to_be_bytes().to_vec(), text(b""), text(b"")].concat())
+}
+
+fn refused(error: &io::Error) -> (u8, Vec<u8>) {
+    status(match error.kind() {
+        ErrorKind::NotFound => 2,
+        ErrorKind::PermissionDenied => 3,
+        _ => 4,
+    })
+}
+
+fn attributes(found: &fs::Metadata) -> Vec<u8> {
+    let mtime = u32::try_from(found.mtime()).unwrap();
+    let numbers = [found.mode(), mtime, mtime].map(u32::to_be_bytes).concat();
+    [13_u32.to_be_bytes().to_vec(), found.len().to_be_bytes().to_vec(), numbers].concat()
+}
+
+impl Files {
+    async fn serve<S: AsyncReadExt + AsyncWriteExt + Unpin>(mut self, mut stream: S) {
+        let mut waiting = Vec::new();
+        let mut buffer = vec![0; 1 << 18];
+        while let Ok(count @ 1..) = stream.read(&mut buffer).await {
+            waiting.extend_from_slice(&buffer[..count]);
+            let mut replies = Vec::new();
+            while waiting.len() >= 4 {
+                let length = u32::from_be_bytes(waiting[..4].try_into().unwrap()) as usize;
+                if waiting.len() < 4 + length {
+                    break;
+                }
+                let packet: Vec<u8> = waiting.drain(..4 + length).skip(4).collect();
+                replies.push(self.reply(&packet));
+            }
+            if self.habits.is_reversed {
+                replies.reverse();
+            }
+            if stream.write_all(&replies.concat()).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn reply(&mut self, packet: &[u8]) -> Vec<u8> {
+        if packet[0] == 1 {
+            let extensions: &[&[u8]] = if self.habits.has_extensions {
+                &[b"posix-rename@openssh.com", b"fsync@openssh.com"]
+            } else {
+                &[]
+            };
+            let named = extensions.iter().flat_map(|name| [text(name), text(b"1")]).flatten();
+            return text(&[2, 0, 0, 0, 3].into_iter().chain(named).collect::<Vec<u8>>());
+        }
+        let mut fields = Fields(&packet[1..]);
+        let id = fields.number();
+        let (code, body) = self.act(packet[0], fields).unwrap_or_else(|error| refused(&error));
+        text(&[&[code], id.to_be_bytes().as_slice(), &body].concat())
+    }
+
+    fn act(&mut self, code: u8, mut fields: Fields<'_>) -> io::Result<(u8, Vec<u8>)> {
+        let done = Ok(status(0));
+        match code {
+            3 => {
+                let path = self.path(fields.text());
+                let flags = fields.number();
+                let mut options = OpenOptions::new();
+                options.read(flags & 1 != 0).write(flags & 2 != 0).truncate(flags & 0x10 != 0);
+                let is_new = flags & 0x20 != 0;
+                let file = options.create(flags & 8 != 0 && !is_new).create_new(is_new).open(&path)?;
+                self.keep(Opened::File(file))
+            }
+            4 => {
+                if let Some(Opened::File(file)) = self.open.remove(&fields.text()[1]) {
+                    let length = file.metadata()?.len();
+                    // A file that is only read cannot be cut.
+                    if self.habits.loses_a_byte && length > 0 {
+                        let _ = file.set_len(length - 1);
+                    }
+                }
+                done
+            }
+            5 => {
+                let handle = fields.text();
+                let (offset, length) = (fields.long(), (fields.number() as usize).min(self.habits.most));
+                let Some(Opened::File(file)) = self.open.get(&handle[1]) else { return Ok(status(4)) };
+                let mut data = vec![0; length];
+                match file.read_at(&mut data, offset)? {
+                    0 => Ok(status(1)),
+                    count => Ok((103, text(&data[..count]))),
+                }
+            }
+            6 => {
+                let handle = fields.text();
+                let (offset, data) = (fields.long(), fields.text());
+                let Some(Opened::File(file)) = self.open.get(&handle[1]) else { return Ok(status(4)) };
+                file.write_all_at(data, offset)?;
+                done
+            }
+            7 => Ok((105, attributes(&fs::symlink_metadata(self.path(fields.text()))?))),
+            8 => match self.open.get(&fields.text()[1]) {
+                Some(Opened::File(file)) => Ok((105, attributes(&file.metadata()?))),
+                _ => Ok(status(4)),
+            },
+            9 => {
+                let path = self.path(fields.text());
+                let flags = fields.number();
+                if flags == 8 && !self.habits.forgets_times {
+                    let (_, mtime) = (fields.number(), fields.number());
+                    filetime::set_file_mtime(path, filetime::FileTime::from_unix_time(mtime.into(), 0))?;
+                }
+                done
+            }
+            10 => done,
+            11 => {
+                let path = self.path(fields.text());
+                let names = fs::read_dir(&path)?.map(|item| item.map(|item| item.file_name().into_vec()));
+                let mut names: Vec<Vec<u8>> = names.collect::<io::Result<_>>()?;
+                names.extend(self.habits.more_names.iter().map(|name| name.to_vec()));
+                self.keep(Opened::Folder(names, path))
+            }
+            12 => {
+                let lists_names_only = self.habits.lists_names_only;
+                let Some(Opened::Folder(names, path)) = self.open.get_mut(&fields.text()[1]) else {
+                    return Ok(status(4));
+                };
+                // A few at a time, so that a client has to ask again.
+                let some: Vec<Vec<u8>> = names.drain(..names.len().min(3)).collect();
+                if some.is_empty() {
+                    return Ok(status(1));
+                }
+                let mut body = u32::try_from(some.len()).unwrap().to_be_bytes().to_vec();
+                for name in some {
+                    let found = fs::symlink_metadata(path.join(std::ffi::OsStr::from_bytes(&name)));
+                    body.extend([text(&name), text(b"")].concat());
+                    body.extend(match found {
+                        Ok(found) if !lists_names_only => attributes(&found),
+                        _ => 0_u32.to_be_bytes().to_vec(),
+                    });
+                }
+                Ok((104, body))
+            }
+            13 => fs::remove_file(self.path(fields.text())).and(done),
+            14 => fs::create_dir(self.path(fields.text())).and(done),
+            15 => fs::remove_dir(self.path(fields.text())).and(done),
+            16 => {
+                let path = fields.text();
+                Ok((104, [1_u32.to_be_bytes().to_vec(), text(path), text(b""), vec![0; 4]].concat()))
+            }
+            17 => Ok((105, attributes(&fs::metadata(self.path(fields.text()))?))),
+            18 => {
+                let (from, to) = (self.path(fields.text()), self.path(fields.text()));
+                if to.exists() { Ok(status(4)) } else { self.rename(&from, &to) }
+            }
+            200 if self.habits.has_extensions => match fields.text() {
+                b"posix-rename@openssh.com" => {
+                    let (from, to) = (self.path(fields.text()), self.path(fields.text()));
+                    self.rename(&from, &to)
+                }
+                _ => done,
+            },
+            _ => Ok(status(8)),
+        }
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<(u8, Vec<u8>)> {
+        let is_temporary = from.to_string_lossy().contains(".pyftpsync-tmp-");
+        match self.habits.refuses_to_place {
+            Some(start) if is_temporary && fs::read(from)?.starts_with(start) => Ok(status(3)),
+            _ => fs::rename(from, to).map(|()| status(0)),
+        }
+    }
+
+    fn keep(&mut self, opened: Opened) -> io::Result<(u8, Vec<u8>)> {
+        self.next = self.next.wrapping_add(1);
+        self.open.insert(self.next, opened);
+        // Handles are bytes, not text.
+        Ok((102, text(&[0xff, self.next])))
+    }
+
+    fn path(&self, path: &[u8]) -> PathBuf {
+        let below = path.strip_prefix(b"/").unwrap_or(path);
+        self.root.join(std::ffi::OsStr::from_bytes(below))
+    }
+}
