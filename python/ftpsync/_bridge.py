@@ -13,6 +13,7 @@ import json
 import posixpath
 from typing import TYPE_CHECKING, Any, Final
 
+from ftpsync._server_target import ServerTarget
 from ftpsync.ftp_target import FTPTarget
 from ftpsync.metadata import DirMetadata
 from ftpsync.resources import _Resource
@@ -51,7 +52,7 @@ _VERBS: Final = (
 #: The verbs as this package defines them: also somebody who patches the class itself is noticed.
 _BUILT_IN: Final = {
     kind: {name: getattr(kind, name) for name in _VERBS}
-    for kind in (FsTarget, FTPTarget, SFTPTarget, _Target)
+    for kind in (FsTarget, ServerTarget, FTPTarget, SFTPTarget, _Target)
 }
 
 #: Folders whose entries and metadata are kept at hand.
@@ -90,10 +91,8 @@ class TargetBridge:
     def __init__(self, target: _Target, peer: _Target) -> None:
         self.target = target
         self.id = self.legacy_id = str(target.get_id())
-        if isinstance(target, (FTPTarget, SFTPTarget)):
-            kind = FTPTarget if isinstance(target, FTPTarget) else SFTPTarget
-            if not _is_replaced(target, kind, "get_id"):
-                self.id = str(target._native.id)
+        if isinstance(target, ServerTarget) and not _is_replaced(target, ServerTarget, "get_id"):
+            self.id = str(target._native.id)
         self.base_name = str(target.get_base_name())
         self.sets_mtime = bool(getattr(target, "support_set_time", False))
         # As releases before did: what comes from a server is streamed into the file, all else is read by the target.
@@ -226,7 +225,7 @@ class TargetBridge:
             self.target.set_mtime(name, mtime, size)
         except NotImplementedError:
             return False
-        if isinstance(self.target, (FTPTarget, SFTPTarget)):  # The server may be able to, and only it knows.
+        if isinstance(self.target, ServerTarget):  # The server may be able to, and only it knows.
             meta = self.target.cur_dir_meta
             return meta is not None and name not in meta.list
         return self.sets_mtime

@@ -8,7 +8,7 @@ from typing import IO, Any, ClassVar
 
 from ftpsync.metadata import DirMetadata
 from ftpsync.resources import DirectoryEntry, FileEntry
-from ftpsync.targets import _TEMP_PREFIX, Callback, _Target
+from ftpsync.targets import _TEMP_PREFIX, Callback, _get_encoding_opt, _Target
 from ftpsync.util import CliSilentRuntimeError, emulates_31, write, write_error
 
 __all__ = ["ServerTarget"]
@@ -17,10 +17,11 @@ __all__ = ["ServerTarget"]
 class ServerTarget(_Target):
     """A folder on a server.
 
-    Subclasses connect: `open()` sets `_native` and `_session`, and calls `super().open()`.
+    Subclasses connect: `open()` sets `_native` and `_session`, and calls `super().open()`. What the server refuses
+    is an `OSError` with SFTP, and an `ftplib.Error` with FTP.
 
     Attributes:
-        host, username, password: As given; may be set until `open()`.
+        host, timeout: As given; may be set until `open()`.
         lock_data, lock_write_time: The lock file that a run holds on the server, if any.
         ftp_socket_connected: A session with the server is open.
     """
@@ -31,6 +32,7 @@ class ServerTarget(_Target):
     MAX_SPOOL_MEM: ClassVar[int] = 100 * 1024
 
     host: str
+    timeout: float | None
 
     def __init__(self, path: str | None, host: str, extra_opts: dict[str, Any] | None) -> None:
         super().__init__(path or "/", extra_opts)
@@ -44,6 +46,8 @@ class ServerTarget(_Target):
         self._session: Any = None
         self._known_folders: set[str] = set()
         self._listed: tuple[str, Any] | None = None
+        # If the user has gone elsewhere by hand: what the current folder was then, and where names are looked up since.
+        self._strayed: tuple[str | None, str] | None = None
 
     def __str__(self) -> str:
         cur_dir = posixpath.relpath(self.cur_dir, self.root_dir) if self.cur_dir else "."
@@ -65,7 +69,13 @@ class ServerTarget(_Target):
 
     # --- Life ---
 
-    def _refuse_relative_root(self) -> None:
+    def _prepare(self) -> None:
+        """Takes what options say about the target, now that it is bound.
+
+        Raises:
+            RuntimeError: The root cannot be one.
+        """
+        self.encoding = _get_encoding_opt(None, {"encoding": self.get_option("encoding")}, self.encoding)
         if not self.root_dir.startswith("/"):
             raise RuntimeError(
                 f"Unable to navigate to working directory {self.root_dir!r}: "
@@ -94,11 +104,11 @@ class ServerTarget(_Target):
             ) from refusal
         write_error(f"{message}: creating it.")
 
-    def _seconds(self, timeout: float | None) -> float | None:
+    def _seconds(self) -> float | None:
         """Returns how long the server may be silent; None for the usual time."""
         import socket
 
-        for given in (timeout, self.get_option("timeout")):
+        for given in (self.timeout, self.get_option("timeout")):
             if given is not None:
                 return float(given)
         return socket.getdefaulttimeout()
@@ -121,7 +131,7 @@ class ServerTarget(_Target):
                 write_error(f"Could not close the connection to {self.host}: {exc}")
         self.ftp_socket_connected = False
         self._native = None
-        self._listed = None
+        self._listed = self._strayed = None
         self._known_folders = set()
         super().close()
 
@@ -148,7 +158,9 @@ class ServerTarget(_Target):
     # --- Navigation ---
 
     def _here(self) -> str:
-        """Returns the folder in which names are looked up."""
+        """Returns the folder in which names are looked up: the current one, or where the user has gone by hand."""
+        if self._strayed is not None and self._strayed[0] == self.cur_dir:
+            return self._strayed[1]
         return self.cur_dir or self.root_dir
 
     def _absolute(self, name: str) -> str:
@@ -173,25 +185,31 @@ class ServerTarget(_Target):
     def cwd(self, dir_name: str) -> str:
         """Changes the current folder and returns it.
 
+        A relative name starts where names are looked up, which is another folder than the current one after a `cwd()`
+        by hand. As in release 4.1 the two then move side by side.
+
         Raises:
             RuntimeError: It is outside the root.
-            OSError: It does not exist.
+            OSError: It does not exist (over FTP, `ftplib.error_perm`).
         """
+        here = self._here()
         path = self._absolute(dir_name)
         rel = self._below_root(path)
-        here = self._here()
+        current = posixpath.normpath(posixpath.join(self.cur_dir or self.root_dir, dir_name))
+        self._below_root(current)
         is_known = path in self._known_folders or path == self.root_dir or f"{here}/".startswith(f"{path}/")
         if not is_known:
             # There is no cheaper question that every server answers, and a listing is what comes next.
             self._listed = (path, self._talk().list(rel))
             self._known_folders.add(path)
-        self.cur_dir = path
+        self.cur_dir = current
+        self._strayed = (current, path) if path != current else None
         self.cur_dir_meta = None
-        return path
+        return current
 
     def pwd(self, *args: Any) -> str | None:
-        """Returns the current folder."""
-        return self.cur_dir
+        """Returns the folder in which names are looked up: the current one, unless the user went elsewhere by hand."""
+        return self._here() if self.connected else self.cur_dir
 
     # --- Folders ---
 
@@ -199,7 +217,7 @@ class ServerTarget(_Target):
         """Makes a folder.
 
         Raises:
-            OSError: The server refused.
+            OSError: The server refused (over FTP, `ftplib.Error`).
         """
         self.check_write(dir_name)
         self._changing()
@@ -210,7 +228,7 @@ class ServerTarget(_Target):
         """Removes a folder and everything in it.
 
         Raises:
-            OSError: The server refused something.
+            OSError: The server refused something (over FTP, `ftplib.Error`).
         """
         self.check_write(dir_name)
         self._changing()
@@ -254,7 +272,7 @@ class ServerTarget(_Target):
         """Lists the files and folders of the current folder, and reads its metadata.
 
         Raises:
-            OSError: The server refused.
+            OSError: The server refused (over FTP, `ftplib.Error`).
             IncompatibleMetadataVersionError: The metadata of the folder is of another version.
         """
         folder = self.cur_dir or self.root_dir
@@ -295,7 +313,7 @@ class ServerTarget(_Target):
         """Fetches a file of the current folder and returns it as a stream at its start; a context manager.
 
         Raises:
-            OSError: The server refused.
+            OSError: The server refused (over FTP, `ftplib.Error`).
         """
         from tempfile import SpooledTemporaryFile
 
@@ -316,7 +334,7 @@ class ServerTarget(_Target):
         """Copies a file of the current folder into `fp_dest`; `callback` gets each block afterwards.
 
         Raises:
-            OSError: The server refused.
+            OSError: The server refused (over FTP, `ftplib.Error`).
         """
 
         def take(block: bytes) -> None:
@@ -336,7 +354,7 @@ class ServerTarget(_Target):
         """Writes what `fp_src` holds to a file of the current folder; `callback` gets each block.
 
         Raises:
-            OSError: The server refused.
+            OSError: The server refused (over FTP, `ftplib.Error`).
         """
         self.check_write(name)
         self._changing()
@@ -353,7 +371,7 @@ class ServerTarget(_Target):
         """Removes a file of the current folder, and what is remembered of it.
 
         Raises:
-            OSError: The server refused.
+            OSError: The server refused (over FTP, `ftplib.Error`).
         """
         self.check_write(name)
         self._changing()
@@ -372,7 +390,7 @@ class ServerTarget(_Target):
             size: Bytes.
 
         Raises:
-            OSError: The server refused.
+            OSError: The server refused (over FTP, `ftplib.Error`).
         """
         self.check_write(name)
         self._changing()

@@ -124,8 +124,6 @@ class SFTPTarget(ServerTarget):
         self.timeout = timeout
         self.sftp: PatchedPysftpConnection | None = None
         self._passphrase: str | None = None
-        # The folder in which names are looked up, if `sftp.cwd()` went elsewhere than the current one.
-        self._strayed: str | None = None
 
     def get_base_name(self) -> str:
         """Returns the URL without user, password and port."""
@@ -147,7 +145,7 @@ class SFTPTarget(ServerTarget):
         """
         super().open()
         try:
-            self._refuse_relative_root()
+            self._prepare()
             if self.get_option("ftp_active", False):
                 raise RuntimeError("SFTP does not have active/passive mode.")
             self._find_credentials()
@@ -170,7 +168,6 @@ class SFTPTarget(ServerTarget):
         sftp, self.sftp = self.sftp, None
         if sftp is not None:
             sftp.close()
-        self._strayed = None
         super().close()
 
     def _find_credentials(self) -> None:
@@ -201,7 +198,7 @@ class SFTPTarget(ServerTarget):
             options["passphrase"] = self._passphrase
         options["create_folder"] = create_folder
         options["encoding"] = self.encoding
-        timeout = self._seconds(self.timeout)
+        timeout = self._seconds()
         if timeout is not None:
             options["timeout"] = timeout
         home = os.path.expanduser("~")
@@ -268,26 +265,7 @@ class SFTPTarget(ServerTarget):
             raise refusal
         self.username, self.password = answer
 
-    # --- Navigation ---
-
-    def _here(self) -> str:
-        return self._strayed or super()._here()
-
     def _stray(self, path: str) -> None:
-        """Has names looked up in another folder than the current one, until `cwd()` is called."""
-        self._strayed = path
+        """Has names looked up in another folder than the current one."""
+        self._strayed = (self.cur_dir, path)
         self._listed = None
-
-    def cwd(self, dir_name: str) -> str:
-        """Changes the current folder and returns it.
-
-        Raises:
-            RuntimeError: It is outside the root.
-            OSError: It does not exist.
-        """
-        self._strayed = None
-        return super().cwd(dir_name)
-
-    def pwd(self, *args: Any) -> str | None:
-        """Returns the folder in which names are looked up: the current one, unless `sftp.cwd()` went elsewhere."""
-        return self._here() if self.connected else self.cur_dir
