@@ -1,4 +1,4 @@
-"""Compares this project with other tools that bring folders to and from FTP servers.
+"""Compares this project with other tools that bring folders to and from FTP and SFTP servers.
 
     python benches/bench.py                                  all loads on loopback
     python benches/bench.py --wan DIR/wan --rtt 0,20,100     through an emulated line, as root
@@ -35,12 +35,12 @@ CHECKOUT = HERE.parent
 sys.path.insert(0, str(CHECKOUT / "tests" / "python"))
 
 import trees
-from tools import Job, Lftp, Ours, Rclone, Reference, Tool
+from tools import Job, Lftp, OpenSshClient, Ours, Rclone, Reference, Tool
 
 import servers
-from servers import Kind, Server, Unavailable
+from servers import Kind, Server, Unavailable, openssh
 
-KINDS: dict[str, Kind] = {kind.name: kind for kind in servers.ALL}
+KINDS: dict[str, Kind] = {kind.name: kind for kind in servers.EVERY}
 WAN_SERVER = {"host": "10.77.0.2", "port": 2121, "launcher": ("nsenter", "--net=/run/netns/ftps")}
 # Above some 28,000 sockets in TIME_WAIT a server finds no port for its next data connection.
 MANY_SOCKETS = 20_000
@@ -118,6 +118,7 @@ class Cell:
         options = {"tls": self.options.tls, "user": "bench", "password": "bench"}
         hopeless: set[tuple[str, str]] = set()
         with self.kind.start(self.work / "server", **options, **where) as server:
+            openssh.make_known(server, self.home)
             for number in range(self.options.runs):
                 self.uploaded.clear()
                 for load in self.options.loads:
@@ -133,6 +134,8 @@ class Cell:
         local, remote = self.work / "local" / tool.name, server.root / tool.name
         job = Job(load.upload, local, tool.name, server, self.options.connections, load.delete)
         try:
+            if self.kind.scheme not in tool.speaks:
+                raise Void(f"does not speak {self.kind.scheme} here")
             if tool.needs_mlsd and not self.kind.mlsd:
                 raise Void("needs MLSD, which this server does not have")
             self._prepare(load, tool, job, remote)
@@ -355,6 +358,7 @@ TOOLS: dict[str, Callable[[argparse.Namespace], Tool]] = {
     "pyftpsync41": lambda _: Reference(CHECKOUT / ".cache" / "pyftpsync-4.1"),
     "lftp": lambda _: Lftp(),
     "rclone": lambda _: Rclone(),
+    "sftp": lambda _: OpenSshClient(),
 }
 
 

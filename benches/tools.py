@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import ClassVar
 from urllib.parse import quote
 
-from servers import Server, Unavailable, debian
+from servers import Server, Unavailable, debian, openssh
 
 REFERENCE = "pyftpsync==4.1.0"
 
@@ -35,12 +35,18 @@ class Job:
     def url(self) -> str:
         return self.server.url + quote(self.remote)
 
+    @property
+    def path(self) -> str:
+        """The folder on the server, as an absolute path there."""
+        return f"{self.server.path}/{self.remote}"
+
 
 class Tool(ABC):
     """A program under test."""
 
     name: ClassVar[str]
     needs_mlsd: ClassVar[bool] = False
+    speaks: ClassVar[tuple[str, ...]] = ("ftp",)
 
     @abstractmethod
     def prepare(self) -> None:
@@ -59,6 +65,7 @@ class Ours(Tool):
     """This project."""
 
     name = "ours"
+    speaks = ("ftp", "sftp")
 
     def __init__(self, program: Path) -> None:
         self.program = program
@@ -166,6 +173,7 @@ class Rclone(Tool):
     """rclone copy and sync; may hold one idle connection more than the others, or it could block itself."""
 
     name = "rclone"
+    speaks = ("ftp", "sftp")
 
     def prepare(self) -> None:
         self.program = debian.unpacked("rclone") / "usr" / "bin" / "rclone"
@@ -179,7 +187,8 @@ class Rclone(Tool):
             text=True,
             check=True,
         ).stdout.strip()
-        remote = f":ftp:/{job.remote}"
+        scheme = server.kind.scheme
+        remote = f":{scheme}:{job.path}"
         verb = "sync" if job.delete else "copy"
         number = str(job.connections)
         command = [
@@ -187,9 +196,20 @@ class Rclone(Tool):
             verb,
             *([str(job.local), remote] if job.upload else [remote, str(job.local)]),
         ]
-        command += ["--config", "/dev/null", "--ftp-host", server.host, "--ftp-port", str(server.port)]
-        command += ["--ftp-user", server.user, "--ftp-pass", obscured]
+        command += [
+            "--config",
+            "/dev/null",
+            f"--{scheme}-host",
+            server.host,
+            f"--{scheme}-port",
+            str(server.port),
+        ]
+        command += [f"--{scheme}-user", server.user, f"--{scheme}-pass", obscured]
         command += ["--transfers", number, "--checkers", number, "--check-first"]
+        if scheme == "sftp":
+            # Checksums would be a program on the server for every file.
+            command += ["--sftp-disable-hashcheck", "--quiet", "--retries", "1"]
+            return [*command, "--sftp-known-hosts-file", str(openssh.secrets(server) / "known_hosts")]
         command += ["--ftp-concurrency", str(job.connections + 1)]
         # Its segments end in an error: it gives up downloads half-way, and takes the server's word for a failure.
         command += ["--multi-thread-streams", "0"]
@@ -201,6 +221,37 @@ class Rclone(Tool):
 
     def version(self) -> str:
         return _first_line([str(self.program), "version"])
+
+
+class OpenSshClient(Tool):
+    """sftp of OpenSSH with a batch of one line; it compares nothing and deletes nothing."""
+
+    name = "sftp"
+    speaks = ("sftp",)
+
+    def prepare(self) -> None:
+        self.program = openssh.program("sftp")
+        self.libraries = debian.library_path(debian.unpacked(*openssh.PACKAGES))
+
+    def command(self, job: Job) -> list[str]:
+        server, keys = job.server, openssh.secrets(job.server)
+        batch = keys / "batch"
+        upload, download = f'put -rp "{job.local}/." "{job.path}"', f'get -rp "{job.path}/." "{job.local}"'
+        batch.write_text(f"{upload if job.upload else download}\n")
+        # The fastest cipher, as ours has.
+        options = {
+            "Ciphers": "aes256-gcm@openssh.com",
+            "IdentityFile": str(keys / "user_ed25519"),
+            "UserKnownHostsFile": str(keys / "known_hosts"),
+        }
+        command = ["env", f"LD_LIBRARY_PATH={self.libraries}", str(self.program), "-q", "-b", str(batch)]
+        command += ["-S", str(openssh.program("ssh")), "-P", str(server.port)]
+        command += [f"-o{name}={value}" for name, value in options.items()]
+        return [*command, f"{server.user}@{server.host}"]
+
+    def version(self) -> str:
+        command = ["env", f"LD_LIBRARY_PATH={self.libraries}", str(openssh.program("ssh")), "-V"]
+        return _first_line(command)
 
 
 def _first_line(command: list[str]) -> str:

@@ -522,6 +522,28 @@ fn a_lost_connection_is_an_error_that_a_new_session_cures() {
 }
 
 #[test]
+fn an_upload_that_waits_for_the_server_notices_that_the_connection_is_gone() {
+    let Some(server) = OpenSsh::start() else { return };
+    let relay = Relay::start(server.port);
+    let mut config = server.config();
+    config.port = relay.port;
+    config.host_keys = HostKeys::Unchecked;
+    let mut session = SftpTarget::new(config).unwrap().open().unwrap();
+    // Nothing gets through any more, so that the window of the channel fills up.
+    relay.mute();
+    let begun = Instant::now();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(Duration::from_millis(500));
+            relay.cut();
+        });
+        let error = session.write(&path("file"), &mut io::repeat(7), &Put::default()).unwrap_err();
+        assert_eq!(error.retry(), Retry::NewSession, "{error}");
+    });
+    assert!(begun.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
 fn a_server_that_falls_silent_is_given_up() {
     let Some(server) = OpenSsh::start() else { return };
     let relay = Relay::start(server.port);

@@ -5,8 +5,11 @@ from __future__ import annotations
 import getpass
 import io
 import os
+import signal
 import subprocess
 import sys
+import threading
+import time
 import types
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +17,13 @@ from typing import Any
 
 import pytest
 
+import servers
 from ftpsync.sftp_target import AuthenticationException, PasswordRequiredException, SFTPTarget
 from ftpsync.synchronizers import DownloadSynchronizer, UploadSynchronizer
 from ftpsync.targets import FsTarget, make_target
 from ftpsync.util import CliSilentRuntimeError
 from servers import Server, openssh
+from servers.base import StartServer
 
 QUIET = {"verbose": 0, "no_keyring": True, "no_netrc": True}
 
@@ -45,6 +50,9 @@ class Place:
             target.password = None
         return target
 
+    def files(self) -> dict[str, bytes]:
+        return {path.relative_to(self.root).as_posix(): path.read_bytes() for path in _files(self.root)}
+
     def run(self, *words: str, code: int = 0, **environment: str) -> str:
         done = subprocess.run(
             [sys.executable, "-m", "ftpsync", *words, "--no-prompt", "--no-keyring", "--no-netrc"],
@@ -62,12 +70,16 @@ class Place:
 
 @pytest.fixture
 def place(openssh_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
-    home = tmp_path / "home"
-    home.mkdir()
-    monkeypatch.setenv("HOME", str(home))
+    made = make_place(openssh_server, tmp_path / "home")
+    monkeypatch.setenv("HOME", str(made.home))
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
-    openssh.make_known(openssh_server, home)
-    return Place(openssh_server, home)
+    return made
+
+
+def make_place(server: Server, home: Path) -> Place:
+    home.mkdir()
+    openssh.make_known(server, home)
+    return Place(server, home)
 
 
 # -- by hand -----------------------------------------------------------------------------------------------
@@ -386,3 +398,51 @@ def test_scan_and_tree_know_sftp(place: Place) -> None:
 def test_nothing_behind_the_port_is_one_clear_error(place: Place, tmp_path: Path) -> None:
     shown = place.run("upload", str(tmp_path), "sftp://joe:secret@127.0.0.1:9/x", code=1)
     assert "could not connect to" in shown and "secret" not in shown
+
+
+# -- servers that end or refuse something --------------------------------------------------------------------
+
+
+def test_a_server_that_grants_few_sessions_gets_few(start_server: StartServer, tmp_path: Path) -> None:
+    place = make_place(start_server(servers.OpenSsh(settings=(("MaxSessions", "2"),))), tmp_path / "home")
+    local = tmp_path / "local"
+    for number in range(40):
+        (local / f"{number % 7}").mkdir(parents=True, exist_ok=True)
+        (local / f"{number % 7}" / f"{number}").write_bytes(os.urandom(1000 * number))
+    place.run("upload", str(local), place.server.url, "--connections", "8")
+    assert place.files() == {path.relative_to(local).as_posix(): path.read_bytes() for path in _files(local)}
+
+
+def test_a_server_without_sftp_is_one_clear_error(start_server: StartServer, tmp_path: Path) -> None:
+    settings = (("Subsystem", "other /bin/false"),)
+    place = make_place(start_server(servers.OpenSsh(settings=settings)), tmp_path / "home")
+    shown = place.run("tree", place.server.url, code=1)
+    assert "the server offers no SFTP" in shown and 'subsystem "sftp"' in shown
+
+
+def test_a_run_survives_that_its_connection_is_killed(place: Place, tmp_path: Path) -> None:
+    local = tmp_path / "local"
+    local.mkdir()
+    for number in range(6):
+        (local / f"large {number}").write_bytes(os.urandom(30_000_000))
+    killed: list[int] = []
+
+    def kill_sessions() -> None:
+        deadline = time.monotonic() + 30
+        while not killed and time.monotonic() < deadline:
+            time.sleep(0.02)
+            if any(path.name.startswith(".pyftpsync-tmp-") for path in place.root.iterdir()):
+                for pid in place.server.sessions():
+                    os.kill(pid, signal.SIGKILL)
+                    killed.append(pid)
+
+    killer = threading.Thread(target=kill_sessions)
+    killer.start()
+    shown = place.run("upload", str(local), place.server.url)
+    killer.join()
+    assert killed, "the run was over before anything could be killed"
+    assert place.files() == {path.name: path.read_bytes() for path in _files(local)}, shown
+
+
+def _files(root: Path) -> list[Path]:
+    return [path for path in root.rglob("*") if path.is_file() and not path.name.startswith(".pyftpsync-")]

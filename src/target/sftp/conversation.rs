@@ -303,11 +303,19 @@ impl Conversation {
             return Ok(());
         }
         let packets = std::mem::take(&mut self.outgoing);
-        let Conversation { runtime, writer, patience, timeout, .. } = self;
-        let sent = runtime.block_on(patience.within(*timeout, writer.data_bytes(packets)));
+        let Conversation { runtime, writer, patience, timeout, link, .. } = self;
+        let sending = async {
+            tokio::select! {
+                biased;
+                sent = writer.data_bytes(packets) => sent.map_err(|_| ()),
+                // Else a full window would be waited for that nobody opens any more.
+                () = link.ended() => Err(()),
+            }
+        };
+        let sent = runtime.block_on(patience.within(*timeout, sending));
         match sent {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => {
+            Ok(Err(())) => {
                 let error = ended(&self.link);
                 Err(self.ending(error))
             }

@@ -14,6 +14,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 
 /// Bytes that the server may send on one channel before it has to wait.
 const WINDOW: u32 = 8 * 1024 * 1024;
@@ -26,7 +27,8 @@ pub struct Link {
     handle: Handle<Client>,
     /// The connections that this one goes through, the last one first.
     _through: Vec<Handle<Client>>,
-    end: Arc<Mutex<Option<String>>>,
+    /// Why it has ended. The other half goes with the connection.
+    end: watch::Receiver<Option<String>>,
     /// What to tell about it, with the verbosity from which it is shown.
     pub greeting: Vec<(u8, String)>,
 }
@@ -72,7 +74,13 @@ impl Link {
 
     /// Why the connection has ended, if the server or the system said so.
     pub fn end(&self) -> Option<String> {
-        locked(&self.end).clone()
+        self.end.borrow().clone()
+    }
+
+    /// Waits until the connection has ended.
+    pub async fn ended(&self) {
+        // An error means that even its other half is gone.
+        let _ = self.end.clone().wait_for(Option::is_some).await;
     }
 
     /// Ends the connection politely.
@@ -87,7 +95,7 @@ impl Link {
     }
 }
 
-type Stepped = (Handle<Client>, Arc<Mutex<Option<String>>>, Vec<(u8, String)>);
+type Stepped = (Handle<Client>, watch::Receiver<Option<String>>, Vec<(u8, String)>);
 
 /// Connects to one host, directly or through another one, and logs in.
 async fn step(
@@ -99,9 +107,9 @@ async fn step(
     let at = hop.address();
     let known = KnownHost::read(&hop.known_hosts, &hop.known_as, hop.known_port)?;
     let config = Arc::new(config(&known, timeout));
-    let shared = Arc::new(Mutex::new(None));
+    let (ending, end) = watch::channel(None);
     let banner = Arc::new(Mutex::new(Vec::new()));
-    let client = Client { hop: hop.clone(), known, end: Arc::clone(&shared), greeting: Arc::clone(&banner) };
+    let client = Client { hop: hop.clone(), known, end: ending, greeting: Arc::clone(&banner) };
     let connecting = async {
         match through {
             None => {
@@ -132,7 +140,7 @@ async fn step(
     let mut handle = connected.map_err(|error| error.during("connect to").at(&at))??;
     let login = Login { hop, timeout };
     let how = auth::log_in(&mut handle, &login, patience).await;
-    let how = how.map_err(|error| match locked(&shared).clone() {
+    let how = how.map_err(|error| match end.borrow().clone() {
         // "Too many authentication failures" is a better reason than a connection that has ended.
         Some(end) if error.kind() == Kind::Disconnected => {
             Error::new(Kind::Ssh, end).during("log in to").at(&at)
@@ -141,7 +149,7 @@ async fn step(
     })?;
     let mut greeting = locked(&banner).clone();
     greeting.push((4, format!("Login as '{}' ({how}).", hop.user)));
-    Ok((handle, shared, greeting))
+    Ok((handle, end, greeting))
 }
 
 /// A TCP connection to the first address of a host that answers.
@@ -200,7 +208,7 @@ fn config(known: &KnownHost, timeout: Duration) -> client::Config {
 pub struct Client {
     hop: Hop,
     known: KnownHost,
-    end: Arc<Mutex<Option<String>>>,
+    end: watch::Sender<Option<String>>,
     greeting: Arc<Mutex<Vec<(u8, String)>>>,
 }
 
@@ -256,7 +264,7 @@ impl client::Handler for Client {
             DisconnectReason::Error(Failure::Ours(error)) => error.to_string(),
             DisconnectReason::Error(Failure::Protocol(error)) => words(&error),
         };
-        locked(&self.end).get_or_insert(words);
+        self.end.send_replace(Some(words));
         Ok(())
     }
 }

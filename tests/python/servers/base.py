@@ -78,13 +78,26 @@ class Server:
         """The root of the server with its credentials, e.g. ``ftp://user:password@127.0.0.1:2121/``."""
         scheme = self.kind.scheme + ("s" if self.tls else "")
         who = f"{quote(self.user, safe='')}:{quote(self.password, safe='')}"
-        path = self.kind.path(self._plan).rstrip("/")
-        return f"{scheme}://{who}@{self.host}:{self.port}{path}/"
+        return f"{scheme}://{who}@{self.host}:{self.port}{self.path}/"
+
+    @property
+    def path(self) -> str:
+        """The folder that is served as clients see it, without slash at the end."""
+        return self.kind.path(self._plan).rstrip("/")
 
     def output(self) -> str:
         """Returns what the server has logged and printed so far."""
         files = [self.log, self._work / "output.txt"]
         return "".join(file.read_text(errors="replace") for file in files if file.exists())
+
+    def sessions(self) -> list[int]:
+        """Lists the processes that the server has started for its clients."""
+        table = _processes()
+        below, found = {self._process.pid}, set[int]()
+        while more := {each.pid for each in table if each.parent in below} - found:
+            below = more
+            found |= more
+        return sorted(found)
 
     def stop(self) -> None:
         """Ends the server with all its sessions and removes its configuration, logs and certificates."""
