@@ -2,7 +2,7 @@
 //!
 //! | row | what servers do | test, beside those of this file |
 //! |---|---|---|
-//! | Q1 | no MLSD | `q01_...` |
+//! | Q1 | no MLSD | `q01_...`; `test_servers_rows.py`, with GNU inetutils |
 //! | Q2 | MLSD that is announced and does not work | `q02_...` |
 //! | Q3 | MLSD that hangs | `q03_...` |
 //! | Q4 | facts that are missing, or in other case | `q04_...`; `wire::ftp::mlsd::real_lines_of_real_servers` |
@@ -55,7 +55,7 @@ use crate::tree::{self, Setup, at};
 use ftpsync::error::{Kind, Retry};
 use ftpsync::model::{Entry, Listing, RelPath, Stamp};
 use ftpsync::plan::Mode;
-use ftpsync::target::ftp::{FtpConfig, FtpTarget};
+use ftpsync::target::ftp::{FtpConfig, FtpTarget, TlsConfig};
 use ftpsync::target::memory::MemoryTarget;
 use ftpsync::target::pool::Pool;
 use ftpsync::target::{Expect, Put, Session, Target};
@@ -806,4 +806,49 @@ fn nonsense_facts_are_not_believed() {
         let listing = listed(vec![line]);
         assert!(!listing.complete && listing.entries.is_empty(), "{:?}", String::from_utf8_lossy(line));
     }
+}
+
+#[test]
+fn silence_before_and_in_the_handshake_is_an_error_with_a_hint() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mute = FtpConfig {
+        port: listener.local_addr().unwrap().port(),
+        timeout: Duration::from_millis(200),
+        ..FtpConfig::new("127.0.0.1", "/")
+    };
+    let tls = |implicit: bool| Some(TlsConfig { implicit, ..TlsConfig::default() });
+    let agrees = Server::start(Quirks { answers: vec![("AUTH", "234 go on")], ..Quirks::default() });
+    let stuck = FtpConfig { port: agrees.port(), tls: tls(false), ..mute.clone() };
+    let cases = [
+        (mute.clone(), "ftps:// or --tls-implicit"),
+        (FtpConfig { tls: tls(false), ..mute.clone() }, "try --tls-implicit"),
+        (FtpConfig { tls: tls(true), ..mute.clone() }, "try it without --tls-implicit"),
+        (stuck, "the TLS handshake with 127.0.0.1"),
+    ];
+    for (config, hint) in cases {
+        let begun = Instant::now();
+        let error = FtpTarget::new(config).unwrap().open().err().expect("silence");
+        assert_eq!(error.kind(), Kind::Timeout, "{error}");
+        assert!(error.to_string().contains(hint), "{error}");
+        assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    }
+}
+
+#[test]
+fn a_reply_that_trickles_in_is_as_good_as_silence() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let dripping = std::thread::spawn(move || {
+        use std::io::Write;
+        let mut socket = listener.accept().unwrap().0;
+        while socket.write_all(b"2").is_ok() {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    });
+    let config = FtpConfig { port, timeout: Duration::from_millis(200), ..FtpConfig::new("127.0.0.1", "/") };
+    let begun = Instant::now();
+    let error = FtpTarget::new(config).unwrap().open().err().expect("no reply");
+    assert_eq!((error.kind(), error.retry()), (Kind::Timeout, Retry::NewSession), "{error}");
+    assert!(begun.elapsed() < Duration::from_secs(3));
+    dripping.join().unwrap();
 }

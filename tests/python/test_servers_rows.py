@@ -10,7 +10,7 @@ import pytest
 import servers
 from servers import Kind
 from servers.base import StartServer
-from test_end_to_end import World, make_world, write
+from test_end_to_end import World, bodies, make_world, write
 
 #: pyftpdlib replaces what is not UTF-8 before anybody sees it.
 KEEPERS_OF_BYTES = [servers.VSFTPD, servers.PROFTPD, servers.PUREFTPD]
@@ -74,3 +74,27 @@ def test_q34_a_server_with_one_connection_for_each_user_is_enough(
         write(world.local, f"folder{number % 3}/up{number}")
     world.run("sync")
     assert len([path for path in world.remote.rglob("up*") if path.is_file()]) == 20
+
+
+@pytest.mark.parametrize("connections", ["1", "4"])
+def test_q01_q09_q38_a_server_of_the_last_century_is_enough(
+    start_server: StartServer, tmp_path: Path, connections: str
+) -> None:
+    """GNU inetutils: no FEAT, no MLSD, times that cannot be set."""
+    world = make_world(start_server(servers.INETUTILS), tmp_path)
+    for number in range(20):
+        write(world.local, f"folder{number % 2}/up {number}", f"up {number}", age=number * 1000)
+        write(world.remote, f"folder{number % 2}/down {number}", f"down {number}", age=number * 1000)
+    write(world.remote, ".hidden")
+    result = world.run("sync", "--connections", connections)
+    assert "errors: 0" in result.out
+    assert bodies(world.local) == bodies(world.remote)
+    assert len(bodies(world.local)) == 41
+    before = world.bystand()
+    again = world.run("sync", "--connections", connections)
+    assert world.bystand() == before, again
+    write(world.local, "folder0/up 0", "edited!", age=-100)
+    (world.local / "folder1" / "down 1").unlink()
+    world.run("sync", "--connections", connections)
+    assert bodies(world.local) == bodies(world.remote)
+    assert len(bodies(world.local)) == 40

@@ -10,7 +10,19 @@ network for the first download, no user namespaces for an ordinary user). See `k
 """
 
 from .base import Kind, Server, Unavailable
-from .kinds import ALL, PROFTPD, PUREFTPD, PYFTPDLIB, VSFTPD, ProFtpd, PureFtpd, PyFtpdLib, VsFtpd
+from .kinds import (
+    ALL,
+    INETUTILS,
+    PROFTPD,
+    PUREFTPD,
+    PYFTPDLIB,
+    VSFTPD,
+    InetutilsFtpd,
+    ProFtpd,
+    PureFtpd,
+    PyFtpdLib,
+    VsFtpd,
+)
 from .openssh import OPENSSH, OpenSsh
 
 #: All servers, whatever they speak.
@@ -19,11 +31,13 @@ EVERY: tuple[Kind, ...] = (*ALL, OPENSSH)
 __all__ = [
     "ALL",
     "EVERY",
+    "INETUTILS",
     "OPENSSH",
     "PROFTPD",
     "PUREFTPD",
     "PYFTPDLIB",
     "VSFTPD",
+    "InetutilsFtpd",
     "Kind",
     "OpenSsh",
     "ProFtpd",

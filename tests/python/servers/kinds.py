@@ -261,6 +261,42 @@ class PureFtpd(Kind):
         return database
 
 
+@dataclass(frozen=True)
+class InetutilsFtpd(Kind):
+    """The ftpd of GNU inetutils: neither FEAT nor MLSD nor EPSV's successors, times of LIST to the minute.
+
+    It is run by a stand-in for inetd, and shows the whole file system, so that paths are those of this machine.
+    """
+
+    name: ClassVar[str] = "inetutils"
+    mlsd: bool = False
+    mfmt: bool = False
+
+    def path(self, plan: Plan) -> str:
+        return str(plan.root)
+
+    def prepare(self) -> None:
+        if not _is_root():
+            raise Unavailable("inetutils-ftpd has to be started by root")
+        debian.check_libraries(self._server(), debian.unpacked("inetutils-ftpd"))
+
+    def _server(self) -> Path:
+        return debian.unpacked("inetutils-ftpd") / "usr" / "sbin" / "ftpd"
+
+    def launch(self, plan: Plan) -> Launch:
+        environment = wrapped(plan, "nss")
+        environment["LD_LIBRARY_PATH"] = debian.library_path(debian.unpacked("inetutils-ftpd"))
+        shadow = plan.work / "shadow"
+        shadow.write_text(f"{plan.user}:{hashed(plan.password)}:19000:0:99999:7:::\n")
+        shadow.chmod(0o600)
+        environment["NSS_WRAPPER_SHADOW"] = str(shadow)
+        inetd = Path(__file__).with_name("inetd.py")
+        # The variables are for the server alone, not for the Python in front of it.
+        ftpd = ["env", *(f"{name}={value}" for name, value in environment.items())]
+        ftpd += [str(self._server()), "--umask=022", "--timeout=60"]
+        return Launch([sys.executable, str(inetd), plan.host, str(plan.port), *ftpd], as_root=False)
+
+
 def _program(name: str) -> Path:
     return debian.unpacked(name) / "usr" / "sbin" / name
 
@@ -273,4 +309,5 @@ PYFTPDLIB = PyFtpdLib()
 VSFTPD = VsFtpd()
 PROFTPD = ProFtpd()
 PUREFTPD = PureFtpd()
+INETUTILS = InetutilsFtpd()
 ALL: tuple[Kind, ...] = (PYFTPDLIB, VSFTPD, PROFTPD, PUREFTPD)
