@@ -48,7 +48,7 @@ pub struct Quirks {
     pub loses_all: bool,
     /// SIZE is 0 for every file.
     pub sizes_are_0: bool,
-    /// Downloads are never confirmed.
+    /// Transfers are never confirmed.
     pub no_226: bool,
     /// Downloads are confirmed before the data is sent.
     pub early_226: bool,
@@ -699,6 +699,9 @@ impl Conversation {
         }
         let mtime = "20240102030405".to_owned();
         self.state.tree.lock().unwrap().insert(path, Node::File { content, mtime });
+        if self.quirks.no_226 {
+            return Ok(true);
+        }
         self.say(if is_cut { "426 cut" } else { "226 stored" })
     }
 

@@ -572,6 +572,21 @@ fn q31_a_download_whose_confirmation_is_lost_counts_if_all_is_there() {
 }
 
 #[test]
+fn q31_an_upload_whose_confirmation_is_lost_counts_if_the_size_is_right() {
+    let (server, _, mut session) = open_impatient(Quirks { no_226: true, ..Quirks::default() });
+    server.put("/file", b"old");
+    put(session.as_mut(), "file", b"content");
+    assert_eq!(server.content("/file").unwrap(), b"content");
+    assert_eq!(said(&server).matches("STOR").count(), 1, "it is not sent again");
+    let short = Quirks { no_226: true, loses_last_byte: true, ..Quirks::default() };
+    let (server, _, mut session) = open_impatient(short);
+    server.put("/file", b"old");
+    let put = Put { size: Some(7), ..Put::default() };
+    assert_eq!(session.write(&path("file"), &mut &b"content"[..], &put).unwrap_err().kind(), Kind::Size);
+    assert_eq!(server.content("/file").unwrap(), b"old");
+}
+
+#[test]
 fn q32_a_reply_too_many_ends_the_conversation_instead_of_shifting_answers() {
     let answers = vec![("SIZE", "213 5\r\n226 Transfer complete")];
     let (server, mut session) = open(Quirks { answers, ..Quirks::default() });

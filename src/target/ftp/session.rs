@@ -186,6 +186,18 @@ impl FtpSession {
         self.server.learned().lacks.push(verb.to_owned());
     }
 
+    /// Goes on with a new conversation in the place of one that was lost. False if there is none to be had.
+    pub(super) fn start_afresh(&mut self) -> bool {
+        match super::login::open(&self.server) {
+            Ok(fresh) => {
+                self.control = fresh.control;
+                self.has_strayed = false;
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
     /// Asks for the size of a file; `None` if the server does not tell.
     pub(super) fn size_of(&mut self, path: &[u8]) -> Result<Option<u64>> {
         if !self.knows("SIZE") {
@@ -374,7 +386,7 @@ fn catch_up_by_pwd(control: &mut Control) -> Result<()> {
 }
 
 /// Whether the conversation has ended, by its silence or in some other way.
-fn is_lost(error: &Error) -> bool {
+pub(super) fn is_lost(error: &Error) -> bool {
     matches!(error.kind(), Kind::Timeout | Kind::Disconnected)
 }
 

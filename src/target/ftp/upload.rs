@@ -9,7 +9,7 @@ use super::control::lost;
 use super::data::{self, Begin, Channel};
 use super::errors::refusal;
 use super::learned::MtimeBy;
-use super::session::{CHUNK, Ending, FtpSession, Presence};
+use super::session::{CHUNK, Ending, FtpSession, Presence, is_lost};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::model::{RelPath, Stamp};
 use crate::target::{Expect, Put, Written, temp_name};
@@ -187,6 +187,7 @@ impl FtpSession {
         size: Option<u64>,
         place: Place,
     ) -> std::result::Result<u64, (Cut, Option<Error>)> {
+        let interruptions = self.server.sockets.interruptions();
         let outcome = pump(&mut channel, body, size);
         let (stream, early) = channel.into_parts();
         let sent = match outcome {
@@ -212,6 +213,17 @@ impl FtpSession {
         match data::final_reply(&mut self.control, early) {
             Ok(reply) if reply.is_success() => Ok(sent),
             Ok(reply) => Err((Cut::Wire(io::ErrorKind::Other.into()), Some(refusal(&reply)))),
+            // Everything was sent, and only the confirmation was lost: routers forget connections that are silent for long.
+            // The size, which is asked for next, tells whether all has arrived.
+            Err(error)
+                if is_lost(&error)
+                    && place == Place::Aside
+                    && self.knows("SIZE")
+                    && self.server.sockets.interruptions() == interruptions
+                    && self.start_afresh() =>
+            {
+                Ok(sent)
+            }
             Err(error) => Err((Cut::Wire(io::ErrorKind::Other.into()), Some(error))),
         }
     }
