@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import sys
 import traceback
 from typing import Any, Final
@@ -79,12 +80,32 @@ def run() -> None:
             print(f"\nERROR:\n{exc}\n", file=sys.stderr)
         code = exc.exit_code
     except Exception as exc:
-        if args.verbose >= _TRACEBACK_VERBOSITY:
-            traceback.print_exc()
-        print(f"ERROR: {_in_one_line(exc)}", file=sys.stderr)
         code = _EXIT_ERROR
+        # Whoever reads the output, as `head` does, may have had enough of it; that needs no words.
+        if not (isinstance(exc, BrokenPipeError) and _is_reader_gone()):
+            if args.verbose >= _TRACEBACK_VERBOSITY:
+                traceback.print_exc()
+            print(f"ERROR: {_in_one_line(exc)}", file=sys.stderr)
     if code != _EXIT_OK:
         sys.exit(code)
+
+
+def _is_reader_gone() -> bool:
+    """Whether nobody reads our output any more; then what is left of it goes nowhere."""
+    import select
+
+    if not hasattr(select, "poll"):  # Windows
+        return False
+    try:
+        output = sys.stdout.fileno()
+    except (OSError, ValueError):
+        return False
+    poll = select.poll()
+    poll.register(output, 0)
+    is_gone = any(event & select.POLLERR for _, event in poll.poll(0))
+    if is_gone:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), output)
+    return is_gone
 
 
 # --- Arguments ---

@@ -599,3 +599,17 @@ class TestRun:
         assert cli("run", "t") == 0
         out = capsys.readouterr().out
         assert f"[{tree}]" in out and "x.txt" in out
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="ends of pipes are another matter there")
+@pytest.mark.parametrize("verbosity", ["-q", "-vv"])
+def test_a_reader_that_has_had_enough_is_no_error_to_speak_of(verbosity: str, tmp_path: Path) -> None:
+    for number in range(2_000):
+        (tmp_path / "local" / f"a file with a long name {number}").touch()
+    command = [sys.executable, "-m", "ftpsync", "tree", "--files", verbosity, str(tmp_path / "local")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 1
