@@ -125,7 +125,7 @@ class _Version(argparse.Action):
             import platform
 
             python = f"Python/{PYTHON_VERSION} {platform.platform()}"
-            text = f"pyftpsync/{__version__} {python},\nPython: {sys.executable}"
+            text = f"pyftpsync/{__version__} {python}, Python: {sys.executable}"
         print(text)
         parser.exit()
 

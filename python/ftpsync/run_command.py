@@ -279,7 +279,7 @@ def _override(cli_args: argparse.Namespace, name: str, task: dict[str, Any]) -> 
         task[key] = value
 
     if cli_args.no_dry_run and not cli_args.dry_run:
-        if verbose >= 3:
+        if task.get("dry_run") and verbose >= 3:
             write("`--no-dry-run` (or `--execute`) was passed: resetting dry_run mode")
         task["dry_run"] = False
     elif task.get("dry_run") and verbose >= 3:

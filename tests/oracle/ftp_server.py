@@ -1,6 +1,6 @@
 """A small FTP server to synchronise with. Prints its port, then serves until it is ended.
 
-Run by the tests in an environment that has pyftpdlib: `python ftp_server.py ROOT [--no-mfmt] [--tls]`.
+Run by the tests in an environment that has pyftpdlib: `python ftp_server.py ROOT [options]`.
 With `--tls` a certificate for 127.0.0.1 and localhost is made first and written to `ROOT/../certificate.pem`.
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pyftpdlib.authorizers import DummyAuthorizer
 from pyftpdlib.handlers import FTPHandler
-from pyftpdlib.servers import FTPServer
+from pyftpdlib.servers import FTPServer, ThreadedFTPServer
 
 USER, PASSWORD = "joe", "secret"
 
@@ -22,6 +22,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("root", type=Path)
     parser.add_argument("--no-mfmt", action="store_true", help="be a server that cannot set times")
+    parser.add_argument("--no-mlsd", action="store_true", help="be an old server that knows LIST only")
+    parser.add_argument("--read-only", action="store_true", help="let joe change nothing")
+    parser.add_argument(
+        "--refuse", metavar="WORD", help="refuse to send or take files with this in their name"
+    )
+    parser.add_argument(
+        "--threads",
+        action="store_true",
+        help="one thread for each session: in active mode pyftpdlib 2.2 mixes up the sessions of one thread",
+    )
     parser.add_argument("--tls", action="store_true", help="insist on TLS for control and data")
     args = parser.parse_args()
 
@@ -31,20 +41,36 @@ def main() -> None:
 
         base = TLS_FTPHandler
 
+    unknown = {"MFMT"} if args.no_mfmt else set()
+    if args.no_mlsd:
+        unknown |= {"MLSD", "MLST"}
+
     class Handler(base):  # type: ignore[misc, valid-type]
         authorizer = DummyAuthorizer()
         proto_cmds = {  # noqa: RUF012
-            name: command
-            for name, command in base.proto_cmds.items()
-            if not (args.no_mfmt and name == "MFMT")
+            name: command for name, command in base.proto_cmds.items() if name not in unknown
         }
+
+        def ftp_RETR(self, file: str) -> None:
+            self.refuse(file) or super().ftp_RETR(file)
+
+        def ftp_STOR(self, file: str, mode: str = "w") -> None:
+            self.refuse(file) or super().ftp_STOR(file, mode)
+
+        def refuse(self, file: str) -> bool:
+            is_refused = bool(args.refuse) and args.refuse in Path(file).name
+            if is_refused:
+                self.respond("550 Not this one.")
+            return is_refused
 
     if args.tls:
         Handler.certfile = str(make_certificate(args.root.parent / "certificate.pem"))
         Handler.tls_control_required = True
         Handler.tls_data_required = True
-    Handler.authorizer.add_user(USER, PASSWORD, str(args.root), perm="elradfmwMT")
-    server = FTPServer(("127.0.0.1", 0), Handler)
+    Handler.authorizer.add_user(
+        USER, PASSWORD, str(args.root), perm="elr" if args.read_only else "elradfmwMT"
+    )
+    server = (ThreadedFTPServer if args.threads else FTPServer)(("127.0.0.1", 0), Handler)
     print(server.address[1], flush=True)
     server.serve_forever(handle_exit=True)
 

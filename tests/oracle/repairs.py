@@ -56,8 +56,12 @@ def d1_descends_into_capitals() -> None:
 
 
 def _names_clash(self: Any) -> bool:
-    names = {name for target in (self.local, self.remote) for name in os.listdir(target.cur_dir)}
+    names = {name for target in (self.local, self.remote) for name in _names(target)}
     return len({name.lower() for name in names}) != len(names)
+
+
+def _names(target: Any) -> list[str]:
+    return os.listdir(target.cur_dir) if isinstance(target, FsTarget) else target.ftp.nlst()
 
 
 def d2_filters_inside_new_folders() -> None:
