@@ -19,6 +19,7 @@ from scenario import (
 from scenarios_asking import ASKING
 from scenarios_more import MORE
 from scenarios_names import NAMES
+from scenarios_scripts import SCRIPTS
 
 BOTH = ("4.1.0", "3.1.0")
 #: Both sides have changed `clash`, and one has changed the file that the other removed.
@@ -32,7 +33,7 @@ START = {**ANCHORS, "clash.txt": file("clash"), "gone.txt": file("gone")}
 
 
 def everything() -> list[Scenario]:
-    scenarios = [*UPLOADS, *DOWNLOADS, *SYNCS, *NAMES, *ASKING, *MORE]
+    scenarios = [*UPLOADS, *DOWNLOADS, *SYNCS, *NAMES, *ASKING, *MORE, *SCRIPTS]
     assert len({scenario.folder for scenario in scenarios}) == len(scenarios), "two scenarios of one name"
     return scenarios
 
