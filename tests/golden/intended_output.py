@@ -166,6 +166,13 @@ RULES = [
         holds=lambda reference, ours: failed(reference, ours) and same_where_true(reference, ours),
     ),
     Rule(
+        id="more options go before the task",
+        contract="section 13.1: CLI flags override",
+        reason="Options that the reference takes from the command line only where the task is silent override it here.",
+        scenarios="options without a part to play",
+        ours=(r"Override yaml entry `tasks\.both\.(case|migrate|store_password): None` with CLI arg .*",),
+    ),
+    Rule(
         id="OPTS UTF8 once",
         contract="section 5.1: extra probes are free",
         reason="OPTS UTF-8 is no command that any server documents; only the one of the draft is sent.",
@@ -198,7 +205,7 @@ RULES = [
         id="no lock, no offset",
         contract="section 0: D26, lock file; section 12.3",
         reason="The offset of the server's clock comes from the lock file, which is not written where nothing is.",
-        scenarios="download with the counters|how much a dry run tells",
+        scenarios="download with the counters|how much a dry run tells|sync of matching names",
         theirs=(r"Server time offset: # seconds\.",),
     ),
     Rule(

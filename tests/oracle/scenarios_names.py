@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from scenario import ANCHORS, Scenario, download, edited, file, sync, upload
+from scenario import ANCHORS, HERE, THERE, Scenario, download, edited, file, sync, upload
 
 BOTH = ("4.1.0", "3.1.0")
 
 NAMES = [
+    Scenario(
+        "sync of matching names",
+        "What takes part goes both ways; what does not is told with -v and left alone, also by a download.",
+        [
+            sync("--match", "*.txt", "--exclude", "sub", "-v"),
+            sync("-m", "*.txt,empty", "-x", "new*"),
+            download("-x", "*here*", "-v"),
+            download("--exclude=*.txt,.*", "--delete-unmatched", "--dry-run"),
+        ],
+        HERE,
+        THERE,
+        repairs=("D4",),
+    ),
     Scenario(
         "unicode names",
         "Names in many scripts, with blanks and signs.",

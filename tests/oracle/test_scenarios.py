@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import re
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -16,6 +18,7 @@ from playing import HANGS
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "intended_output.py"
 SHOWN = 12
+COMMANDS = ("upload", "download", "sync", "run", "scan", "tree")
 
 
 def _load(path: Path) -> ModuleType:
@@ -106,3 +109,34 @@ def test_the_reference_is_heard(played: dict[str, compare.Played]) -> None:
     assert sum("SKIP CONFLICT" in " ".join(step["stdout"]) for step in fine) > 20
     assert any(step["progress"] for step in steps) and any(step["talk"] for step in steps)
     assert any(step["stats"] for step in steps)
+
+
+def test_every_option_of_the_reference_is_given(reference_41: Environment) -> None:
+    """Options that all commands have with any of them, the others with each command that has them."""
+    offered = {command: options_of(reference_41, command) for command in COMMANDS}
+    shared = set.intersection(*offered.values())
+    given: dict[str, set[str]] = {command: set() for command in COMMANDS}
+    for scenario in scenarios.everything():
+        for step in scenario.steps:
+            words = {word.split("=")[0] for word in step.args}
+            for command in words & given.keys():
+                given[command] |= words
+    everywhere = set().union(*given.values())
+    missing = [
+        f"{command} {'/'.join(names)}"
+        for command in COMMANDS
+        for names in offered[command]
+        if not set(names) & (everywhere if names in shared else given[command])
+    ]
+    assert not missing, f"options that no scenario gives: {missing}"
+    assert len(everywhere) > 40
+
+
+def options_of(environment: Environment, command: str) -> set[tuple[str, ...]]:
+    """The options in the help of a command, each with all its names."""
+    line = [str(environment.python), "-I", "-m", "ftpsync.pyftpsync", command, "--help"]
+    text = subprocess.run(line, capture_output=True, text=True, check=True).stdout
+    named = [
+        re.findall(r"(?<!\S)--?[a-z][a-z-]*", row) for row in re.findall(r"(?m)^  (-\S.*?)(?:  |$)", text)
+    ]
+    return {tuple(names) for names in named} - {("-h", "--help")}
