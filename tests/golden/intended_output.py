@@ -123,8 +123,10 @@ RULES = [
         reason="They begin as documented, and go on in words of our own.",
         theirs=(
             r"Could not change (remote )?directory to '?/.*",
+            r"Could not login to None@.*",
+            r"pyftpsync: error: Missing mandatory entries: .*",
             r"pyftpsync: error: '--debug' requires .*",
-            r"pyftpsync: error: Invalid entry: tasks\..*",
+            r"pyftpsync: error: Invalid (entry|entries): tasks\..*",
             r"pyftpsync: error: no_dry_run should not be used .*",
             r"pyftpsync: error: missing command \(choose from .*",
             r"pyftpsync: error: argument \{.*\}: invalid choice: .*",
@@ -137,8 +139,10 @@ RULES = [
         ),
         ours=(
             r"Could not change (remote )?directory to '?/.*",
+            r"Could not login to anonymous@.*",
+            r"pyftpsync: error: Missing mandatory entries: .*",
             r"pyftpsync: error: '--debug' requires .*",
-            r"pyftpsync: error: Invalid entry: tasks\..*",
+            r"pyftpsync: error: Invalid (entry|entries): tasks\..*",
             r"pyftpsync: error: no_dry_run should not be used .*",
             r"pyftpsync: error: missing command \(choose from .*",
             r"pyftpsync: error: argument command: invalid choice: .*",

@@ -17,7 +17,7 @@ from environments import Environment
 from playing import HANGS
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "intended_output.py"
-SHOWN = 12
+SHOWN = 40
 COMMANDS = ("upload", "download", "sync", "run", "scan", "tree")
 
 

@@ -199,6 +199,9 @@ fn introduce(
     let mut replies = Vec::with_capacity(packet.len());
     // A server that closes the connection behind a refusal has still said why.
     let mut failure = control.burst_into(&packet, &mut replies).err();
+    if wants_password && let Some(refused) = late_refusal(&replies, usize::from(!is_new)) {
+        return Err(context(not_logged_in(refused)));
+    }
     let mut replies = replies.into_iter();
     let mut next = || replies.next().ok_or_else(|| failure.take().unwrap_or_else(no_answer));
     let to_user = if is_new { None } else { Some(next().map_err(context)?) };
@@ -245,6 +248,13 @@ fn introduce(
         reply => return Err(no_root(server, &reply)),
     }
     Ok(features)
+}
+
+/// The refusal of a password that comes behind the replies to what was said after it: pyftpdlib keeps it back for some
+/// seconds. The reply in its place is then to another command.
+fn late_refusal(replies: &[Reply], place: usize) -> Option<&Reply> {
+    let is_other = replies.get(place).is_some_and(|reply| reply.is_success() && reply.code() / 10 != 23);
+    replies.last().filter(|last| is_other && last.code() == 530)
 }
 
 /// Makes every level of the root that is missing. Refusals do not matter as long as the root can be entered in the end:
