@@ -66,9 +66,10 @@ impl Behind {
         std::mem::take(&mut self.settled)
     }
 
-    /// The files of which nothing is known yet.
+    /// The files of whose end nobody was told yet. After a conversation has broken, all of them are begun anew.
     pub fn unsettled(&self) -> Vec<RelPath> {
-        self.waiting.iter().map(|file| file.file.clone()).collect()
+        let waiting = self.waiting.iter().map(|file| &file.file);
+        waiting.chain(self.settled.iter().map(|(file, _)| file)).cloned().collect()
     }
 }
 
@@ -256,5 +257,20 @@ impl FtpSession {
             return Err(refusal(&rnfr));
         }
         self.rename_onto(moving)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_in_place_of_which_nobody_was_told_is_still_unsettled() {
+        let file = RelPath::parse("a").unwrap();
+        let written = Written { size: 1, mtime_kept: true, dated: None };
+        let mut behind = Behind { settled: vec![(file.clone(), Ok(written))], ..Behind::default() };
+        assert_eq!(behind.unsettled(), [file]);
+        behind.take_settled();
+        assert!(behind.unsettled().is_empty());
     }
 }
