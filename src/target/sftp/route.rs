@@ -100,18 +100,20 @@ fn hop(config: &SftpConfig, settings: &Settings, given: &str, port: u16, user: O
     let port = if port == 0 { settings.port.unwrap_or(22) } else { port };
     let user = user.or(settings.user.as_deref()).unwrap_or(&config.login_name).to_owned();
     let host = settings.host_name.as_deref().unwrap_or("%h").replace("%h", given);
+    let home = config.home.as_deref().map(|home| home.to_string_lossy().into_owned()).unwrap_or_default();
+    let shown_port = port.to_string();
     let expand = |text: &str| {
-        let home = config.home.as_deref().map(|home| home.to_string_lossy().into_owned());
-        let replaced = [
-            ("%d", home.as_deref().unwrap_or_default()),
-            ("%h", &host),
-            ("%n", given),
-            ("%r", &user),
-            ("%u", &config.login_name),
-            ("%p", &port.to_string()),
-        ];
-        let text = replaced.iter().fold(text.to_owned(), |text, (token, value)| text.replace(token, value));
-        expand_home(&text.replace("%%", "%"), config.home.as_deref())
+        let value = |token| match token {
+            'd' => Some(home.as_str()),
+            'h' => Some(host.as_str()),
+            'n' => Some(given),
+            'r' => Some(user.as_str()),
+            'u' => Some(config.login_name.as_str()),
+            'p' => Some(shown_port.as_str()),
+            '%' => Some("%"),
+            _ => None,
+        };
+        expand_home(&expand_tokens(text, value), config.home.as_deref())
     };
     let named = |path: &String| KeyFile { path: expand(path), is_wanted: false, is_usual: false };
     let keys = if settings.identity_files.is_empty() {
@@ -156,6 +158,23 @@ fn hop(config: &SftpConfig, settings: &Settings, given: &str, port: u16, user: O
         identities_only: settings.identities_only.unwrap_or(false),
         agent,
     }
+}
+
+/// A text with the value of each token in it, such as `%h`; one that is not known stays as it is.
+fn expand_tokens<'a>(text: &str, value: impl Fn(char) -> Option<&'a str>) -> String {
+    let mut expanded = String::new();
+    let mut rest = text.chars();
+    while let Some(char) = rest.next() {
+        let token = if char == '%' { rest.clone().next() } else { None };
+        match token.and_then(&value) {
+            Some(known) => {
+                expanded.push_str(known);
+                rest.next();
+            }
+            None => expanded.push(char),
+        }
+    }
+    expanded
 }
 
 /// `[user@]host[:port]`, also as `ssh://...`.
@@ -211,6 +230,16 @@ mod tests {
         assert_eq!(paths, ["/home/joe/mine", "/home/joe/keys/ann@web.internal"]);
         assert_eq!((hop.known_as.as_str(), hop.known_port), ("w", 22));
         assert_eq!(route(text, |config| config.port = 7).unwrap()[0].port, 7);
+    }
+
+    #[test]
+    fn tokens_are_replaced_once() {
+        let value = |token| match token {
+            'h' => Some("%r"),
+            '%' => Some("%"),
+            _ => None,
+        };
+        assert_eq!(expand_tokens("a%h-%%h-%x%", value), "a%r-%h-%x%");
     }
 
     #[test]
