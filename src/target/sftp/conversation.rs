@@ -82,7 +82,7 @@ impl Conversation {
             channel.request_subsystem(true, "sftp").await.map_err(|_| ended(link))?;
             Ok::<_, Error>(channel.split())
         }))??;
-        runtime.block_on(patience.within(timeout, started(&mut reader)))??;
+        runtime.block_on(patience.within(timeout, started(&mut reader, link)))??;
         let mut conversation = Conversation {
             runtime: Arc::clone(runtime),
             link: Arc::clone(link),
@@ -399,13 +399,15 @@ impl Conversation {
 }
 
 /// Waits until the server has said whether it starts an SFTP server.
-async fn started(reader: &mut ChannelReadHalf) -> Result<()> {
+async fn started(reader: &mut ChannelReadHalf, link: &Link) -> Result<()> {
     loop {
         match reader.wait().await {
             Some(ChannelMsg::Success) => return Ok(()),
-            Some(ChannelMsg::Failure | ChannelMsg::Close | ChannelMsg::Eof) | None => {
+            Some(ChannelMsg::Failure | ChannelMsg::Close | ChannelMsg::Eof) => {
                 return Err(no_subsystem("the server offers no SFTP"));
             }
+            // The channel went with the connection, which says nothing about SFTP.
+            None => return Err(ended(link)),
             Some(_) => {}
         }
     }

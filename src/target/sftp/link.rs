@@ -22,6 +22,9 @@ const WINDOW: u32 = 8 * 1024 * 1024;
 /// busy with a slow disk never holds up the others.
 const MESSAGES: usize = 1 << 16;
 
+/// How the words begin where the server has said why; another attempt would end the same way.
+const ENDED_BY_SERVER: &str = "the server ended it";
+
 /// A connection that is logged in.
 pub struct Link {
     handle: Handle<Client>,
@@ -142,7 +145,7 @@ async fn step(
     let how = auth::log_in(&mut handle, &login, patience).await;
     let how = how.map_err(|error| match end.borrow().clone() {
         // "Too many authentication failures" is a better reason than a connection that has ended.
-        Some(end) if error.kind() == Kind::Disconnected => {
+        Some(end) if error.kind() == Kind::Disconnected && end.starts_with(ENDED_BY_SERVER) => {
             Error::new(Kind::Ssh, end).during("log in to").at(&at)
         }
         Some(_) | None => error,
@@ -259,7 +262,7 @@ impl client::Handler for Client {
     async fn disconnected(&mut self, reason: DisconnectReason<Failure>) -> Result<(), Failure> {
         let words = match reason {
             DisconnectReason::ReceivedDisconnect(info) => {
-                format!("the server ended it: {}", info.message.trim())
+                format!("{ENDED_BY_SERVER}: {}", info.message.trim())
             }
             DisconnectReason::Error(Failure::Ours(error)) => error.to_string(),
             DisconnectReason::Error(Failure::Protocol(error)) => words(&error),
