@@ -15,8 +15,17 @@ from typing import Any, NoReturn
 import pytest
 
 import servers
+from ftpsync.util import set_pyftpsync_logger
 from servers import Kind, Server, Unavailable
 from servers.base import StartServer
+
+
+@pytest.fixture(autouse=True)
+def usual_sink() -> Iterator[None]:
+    """Output goes where it goes after an import, whatever the test before has left: the command line prints."""
+    previous = set_pyftpsync_logger(True)
+    yield
+    set_pyftpsync_logger(previous)
 
 
 @pytest.fixture

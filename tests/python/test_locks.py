@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlparse
 
 import pytest
 
@@ -317,9 +318,9 @@ def test_scan_removes_locks_and_metadata(world: World) -> None:
 
     def deleted(*options: str) -> list[str]:
         out = world.run("scan", "-r", *options).stdout
-        return sorted(
-            line.removeprefix("DELETE /") for line in out.splitlines() if line.startswith("DELETE ")
-        )
+        root = urlparse(world.server.url).path.rstrip("/")
+        start = f"DELETE {root}/"
+        return sorted(line.removeprefix(start) for line in out.splitlines() if line.startswith("DELETE "))
 
     locks = [name for name in names if name.endswith(LOCK)]
     assert deleted("-n", "--remove-locks") == sorted(locks)
@@ -338,7 +339,8 @@ def both(world: World) -> tuple[FsTarget, Any]:
     return FsTarget(str(world.local)), remote
 
 
-def test_the_target_tells_about_its_lock(world: World) -> None:
+def test_the_target_tells_about_its_lock(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(world.home))
     put(world.local, "a")
     local, remote = both(world)
     seen: list[Any] = []
