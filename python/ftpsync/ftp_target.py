@@ -325,7 +325,8 @@ FtpTarget = FTPTarget
 
 def _show(kind: str, text: str) -> None:
     """Prints one line of a conversation, as `ftplib` does."""
-    print(f"*{kind}*", repr(text))
+    # In one piece, since the conversations of a run print at the same time.
+    print(f"*{kind}* {text!r}\n", end="")
 
 
 def _is_refusal(exc: Exception) -> bool:

@@ -171,7 +171,7 @@ def write(
         **kwargs: Handed to the logger or to `print`.
     """
     if _logger is None:
-        print(*args, end=end, file=sys.stdout if file is None else file, **kwargs)
+        _print(args, end, sys.stdout if file is None else file, **kwargs)
         return
     # One string, because a logger takes further arguments for values of a format and dumps a "Logging error".
     text = " ".join(str(arg) for arg in args)
@@ -187,11 +187,19 @@ def write(
 def write_error(*args: object, end: str | None = None, file: IO[str] | None = None, **kwargs: Any) -> None:
     """Writes one line to the logger at level ERROR, or prints it to the current `sys.stderr`."""
     if _logger is None:
-        print(*args, end=end, file=sys.stderr if file is None else file, **kwargs)
+        _print(args, end, sys.stderr if file is None else file, **kwargs)
         return
     for key in ("debug", "warning", "flush"):
         kwargs.pop(key, None)
     _logger.error(" ".join(str(arg) for arg in args), **kwargs)
+
+
+def _print(
+    args: tuple[object, ...], end: str | None, file: IO[str], *, sep: str | None = None, **kwargs: Any
+) -> None:
+    """Prints text and line end in one piece: the threads of a run may print at the same time."""
+    text = (" " if sep is None else sep).join(str(arg) for arg in args)
+    print(text + ("\n" if end is None else end), end="", file=file, **kwargs)
 
 
 def ansi_code(name: str) -> str:

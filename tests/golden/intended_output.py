@@ -183,14 +183,6 @@ RULES = [
         theirs=(r"(INFO:pyftpsync:|INFO )?Sent 'OPTS UTF-8'\.",),
     ),
     Rule(
-        id="identity of a target",
-        contract="section 0: D20, target id in the meta",
-        reason="The id says scheme, user and port as well; metadata has both, for the releases before.",
-        scenarios="script: rehearsal",
-        theirs=(r"joe 6 .* 127\.0\.0\.1/script-rehearsal/site",),
-        ours=(r"joe 6 .* ftp://joe@127\.0\.0\.1/script-rehearsal/site",),
-    ),
-    Rule(
         id="no lock for single verbs",
         contract="section 0: D26, lock file",
         reason="A target that is opened without a run writes no lock file, so there is none to go back for.",

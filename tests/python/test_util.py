@@ -327,3 +327,21 @@ def test_the_compat_module_has_the_names_of_31() -> None:
     assert compat.console_input is input and compat.xrange is range
     assert compat.to_native(b"a") == "a" and compat.b_slash == b"/"
     assert os.fspath("x") == compat.unquote("%78") == "x"
+
+
+def test_a_line_is_written_in_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    pieces: list[str] = []
+
+    class Paper(io.StringIO):
+        def write(self, text: str) -> int:
+            pieces.append(text)
+            return len(text)
+
+    monkeypatch.setattr(sys, "stdout", Paper())
+    monkeypatch.setattr(sys, "stderr", Paper())
+    previous = util.set_pyftpsync_logger(None)
+    util.write("one", 2)
+    util.write("three", 4, sep="-", end="\r")
+    util.write_error("five")
+    util.set_pyftpsync_logger(previous)
+    assert [piece for piece in pieces if piece] == ["one 2\n", "three-4\r", "five\n"]
