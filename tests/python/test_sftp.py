@@ -6,6 +6,7 @@ import getpass
 import io
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -446,3 +447,26 @@ def test_a_run_survives_that_its_connection_is_killed(place: Place, tmp_path: Pa
 
 def _files(root: Path) -> list[Path]:
     return [path for path in root.rglob("*") if path.is_file() and not path.name.startswith(".pyftpsync-")]
+
+
+# -- Defects of 4.1 --------------------------------------------------------------------------------
+
+
+def test_d32_a_server_that_says_nothing_ends_in_an_error_after_the_timeout() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        target = SFTPTarget(
+            "/", "127.0.0.1", mute.getsockname()[1], "joe", "secret", timeout=1, extra_opts=QUIET
+        )
+        with pytest.raises(Exception, match=r"127\.0\.0\.1") as caught:
+            target.open()
+    assert not target.connected
+    assert "secret" not in str(caught.value)
+
+
+def test_d35_bytes_sent_by_sftp_are_counted(place: Place, tmp_path: Path) -> None:
+    (tmp_path / "local").mkdir()
+    (tmp_path / "local" / "file").write_bytes(b"x" * 12_345)
+    synchronizer = UploadSynchronizer(FsTarget(str(tmp_path / "local")), place.target(), {"verbose": 0})
+    synchronizer.run()
+    stats = synchronizer.get_stats()
+    assert stats["upload_bytes_written"] == stats["bytes_written"] == 12_345
