@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import io
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -224,3 +225,12 @@ def test_the_command_line_shows_the_conversation_at_verbosity_6(
     assert "*cmd*" not in shown["-vv"]
     assert "*cmd* 'PASS ***'\n" in shown["-vvv"] and "*cmd* 'MLSD /'\n" in shown["-vvv"]
     assert server.password not in shown["-vvv"]
+
+
+def test_the_usual_timeout_of_sockets_counts_where_none_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "getdefaulttimeout", lambda: 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        target = FTPTarget("/", "127.0.0.1", mute.getsockname()[1], "joe", "secret")
+        with pytest.raises(Exception, match=r"no answer from .* for 1 seconds"):
+            target.open()
+    assert not target.connected
