@@ -15,6 +15,7 @@ __all__ = [
     "Sftp",
     "Target",
     "Trace",
+    "check_up",
     "matches",
     "old_peer_key",
     "run",
@@ -338,3 +339,9 @@ def old_peer_key(id: str) -> str | None:
 
 def matches(name: str, is_dir: bool, match: list[str], exclude: list[str], fold_case: bool) -> bool:
     """Tells whether a name takes part, by shell patterns as in ``fnmatch``."""
+
+def check_up(target: Target, writes: bool) -> dict[str, Any]:
+    """Finds out what a target can do; with ``writes``, by a small temporary file that is removed again.
+
+    Returns findings by name; None for what could not be found out.
+    """

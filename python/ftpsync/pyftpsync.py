@@ -10,6 +10,7 @@ import traceback
 from typing import Any, Final
 
 from ftpsync import __version__
+from ftpsync._errors import in_one_line
 from ftpsync.cli_common import (
     _add_verbosity,
     common_parser,
@@ -18,6 +19,7 @@ from ftpsync.cli_common import (
     safety_parser,
     verbose_parser,
 )
+from ftpsync.doctor_command import add_doctor_parser
 from ftpsync.run_command import add_run_parser, handle_run_command
 from ftpsync.scan_command import add_scan_parser
 from ftpsync.synchronizers import BiDirSynchronizer, DownloadSynchronizer, UploadSynchronizer
@@ -85,7 +87,7 @@ def run() -> None:
         if not (isinstance(exc, BrokenPipeError) and _is_reader_gone()):
             if args.verbose >= _TRACEBACK_VERBOSITY:
                 traceback.print_exc()
-            print(f"ERROR: {_in_one_line(exc)}", file=sys.stderr)
+            print(f"ERROR: {in_one_line(exc)}", file=sys.stderr)
     if code != _EXIT_OK:
         sys.exit(code)
 
@@ -154,6 +156,7 @@ def _parser() -> argparse.ArgumentParser:
     add_run_parser(commands)
     add_scan_parser(commands)
     add_tree_parser(commands)
+    add_doctor_parser(commands)
     _add_demo(commands)
     return parser
 
@@ -233,7 +236,7 @@ def _settle_verbosity(parser: argparse.ArgumentParser, args: argparse.Namespace)
     """Merges the options given before the sub-command with those after it."""
     if args.command is None:
         parser.error(
-            "missing command (choose from 'upload', 'download', 'sync', 'run', 'scan', 'tree', 'demo')"
+            "missing command (choose from 'upload', 'download', 'sync', 'run', 'scan', 'tree', 'doctor', 'demo')"
         )
     args.verbose = max(0, args.verbose + args.global_verbose - args.quiet - args.global_quiet)
     args.debug = [*(args.global_debug or ()), *(args.debug or ())] or None
@@ -276,8 +279,8 @@ def _perform(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
     if args.command == "run":
         handle_run_command(parser, args)
     if hasattr(args, "handler"):
-        args.handler(parser, args)
-        return _EXIT_OK
+        code: int | None = args.handler(parser, args)
+        return _EXIT_OK if code is None else code
 
     if args.remote == ".":
         parser.error("'.' is expected to be the local target (not remote)")
@@ -332,49 +335,6 @@ def _exit_code(synchronizer: Any, args: argparse.Namespace) -> int:
     if synchronizer.error_count() and not getattr(args, "exit_zero_on_copy_errors", False):
         return _EXIT_ERROR
     return _EXIT_OK
-
-
-# --- Errors ---
-
-
-def _in_one_line(exc: Exception) -> str:
-    """Words an error for people: what went wrong, where, and what can be done."""
-    what = getattr(exc, "what", None)
-    if isinstance(what, str) and what:
-        return " ".join(what.split())
-    text = " ".join(str(exc).split())
-    hint = _hint(exc)
-    if hint is None:
-        name = type(exc).__name__
-        return f"unexpected {name}: {text or 'no details'}. Run again with -vv to see where, and report it."
-    return f"{text or type(exc).__name__} {hint}".strip()
-
-
-def _hint(exc: Exception) -> str | None:
-    """Returns advice for an expected kind of error, possibly empty; None for an unexpected one."""
-    import ftplib
-    import socket
-    import ssl
-
-    if isinstance(exc, ftplib.error_perm) and str(exc).startswith("530"):
-        return "Check user name and password, or pass --prompt to be asked."
-    if isinstance(exc, ftplib.Error):
-        return "(the server's answer; run again with -vv for details)"
-    if isinstance(exc, socket.gaierror):
-        return "Check the host name and the network."
-    if isinstance(exc, ssl.SSLError):
-        return "See --tls-ca, --tls-pin and --no-verify-tls."
-    if isinstance(exc, ConnectionRefusedError):
-        return "Check host and port, and that the server runs."
-    if isinstance(exc, TimeoutError):
-        return "The server does not answer; check host, port and firewall, or try --ftp-active."
-    if isinstance(exc, (EOFError, ConnectionError)):
-        return "The connection was lost; run again to continue where it ended."
-    if isinstance(exc, (OSError, RuntimeError, ValueError)) and not isinstance(
-        exc, (NotImplementedError, RecursionError, UnicodeError)
-    ):
-        return ""
-    return None
 
 
 if __name__ == "__main__":

@@ -4,11 +4,12 @@
 //! work beside the calling thread; [`engine`] runs the synchronisation with Python listening in,
 //! [`stage`] is where the Python of a run with hooks or foreign targets is performed, [`bridge`] makes a target of a Python
 //! object, [`errors`] is the one place that turns an error of the core into an exception, [`convert`] the one that reads options,
-//! [`lock`] says who this process is, and [`sftp`] is an SFTP server by hand.
+//! [`lock`] says who this process is, [`checkup`] examines a target, and [`sftp`] is an SFTP server by hand.
 
 mod aside;
 mod bridge;
 mod by_hand;
+mod checkup;
 mod convert;
 mod engine;
 mod errors;
@@ -26,6 +27,8 @@ mod _core {
     use super::bridge::Body;
     #[pymodule_export]
     use super::by_hand::{ByHand, DataConnection, DataListener, Trace};
+    #[pymodule_export]
+    use super::checkup::check_up;
     #[pymodule_export]
     use super::engine::Conductor;
     #[pymodule_export]

@@ -3,6 +3,7 @@
 //! Files are replaced by a temporary file in the same folder (mode 0600 until it is complete), flushed to the disk, and
 //! renamed. Links are followed as [`Links`] says; sockets, devices and pipes are named in a note and left alone.
 
+use super::checkup::Findings;
 use super::{Caps, Expect, Put, Session, Target, Written};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Entry, Listing, Name, Note, RelPath, Stamp, TEMP_PREFIX};
@@ -74,6 +75,10 @@ impl Target for LocalTarget {
 
     fn caps(&self) -> Caps {
         Caps { sets_mtime: true, renames: true, sessions: 64, is_networked: false }
+    }
+
+    fn particulars(&self) -> Findings {
+        Findings::from([("rename_replaces", true.into())])
     }
 
     fn open(&self) -> Result<Box<dyn Session>> {

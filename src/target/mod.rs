@@ -3,6 +3,7 @@
 //! A new kind of place is one file: the required verbs of [`Session`], a [`Target`] that opens sessions, and one line in
 //! the registry. Retrying, pooling, dry-run, progress and metadata are not its business.
 
+pub mod checkup;
 pub mod ftp;
 pub mod layer;
 pub mod local;
@@ -60,6 +61,12 @@ pub trait Target: Send + Sync {
     /// which it is shown.
     fn news(&self) -> Vec<(u8, String)> {
         Vec::new()
+    }
+
+    /// What only this kind of target can tell about itself, for a [check-up](checkup::check_up): what was learned so far, and
+    /// what conversations of its own show.
+    fn particulars(&self) -> checkup::Findings {
+        checkup::Findings::new()
     }
 }
 

@@ -1,6 +1,7 @@
 //! The tests of the core that need more than one module.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should say where")]
 
+mod checkup;
 mod contract;
 mod decision_table;
 mod foresight;

@@ -462,7 +462,8 @@ fn tell_tls(server: &Server, stream: &Stream) {
     if let Some(trace) = &server.config.trace {
         trace.tell(Speaker::Nobody, || line.clone());
     }
-    if !std::mem::replace(&mut server.learned().data_tls_is_told, true) {
+    let was_told = server.learned().data_tls.replace(words).is_some();
+    if !was_told {
         server.tell(4, line);
     }
 }

@@ -27,6 +27,8 @@ pub struct Learned {
     pub mlsd_stalls: u32,
     /// Commands that the server seemed to have, and that are of no use.
     pub lacks: Vec<String>,
+    /// The reply to SYST, without its code.
+    pub system: Option<String>,
     /// The server runs Windows.
     pub is_windows: bool,
     /// `LIST -a` was tried, and is no better than plain LIST.
@@ -47,8 +49,8 @@ pub struct Learned {
     pub versions: Option<Versions>,
     /// Whether data connections have to resume the TLS session of their control connection.
     pub resumption: Option<Resumption>,
-    /// The user was told how data connections are encrypted.
-    pub data_tls_is_told: bool,
+    /// How the first data connection was encrypted, as the user was told.
+    pub data_tls: Option<String>,
 }
 
 impl Learned {

@@ -228,6 +228,7 @@ fn introduce(
             greeting.push((5, format!("SYST: '{}'.", syst.text())));
             greeting.push((5, format!("FEAT: '{}'.", feat.text().replace('\n', " "))));
             server.learned().is_windows = syst.is_success() && syst.text().to_lowercase().contains("windows");
+            server.learned().system = syst.is_success().then(|| words_of(&syst));
             let features = Features::parse(&feat);
             Arc::new(if features.is_empty() { Features::assumed() } else { features })
         }
@@ -248,6 +249,11 @@ fn introduce(
         reply => return Err(no_root(server, &reply)),
     }
     Ok(features)
+}
+
+/// What a reply says, without its code.
+fn words_of(reply: &Reply) -> String {
+    reply.text().get(4..).unwrap_or_default().trim().to_owned()
 }
 
 /// The refusal of a password that comes behind the replies to what was said after it: pyftpdlib keeps it back for some

@@ -9,6 +9,7 @@
 mod active;
 mod behind;
 mod by_hand;
+mod checkup;
 mod config;
 mod control;
 mod data;
@@ -35,6 +36,7 @@ use self::proxy::Proxy;
 use self::sockets::Sockets;
 use self::tls::Trust;
 use crate::error::{Error, Kind, Result};
+use crate::target::checkup::Findings;
 use crate::target::names::Names;
 use crate::target::{Caps, Session, Target};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -154,6 +156,10 @@ impl Target for FtpTarget {
 
     fn news(&self) -> Vec<(u8, String)> {
         std::mem::take(&mut *lock(&self.server.news))
+    }
+
+    fn particulars(&self) -> Findings {
+        self.examine()
     }
 }
 

@@ -38,6 +38,7 @@ use self::route::Hop;
 use self::runtime::{Interruptions, runtime};
 use self::session::SftpSession;
 use crate::error::{Error, Kind, Result};
+use crate::target::checkup::Findings;
 use crate::target::{Caps, Session, Target};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -143,6 +144,19 @@ impl Target for SftpTarget {
 
     fn interrupt(&self) {
         self.server.interruptions.interrupt();
+    }
+
+    fn particulars(&self) -> Findings {
+        let mut found = Findings::new();
+        let Ok((conversation, greeting)) = self.server.converse() else { return found };
+        let extensions = conversation.extensions();
+        found.insert("rename_replaces", extensions.replaces.into());
+        found.insert("flushes", extensions.flushes.into());
+        for (name, beginning) in [("host_key", "Host key: "), ("login", "Login as ")] {
+            let told = greeting.iter().find_map(|(_, line)| line.strip_prefix(beginning));
+            found.insert(name, told.map(|told| told.trim_end_matches('.')).into());
+        }
+        found
     }
 }
 

@@ -41,6 +41,14 @@ impl Features {
         found.map(|(_, rest)| rest.as_str())
     }
 
+    /// The words that the server has said.
+    pub fn words(&self) -> Vec<String> {
+        if self.is_assumed {
+            return Vec::new();
+        }
+        self.words.iter().map(|(word, _)| word.clone()).collect()
+    }
+
     /// Whether machine listings exist. RFC 3659 announces MLSD by the word MLST; some servers use the other word.
     pub fn has_mlsd(&self) -> bool {
         self.has("MLST") || self.has("MLSD")

@@ -1,0 +1,45 @@
+"""Errors in words, for whoever uses the command line."""
+
+from __future__ import annotations
+
+__all__ = ["in_one_line"]
+
+
+def in_one_line(exc: Exception) -> str:
+    """Words an error for people: what went wrong, where, and what can be done."""
+    what = getattr(exc, "what", None)
+    if isinstance(what, str) and what:
+        return " ".join(what.split())
+    text = " ".join(str(exc).split())
+    hint = _hint(exc)
+    if hint is None:
+        name = type(exc).__name__
+        return f"unexpected {name}: {text or 'no details'}. Run again with -vv to see where, and report it."
+    return f"{text or type(exc).__name__} {hint}".strip()
+
+
+def _hint(exc: Exception) -> str | None:
+    """Returns advice for an expected kind of error, possibly empty; None for an unexpected one."""
+    import ftplib
+    import socket
+    import ssl
+
+    if isinstance(exc, ftplib.error_perm) and str(exc).startswith("530"):
+        return "Check user name and password, or pass --prompt to be asked."
+    if isinstance(exc, ftplib.Error):
+        return "(the server's answer; run again with -vv for details)"
+    if isinstance(exc, socket.gaierror):
+        return "Check the host name and the network."
+    if isinstance(exc, ssl.SSLError):
+        return "See --tls-ca, --tls-pin and --no-verify-tls."
+    if isinstance(exc, ConnectionRefusedError):
+        return "Check host and port, and that the server runs."
+    if isinstance(exc, TimeoutError):
+        return "The server does not answer; check host, port and firewall, or try --ftp-active."
+    if isinstance(exc, (EOFError, ConnectionError)):
+        return "The connection was lost; run again to continue where it ended."
+    if isinstance(exc, (OSError, RuntimeError, ValueError)) and not isinstance(
+        exc, (NotImplementedError, RecursionError, UnicodeError)
+    ):
+        return ""
+    return None

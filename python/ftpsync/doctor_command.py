@@ -1,0 +1,322 @@
+"""The command `pyftpsync doctor`: what a server can do, what a run makes of it, and what may be wrong."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import sys
+from typing import Any, Final
+
+from ftpsync._errors import in_one_line
+from ftpsync.cli_common import common_parser, creds_parser, matcher_parser, verbose_parser
+from ftpsync.synchronizers import process_options
+from ftpsync.targets import _Target, make_target
+from ftpsync.util import namespace_to_dict
+
+__all__ = ["add_doctor_parser", "doctor_handler", "examine", "in_words"]
+
+#: Grows when a key of the report gets another meaning.
+_FORMAT: Final = 1
+_WIDTH: Final = 13
+#: A login this slow (seconds) may need more patience elsewhere.
+_SLOW: Final = 10.0
+
+
+def add_doctor_parser(subparsers: Any) -> None:
+    """Adds the sub-command to the result of `ArgumentParser.add_subparsers()`."""
+    text = "find out what a server can do, and what to add if something is wrong"
+    parser = subparsers.add_parser(
+        "doctor",
+        parents=[verbose_parser, common_parser, matcher_parser, creds_parser],
+        help=text,
+        description=text[0].upper() + text[1:] + ".",
+    )
+    parser.add_argument("target", metavar="TARGET", help="URL or path of the folder")
+    parser.add_argument("--json", action="store_true", help="print the report for programs")
+    parser.add_argument(
+        "--read-only",
+        action="store_true",
+        help="change nothing (default: a small temporary file is written and removed)",
+    )
+    parser.set_defaults(handler=doctor_handler)
+
+
+def doctor_handler(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
+    """Carries out the sub-command; returns 0 if the target can be used, else 1."""
+    options = namespace_to_dict(args)
+    process_options(options)
+    options.setdefault("ftp_debug", 1 if args.verbose >= 6 else 0)
+    is_quiet = args.read_only or args.dry_run
+    if not args.json:
+        target = make_target(args.target.removeprefix("file://"), options)
+        print(in_words(examine(target, read_only=is_quiet)))
+        return 0
+    try:
+        # What is told or asked on the way is not for the program that reads the report.
+        with contextlib.redirect_stdout(sys.stderr):
+            target = make_target(args.target.removeprefix("file://"), options)
+            report = examine(target, read_only=is_quiet)
+    except Exception as exc:
+        report = {"format": _FORMAT, "usable": False, "error": in_one_line(exc)}
+    print(json.dumps(report, indent=2))
+    return 0 if report["usable"] else 1
+
+
+def examine(target: _Target, *, read_only: bool) -> dict[str, Any]:
+    """Examines a target that is not open.
+
+    Args:
+        target: A local folder, or one on a server.
+        read_only: Change nothing.
+
+    Returns:
+        The report: `format`, `url`, `usable`, `error`, `read_only`, what was found out, `uses` and `advice`.
+
+    Raises:
+        Exception: The target cannot be used: whatever `open()` raises, or listing its root.
+    """
+    from ftpsync import _core
+
+    target.open()
+    try:
+        native = getattr(target, "_native", None) or _core.Target.local(target.root_dir)
+    finally:
+        target.close()
+    found = _core.check_up(native, not read_only)
+    report = {
+        "format": _FORMAT,
+        "url": target.get_base_name(),
+        "usable": True,
+        "error": None,
+        "read_only": read_only,
+        **found,
+    }
+    report["uses"] = _uses(report)
+    report["advice"] = [{"problem": problem, "remedy": remedy} for problem, remedy in _advice(report)]
+    return report
+
+
+def in_words(report: dict[str, Any]) -> str:
+    """Returns a report as text for people."""
+    lines = [f"Check-up of {report['url']}", ""]
+    lines += [f"  {name:<{_WIDTH}} {text}" for name, text in _facts(report)]
+    lines += ["", "What a run does here:", *(f"  - {line}" for line in report["uses"]), ""]
+    if report["advice"]:
+        lines.append("What may be wrong:")
+        for advice in report["advice"]:
+            lines += [f"  ! {advice['problem']}", f"    {advice['remedy']}"]
+    else:
+        lines.append("Nothing seems wrong.")
+    return "\n".join(lines)
+
+
+def _facts(report: dict[str, Any]) -> list[tuple[str, str]]:
+    """Returns names and sentences, in the order in which they are shown."""
+    get = report.get
+    facts = [
+        ("server", ", ".join(word for word in (get("software"), get("system")) if word)),
+        ("host key", get("host_key")),
+        ("login", _login(report)),
+        ("encryption", _encryption(report)),
+        ("features", " ".join(get("features") or ())),
+        ("listing", _listing(report)),
+        ("names", _names(report)),
+        ("changes", _changes(report)),
+        ("times", _times(report)),
+        ("clock", _clock(get("clock_offset_seconds"))),
+        ("renaming", _choose(get("rename_replaces"), "replaces an existing file", "does not replace a file")),
+        ("data", _data(report)),
+        ("connections", _connections(report)),
+        ("checksums", " ".join(get("checksums") or ()) or ("none" if "checksums" in report else None)),
+        ("resuming", _choose(get("resumes"), "transfers can be continued (REST)", "not announced")),
+    ]
+    return [(name, text) for name, text in facts if text]
+
+
+def _choose(is_so: bool | None, yes: str, no: str) -> str | None:
+    return None if is_so is None else yes if is_so else no
+
+
+def _login(report: dict[str, Any]) -> str | None:
+    if "sessions_wanted" not in report:
+        return None
+    who = f"as {report['login']}, " if report.get("login") else ""
+    return f"{who}{report['login_seconds']:.2f} seconds"
+
+
+def _encryption(report: dict[str, Any]) -> str | None:
+    if "tls" not in report:
+        return None
+    if not report["tls"]:
+        return "none: everybody on the way can read along"
+    data = str(report.get("data_tls") or "")
+    resumed = "; data connections resume the session" if "resumed" in data else ""
+    return f"{report['tls']}{resumed}"
+
+
+def _listing(report: dict[str, Any]) -> str:
+    parts = [str(report["listing"])] if report.get("listing") else []
+    parts.append(f"{report['entries']} entries")
+    if not report["listing_complete"]:
+        parts.append("perhaps incomplete")
+    dots = _choose(report.get("shows_dot_files"), "names with a dot are shown", "names with a dot are hidden")
+    return "; ".join([*parts, *([dots] if dots else [])])
+
+
+def _names(report: dict[str, Any]) -> str | None:
+    coding = _choose(report.get("utf8"), "UTF-8", "UTF-8 is not announced")
+    case = _choose(
+        report.get("case_sensitive"),
+        "upper and lower case are different names",
+        "upper and lower case are the same name",
+    )
+    return "; ".join(part for part in (coding, case) if part) or None
+
+
+def _changes(report: dict[str, Any]) -> str:
+    if report["read_only"]:
+        return "not tried (--read-only)"
+    if report["writable"]:
+        return "a temporary file was written, replaced and removed"
+    return f"refused: {report['refusal']}"
+
+
+def _times(report: dict[str, Any]) -> str | None:
+    if "sets_times" not in report:
+        return None
+    if not report["sets_times"]:
+        return "cannot be set"
+    how = f"set by {report['times_set_by']}" if report.get("times_set_by") else "can be set"
+    proof = "read back as set" if report["times_proven"] else "not seen again"
+    grain = report.get("time_grain_seconds") or 0
+    exact = f"; exact to {grain} seconds" if grain > 1 else ""
+    return f"{how}, {proof}{exact}"
+
+
+def _clock(offset: int | None) -> str | None:
+    if offset is None:
+        return None
+    if offset == 0:
+        return "right"
+    return f"{abs(offset)} seconds {'ahead of' if offset > 0 else 'behind'} this computer"
+
+
+def _data(report: dict[str, Any]) -> str | None:
+    words = {"epsv": "EPSV", "pasv": "PASV", "active": "active mode"}
+    known = [(word, report[key]) for key, word in words.items() if report.get(key) is not None]
+    works = ", ".join(word for word, is_good in known if is_good) or "nothing that was tried"
+    fails = ", ".join(word for word, is_good in known if not is_good)
+    return f"connections by {works}" + (f"; not by {fails}" if fails else "") if known else None
+
+
+def _connections(report: dict[str, Any]) -> str | None:
+    if "sessions_wanted" not in report:
+        return None
+    return f"{report['sessions_opened']} of {report['sessions_wanted']} at the same time"
+
+
+def _uses(report: dict[str, Any]) -> list[str]:
+    """Returns what a run makes of the findings."""
+    get = report.get
+    uses = []
+    if get("listing"):
+        uses.append(f"Folders are listed by {report['listing']}.")
+    if get("data_by"):
+        uses.append(f"Data connections are made by {report['data_by']}.")
+    if "sessions_wanted" in report:
+        uses.append(f"Up to {max(1, report['sessions_opened'])} connections are used.")
+    if get("several_commands_at_once") is False:
+        uses.append("Commands are sent one at a time, since several in one packet confuse the server.")
+    if get("writable"):
+        uses.append(_use_of_names(report))
+        if get("sets_times"):
+            uses.append("Files get the time of their source.")
+        else:
+            uses.append("Times of uploads are remembered in .pyftpsync-meta.json.")
+    elif get("writable") is False:
+        uses.append("Downloads only.")
+    return uses or ["Files are read."]
+
+
+def _use_of_names(report: dict[str, Any]) -> str:
+    if report.get("temporary_names") is False or report["renames"] is False:
+        return "Files are written in place, since temporary names or renaming do not work."
+    if report.get("rename_replaces") is False:
+        return (
+            "Files are written under a temporary name; the old one steps aside before the new one is renamed."
+        )
+    return "Files are written under a temporary name, checked, and renamed."
+
+
+def _advice(report: dict[str, Any]) -> list[tuple[str, str]]:
+    """Returns what may be wrong, each with what can be done about it."""
+    get = report.get
+    found = []
+    if get("left_behind"):
+        names = ", ".join(report["left_behind"])
+        found.append((f"A temporary file could not be removed again: {names}.", "Remove it by hand."))
+    if get("writable") is False:
+        found.append(
+            (f"Changes are refused: {report['refusal']}.", "Uploads need the right to write and rename.")
+        )
+    if not report["listing_complete"]:
+        found.append(
+            (
+                "The listing may lack names, so nothing is deleted because of it.",
+                "Try --no-mlsd, or a sub-folder.",
+            )
+        )
+    if get("hidden_from_mlsd"):
+        found.append((f"MLSD hides {report['hidden_from_mlsd']} names that LIST shows.", "Add --no-mlsd."))
+    if get("shows_dot_files") is False:
+        found.append(
+            (
+                "Names that begin with a dot are not listed, metadata of 4.1 and locks included.",
+                "Ask the operator to list them (vsftpd: force_dot_files=YES).",
+            )
+        )
+    if report["names_guessed"]:
+        found.append(
+            (
+                f"{report['names_guessed']} names are not UTF-8; they keep their bytes.",
+                "Add --encoding NAME to see them as text, for example --encoding cp1252.",
+            )
+        )
+    if get("pasv_as_named"):
+        found.append(
+            (
+                "Data connections work only to the host that the server names, which is another one.",
+                "Add --trust-pasv-host.",
+            )
+        )
+    elif get("epsv") is False and get("pasv") is False:
+        remedy = "Add --ftp-active." if get("active") else "Ask the operator which ports are open for data."
+        found.append(("Passive data connections do not work.", remedy))
+    if get("sessions_opened", 1) < get("sessions_wanted", 1):
+        count = max(1, report["sessions_opened"])
+        found.append(
+            (
+                f"Not more than {count} connections were accepted: {report['sessions_refusal']}.",
+                f"Runs notice that themselves; --connections {count} saves them the try.",
+            )
+        )
+    if get("clock_offset_seconds"):
+        found.append(
+            (
+                f"The clock of the server is {_clock(report['clock_offset_seconds'])}.",
+                "Where times cannot be set, that is allowed for; compare the clocks nevertheless.",
+            )
+        )
+    if report["login_seconds"] > _SLOW:
+        found.append(
+            (
+                f"The login took {report['login_seconds']:.0f} seconds.",
+                "Add --timeout SECONDS if runs give up.",
+            )
+        )
+    if report["url"].startswith("ftp://") and "AUTH" in (get("features") or ()):
+        found.append(
+            ("The server can encrypt, but the URL does not ask for it.", "Use ftps:// instead of ftp://.")
+        )
+    return found

@@ -1,0 +1,133 @@
+//! The check-up: what it finds out about good and odd servers, and that it leaves nothing behind.
+
+use crate::contract::path;
+use crate::ftp_conversations::config;
+use crate::ftp_server::{Quirks, Server};
+use ftpsync::error::Kind;
+use ftpsync::target::Target;
+use ftpsync::target::checkup::{Finding, Findings, check_up};
+use ftpsync::target::ftp::{FtpConfig, FtpTarget};
+use ftpsync::target::memory::MemoryTarget;
+use std::time::Duration;
+
+fn examine(quirks: Quirks, writes: bool) -> (Server, Findings) {
+    let server = Server::start(quirks);
+    server.put("/.hidden", b"x");
+    let before = server.paths();
+    let target =
+        FtpTarget::new(FtpConfig { timeout: Duration::from_millis(500), ..config(&server) }).unwrap();
+    let found = check_up(&target, writes).unwrap();
+    assert_eq!(server.paths(), before, "something was left behind");
+    (server, found)
+}
+
+fn is(found: &Findings, name: &str, expected: impl Into<Finding>) {
+    assert_eq!(found.get(name), Some(&expected.into()), "{name} in {found:#?}");
+}
+
+#[test]
+fn a_good_server_can_do_everything() {
+    let (_, found) = examine(Quirks::default(), true);
+    for good in
+        ["writable", "sets_times", "times_proven", "renames", "rename_replaces", "shows_dot_files", "epsv"]
+    {
+        is(&found, good, true);
+    }
+    is(&found, "listing", "MLSD");
+    is(&found, "times_set_by", "MFMT");
+    is(&found, "entries", 1_i64);
+    is(&found, "sessions_opened", 4_i64);
+    is(&found, "sessions_refusal", Finding::Unknown);
+    is(&found, "case_sensitive", true);
+}
+
+#[test]
+fn nothing_is_sent_that_changes_a_server_that_is_only_to_be_read() {
+    let (server, found) = examine(Quirks::default(), false);
+    assert!(!found.contains_key("writable"), "{found:#?}");
+    let said = server.script().join("\n");
+    for verb in ["STOR", "DELE", "RNFR", "MKD", "MFMT", "MDTM 2", "SITE"] {
+        assert!(!said.contains(verb), "{verb} in {said}");
+    }
+}
+
+#[test]
+fn a_server_that_refuses_changes_is_one_for_downloads() {
+    let quirks = Quirks { answers: vec![("STOR", "550 Permission denied.")], ..Quirks::default() };
+    let (_, found) = examine(quirks, true);
+    is(&found, "writable", false);
+    let refusal = format!("{:?}", found["refusal"]);
+    assert!(refusal.contains("Permission denied"), "{refusal}");
+    assert!(!found.contains_key("left_behind"));
+}
+
+#[test]
+fn a_file_that_cannot_be_removed_again_is_named() {
+    let server =
+        Server::start(Quirks { answers: vec![("DELE", "550 Permission denied.")], ..Quirks::default() });
+    let found = check_up(&FtpTarget::new(config(&server)).unwrap(), true).unwrap();
+    let Finding::Words(left) = &found["left_behind"] else { panic!("{found:#?}") };
+    assert_eq!(left.len(), 1, "{left:?}");
+    assert!(server.content(&format!("/{}", left[0])).is_some(), "{left:?} in {:?}", server.paths());
+}
+
+#[test]
+fn times_that_are_not_kept_are_not_believed() {
+    let (_, found) = examine(Quirks { mfmt_zone: 3_600, ..Quirks::default() }, true);
+    is(&found, "sets_times", false);
+    let (_, found) = examine(Quirks { hides: vec!["MFMT"], mdtm_sets: true, ..Quirks::default() }, true);
+    is(&found, "times_set_by", "MDTM");
+    is(&found, "times_proven", true);
+}
+
+#[test]
+fn what_fails_is_said_of_each_way_on_its_own() {
+    let (_, found) = examine(Quirks { answers: vec![("EPSV", "500 unknown")], ..Quirks::default() }, true);
+    is(&found, "epsv", false);
+    is(&found, "pasv", true);
+    is(&found, "data_by", "PASV");
+    let (_, found) = examine(Quirks { most: 2, ..Quirks::default() }, true);
+    is(&found, "sessions_opened", 2_i64);
+    assert!(
+        matches!(&found["sessions_refusal"], Finding::Text(why) if why.contains("too many")),
+        "{found:#?}"
+    );
+}
+
+#[test]
+fn names_that_only_one_kind_of_listing_shows_are_counted() {
+    let mlsd = b"type=file;size=1;modify=20240102030405; .hidden\r\n";
+    let server = Server::start(Quirks { mlsd_sends: Some(mlsd), ..Quirks::default() });
+    for name in ["/.hidden", "/a", "/b"] {
+        server.put(name, b"x");
+    }
+    let found = check_up(&FtpTarget::new(config(&server)).unwrap(), false).unwrap();
+    is(&found, "hidden_from_mlsd", 2_i64);
+}
+
+#[test]
+fn a_server_that_replaces_nothing_is_known_as_such() {
+    let (_, found) = examine(Quirks { keeps_existing: true, ..Quirks::default() }, true);
+    is(&found, "rename_replaces", false);
+    is(&found, "writable", true);
+}
+
+#[test]
+fn other_kinds_are_examined_by_the_same_trials() {
+    let tree = MemoryTarget::new("m");
+    let found = check_up(&tree, true).unwrap();
+    is(&found, "writable", true);
+    is(&found, "times_proven", true);
+    assert!(tree.open().unwrap().list(&path("")).unwrap().entries.is_empty());
+    let folder = tempfile::tempdir().unwrap();
+    let local = ftpsync::target::registry::target(folder.path().to_str().unwrap()).unwrap();
+    is(&check_up(local.as_ref(), true).unwrap(), "rename_replaces", true);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_server_without_the_root_cannot_be_used() {
+    let server = Server::start(Quirks::default());
+    let target = FtpTarget::new(FtpConfig { root: "/nowhere".into(), ..config(&server) }).unwrap();
+    assert_eq!(check_up(&target, true).unwrap_err().kind(), Kind::NotFound);
+}

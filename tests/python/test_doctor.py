@@ -1,0 +1,143 @@
+"""`pyftpsync doctor` against real servers: what it prints, what it leaves, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import servers
+from ftpsync.doctor_command import in_words
+from servers import Server
+from servers.base import StartServer
+from small_servers import READ_ONLY, ftp_server
+
+
+def doctor(
+    home: Path, url: str, *options: str, ca: Path | str | None = None
+) -> subprocess.CompletedProcess[str]:
+    words = [sys.executable, "-m", "ftpsync", "doctor", url, "--no-prompt", "--no-keyring", "--no-netrc"]
+    words += ["--tls-ca", str(ca)] if ca else []
+    return subprocess.run(
+        [*words, *options],
+        capture_output=True,
+        encoding="utf-8",
+        env={**os.environ, "HOME": str(home), "COLUMNS": "120"},
+        timeout=60,
+        check=False,
+    )
+
+
+def report(
+    home: Path, url: str, *options: str, ca: Path | str | None = None, code: int = 0
+) -> dict[str, Any]:
+    done = doctor(home, url, "--json", *options, ca=ca)
+    assert done.returncode == code, done
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def trusting(server: Server) -> list[str]:
+    return ["--no-verify-host-keys"] if server.url.startswith("sftp") else []
+
+
+def test_every_server_is_usable_and_left_as_it_was(any_server: Server, tmp_path: Path) -> None:
+    (any_server.root / "a.txt").write_text("a")
+    before = sorted(path.name for path in any_server.root.iterdir())
+    found = report(tmp_path, any_server.url, *trusting(any_server), ca=any_server.ca)
+    assert sorted(path.name for path in any_server.root.iterdir()) == before
+    assert found["usable"] and found["writable"] and found["times_proven"] and found["rename_replaces"]
+    assert found["format"] == 1 and found["error"] is None
+    assert found["clock_offset_seconds"] == 0
+    assert found["sessions_opened"] == found["sessions_wanted"] == 4
+    # Pure-FTPd offers TLS, used or not.
+    assert [advice for advice in found["advice"] if "ftps://" not in advice["remedy"]] == []
+
+
+def test_encrypted_servers_tell_how(ftps_server: Server, tmp_path: Path) -> None:
+    found = report(tmp_path, ftps_server.url, ca=ftps_server.ca)
+    assert found["tls"].startswith("TLSv1."), found
+    assert "resumed" in found["data_tls"], found
+
+
+def test_people_can_read_it(pyftpdlib_server: Server, tmp_path: Path) -> None:
+    done = doctor(tmp_path, pyftpdlib_server.url)
+    assert done.returncode == 0, done
+    for line in (
+        "  listing       MLSD; 0 entries; names with a dot are shown",
+        "  times         set by MFMT, read back as set",
+        "  data          connections by EPSV, PASV, active mode",
+        "  - Files are written under a temporary name, checked, and renamed.",
+        "Nothing seems wrong.",
+    ):
+        assert line in done.stdout.splitlines(), done.stdout
+
+
+def test_a_server_for_downloads_only_is_said_to_be_one(tmp_path: Path) -> None:
+    with ftp_server(tmp_path, rights=READ_ONLY) as server:
+        found = report(tmp_path, server.url)
+        assert found["usable"] and not found["writable"]
+        assert "Downloads only." in found["uses"]
+        assert any(advice["problem"].startswith("Changes are refused") for advice in found["advice"])
+
+
+def test_nothing_is_written_with_read_only(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    with ftp_server(root) as server:
+        assert report(tmp_path, server.url, "--read-only")["read_only"]
+        assert not [line for line in server.commands if line.startswith(("STOR", "DELE", "RNFR", "MKD"))]
+
+
+def test_an_unknown_certificate_is_one_line_with_the_remedy(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    url = start_server(servers.PYFTPDLIB, tls=True).url
+    done = doctor(tmp_path, url)
+    assert done.returncode == 1
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert "--tls-ca" in done.stderr and "--tls-pin sha256:" in done.stderr
+    found = report(tmp_path, url, code=1)
+    assert not found["usable"] and "--tls-pin sha256:" in found["error"]
+
+
+@pytest.mark.parametrize(
+    "url", ["ftp://joe:geheim99@127.0.0.1:1/", "sftp://joe:geheim99@127.0.0.1:1/", "/no/such/folder"]
+)
+def test_what_cannot_be_reached_is_one_line_without_secrets(url: str, tmp_path: Path) -> None:
+    done = doctor(tmp_path, url)
+    assert done.returncode == 1
+    assert done.stderr.startswith("ERROR: ") and len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert "geheim99" not in done.stdout + done.stderr
+    found = report(tmp_path, url, code=1)
+    assert found["usable"] is False and "geheim99" not in json.dumps(found)
+
+
+def test_a_local_folder_has_a_report_too(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for url in (str(folder), f"file://{folder}"):
+        found = report(tmp_path, url)
+        assert found["usable"] and found["writable"] and found["times_proven"]
+    assert list(folder.iterdir()) == []
+
+
+def test_advice_names_the_option() -> None:
+    sick: dict[str, Any] = {
+        "url": "ftp://h/", "read_only": False, "writable": True, "entries": 3, "listing_complete": True,
+        "names_guessed": 2, "login_seconds": 0.1, "renames": True, "epsv": False, "pasv": False,
+        "pasv_as_named": True, "hidden_from_mlsd": 4, "features": ["AUTH"], "sessions_wanted": 4,
+        "sessions_opened": 1, "sessions_refusal": "421 too many",
+    }  # fmt: skip
+    from ftpsync import doctor_command
+
+    remedies = " ".join(remedy for _, remedy in doctor_command._advice(sick))
+    for option in ("--encoding", "--trust-pasv-host", "--no-mlsd", "--connections 1", "ftps://"):
+        assert option in remedies, remedies
+    sick["uses"], sick["advice"] = [], []
+    assert "1 of 4 at the same time" in in_words(sick)
