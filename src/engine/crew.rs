@@ -219,6 +219,7 @@ impl<'a> Crew<'a> {
         for file in files {
             let Some(Lagging { mut job, .. }) = locked(&self.lagging).remove(&(side, file)) else { continue };
             job.may_lag = false;
+            job.put.is_repeated = true;
             let mut queue = self.queue();
             if !queue.is_closed {
                 queue.others.push_front(Job::Copy(job));
@@ -272,7 +273,8 @@ impl<'a> Crew<'a> {
         // Taken out once the session has left the rest for later; until then every attempt needs it.
         let mut waiting = Some(job);
         let result = self.persist(Side::BOTH, |sessions| {
-            let (Sides { local: Some(local), remote: Some(remote) }, Some(job)) = (sessions, &waiting) else {
+            let (Sides { local: Some(local), remote: Some(remote) }, Some(job)) = (sessions, &mut waiting)
+            else {
                 return Err(no_session());
             };
             let (from, to) = match job.to {
@@ -291,7 +293,13 @@ impl<'a> Crew<'a> {
             );
             bytes += moved.bytes;
             was_opened |= moved.was_opened;
-            let written = moved.result?;
+            let written = moved.result.inspect_err(|error| {
+                job.put.is_repeated = true;
+                if error.has_damaged() {
+                    // What is there now is nobody's work.
+                    job.put.expect = Expect::Anything;
+                }
+            })?;
             if written.is_none()
                 && let Some(job) = waiting.take()
             {

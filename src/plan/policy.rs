@@ -105,6 +105,11 @@ impl Policy {
         }
     }
 
+    /// Whether whatever is on a side is overwritten, by the wish of the user.
+    pub fn overwrites(&self, side: Side) -> bool {
+        self.force && self.mode.source() == Some(side.other())
+    }
+
     /// What is to be done about a pair that takes part.
     pub fn effect(&self, pair: &Pair, operation: Operation) -> Effect {
         match operation {

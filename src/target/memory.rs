@@ -1,6 +1,6 @@
 //! A tree of files in memory: for tests of everything above the targets, and as the shortest example of one.
 
-use super::{Caps, Put, Session, Target, Written};
+use super::{Caps, Expect, Put, Session, Target, Written};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Entry, Listing, Name, RelPath, Stamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -126,6 +126,18 @@ impl MemorySession {
     }
 }
 
+impl MemorySession {
+    fn is_as_expected(&self, file: &RelPath, expect: Expect) -> bool {
+        match (expect, self.0.nodes().get(file.as_str())) {
+            (Expect::Anything, _) | (Expect::Absent, None) => true,
+            (Expect::File(size, mtime), Some(Node::File(bytes, at))) => {
+                size.is_none_or(|size| size == bytes.len() as u64) && mtime.is_none_or(|mtime| mtime == *at)
+            }
+            (Expect::Absent, Some(_)) | (Expect::File(..), Some(Node::Folder) | None) => false,
+        }
+    }
+}
+
 impl Session for MemorySession {
     fn list(&mut self, dir: &RelPath) -> Result<Listing> {
         let nodes = self.0.nodes();
@@ -171,10 +183,18 @@ impl Session for MemorySession {
         if put.size.is_some_and(|expected| expected != size) {
             return Err(Error::new(Kind::Size, format!("{size} bytes arrived")).during("write").at(file));
         }
+        if !self.is_as_expected(file, put.expect) {
+            let why = "it was changed since it was listed; the next run decides anew";
+            return Err(Error::new(Kind::Changed, why).during("write").at(file));
+        }
         let mtime = put.mtime.filter(|_| self.0.caps.sets_mtime);
         self.0.nodes().insert(file.as_str().to_owned(), Node::File(bytes, mtime.unwrap_or(self.0.now)));
         let dated = if mtime.is_some() { None } else { Some(self.0.now) };
         Ok(Written { size, mtime_kept: mtime.is_some(), dated })
+    }
+
+    fn still(&mut self, names: &[(RelPath, Expect)]) -> Vec<Result<Option<bool>>> {
+        names.iter().map(|(name, expect)| Ok(Some(self.is_as_expected(name, *expect)))).collect()
     }
 
     fn mkdir(&mut self, dir: &RelPath) -> Result<()> {

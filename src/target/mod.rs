@@ -94,6 +94,8 @@ pub struct Put {
     pub mtime: Option<Stamp>,
     /// Overwrite in place instead of by temporary name and rename.
     pub inplace: bool,
+    /// An earlier attempt has ended without an answer: what it was to put there may be there already.
+    pub is_repeated: bool,
 }
 
 /// What became of a file that was put in place.

@@ -30,6 +30,7 @@ pub fn check(target: &dyn Target) {
     files_written_behind_are_there_once_settled(session);
     renaming_replaces(target, session);
     looking_again_tells_the_truth_or_nothing(session);
+    what_was_changed_meanwhile_is_not_replaced(session);
     sessions_work_side_by_side(target);
     an_interrupt_ends_conversations(target);
     assert_names(session_again(target).as_mut(), "", &[]);
@@ -356,6 +357,23 @@ fn looking_again_tells_the_truth_or_nothing(session: &mut dyn Session) {
         assert!(answer.is_none_or(|answer| answer == truth), "{name} {expect:?}: {answer:?}");
     }
     remove(session, ".kept");
+}
+
+fn what_was_changed_meanwhile_is_not_replaced(session: &mut dyn Session) {
+    put(session, "edited", b"1234");
+    for expect in [Expect::Absent, Expect::File(Some(5), None)] {
+        let told = session.still(&[(path("edited"), expect)]).remove(0).expect("an answer");
+        let put_over = Put { expect, size: Some(3), ..Put::default() };
+        let written = session.write(&path("edited"), &mut &b"new"[..], &put_over);
+        if told == Some(false) {
+            assert_eq!(written.unwrap_err().kind(), Kind::Changed);
+            assert_eq!(get(session, "edited").unwrap(), b"1234");
+            continue;
+        }
+        written.expect("a side that cannot tell writes");
+        put(session, "edited", b"1234");
+    }
+    remove(session, "edited");
 }
 
 fn sessions_work_side_by_side(target: &dyn Target) {

@@ -240,7 +240,12 @@ impl Server {
 
     /// Puts a file.
     pub fn put(&self, path: &str, content: &[u8]) {
-        let node = Node::File { content: content.to_vec(), mtime: "20240102030405".into() };
+        self.put_at(path, content, "20240102030405");
+    }
+
+    /// Puts a file of a certain time.
+    pub fn put_at(&self, path: &str, content: &[u8], mtime: &str) {
+        let node = Node::File { content: content.to_vec(), mtime: mtime.into() };
         self.state.tree.lock().unwrap().insert(path.into(), node);
     }
 

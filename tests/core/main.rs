@@ -7,6 +7,7 @@ mod decision_table;
 mod foresight;
 mod ftp_conversations;
 mod ftp_data;
+mod ftp_meanwhile;
 mod ftp_server;
 mod imports;
 mod laws;

@@ -10,7 +10,7 @@ import socket
 import socketserver
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,7 @@ def ftp_server(
     without: Sequence[str] = (),
     users: Sequence[str] = ("joe",),
     hides_dots: bool = False,
+    before: Callable[[str], None] = lambda command: None,
 ) -> Iterator[Small]:
     """Serves a folder.
 
@@ -56,6 +57,7 @@ def ftp_server(
         without: Commands that the server does not know, e.g. `MFMT`.
         users: All with the same password.
         hides_dots: NLST leaves out names that begin with a dot, and answers 550 where nothing is left.
+        before: Called with each command before it is carried out, e.g. with `STOR a`.
     """
     authorizer = DummyAuthorizer()
     for user in users:
@@ -65,7 +67,9 @@ def ftp_server(
         proto_cmds = {name: what for name, what in FTPHandler.proto_cmds.items() if name not in without}  # noqa: RUF012
 
         def pre_process_command(self, line: str, cmd: str, arg: str) -> Any:
-            small.commands.append(f"{cmd} {arg}".strip())
+            command = f"{cmd} {arg}".strip()
+            small.commands.append(command)
+            before(command)
             return super().pre_process_command(line, cmd, arg)
 
         def ftp_NLST(self, path: str) -> Any:

@@ -223,7 +223,10 @@ impl Walk<'_> {
                     entry,
                     to,
                     &paths,
-                    Landing::At(expected(step.pair.get(to))),
+                    Landing::At(match self.run.policy.overwrites(to) {
+                        true => Expect::Anything,
+                        false => expected(step.pair.get(to)),
+                    }),
                 )
             }
             EntryKind::Folder => {
@@ -306,7 +309,13 @@ impl Walk<'_> {
             Landing::At(expect) => (expect, false),
             Landing::NewFolder => (Expect::Absent, true),
         };
-        let put = Put { expect, size: entry.size, mtime: entry.mtime, inplace: self.run.inplace };
+        let put = Put {
+            expect,
+            size: entry.size,
+            mtime: entry.mtime,
+            inplace: self.run.inplace,
+            is_repeated: false,
+        };
         self.submit(Job::Copy(Box::new(CopyJob {
             ticket,
             name: name.to_owned(),

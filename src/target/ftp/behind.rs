@@ -4,18 +4,21 @@
 //! confirmed; the rename, once the size is right. Each of them is also the packet of another step of its neighbours:
 //!
 //! ```text
-//! RNFR/RNTO of the file before last, SIZE/MFMT of the last file, EPSV and STOR of this one  ->  229
+//! RNFR/RNTO of the file before last, SIZE/MFMT of the last file and SIZE/MDTM of what it is to replace, EPSV and STOR of
+//! this one                                                                                  ->  229
 //! the data connection                                                                      ->  established
 //! the bytes, without waiting for 150                                                       ->  226
 //! ```
 //!
-//! So a file costs three round trips, and still nothing is renamed whose size was not seen. This way is only taken where the
+//! So a file costs three round trips, and still nothing is renamed whose size was not seen, nor onto a file that is not as it
+//! was listed. This way is only taken where the
 //! first files, written one by one, have shown that the server renames, replaces and dates as it says.
 
 use super::data::{self, Begin};
 use super::errors::refusal;
 use super::learned::{Mode, MtimeBy};
 use super::session::FtpSession;
+use super::still::{Answers, Questions};
 use super::upload::{Cut, Move, Place, check_size, in_words};
 use crate::error::{Error, Kind, Result};
 use crate::model::{RelPath, Stamp};
@@ -23,6 +26,10 @@ use crate::target::{Expect, Put, Settled, Written};
 use crate::wire::ftp::{Command, Reply};
 use std::collections::VecDeque;
 use std::io::Read;
+
+/// Before a body of this size (bytes) or more, what has been sent is finished first: otherwise minutes could pass between the
+/// last look at a file and its replacement.
+const LARGE: u64 = 8 * 1024 * 1024;
 
 /// Files whose transfer is done.
 #[derive(Default)]
@@ -38,6 +45,8 @@ struct File {
     target: Vec<u8>,
     sent: u64,
     put: Put,
+    /// The last look at what it replaces.
+    look: Questions,
     stage: Stage,
 }
 
@@ -56,6 +65,8 @@ enum Stage {
 enum Failure {
     /// It is not to be put in place.
     Lost(Error),
+    /// What it should replace may have changed.
+    Changed { answers: Answers, mtime_kept: bool, dated: Option<Stamp> },
     /// The rename was refused.
     NotRenamed { mtime_kept: bool, dated: Option<Stamp> },
 }
@@ -109,6 +120,9 @@ impl FtpSession {
         let target = self.path(file)?;
         let temp = self.temp_path(file, &target);
         let stor = Command::path("STOR", &temp)?;
+        if put.size.is_none_or(|size| size >= LARGE) {
+            self.finish_all()?;
+        }
         let before = self.next_steps()?;
         let started = data::start(&self.server, &mut self.control, &before, &stor, Begin::AtOnce)?;
         self.take_steps(started.before)?;
@@ -127,9 +141,9 @@ impl FtpSession {
             }),
         };
         if let Ok(sent) = sent {
-            let file = file.clone();
+            let (file, look) = (file.clone(), self.questions(&target, put.expect)?);
             let stage = Stage::Sent;
-            self.behind.waiting.push_back(File { file, temp, target, sent, put: *put, stage });
+            self.behind.waiting.push_back(File { file, temp, target, sent, put: *put, look, stage });
         }
         self.clear_up()?;
         if self.control.may_be_used_up() {
@@ -159,6 +173,7 @@ impl FtpSession {
                 Stage::Sent => {
                     packet.push(Command::path("SIZE", &file.temp)?);
                     packet.extend(self.about_time(file, by)?);
+                    packet.extend(file.look.commands());
                 }
                 Stage::Checked { .. } => {
                     packet.push(Command::path("RNFR", &file.temp)?);
@@ -185,23 +200,31 @@ impl FtpSession {
     fn take_steps(&mut self, replies: Vec<Reply>) -> Result<()> {
         let by = self.server.learned().mtime;
         let mut replies = replies.into_iter();
-        let mut next = || replies.next().ok_or_else(|| Error::new(Kind::Protocol, "a reply is missing"));
+        let missing = || Error::new(Kind::Protocol, "a reply is missing");
+        let sets_times = self.server.learned().sets_mtime();
         let mut waiting = std::mem::take(&mut self.behind.waiting);
         for file in &mut waiting {
             match file.stage {
                 Stage::Sent => {
-                    let size = next()?;
-                    let time = if self.about_time(file, by)?.is_some() { Some(next()?) } else { None };
+                    let size = replies.next().ok_or_else(missing)?;
+                    let time = match self.about_time(file, by)? {
+                        Some(_) => Some(replies.next().ok_or_else(missing)?),
+                        None => None,
+                    };
+                    let answers = file.look.take(&mut replies).ok_or_else(missing)?;
                     let sets = by != Some(MtimeBy::Nothing);
                     let mtime_kept = sets && time.as_ref().is_some_and(Reply::is_success);
                     let dated = time.filter(|_| !sets).and_then(|reply| reply.mtime());
                     file.stage = match check_size(size.size(), file.sent) {
+                        Ok(()) if answers.object_to(&file.put, sets_times) => {
+                            Stage::Failed(Failure::Changed { answers, mtime_kept, dated })
+                        }
                         Ok(()) => Stage::Checked { mtime_kept, dated },
                         Err(error) => Stage::Failed(Failure::Lost(error)),
                     };
                 }
                 Stage::Checked { mtime_kept, dated } => {
-                    let (_, rnto) = (next()?, next()?);
+                    let rnto = replies.nth(1).ok_or_else(missing)?;
                     file.stage = if rnto.is_success() {
                         let written = Written { size: file.sent, mtime_kept, dated };
                         self.behind.settled.push((file.file.clone(), Ok(written)));
@@ -222,41 +245,41 @@ impl FtpSession {
     fn clear_up(&mut self) -> Result<()> {
         let waiting = std::mem::take(&mut self.behind.waiting);
         for file in waiting {
-            let File { file, temp, target, sent, put, stage } = file;
-            let outcome = match stage {
-                Stage::Sent | Stage::Checked { .. } | Stage::Done => {
-                    self.behind.waiting.push_back(File { file, temp, target, sent, put, stage });
-                    continue;
-                }
-                Stage::Failed(Failure::Lost(error)) => Err(error),
-                Stage::Failed(Failure::NotRenamed { mtime_kept, dated }) => {
-                    let mtime = put.mtime.filter(|_| mtime_kept);
-                    let moving = Move {
-                        from: &temp,
-                        to: &target,
-                        file: &file,
-                        is_taken: None,
-                        size: Some(sent),
-                        mtime,
-                    };
-                    self.rename_again(&moving).map(|()| Written { size: sent, mtime_kept, dated })
-                }
+            let Stage::Failed(failure) = file.stage else {
+                self.behind.waiting.push_back(file);
+                continue;
             };
-            let outcome = outcome.inspect_err(|_| self.discard(&temp));
+            let file = File { stage: Stage::Done, ..file };
+            let outcome = match failure {
+                Failure::Lost(error) => Err(error),
+                Failure::Changed { answers, mtime_kept, dated } => self
+                    .refuse_changed(&file.file, &file.put, &answers)
+                    .and_then(|()| self.rename_again(&file, mtime_kept, dated)),
+                Failure::NotRenamed { mtime_kept, dated } => self.rename_again(&file, mtime_kept, dated),
+            };
+            let outcome = outcome.inspect_err(|_| self.discard(&file.temp));
             self.control.check()?;
-            let outcome = outcome.map_err(|error| error.during("write").at(&file));
-            self.behind.settled.push((file, outcome));
+            let outcome = outcome.map_err(|error| error.during("write").at(&file.file));
+            self.behind.settled.push((file.file, outcome));
         }
         Ok(())
     }
 
-    /// Renames with every care, after the quick way was refused.
-    fn rename_again(&mut self, moving: &Move<'_>) -> Result<()> {
-        let rnfr = self.control.ask(&Command::path("RNFR", moving.from)?)?;
+    /// Renames with every care, where the quick way is closed.
+    fn rename_again(&mut self, file: &File, mtime_kept: bool, dated: Option<Stamp>) -> Result<Written> {
+        let rnfr = self.control.ask(&Command::path("RNFR", &file.temp)?)?;
         if !rnfr.is_intermediate() {
             return Err(refusal(&rnfr));
         }
-        self.rename_onto(moving)
+        self.rename_onto(&Move {
+            from: &file.temp,
+            to: &file.target,
+            file: &file.file,
+            is_taken: None,
+            size: Some(file.sent),
+            mtime: file.put.mtime.filter(|_| mtime_kept),
+        })?;
+        Ok(Written { size: file.sent, mtime_kept, dated })
     }
 }
 

@@ -37,6 +37,8 @@ pub struct Learned {
     pub list_offset: Option<i64>,
     /// How modification times are set.
     pub mtime: Option<MtimeBy>,
+    /// MDTM tells other times than the listings do.
+    pub times_differ: bool,
     /// Whether files can be renamed.
     pub renames: Option<bool>,
     /// A rename onto an existing file was seen to replace it. Until then, each one is looked after.

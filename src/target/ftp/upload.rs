@@ -126,6 +126,7 @@ impl FtpSession {
     fn open_upload(&mut self, file: &RelPath, target: &[u8], put: &Put) -> Result<(Channel, Vec<u8>, Place)> {
         let in_place = put.inplace || !self.can_rename()? || self.server.learned().refuses_temp_names;
         if in_place {
+            self.look_before(file, target, put)?;
             let channel = self.start_stor(target)?.map_err(|reply| self.refused(target, &reply))?;
             return Ok((channel, target.to_vec(), Place::Final));
         }
@@ -138,6 +139,7 @@ impl FtpSession {
             return Err(self.refused(&temp, &refused));
         }
         // No temporary file was ever accepted here: perhaps it is only the name that the server does not like.
+        self.look_before(file, target, put)?;
         match self.start_stor(target)? {
             Ok(channel) => {
                 self.server.learned().refuses_temp_names = true;
@@ -145,6 +147,15 @@ impl FtpSession {
             }
             Err(_) => Err(self.refused(target, &refused)),
         }
+    }
+
+    /// The last look before a file is overwritten in place.
+    fn look_before(&mut self, file: &RelPath, target: &[u8], put: &Put) -> Result<()> {
+        let questions = self.questions(target, put.expect)?;
+        let packet: Vec<Command> = questions.commands().collect();
+        let mut replies = self.control.burst(&packet)?.into_iter();
+        let answers = questions.take(&mut replies).unwrap_or_default();
+        self.refuse_changed(file, put, &answers)
     }
 
     fn start_stor(&mut self, path: &[u8]) -> Result<std::result::Result<Channel, Reply>> {
@@ -280,7 +291,8 @@ impl FtpSession {
         sent: u64,
         put: &Put,
     ) -> Result<Written> {
-        let finished = self.finish_aside(temp, target, sent, put).inspect_err(|_| self.discard(temp))?;
+        let finished =
+            self.finish_aside(file, temp, target, sent, put).inspect_err(|_| self.discard(temp))?;
         if !finished.rnfr.is_intermediate() {
             self.discard(temp);
             return Err(self.rename_refused(&finished.rnfr));
@@ -298,9 +310,16 @@ impl FtpSession {
         Ok(Written { size: sent, mtime_kept: finished.mtime_kept, dated: finished.dated })
     }
 
-    /// The finishing packet: SIZE, the time (set, or asked for where it cannot be set), RNFR. As long as the server was not
-    /// seen to replace a file, also the SIZE of what has the final name.
-    fn finish_aside(&mut self, temp: &[u8], target: &[u8], sent: u64, put: &Put) -> Result<Finished> {
+    /// The finishing packet: SIZE, the time (set, or asked for where it cannot be set), a last look at what has the final
+    /// name, RNFR.
+    fn finish_aside(
+        &mut self,
+        file: &RelPath,
+        temp: &[u8],
+        target: &[u8],
+        sent: u64,
+        put: &Put,
+    ) -> Result<Finished> {
         let known = self.server.learned().mtime;
         let (mut mtime_kept, mut dated) = (false, None);
         if let (Some(at), None) = (put.mtime, known) {
@@ -309,8 +328,9 @@ impl FtpSession {
         }
         let has_size = self.knows("SIZE");
         let size = has_size.then(|| Command::path("SIZE", temp)).transpose()?;
-        let asks_old = has_size && put.expect != Expect::Absent && !self.server.learned().replaces;
-        let old = asks_old.then(|| Command::path("SIZE", target)).transpose()?;
+        // As long as the server was not seen to replace a file, it matters whether there is one.
+        let asks_anyway = put.expect == Expect::Anything && !self.server.learned().replaces;
+        let look = self.questions(target, if asks_anyway { Expect::Absent } else { put.expect })?;
         let (set, ask) = match (put.mtime, known) {
             (Some(_), Some(MtimeBy::Nothing)) => {
                 (None, self.knows("MDTM").then(|| Command::path("MDTM", temp)).transpose()?)
@@ -320,9 +340,9 @@ impl FtpSession {
         };
         let rnfr = Command::path("RNFR", temp)?;
         let (is_set, is_asked) = (set.is_some(), ask.is_some());
-        let packet: Vec<Command> = old.into_iter().chain(size).chain(set).chain(ask).chain([rnfr]).collect();
+        let packet: Vec<Command> =
+            size.into_iter().chain(set).chain(ask).chain(look.commands()).chain([rnfr]).collect();
         let mut replies = self.control.burst(&packet)?.into_iter();
-        let old = if asks_old { replies.next() } else { None };
         let size = if has_size { replies.next() } else { None };
         if is_set {
             mtime_kept = replies.next().is_some_and(|reply| reply.is_success());
@@ -330,17 +350,23 @@ impl FtpSession {
         if is_asked {
             dated = replies.next().and_then(|reply| reply.mtime());
         }
-        let rnfr = replies.next().ok_or_else(|| Error::new(Kind::Protocol, "a reply is missing"))?;
-        let rnfr = match size.and_then(|reply| reply.size()).filter(|told| *told != sent) {
-            None => rnfr,
-            Some(told) => {
-                self.find_right_size(temp, sent, told)?;
-                // Nothing may come between RNFR and RNTO.
-                self.control.ask(&Command::path("RNFR", temp)?)?
-            }
-        };
-        let old_size = old.as_ref().and_then(Reply::size);
-        let is_taken = old.as_ref().and_then(is_there).or(match put.expect {
+        let missing = || Error::new(Kind::Protocol, "a reply is missing");
+        let old = look.take(&mut replies).ok_or_else(missing)?;
+        let mut rnfr = replies.next().ok_or_else(missing)?;
+        let wrong_size = size.and_then(|reply| reply.size()).filter(|told| *told != sent);
+        let is_doubtful = old.object_to(put, self.server.learned().sets_mtime());
+        if let Some(told) = wrong_size {
+            self.find_right_size(temp, sent, told)?;
+        }
+        if is_doubtful {
+            self.refuse_changed(file, put, &old)?;
+        }
+        if wrong_size.is_some() || is_doubtful {
+            // Nothing may come between RNFR and RNTO.
+            rnfr = self.control.ask(&Command::path("RNFR", temp)?)?;
+        }
+        let old_size = old.bytes();
+        let is_taken = old.has_file().or(match put.expect {
             Expect::Absent => Some(false),
             Expect::File(..) => Some(true),
             Expect::Anything => None,
@@ -491,7 +517,7 @@ pub(super) fn in_words(error: Error, of_body: Option<Error>, file: &RelPath) -> 
 }
 
 /// What an answer to SIZE or RNFR says about whether the file is there.
-fn is_there(reply: &Reply) -> Option<bool> {
+pub(super) fn is_there(reply: &Reply) -> Option<bool> {
     match reply.code() {
         213 | 350 => Some(true),
         550 => Some(false),

@@ -3,7 +3,7 @@
 use super::session::{SftpSession, found, stamp};
 use crate::error::{Error, Kind, Result};
 use crate::model::RelPath;
-use crate::target::Expect;
+use crate::target::{Expect, Put};
 use crate::wire::sftp::{Attributes, FileType, Request};
 
 impl SftpSession {
@@ -56,6 +56,13 @@ pub(super) fn is_as_expected(expect: Expect, found: Option<&Attributes>) -> bool
             is_file && same_size && same_time
         }
     }
+}
+
+/// Whether what was found may be replaced: it is what the plan knows, or what an earlier attempt has put there, whose answer
+/// was lost.
+pub(super) fn is_replaceable(put: &Put, found: Option<&Attributes>) -> bool {
+    is_as_expected(put.expect, found)
+        || (put.is_repeated && put.size.is_some() && is_as_expected(Expect::File(put.size, put.mtime), found))
 }
 
 /// The error for a name that holds something else than the plan knows.

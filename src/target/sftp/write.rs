@@ -7,7 +7,7 @@
 use super::conversation::{Asked, pieces_ahead};
 use super::errors::{expected, success};
 use super::session::{SftpSession, attributes, found, stamp, times};
-use super::still::{changed, is_as_expected};
+use super::still::{changed, is_replaceable};
 use crate::error::{Error, Kind, Result};
 use crate::model::RelPath;
 use crate::target::{Put, Written};
@@ -81,7 +81,7 @@ impl SftpSession {
         let is_inplace = upload.put.inplace;
         if is_inplace {
             let old = found(self.talk.ask(&Request::Stat { path: &upload.target })?)?;
-            if !is_as_expected(upload.put.expect, old.as_ref()) {
+            if !is_replaceable(&upload.put, old.as_ref()) {
                 return Err(changed().into());
             }
         }
@@ -237,7 +237,7 @@ impl SftpSession {
             return Err(Error::new(Kind::Size, format!("the server holds {size} of {sent} bytes")));
         }
         // What cannot be looked at is left to the rename.
-        if !upload.put.inplace && old.is_ok_and(|old| !is_as_expected(upload.put.expect, old.as_ref())) {
+        if !upload.put.inplace && old.is_ok_and(|old| !is_replaceable(&upload.put, old.as_ref())) {
             return Err(changed());
         }
         let is_told = set.map(success);
