@@ -52,6 +52,8 @@ pub enum Kind {
     Changed,
     /// Fewer or more bytes arrived than there should be.
     Size,
+    /// As many bytes arrived as should, but other ones.
+    Corrupt,
     /// A name that cannot be used on this side.
     Name,
     /// A file on one side, a folder of the same name on the other; or names that differ in case only.
@@ -122,6 +124,7 @@ impl Error {
             | Kind::Refused
             | Kind::Changed
             | Kind::Size
+            | Kind::Corrupt
             | Kind::Name
             | Kind::Clash
             | Kind::Metadata

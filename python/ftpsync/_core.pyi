@@ -26,8 +26,11 @@ class Target:
     """A place that holds a tree of files."""
 
     @staticmethod
-    def local(root: str | PathLike[str], links: str = "inside") -> Target:
-        """A folder of the local file system, which must exist. ``links``: inside, follow or skip."""
+    def local(root: str | PathLike[str], links: str = "inside", verify: bool = False) -> Target:
+        """A folder of the local file system, which must exist. ``links``: inside, follow or skip.
+
+        With ``verify``, files are read back after they were written.
+        """
 
     @staticmethod
     def ftp(

@@ -283,6 +283,12 @@ safety_parser.add_argument(
     help="overwrite files directly instead of by temporary name, check and rename",
 )
 safety_parser.add_argument(
+    "--verify",
+    action="store_true",
+    default=argparse.SUPPRESS,
+    help="compare the content after each transfer, by checksums of the server or by reading the file once more",
+)
+safety_parser.add_argument(
     "--lock-age",
     metavar="SECONDS",
     type=_seconds,

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import shutil
 import sys
+import textwrap
 from typing import Any, Final
 
 from ftpsync._errors import in_one_line
@@ -100,7 +102,7 @@ def examine(target: _Target, *, read_only: bool) -> dict[str, Any]:
 def in_words(report: dict[str, Any]) -> str:
     """Returns a report as text for people."""
     lines = [f"Check-up of {report['url']}", ""]
-    lines += [f"  {name:<{_WIDTH}} {text}" for name, text in _facts(report)]
+    lines += [_fact(name, text) for name, text in _facts(report)]
     lines += ["", "What a run does here:", *(f"  - {line}" for line in report["uses"]), ""]
     if report["advice"]:
         lines.append("What may be wrong:")
@@ -109,6 +111,13 @@ def in_words(report: dict[str, Any]) -> str:
     else:
         lines.append("Nothing seems wrong.")
     return "\n".join(lines)
+
+
+def _fact(name: str, text: str) -> str:
+    """Returns a line, or several that are indented alike where the terminal is too narrow."""
+    width = min(110, max(60, shutil.get_terminal_size().columns))
+    lines = textwrap.wrap(text, width - _WIDTH - 3, break_long_words=False, break_on_hyphens=False)
+    return f"  {name:<{_WIDTH}} " + f"\n{' ' * (_WIDTH + 3)}".join(lines)
 
 
 def _facts(report: dict[str, Any]) -> list[tuple[str, str]]:

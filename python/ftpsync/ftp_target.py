@@ -53,6 +53,7 @@ _NATIVE_OPTIONS = (
     "tls_pin",
     "tls_verify",
     "trust_pasv_host",
+    "verify",
 )
 
 _IMPLICIT_TLS_PORT = 990

@@ -60,6 +60,7 @@ CLI_OVERRIDABLE_BOOL_TASK_ARGS: Final = {
     "store_password",
     "tls_implicit",
     "trust_pasv_host",
+    "verify",
 }
 
 #: The name in release 3.1.

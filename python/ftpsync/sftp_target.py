@@ -48,6 +48,7 @@ _NATIVE_OPTIONS = (
     "no_verify_host_keys",
     "passphrase",
     "ssh_config",
+    "verify",
 )
 
 

@@ -551,7 +551,8 @@ class FsTarget(_Target):
         try:
             from ftpsync import _core
 
-            self._native = _core.Target.local(self.root_dir, str(self.get_option("links") or "inside"))
+            links = str(self.get_option("links") or "inside")
+            self._native = _core.Target.local(self.root_dir, links, bool(self.get_option("verify", False)))
         except BaseException:
             super().close()
             raise

@@ -69,7 +69,9 @@ fn build(py: Python<'_>, error: &Error, what: &str) -> PyResult<PyErr> {
         Kind::Exists => PyFileExistsError::new_err((number(libc::EEXIST), what)),
         Kind::Denied => PyPermissionError::new_err((number(libc::EACCES), what)),
         Kind::Full => PyOSError::new_err((number(libc::ENOSPC), what)),
-        Kind::Changed | Kind::Size | Kind::Io => PyOSError::new_err((number(libc::EIO), what)),
+        Kind::Changed | Kind::Size | Kind::Corrupt | Kind::Io => {
+            PyOSError::new_err((number(libc::EIO), what))
+        }
         Kind::Unsupported => PyOSError::new_err((libc::ENOTSUP, what)),
         Kind::Name | Kind::Usage => PyValueError::new_err(what),
         Kind::Clash | Kind::Hook => PyRuntimeError::new_err(what),

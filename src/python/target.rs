@@ -38,12 +38,13 @@ impl Target {
 
 #[pymethods]
 impl Target {
-    /// A folder of the local file system, which must exist. ``links``: inside, follow or skip.
+    /// A folder of the local file system, which must exist. ``links``: inside, follow or skip. With ``verify``, files are read
+    /// back after they were written.
     #[staticmethod]
-    #[pyo3(signature = (root, links = "inside"))]
-    fn local(py: Python<'_>, root: PathBuf, links: &str) -> PyResult<Self> {
+    #[pyo3(signature = (root, links = "inside", verify = false))]
+    fn local(py: Python<'_>, root: PathBuf, links: &str, verify: bool) -> PyResult<Self> {
         let target = raise(py, LocalTarget::new(root, convert::links(links)?))?;
-        Ok(Target { inner: Arc::new(target), sftp: None })
+        Ok(Target { inner: Arc::new(target.verifying(verify)), sftp: None })
     }
 
     /// A folder on an FTP server; nothing is connected yet. ``options`` are the documented option keys.
@@ -77,6 +78,7 @@ impl Target {
         config.no_mlsd = is_set(options, "no_mlsd")?;
         config.trust_pasv_host = is_set(options, "trust_pasv_host")?;
         config.active = is_set(options, "ftp_active")?;
+        config.verify = is_set(options, "verify")?;
         config.encoding = option(options, "encoding")?;
         config.create_root = is_set(options, "create_folder")?;
         if let Some(connections) = option(options, "connections")? {
@@ -125,6 +127,7 @@ impl Target {
         if let Some(connections) = option(options, "connections")? {
             config.connections = connections;
         }
+        config.verify = is_set(options, "verify")?;
         if let Some(links) = option::<String>(options, "links")? {
             config.links = convert::links(&links)?;
         }

@@ -4,6 +4,7 @@
 //! renamed. Links are followed as [`Links`] says; sockets, devices and pipes are named in a note and left alone.
 
 use super::checkup::Findings;
+use super::digest::{Algorithm, Digest, Digesting};
 use super::{Caps, Expect, Put, Session, Target, Written};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Entry, Listing, Name, Note, RelPath, Stamp, TEMP_PREFIX};
@@ -43,6 +44,7 @@ struct Shared {
     id: String,
     links: Links,
     default_mode: u32,
+    verify: bool,
 }
 
 impl LocalTarget {
@@ -59,8 +61,24 @@ impl LocalTarget {
         }
         let id = root.to_string_lossy().into_owned();
         Ok(LocalTarget {
-            shared: Arc::new(Shared { root, real_root, id, links, default_mode: default_mode() }),
+            shared: Arc::new(Shared {
+                root,
+                real_root,
+                id,
+                links,
+                default_mode: default_mode(),
+                verify: false,
+            }),
         })
+    }
+
+    /// The same folder, whose files are read back after they were written, and compared.
+    #[must_use]
+    pub fn verifying(mut self, verify: bool) -> Self {
+        if let Some(shared) = Arc::get_mut(&mut self.shared) {
+            shared.verify = verify;
+        }
+        self
     }
 }
 
@@ -95,8 +113,10 @@ impl LocalSession {
     /// Writes into the file itself. What a failure leaves behind is no content of anybody, and goes.
     fn overwrite(&mut self, path: &Path, body: &mut dyn Read, put: &Put) -> Result<Written> {
         let mut target = File::create(path).map_err(|error| Error::from(error).during("write"))?;
-        let poured = pour(body, &mut target, &mut self.buffer, put.size);
-        let size = match poured.and_then(|size| Ok(finish(&target, put.mtime).map(|()| size)?)) {
+        let mut body = self.shared.digesting(body);
+        let poured = pour(&mut body, &mut target, &mut self.buffer, put.size);
+        let finished = poured.and_then(|size| Ok(finish(&target, put.mtime).map(|()| size)?));
+        let size = match finished.and_then(|size| compare(path, body.digest).map(|()| size)) {
             Ok(size) => size,
             Err(error) => {
                 // The failure itself is what has to be told.
@@ -183,10 +203,12 @@ impl Session for LocalSession {
             .rand_bytes(12)
             .tempfile_in(folder)
             .map_err(failed)?;
-        let size = pour(body, temporary.as_file_mut(), &mut self.buffer, put.size)
+        let mut body = self.shared.digesting(body);
+        let size = pour(&mut body, temporary.as_file_mut(), &mut self.buffer, put.size)
             .map_err(|error| error.at(file))?;
         set_mode(temporary.as_file(), old.as_ref(), self.shared.default_mode).map_err(failed)?;
         finish(temporary.as_file(), put.mtime).map_err(failed)?;
+        compare(temporary.path(), body.digest).map_err(|error| error.at(file))?;
         // The last moment to see that somebody has worked on the file since it was listed.
         if !is_as_expected(&path, put.expect) {
             return Err(changed("write", file));
@@ -233,6 +255,11 @@ impl Session for LocalSession {
 }
 
 impl Shared {
+    /// A body, with its checksum if what is written is to be compared.
+    fn digesting<'a>(&self, body: &'a mut dyn Read) -> Digesting<'a> {
+        Digesting { body, digest: self.verify.then(|| Digest::new(Algorithm::Sha256)) }
+    }
+
     /// Where a folder, and every folder above it up to the root, really is. Each may lie behind another link.
     fn real_folders(&self, dir: &RelPath) -> Vec<PathBuf> {
         let mut folders = vec![self.real_root.clone()];
@@ -337,6 +364,17 @@ fn changed(op: &str, path: &RelPath) -> Error {
     Error::new(Kind::Changed, "it was changed since it was listed; the next run decides anew")
         .during(op)
         .at(path)
+}
+
+/// Reads a file back and compares it with what has passed.
+fn compare(path: &Path, passed: Option<Digest>) -> Result<()> {
+    let Some(passed) = passed else { return Ok(()) };
+    let held = File::open(path).and_then(|mut file| Digest::of(passed.algorithm(), &mut file));
+    if held.map_err(|error| Error::from(error).during("read back"))? == passed.finish() {
+        return Ok(());
+    }
+    let error = Error::new(Kind::Corrupt, "what was read back is not what was written");
+    Err(error.during("write").advise("the disk may be failing"))
 }
 
 /// Sets the time and makes sure that the bytes are on the disk before the file gets its name.

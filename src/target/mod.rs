@@ -4,6 +4,7 @@
 //! the registry. Retrying, pooling, dry-run, progress and metadata are not its business.
 
 pub mod checkup;
+pub mod digest;
 pub mod ftp;
 pub mod layer;
 pub mod local;

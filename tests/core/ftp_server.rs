@@ -88,6 +88,10 @@ pub struct Quirks {
     pub tls: Option<Tls>,
     /// Data connections with TLS are closed without a goodbye.
     pub closes_rudely: bool,
+    /// The first RETR, or STOR, changes a bit of the content.
+    pub flips_a_bit: Option<&'static str>,
+    /// The line of FEAT about checksums, `HASH SHA-256*;MD5` or `XMD5`.
+    pub checksums: Option<&'static str>,
     /// What idle conversations are told before they are ended by [`Server::say_farewell`].
     pub farewell: Option<&'static str>,
 }
@@ -198,6 +202,8 @@ struct State {
     open: AtomicUsize,
     /// Idle conversations are to end.
     is_over: AtomicBool,
+    /// The bit was flipped.
+    has_flipped: AtomicBool,
 }
 
 /// A running server. It ends with the process; its port is never used again.
@@ -483,6 +489,7 @@ impl Conversation {
                 _ => self.say("550 no time"),
             },
             "MFMT" => self.set_time(argument),
+            "HASH" | "XSHA256" | "XMD5" | "XCRC" => self.checksum(verb, &path),
             "DELE" => self.remove(&path, false),
             "RMD" => self.remove(&path, true),
             "MKD" => self.make(path),
@@ -503,6 +510,7 @@ impl Conversation {
         let shown: String = known
             .iter()
             .filter(|feature| !self.quirks.hides.iter().any(|hidden| feature.starts_with(hidden)))
+            .chain(self.quirks.checksums.as_ref())
             .map(|feature| format!(" {feature}\r\n"))
             .collect();
         self.say(&format!("211-Features\r\n{shown}211 end"))
@@ -658,6 +666,7 @@ impl Conversation {
             self.passive = None;
             return self.say("550 cannot open");
         };
+        let content = self.perhaps_flipped("RETR", content);
         let length = if self.quirks.halves_downloads { content.len() / 2 } else { content.len() };
         let mut data = self.data()?;
         if self.quirks.early_226 {
@@ -702,12 +711,37 @@ impl Conversation {
         if self.quirks.loses_all {
             content.clear();
         }
+        let content = self.perhaps_flipped("STOR", content);
         let mtime = "20240102030405".to_owned();
         self.state.tree.lock().unwrap().insert(path, Node::File { content, mtime });
         if self.quirks.no_226 {
             return Ok(true);
         }
         self.say(if is_cut { "426 cut" } else { "226 stored" })
+    }
+
+    /// What a transfer makes of a content, once.
+    fn perhaps_flipped(&self, verb: &str, mut content: Vec<u8>) -> Vec<u8> {
+        let flips = self.quirks.flips_a_bit == Some(verb) && !content.is_empty();
+        if flips && !self.state.has_flipped.swap(true, Ordering::SeqCst) {
+            content[0] ^= 1;
+        }
+        content
+    }
+
+    fn checksum(&mut self, verb: &str, path: &str) -> Goes {
+        use ftpsync::target::digest::{Algorithm, Digest};
+        let Some(Node::File { content, .. }) = self.node(path) else { return self.say("550 no such file") };
+        let algorithm = match verb {
+            "XMD5" => Algorithm::Md5,
+            "XCRC" => Algorithm::Crc32,
+            _ => Algorithm::Sha256,
+        };
+        let value = Digest::of(algorithm, &mut content.as_slice()).unwrap().to_uppercase();
+        match verb {
+            "HASH" => self.say(&format!("213 SHA-256 0-{} {value} {path}", content.len())),
+            _ => self.say(&format!("250 {value}")),
+        }
     }
 
     fn set_time(&mut self, argument: &str) -> Goes {

@@ -22,4 +22,5 @@ mod sftp_conversations;
 mod sftp_server;
 mod targets;
 mod tree;
+mod verify;
 mod world;

@@ -35,7 +35,7 @@ class Server:
 
         class Target:
             @staticmethod
-            def local(root: str, links: str = "inside") -> Native:
+            def local(root: str, links: str = "inside", verify: bool = False) -> Native:
                 return Native(server, {"root": root}, root)
 
             @staticmethod

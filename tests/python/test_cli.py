@@ -225,6 +225,7 @@ class TestOptions:
             ("--timeout=7.5", "timeout", 7.5),
             ("--connect-timeout=7", "connect_timeout", 7.0),
             ("--inplace", "inplace", True),
+            ("--verify", "verify", True),
             ("--links=skip", "links", "skip"),
             ("--max-delete=7", "max_delete", 7),
             ("--max-delete=20%", "max_delete", "20%"),

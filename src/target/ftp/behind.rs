@@ -97,6 +97,7 @@ impl FtpSession {
             && !learned.refuses_temp_names
             && !learned.one_by_one
             && !put.inplace
+            && !self.server.config.verify
             && has_size
             && is_passive
     }

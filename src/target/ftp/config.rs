@@ -141,6 +141,8 @@ pub struct FtpConfig {
     pub no_mlsd: bool,
     /// Let the server open the data connections (PORT, EPRT) instead of the client (EPSV, PASV).
     pub active: bool,
+    /// Compare the content after each transfer, by a checksum of the server or by reading the file once more.
+    pub verify: bool,
     /// Encoding of names: `None` is UTF-8, else any label that browsers know, such as `cp1252` or `shift_jis`.
     pub encoding: Option<String>,
     /// How many sessions may be open at once.
@@ -167,6 +169,7 @@ impl FtpConfig {
             trust_pasv_host: false,
             no_mlsd: false,
             active: false,
+            verify: false,
             encoding: None,
             connections: 4,
             create_root: false,

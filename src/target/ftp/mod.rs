@@ -14,6 +14,7 @@ mod config;
 mod control;
 mod data;
 mod dial;
+mod download;
 mod errors;
 mod handshake;
 mod learned;
@@ -27,6 +28,7 @@ mod stream;
 mod tickets;
 mod tls;
 mod upload;
+mod verify;
 
 pub use by_hand::{ByHand, Hands, Listener, Way};
 pub use config::{FtpConfig, Identity, Secret, Speaker, TlsConfig, TlsVersion, Trace};

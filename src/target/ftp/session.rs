@@ -5,17 +5,17 @@
 use super::Server;
 use super::behind::Behind;
 use super::by_hand::{Aftermath, ByHand};
-use super::control::{Control, lost};
-use super::data::{self, Begin, Channel};
+use super::control::Control;
+use super::data;
 use super::errors::refusal;
 use super::learned::MtimeBy;
 use super::stream::Stream;
 use super::upload::Move;
-use crate::error::{Error, Kind, Result, Retry};
+use crate::error::{Error, Kind, Result};
 use crate::model::{Listing, RelPath, Stamp};
 use crate::target::{Expect, Put, Session, Settled, Written};
 use crate::wire::ftp::{Command, Features, Reply};
-use std::io::{self, BufReader, Read};
+use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -216,45 +216,6 @@ impl FtpSession {
             return Ok(());
         }
         Err(self.refused(&full, &reply))
-    }
-
-    fn download(&mut self, file: &RelPath, lend: &mut dyn FnMut(&mut dyn Read) -> Result<()>) -> Result<()> {
-        let context = |error: Error| error.during("read").at(file);
-        let opened = self.open_download(file).map_err(context)?;
-        // For consumers that read little by little; larger reads pass it by.
-        let mut body = BufReader::with_capacity(CHUNK / 8, opened);
-        let mut outcome = lend(&mut body);
-        let mut body = body.into_inner();
-        if outcome.is_ok() && body.is_open() {
-            outcome = body.drain();
-        }
-        if let Some(channel) = body.channel.take() {
-            let (stream, early) = channel.into_parts();
-            self.abandon(stream, early, Ending::Reset);
-        }
-        outcome
-    }
-
-    fn open_download(&mut self, file: &RelPath) -> Result<Download<'_>> {
-        let path = self.path(file)?;
-        let before = match self.knows("SIZE") {
-            true => vec![Command::path("SIZE", &path)?],
-            false => Vec::new(),
-        };
-        let retr = Command::path("RETR", &path)?;
-        let started = data::start(&self.server, &mut self.control, &before, &retr, Begin::WhenAgreed)?;
-        let size = started.before.first().and_then(Reply::size);
-        match started.outcome {
-            Ok(channel) => Ok(Download {
-                session: self,
-                channel: Some(channel),
-                name: file.to_string(),
-                size,
-                count: 0,
-                is_complete: false,
-            }),
-            Err(reply) => Err(self.refused(&path, &reply)),
-        }
     }
 
     fn make_folder(&mut self, dir: &RelPath) -> Result<()> {
@@ -484,115 +445,5 @@ impl Session for FtpSession {
 
     fn close(self: Box<Self>) {
         self.control.quit();
-    }
-}
-
-/// The body of a file on its way here.
-struct Download<'a> {
-    session: &'a mut FtpSession,
-    /// `None` once the transfer has ended, well or not.
-    channel: Option<Channel>,
-    name: String,
-    /// What the server said beforehand.
-    size: Option<u64>,
-    count: u64,
-    /// The server confirmed that all was sent.
-    is_complete: bool,
-}
-
-impl Download<'_> {
-    /// Whether the server may still be sending.
-    fn is_open(&self) -> bool {
-        self.channel.is_some()
-    }
-
-    /// Reads what is left if it is little, as when a consumer knows the size and stops without looking for the end.
-    fn drain(&mut self) -> Result<()> {
-        let mut rest = [0; 4096];
-        for _ in 0..16 {
-            if self.read(&mut rest)? == 0 {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    fn end(&mut self, channel: Channel, is_cut: bool) -> io::Result<usize> {
-        match self.confirm(channel, is_cut) {
-            Ok(()) => {
-                self.is_complete = true;
-                Ok(0)
-            }
-            Err(error) => Err(error.during("read").at(&self.name).into_io()),
-        }
-    }
-
-    /// The data connection ended: only the server knows whether that was all.
-    fn confirm(&mut self, channel: Channel, is_cut: bool) -> Result<()> {
-        let (stream, early) = channel.into_parts();
-        drop(stream);
-        let control = &mut self.session.control;
-        let reply = match data::final_reply(control, early) {
-            // Everything is here, and only the confirmation was lost: routers forget connections that are silent for long.
-            Err(error) if is_lost(&error) && !is_cut && self.size == Some(self.count) => return Ok(()),
-            reply => reply?,
-        };
-        if !reply.is_success() {
-            return Err(refusal(&reply));
-        }
-        if is_cut && self.size.is_none() {
-            return Err(Error::new(
-                Kind::Disconnected,
-                "the encrypted data connection was cut, and the server tells no size to compare with",
-            ));
-        }
-        match self.size {
-            Some(size) if self.count < size => Err(Error::new(
-                Kind::Size,
-                format!("the server sent {} of {size} bytes and called it complete", self.count),
-            )
-            .retrying(Retry::NewSession)),
-            _ => Ok(()),
-        }
-    }
-
-    /// The data connection broke. The server's own words are better than those of the system.
-    fn broken(&mut self, channel: Channel, error: io::Error) -> Error {
-        let (stream, early) = channel.into_parts();
-        stream.reset();
-        let told = data::final_reply(&mut self.session.control, early);
-        match told {
-            Ok(reply) if !reply.is_success() => refusal(&reply).retrying(Retry::NewSession),
-            Ok(_) | Err(_) => {
-                self.session.control.doubt();
-                lost(error, &self.session.server)
-            }
-        }
-    }
-}
-
-impl Read for Download<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if buffer.is_empty() {
-            return Ok(0);
-        }
-        let Some(mut channel) = self.channel.take() else {
-            return if self.is_complete { Ok(0) } else { Err(io::ErrorKind::NotConnected.into()) };
-        };
-        match channel.stream.read(buffer) {
-            Ok(0) => self.end(channel, false),
-            Ok(count) => {
-                self.count += count as u64;
-                self.channel = Some(channel);
-                Ok(count)
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
-                self.channel = Some(channel);
-                Err(error)
-            }
-            // TLS without a goodbye: the size decides.
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => self.end(channel, true),
-            Err(error) => Err(self.broken(channel, error).during("read").at(&self.name).into_io()),
-        }
     }
 }

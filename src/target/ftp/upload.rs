@@ -12,6 +12,7 @@ use super::learned::MtimeBy;
 use super::session::{CHUNK, Ending, FtpSession, Presence, is_lost};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::model::{RelPath, Stamp};
+use crate::target::digest::Digesting;
 use crate::target::{Expect, Put, Written, temp_name};
 use crate::wire::ftp::{Command, Reply};
 use std::io::{self, Read, Write};
@@ -99,7 +100,8 @@ impl FtpSession {
         self.check_new_name(file)?;
         let target = self.path(file)?;
         let (channel, path, place) = self.open_upload(file, &target, put)?;
-        let sent = match self.send_body(channel, body, put.size, place) {
+        let mut body = Digesting { body, digest: self.new_digest() };
+        let sent = match self.send_body(channel, &mut body, put.size, place) {
             Ok(sent) => sent,
             Err((cut, told)) => {
                 match place {
@@ -116,10 +118,23 @@ impl FtpSession {
                 });
             }
         };
+        if let Some(passed) = body.digest {
+            self.verify(&path, passed).map_err(|error| self.undone(&path, put, place, error))?;
+        }
         match place {
             Place::Final => self.finish_in_place(&path, sent, put).map_err(Error::damaged),
             Place::Aside => self.put_in_place(file, &path, &target, sent, put),
         }
+    }
+
+    /// Removes what must not stay after a failure, and marks the error.
+    fn undone(&mut self, path: &[u8], put: &Put, place: Place, error: Error) -> Error {
+        match place {
+            Place::Aside => self.discard(path),
+            Place::Final if error.kind() == Kind::Corrupt => self.discard(path),
+            Place::Final => self.remove_stump(path, put),
+        }
+        place.marked(error)
     }
 
     /// Starts STOR, at a temporary name if that is wanted and possible.

@@ -90,8 +90,8 @@ impl SftpSession {
         put: &Put,
     ) -> Result<Option<Written>> {
         // Without a rename that replaces, each file needs a look at what the last step has done.
-        if put.inplace || !self.talk.extensions().replaces || put.size.is_some_and(|size| size > SMALL as u64)
-        {
+        let is_small = put.size.is_none_or(|size| size <= SMALL as u64);
+        if put.inplace || !self.talk.extensions().replaces || !is_small || self.server.config.verify {
             return self.upload(file, body, put).map(Some);
         }
         let mut content = vec![0; put.size.map_or(SMALL, |size| size as usize) + 1];

@@ -43,6 +43,8 @@ pub struct SftpConfig {
     pub connections: usize,
     /// Make the root folder, with every missing level above it, if it is not there.
     pub create_root: bool,
+    /// Read each file back after it was written, and compare.
+    pub verify: bool,
     /// What becomes of symbolic links.
     pub links: Links,
     /// What becomes of the key of the server.
@@ -76,6 +78,7 @@ impl SftpConfig {
             encoding: None,
             connections: 4,
             create_root: false,
+            verify: false,
             links: Links::Inside,
             host_keys: HostKeys::Known,
             key_files: Vec::new(),

@@ -5,6 +5,7 @@ use super::errors::{nonsense, refusal};
 use super::session::{SftpSession, attributes, handle};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::model::RelPath;
+use crate::target::digest::Digest;
 use crate::wire::sftp::{Attributes, FileType, Open, Reply, Request};
 use std::collections::VecDeque;
 use std::io::{self, Read};
@@ -22,6 +23,23 @@ impl SftpSession {
         let outcome = lend(&mut body);
         body.close();
         outcome
+    }
+}
+
+impl SftpSession {
+    /// Reads a file back and compares it with what has passed.
+    ///
+    /// # Errors
+    /// [`Kind::Corrupt`] if they differ, and whatever prevents reading.
+    pub(super) fn compare(&mut self, path: &[u8], passed: Digest) -> Result<()> {
+        let name = String::from_utf8_lossy(path).into_owned();
+        let mut body = Download::open(self, path, name)?;
+        let held = Digest::of(passed.algorithm(), &mut body);
+        body.close();
+        if held? == passed.finish() {
+            return Ok(());
+        }
+        Err(Error::new(Kind::Corrupt, "what was read back is not what was written"))
     }
 }
 

@@ -10,6 +10,7 @@ use super::session::{SftpSession, attributes, found, stamp, times};
 use super::still::{changed, is_replaceable};
 use crate::error::{Error, Kind, Result};
 use crate::model::RelPath;
+use crate::target::digest::{Algorithm, Digest, Digesting};
 use crate::target::{Put, Written};
 use crate::wire::sftp::{Attributes, FileType, Open, Reply, Request};
 use std::collections::VecDeque;
@@ -107,7 +108,9 @@ impl SftpSession {
 
     /// Sends the bytes, and finishes the file under its temporary name.
     fn fill(&mut self, upload: &Upload, opened: &Opened, body: &mut dyn Read) -> Result<Written, Failure> {
-        let sent = match self.send_body(opened, body, upload.put.size) {
+        let digest = self.server.config.verify.then(|| Digest::new(Algorithm::Sha256));
+        let mut body = Digesting { body, digest };
+        let sent = match self.send_body(opened, &mut body, upload.put.size) {
             Ok(sent) => sent,
             Err(failure) => {
                 let closed = self.talk.send(&Request::Close { handle: &opened.handle })?;
@@ -116,7 +119,11 @@ impl SftpSession {
             }
         };
         let finishing = self.finish(upload, opened)?;
-        Ok(self.finished(upload, sent, &finishing)?)
+        let written = self.finished(upload, sent, &finishing)?;
+        if let Some(passed) = body.digest {
+            self.compare(&upload.place, passed)?;
+        }
+        Ok(written)
     }
 
     /// Puts the opening of a file under way, with a look at what has its name.

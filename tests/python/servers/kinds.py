@@ -157,6 +157,8 @@ class ProFtpd(Kind):
     versions: str = "TLSv1.2 TLSv1.3"
     client_authority: Path | None = None
     """Whose certificates a client has to show."""
+    modules: tuple[str, ...] = ()
+    """Further ones to load, for example `mod_digest.c`, which tells checksums."""
 
     def prepare(self) -> None:
         debian.check_libraries(self._server(), debian.unpacked(*self.packages))
@@ -210,6 +212,7 @@ class ProFtpd(Kind):
                 lines.append("TLSOptions UseImplicitSSL")
             if self.client_authority:
                 lines += ["TLSVerifyClient on", f"TLSCACertificateFile {self.client_authority}"]
+        lines += [f"LoadModule {module}" for module in self.modules]
         config = plan.work / "proftpd.conf"
         config.write_text("\n".join(lines) + "\n")
         environment = {} if _is_root() else wrapped(plan, "nss", "uid")

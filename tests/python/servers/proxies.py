@@ -26,6 +26,8 @@ class Proxy:
     """The ports it connects to; None for all."""
     asked: list[tuple[str, int]] = field(default_factory=list)
     """Hosts and ports, as they were given."""
+    spoils: bytes = b""
+    """Where these pass for the first time, a bit of them flips."""
 
     def serve(self, client: socket.socket) -> None:
         with client, contextlib.suppress(OSError, EOFError):
@@ -40,9 +42,9 @@ class Proxy:
             with socket.create_connection(place, timeout=10) as server:
                 server.settimeout(None)
                 _agree(client, first)
-                back = threading.Thread(target=_pass_on, args=(server, client), daemon=True)
+                back = threading.Thread(target=self._pass_on, args=(server, client), daemon=True)
                 back.start()
-                _pass_on(client, server)
+                self._pass_on(client, server)
                 back.join(10)
 
     def _place(self, host: str, port: int) -> tuple[str, int] | None:
@@ -50,6 +52,15 @@ class Proxy:
         if self.allows is not None and port not in self.allows:
             return None
         return ("127.0.0.1" if host.endswith(".test") else host), port
+
+    def _pass_on(self, source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while block := source.recv(1 << 16):
+                if self.spoils and self.spoils in block:
+                    block = block.replace(self.spoils, bytes([self.spoils[0] ^ 1]) + self.spoils[1:])
+                    self.spoils = b""
+                sink.sendall(block)
+            sink.shutdown(socket.SHUT_WR)
 
     def _socks(self, client: socket.socket) -> tuple[str, int] | None:
         _, count = _exactly(client, 2)
@@ -111,13 +122,6 @@ def _exactly(client: socket.socket, count: int) -> bytes:
             raise EOFError
         found += more
     return found
-
-
-def _pass_on(source: socket.socket, sink: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        while block := source.recv(1 << 16):
-            sink.sendall(block)
-        sink.shutdown(socket.SHUT_WR)
 
 
 @contextmanager
