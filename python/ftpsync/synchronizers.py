@@ -613,8 +613,8 @@ class BaseSynchronizer:
 
     @_hook
     def _tick(self) -> None:
-        """Shows how far the run is."""
-        if self._reporter is not None:
+        """Shows how far the run is, where progress is to be shown."""
+        if self._reporter is not None and self._reporter.shows_progress:
             self._reporter.show_progress()
 
     def _relay(self) -> HookRelay:

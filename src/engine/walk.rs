@@ -78,6 +78,8 @@ pub fn walk(
         agenda: Vec::new(),
         foreseen: HashMap::new(),
         guesses: HashMap::new(),
+        links: Sides::default(),
+        island: None,
         listings: 0,
         may_look_ahead: true,
         removals: Removals::default(),
@@ -113,6 +115,10 @@ struct Walk<'a> {
     foreseen: HashMap<Ticket, Foreseen>,
     /// Where they are.
     guesses: HashMap<RelPath, Ticket>,
+    /// Folders that are links.
+    links: Sides<HashSet<RelPath>>,
+    /// The link whose folders are being visited.
+    island: Option<Sides<RelPath>>,
     /// Listings under way.
     listings: usize,
     /// There may be something to list ahead.

@@ -391,13 +391,9 @@ fn read_shadow(value: &Value) -> Option<Shadow> {
     })
 }
 
-/// Seconds as a JSON number: whole seconds as an integer, as a server that lists whole seconds gives them.
+/// Seconds as a JSON number with all its digits, whole seconds too: `1600000000.0`, as Python prints the double.
 fn number(seconds: Option<f64>) -> Value {
-    match seconds {
-        None => Value::Null,
-        Some(seconds) if seconds.fract() == 0.0 && seconds.abs() < 9e15 => Value::from(seconds as i64),
-        Some(seconds) => Number::from_f64(seconds).map_or(Value::Null, Value::Number),
-    }
+    seconds.and_then(Number::from_f64).map_or(Value::Null, Value::Number)
 }
 
 fn add_readable_times(entries: &mut Map<String, Value>, readable: &dyn Fn(f64) -> String) {

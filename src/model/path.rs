@@ -220,6 +220,12 @@ impl RelPath {
         Some(RelPath { text, raw })
     }
 
+    /// Whether this lies in a folder, at any depth.
+    pub fn is_inside(&self, dir: &RelPath) -> bool {
+        dir.is_root() && !self.is_root()
+            || self.bytes().strip_prefix(dir.bytes().as_ref()).is_some_and(|rest| rest.starts_with(b"/"))
+    }
+
     /// The last name, as text; empty for the root.
     pub fn file_name(&self) -> &str {
         self.text.rsplit_once('/').map_or(&self.text, |(_, name)| name)
@@ -323,6 +329,14 @@ mod tests {
         assert_eq!(Name::new("a/b"), Err(BadName::Separator));
         assert_eq!(Name::new(".."), Err(BadName::Reserved));
         assert_eq!(Name::with_raw("x", b"a/b"), Err(BadName::Separator));
+    }
+
+    #[test]
+    fn a_path_lies_in_its_folders_and_in_no_namesake() {
+        let path = |text| RelPath::parse(text).unwrap();
+        assert!(path("a/b/c").is_inside(&path("a")) && path("a").is_inside(&RelPath::root()));
+        assert!(!path("ab/c").is_inside(&path("a")) && !path("a").is_inside(&path("a")));
+        assert!(!RelPath::root().is_inside(&RelPath::root()));
     }
 
     #[test]

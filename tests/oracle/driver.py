@@ -47,36 +47,6 @@ from ftpsync.util import set_pyftpsync_logger
 
 META = ".pyftpsync-meta.json"
 SYNCHRONIZERS = {"sync": BiDirSynchronizer, "upload": UploadSynchronizer, "download": DownloadSynchronizer}
-#: What the contract lets subclasses override.
-HOOKS = (
-    *(
-        "_before_sync",
-        "re_classify_pair",
-        "_match",
-        "on_mismatch",
-        "on_equal",
-        "on_copy_local",
-        "on_copy_remote",
-    ),
-    *(
-        "on_delete_local",
-        "on_delete_remote",
-        "on_need_compare",
-        "on_conflict",
-        "on_error",
-        "_interactive_resolve",
-    ),
-    *(
-        "_log_action",
-        "_tick",
-        "_dry_run_action",
-        "_inc_stat",
-        "_copy_file",
-        "_copy_recursive",
-        "_remove_file",
-    ),
-    *("_remove_dir", "_compare_file", "_test_match_or_print", "_print_pair_diff", "_sync_dir"),
-)
 #: Written as the upload time of everything that `past` lists.
 UPLOADED = 1_600_000_005.0
 ESCAPE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
@@ -108,11 +78,13 @@ def main() -> None:
     logger.addHandler(LINES)
     set_pyftpsync_logger(logger)
     wishes = sys.argv[1:]
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
     if wishes[:1] == ["--hooked"]:
+        from hooking import hooked
+
         SYNCHRONIZERS.update({mode: hooked(plain) for mode, plain in SYNCHRONIZERS.items()})
         del wishes[0]
     if wishes:
-        sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
         from repairs import repair
 
         repair(wishes)
@@ -124,19 +96,6 @@ def main() -> None:
             outcome = play(json.loads(world), scratch)
             answer.write(json.dumps(outcome, sort_keys=True) + "\n")
             answer.flush()
-
-
-def hooked(plain: type) -> type:
-    """A subclass that overrides every hook and changes nothing."""
-
-    def override(name: str) -> Any:
-        def method(self: Any, *args: Any, **named: Any) -> Any:
-            return getattr(super(subclass, self), name)(*args, **named)
-
-        return method
-
-    subclass = type(f"Hooked{plain.__name__}", (plain,), {name: override(name) for name in HOOKS})
-    return subclass
 
 
 def _scratch() -> str | None:

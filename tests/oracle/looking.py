@@ -27,6 +27,7 @@ NUMBERS = {
     re.compile(r"\b\d+ parent folders"): "# parent folders",
     re.compile(r"Python: \S+$", re.M): "Python: <python>",
     re.compile(r"-?\b\d+\.\d\d seconds\b"): "# seconds",
+    re.compile(r"'u': \d+\.\d+"): "'u': #",
     re.compile(r"\b(pyftpsync/)?(4\.1\.0|3\.1\.0|5\.\d+\.\d+)\b"): r"\1<version>",
 }
 #: Depend on the clock, on the length of the version, or on the line.

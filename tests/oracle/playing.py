@@ -32,7 +32,7 @@ from scenario import File, Scenario, Step
 from terminal import converse
 
 SITE = "site"
-REPAIRED = Path(__file__).with_name("repaired.py")
+ALTERED = Path(__file__).with_name("altered.py")
 #: The exit code of a program that had to be ended.
 HANGS = -99
 #: Times below are seconds since the play began.
@@ -76,7 +76,7 @@ class Stage:
     remote: Path
     address: str
     more: Mapping[str, str]
-    repairs: Sequence[str]
+    altered: Sequence[str]
     began: float = field(default_factory=time.time)
 
     @property
@@ -105,9 +105,9 @@ def play(
     available: Servers,
     root: Path,
     more: Mapping[str, str],
-    repairs: Sequence[str] = (),
+    altered: Sequence[str] = (),
 ) -> list[Outcome]:
-    """Returns what could be seen after each step; repairs are for the reference only."""
+    """Returns what could be seen after each step, of a package as it is or altered as `altered.py` can."""
     served, port = available.with_options(scenario.server)
     home = root / scenario.folder / "home"
     stage = Stage(
@@ -117,7 +117,7 @@ def play(
         served / scenario.folder / SITE,
         f"127.0.0.1:{port}/{scenario.folder}/{SITE}",
         more,
-        repairs,
+        altered,
     )
     stage.local.mkdir(parents=True)
     stage.remote.mkdir(parents=True)
@@ -199,8 +199,8 @@ def command_of(stage: Stage, step: Step) -> list[str]:
         program = stage.home / "script.py"
         program.write_text(stage.fill(step.script), encoding="utf-8")
         args = [str(program), *args]
-    if stage.repairs:
-        return [python, str(REPAIRED), ",".join(stage.repairs), *args]
+    if stage.altered:
+        return [python, str(ALTERED), *stage.altered, *args]
     if step.script:
         return [python, *args]
     if step.as_module:

@@ -83,10 +83,22 @@ def _talk(child: subprocess.Popen[bytes], terminal: int, answers: dict[str, list
             shown += b"\n"
             answered = len(shown)
             if reply == CTRL_C:
+                _await_reading(child)
                 child.send_signal(signal.SIGINT)
             else:
                 os.write(terminal, reply.encode() + b"\n")
     return shown.decode("utf-8", "replace")
+
+
+def _await_reading(child: subprocess.Popen[bytes]) -> None:
+    """Waits until the child sleeps: Python looks for signals before it reads a line and after, but not in between, so
+    a signal within the microseconds after a prompt is heard with the next key only."""
+    status = Path(f"/proc/{child.pid}/stat")
+    give_up = time.monotonic() + DEADLINE
+    while status.exists() and time.monotonic() < give_up:
+        if status.read_text().rpartition(")")[2].split()[0] == "S":
+            return
+        time.sleep(0.01)
 
 
 def _plain(shown: bytes) -> str:

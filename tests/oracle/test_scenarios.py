@@ -83,6 +83,20 @@ def test_every_difference_is_intended(played: dict[str, compare.Played]) -> None
     assert not stale, f"rules that no scenario needs: {stale}"
 
 
+def test_a_command_with_every_hook_overridden_does_the_same(played: dict[str, compare.Played]) -> None:
+    """Hooks that only call the super class change neither what is done, nor told, nor counted, nor remembered."""
+    plays = played["4.1.0"]
+    differing = [
+        compare.told(name, step, found)
+        for name, hooked in plays.hooked.items()
+        for step, (one, other) in enumerate(zip(plays.ours[name], hooked, strict=True))
+        if (found := compare.differences(one, other))
+    ]
+    shown = "\n".join(differing[:SHOWN])
+    assert not differing, f"{len(differing)} steps differ:\n{shown}"
+    assert len(plays.hooked) > len(plays.ours) / 2
+
+
 def test_every_repair_shows(played: dict[str, compare.Played]) -> None:
     """A defect that a scenario says to show is one that does."""
     idle = [

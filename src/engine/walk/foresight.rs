@@ -3,6 +3,9 @@
 //! Folders are visited one after another, and a listing takes several round trips. So the folders that come next are listed
 //! before anybody has looked at those in front of them: the ones that wait for their visit, and the ones that will most
 //! likely be found in these. A guess that turns out wrong costs a listing and is dropped; nothing else comes of it.
+//!
+//! A link to a folder is another name of a place that may have its own turn before or after. So it is an island: nothing is
+//! listed ahead beyond its shores, and everything is done before they are crossed.
 
 use super::*;
 
@@ -42,6 +45,11 @@ impl Walk<'_> {
         let next = self.agenda.last().copied();
         if let Some(next) = next.filter(|next| self.folders.get(next).is_some_and(|next| !next.is_submitted))
         {
+            if self.crosses_shore(next) {
+                self.wait_for_all()?;
+                self.island =
+                    self.folders.get(&next).filter(|_| self.is_link(next)).map(|link| link.paths.clone());
+            }
             self.request(next)?;
         }
         let most = AT_A_TIME * self.run.threads.max(1);
@@ -68,6 +76,9 @@ impl Walk<'_> {
                     (None, Some(foreseen)) => (foreseen.is_submitted, &foreseen.views, &foreseen.children),
                     (None, None) => continue,
                 };
+            if self.crosses_shore(ticket) {
+                break;
+            }
             if !is_submitted {
                 due.push(ticket);
             }
@@ -109,6 +120,7 @@ impl Walk<'_> {
     pub(super) fn take_listing(&mut self, ticket: Ticket, side: Side, view: Result<Box<View>>) {
         self.listings -= 1;
         self.may_look_ahead = true;
+        self.remember_links(ticket, side, &view);
         if let Some(folder) = self.folders.get_mut(&ticket) {
             folder.views[side] = Some(view);
             folder.is_awaited[side] = false;
@@ -141,6 +153,33 @@ impl Walk<'_> {
         }
     }
 
+    fn remember_links(&mut self, ticket: Ticket, side: Side, view: &Result<Box<View>>) {
+        let dir = match (self.folders.get(&ticket), self.foreseen.get(&ticket)) {
+            (Some(folder), _) => Some(&folder.paths[side]),
+            (None, Some(foreseen)) => foreseen.dirs[side].as_ref(),
+            (None, None) => None,
+        };
+        let (Some(dir), Ok(view)) = (dir, view) else { return };
+        let links = view.entries.iter().filter(|entry| entry.is_link && entry.is_folder());
+        self.links[side].extend(links.map(|link| dir.join(&link.name)));
+    }
+
+    /// Whether a folder that is to be visited is a link on one of the sides.
+    fn is_link(&self, ticket: Ticket) -> bool {
+        let Some(folder) = self.folders.get(&ticket) else { return false };
+        Side::BOTH.into_iter().any(|side| self.links[side].contains(&folder.paths[side]))
+    }
+
+    /// Whether a folder that is to be visited is a link, or lies outside of the one that is being visited.
+    fn crosses_shore(&self, ticket: Ticket) -> bool {
+        let Some(folder) = self.folders.get(&ticket) else { return false };
+        match &self.island {
+            Some(island) if *island == folder.paths => false,
+            Some(island) if !folder.paths.local.is_inside(&island.local) => true,
+            _ => self.is_link(ticket),
+        }
+    }
+
     /// The folders in a folder that will probably be visited.
     fn guess(
         &self,
@@ -148,7 +187,9 @@ impl Walk<'_> {
         views: &Sides<Option<Result<Box<View>>>>,
         is_doomed: bool,
     ) -> Vec<Foreseen> {
-        if !self.run.foresees {
+        let has_link = |view: &View| view.entries.iter().any(|entry| entry.is_link && entry.is_folder());
+        let views_known = || [&views.local, &views.remote].into_iter().flatten().flatten();
+        if !self.run.foresees || views_known().any(|view| has_link(view)) {
             return Vec::new();
         }
         let mut order: Vec<&Name> = Vec::new();
