@@ -235,7 +235,7 @@ class ByHand:
     def enter(self, folder: str) -> None:
         """Goes to a folder, given by its absolute path."""
 
-    def dial(self, port: int) -> DataConnection:
+    def dial(self, port: int, elsewhere: str | None = None) -> DataConnection:
         """Connects to a port of the server for a transfer."""
 
     def listen(self) -> DataListener:

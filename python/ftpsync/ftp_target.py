@@ -92,7 +92,7 @@ class FTPTarget(ServerTarget):
         timeout: float | None = None,
         extra_opts: dict[str, Any] | None = None,
     ) -> None:
-        _check_server(host, port, timeout)
+        _check_server(host, port, timeout, username=username, password=password)
         self.encoding = _get_encoding_opt(None, extra_opts, "utf-8")
         super().__init__(path, host, extra_opts)
         self.port = port or 0

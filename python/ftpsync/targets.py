@@ -66,8 +66,8 @@ def _get_encoding_opt(
     return codecs.lookup(encoding).name if encoding else None
 
 
-def _check_server(host: object, port: object, timeout: object) -> None:
-    """Makes sure that host, port and timeout of a server are usable.
+def _check_server(host: object, port: object, timeout: object, **texts: object) -> None:
+    """Makes sure that host, port and timeout of a server are usable, and that user and password are texts.
 
     Raises:
         TypeError: One of them is not of its type.
@@ -80,6 +80,9 @@ def _check_server(host: object, port: object, timeout: object) -> None:
     for name, value, kinds in (("port", port, int), ("timeout", timeout, (int, float))):
         if value is not None and (isinstance(value, bool) or not isinstance(value, kinds)):
             raise TypeError(f"{name} must be a number or None, not {value!r}")
+    for name, value in texts.items():
+        if value is not None and not isinstance(value, str):
+            raise TypeError(f"{name} must be a str or None, not of type {type(value).__name__}")
     if isinstance(port, int) and not 0 <= port <= 65535:
         raise ValueError(f"port must be a number up to 65535, not {port}")
     if isinstance(timeout, (int, float)) and not timeout > 0:

@@ -93,6 +93,7 @@ class _InConversation:
             if self._native is not target._native:  # Freshly opened; else another session of the same run.
                 self._native = target._native
                 self._is_passive = not target.get_option("ftp_active", False)
+                self.trust_server_pasv_ipv4_address = bool(target.get_option("trust_pasv_host", False))
             self.sock = _ControlSocket(self._talk)
             self.af = self.sock.family
             self.file = _Replies(self._talk, self)
@@ -195,8 +196,9 @@ class _InConversation:
             own: tuple[Any, int | None] = super().ntransfercmd(cmd, rest)  # type: ignore[misc]
             return own
         if self.passiveserver:
-            _, port = self.makepasv()
-            connection = self._talk.dial(port)
+            host, port = self.makepasv()
+            is_elsewhere = self.trust_server_pasv_ipv4_address and self.af == socket.AF_INET
+            connection = self._talk.dial(port, host if is_elsewhere else None)
             try:
                 reply = self._begin(cmd, rest)
             except BaseException:

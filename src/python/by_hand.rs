@@ -8,7 +8,7 @@ use crate::target::Target;
 use crate::target::ftp::{self, Hands, Listener, Speaker, Way};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Shows conversations to a Python callable, while its level is not 0.
@@ -126,9 +126,10 @@ impl ByHand {
         self.with(py, move |ftp| ftp.enter(&folder))
     }
 
-    /// Connects to a port of the server for a transfer.
-    fn dial(&self, py: Python<'_>, port: u16) -> PyResult<DataConnection> {
-        let hands = self.with(py, move |ftp| ftp.dial(port))?;
+    /// Connects to a port for a transfer: of the server, or of another host that it named and the user trusts.
+    #[pyo3(signature = (port, elsewhere=None))]
+    fn dial(&self, py: Python<'_>, port: u16, elsewhere: Option<IpAddr>) -> PyResult<DataConnection> {
+        let hands = self.with(py, move |ftp| ftp.dial(port, elsewhere))?;
         Ok(DataConnection::new(hands, &self.target))
     }
 

@@ -81,6 +81,8 @@ def test_options_of_targets(options: Any, error: type[Exception], words: str, tm
         ("port", True, TypeError),
         ("port", -1, ValueError),
         ("port", 65536, ValueError),
+        ("username", b"joe", TypeError),
+        ("password", 5, TypeError),
         ("timeout", "5", TypeError),
         ("timeout", 0, ValueError),
         ("timeout", -1.5, ValueError),

@@ -208,6 +208,22 @@ def test_active_mode_is_that_of_the_target(plain: Server, open_target: Open, cap
     assert "*cmd* 'PASV'" in shown and "*cmd* 'EPSV'" in shown and "*cmd* 'PORT" not in shown
 
 
+def test_a_host_that_the_server_names_is_used_only_where_it_is_trusted(
+    plain: Server, open_target: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for is_trusted in (False, True):
+        target = open_target(plain, trust_pasv_host=is_trusted)
+        assert target.ftp.trust_server_pasv_ipv4_address is is_trusted
+        named = target.ftp.makepasv
+        # Nobody listens there.
+        monkeypatch.setattr(target.ftp, "makepasv", lambda named=named: ("127.0.0.9", named()[1]))
+        if is_trusted:
+            with pytest.raises(ftplib.all_errors, match="127.0.0.9.*refused"):
+                target.ftp.nlst()
+        else:
+            assert "a.txt" in target.ftp.nlst()
+
+
 def test_a_line_that_would_be_two_commands_is_refused(plain: Server, open_target: Open) -> None:
     target = open_target(plain)
     for line in ("DELE x\r\nDELE a.txt", "DELE x\nDELE a.txt", "DELE a.txt\0"):

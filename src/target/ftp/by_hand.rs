@@ -18,7 +18,7 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use std::collections::{BTreeSet, VecDeque};
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
@@ -159,12 +159,13 @@ impl<'a> ByHand<'a> {
         }
     }
 
-    /// Connects to a port of the server for a transfer.
+    /// Connects to a port for a transfer: of the server, or of another host that it named and the user trusts.
     ///
     /// # Errors
     /// [`Kind::Busy`] or [`Kind::Timeout`].
-    pub fn dial(&mut self, port: u16) -> Result<Hands> {
-        let stream = data::connect_to(&self.session.server, self.session.control.host(), port)?;
+    pub fn dial(&mut self, port: u16, elsewhere: Option<IpAddr>) -> Result<Hands> {
+        let host = elsewhere.map_or_else(|| self.session.control.host().clone(), Host::Ip);
+        let stream = data::connect_to(&self.session.server, &host, port)?;
         let door = self.door();
         Ok(door.opened(stream))
     }
