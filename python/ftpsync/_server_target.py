@@ -129,11 +129,15 @@ class ServerTarget(_Target):
                 session.close()
             except Exception as exc:  # The connection may be gone already; the work is done.
                 write_error(f"Could not close the connection to {self.host}: {exc}")
-        self.ftp_socket_connected = False
         self._native = None
         self._listed = self._strayed = None
         self._known_folders = set()
         super().close()
+        self.ftp_socket_connected = False
+
+    def _tell_closing(self) -> None:
+        if self.ftp_socket_connected:  # Or else it never came so far.
+            super()._tell_closing()
 
     def _own_session(self) -> Any:
         """Returns the open session. While a run has it, a second one for what hooks do by hand.

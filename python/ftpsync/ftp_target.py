@@ -153,7 +153,6 @@ class FTPTarget(ServerTarget):
                 from ftpsync.user_ftp import attach
 
                 attach(self._ftp)
-            self._show_greeting()
             if self.get_option("store_password", False) and self.username and self.password:
                 save_password(self.host, self.username, self.password)
         except BaseException:
@@ -221,13 +220,17 @@ class FTPTarget(ServerTarget):
         while True:
             self._native = self._make_native(create_folder=create_folder)
             try:
-                return self._native.open()
+                session = self._native.open()
+                if not create_folder:
+                    self._show_greeting(session.greeting)
+                return session
             except Exception as exc:
                 if not _is_refusal(exc):
                     raise
                 if _reply(exc).startswith("530"):
                     self._ask_again(exc)
                 elif _reply(exc).startswith("550") and not create_folder:
+                    self._show_greeting(self._native.news())
                     self._on_missing_root(exc, _reply(exc))
                     create_folder = True
                 else:
@@ -243,9 +246,9 @@ class FTPTarget(ServerTarget):
             raise refusal
         self.username, self.password = answer
 
-    def _show_greeting(self) -> None:
+    def _show_greeting(self, greeting: list[tuple[int, str]]) -> None:
         verbose = self._verbose()
-        lines = [(int(level), str(line)) for level, line in self._session.greeting]
+        lines = list(greeting)
         if not any(line.startswith("Login as ") for _, line in lines):
             lines.insert(0, (4, f"Login as '{self.username or 'anonymous'}'."))
         for level, line in lines:

@@ -299,12 +299,15 @@ class _Target:
     ) -> None:
         self.close()
 
+    def _tell_closing(self) -> None:
+        if self._verbose() >= 5:
+            write(f"Closing target {self}.")
+
     def close(self) -> None:
         """Ends the use of the target. Harmless when it is not open."""
         if not self.connected:
             return
-        if self._verbose() >= 5:
-            write(f"Closing target {self}.")
+        self._tell_closing()
         self.connected = False
         self.readonly = False
         try:

@@ -71,7 +71,7 @@ fn a_verb_waits_for_the_end_of_a_transfer_of_the_user() {
     let mut ftp = session.as_ftp().unwrap();
     ftp.send(b"EPSV").unwrap();
     let port = ftp.reply().unwrap().passive_port().unwrap();
-    let mut hands = ftp.dial(port).unwrap();
+    let mut hands = ftp.dial(port, None).unwrap();
     ftp.send(b"RETR /a").unwrap();
     assert_eq!(ftp.reply().unwrap().code() / 100, 1);
     hands.begin(Way::Here).unwrap();

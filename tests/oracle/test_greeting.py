@@ -51,11 +51,16 @@ def test_a_successful_run(
     assert here[1].startswith(start) == theirs[1].startswith(start) == ("missing" in arguments)
 
 
-def test_a_missing_folder(tmp_path: Path, ours: Environment, reference_41: Environment) -> None:
-    theirs = connecting(reference_41, reference_41, tmp_path / "theirs", "upload", "missing")
-    here = connecting(ours, reference_41, tmp_path / "here", "upload", "missing")
+@pytest.mark.parametrize("verbosity", ["-q", "-v", "-vv"])
+def test_a_missing_folder(
+    tmp_path: Path, ours: Environment, reference_41: Environment, verbosity: str
+) -> None:
+    theirs = connecting(reference_41, reference_41, tmp_path / "theirs", "upload", "missing", verbosity)
+    here = connecting(ours, reference_41, tmp_path / "here", "upload", "missing", verbosity)
     assert here[0] == theirs[0]
     assert here[2] == theirs[2] == 1
+    if verbosity == "-vv":  # Both show where it came from, too.
+        return
     start = "\nERROR:\nCould not change remote directory to '/missing' ("
     for _, errors, _ in (theirs, here):
         assert errors.startswith(start) and "--create-folder" in errors and errors.endswith("\n\n")

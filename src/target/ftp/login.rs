@@ -1,12 +1,12 @@
 //! From a socket to a session: banner, TLS, user and password, features, the root folder.
 
-use super::Server;
 use super::control::Control;
 use super::dial::interrupted;
 use super::errors::refusal;
 use super::handshake::{explain, is_version_refusal};
 use super::session::{FtpSession, no_answer};
 use super::tls::Versions;
+use super::{Server, lock};
 use crate::error::{Error, Kind, Result};
 use crate::wire::ftp::{Command, Features, Reply};
 use std::sync::Arc;
@@ -35,7 +35,13 @@ fn attempt(server: &Arc<Server>) -> Result<FtpSession> {
     if let Some(words) = control.tls_words() {
         greeting.push((4, format!("TLS: {words}")));
     }
-    let features = introduce(server, &mut control, &mut greeting)?;
+    let features = match introduce(server, &mut control, &mut greeting) {
+        Ok(features) => features,
+        Err(error) => {
+            lock(&server.news).append(&mut greeting);
+            return Err(error);
+        }
+    };
     server.learned().features = Some(Arc::clone(&features));
     // A socket that was not yet on the list when all were shut would go on as if nothing had happened.
     if server.sockets.interruptions() != interruptions {
