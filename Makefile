@@ -31,7 +31,7 @@ endif
 
 RUST_SOURCES := $(wildcard Cargo.toml Cargo.lock) $(shell find src -name '*.rs')
 
-.PHONY: help build demo test check bench clean need-cargo
+.PHONY: help build demo test chaos check bench clean need-cargo
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1: /p' $(firstword $(MAKEFILE_LIST))
@@ -44,6 +44,9 @@ demo: build ## a synchronisation with a conflict, against a server inside the pr
 test: build ## every test of the core and of the Python face
 	cargo test --quiet
 	$(BIN)/python -m pytest $(if $(CI),,--quiet)
+
+chaos: build ## everything that may go wrong, at every step; takes long
+	FTPSYNC_THOROUGH=1 cargo test --quiet -- every_command
 
 check: build ## formatting, lints and types
 	cargo fmt --check

@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests fail like tests
 
+use crate::ftp_faults::{Faults, Mishap};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::version::{TLS12, TLS13};
@@ -13,7 +14,7 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What this server does differently from a good one.
 #[derive(Debug, Clone, Default)]
@@ -124,15 +125,25 @@ impl Tls {
     }
 }
 
-/// A connection of the server, with or without TLS.
-enum Line {
+/// A connection of the server that may break after so many bytes.
+struct Line {
+    stream: Stream,
+    left: Option<usize>,
+}
+
+/// A connection, with or without TLS.
+enum Stream {
     Plain(TcpStream),
     Tls(Box<StreamOwned<ServerConnection, TcpStream>>),
 }
 
 impl Line {
+    fn over(socket: TcpStream) -> Self {
+        Line { stream: Stream::Plain(socket), left: None }
+    }
+
     fn secured(self, config: &Arc<ServerConfig>) -> std::io::Result<Self> {
-        let Line::Plain(socket) = self else {
+        let Stream::Plain(socket) = self.stream else {
             return Ok(self);
         };
         let mut line = StreamOwned::new(
@@ -142,18 +153,37 @@ impl Line {
         while line.conn.is_handshaking() {
             line.conn.complete_io(&mut line.sock)?;
         }
-        Ok(Line::Tls(Box::new(line)))
+        Ok(Line { stream: Stream::Tls(Box::new(line)), left: self.left })
+    }
+
+    /// From its end the other side learns by a reset, with everything lost that was under way.
+    fn break_off(&self) {
+        let _ = socket2::SockRef::from(self.socket()).set_linger(Some(Duration::ZERO));
+    }
+
+    /// How much of `wanted` still passes; an error once the connection has to end.
+    fn passes(&self, wanted: usize) -> std::io::Result<usize> {
+        match self.left {
+            Some(0) if wanted > 0 => Err(std::io::ErrorKind::ConnectionReset.into()),
+            Some(left) => Ok(left.min(wanted)),
+            None => Ok(wanted),
+        }
+    }
+
+    fn passed(&mut self, count: usize) -> usize {
+        self.left = self.left.map(|left| left - count);
+        count
     }
 
     fn socket(&self) -> &TcpStream {
-        match self {
-            Line::Plain(socket) => socket,
-            Line::Tls(line) => &line.sock,
+        match &self.stream {
+            Stream::Plain(socket) => socket,
+            Stream::Tls(line) => &line.sock,
         }
     }
 
     fn say_goodbye(&mut self) {
-        if let Line::Tls(line) = self {
+        if let Stream::Tls(line) = &mut self.stream {
             line.conn.send_close_notify();
             let _ = line.flush();
         }
@@ -162,35 +192,41 @@ impl Line {
 
 impl Read for Line {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        match self {
-            Line::Plain(socket) => socket.read(buffer),
-            Line::Tls(line) => line.read(buffer),
-        }
+        let room = self.passes(buffer.len())?;
+        let count = match &mut self.stream {
+            Stream::Plain(socket) => socket.read(&mut buffer[..room]),
+            Stream::Tls(line) => line.read(&mut buffer[..room]),
+        }?;
+        Ok(self.passed(count))
     }
 }
 
 impl Write for Line {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        match self {
-            Line::Plain(socket) => socket.write(bytes),
-            Line::Tls(line) => line.write(bytes),
-        }
+        let room = self.passes(bytes.len())?;
+        let count = match &mut self.stream {
+            Stream::Plain(socket) => socket.write(&bytes[..room]),
+            Stream::Tls(line) => line.write(&bytes[..room]),
+        }?;
+        Ok(self.passed(count))
     }
     fn flush(&mut self) -> std::io::Result<()> {
-        match self {
-            Line::Plain(socket) => socket.flush(),
-            Line::Tls(line) => line.flush(),
+        match &mut self.stream {
+            Stream::Plain(socket) => socket.flush(),
+            Stream::Tls(line) => line.flush(),
         }
     }
 }
 
-#[derive(Debug, Clone)]
-enum Node {
+/// What has a name on the server. A time is shown as in MLSD.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Node {
     Folder,
     File { content: Vec<u8>, mtime: String },
 }
 
-type Tree = BTreeMap<String, Node>;
+/// Everything on the server, by absolute path.
+pub type Tree = BTreeMap<String, Node>;
 
 #[derive(Default)]
 struct State {
@@ -204,6 +240,7 @@ struct State {
     is_over: AtomicBool,
     /// The bit was flipped.
     has_flipped: AtomicBool,
+    faults: Faults,
 }
 
 /// A running server. It ends with the process; its port is never used again.
@@ -270,6 +307,32 @@ impl Server {
         (0..count).for_each(|number| self.put(&format!("{prefix}{number}"), b""));
     }
 
+    /// What is to go wrong.
+    pub fn faults(&self) -> &Faults {
+        &self.state.faults
+    }
+
+    /// Everything that is there.
+    pub fn tree(&self) -> Tree {
+        self.state.tree.lock().unwrap().clone()
+    }
+
+    /// Puts everything back to what it was.
+    pub fn restore(&self, tree: Tree) {
+        *self.state.tree.lock().unwrap() = tree;
+    }
+
+    /// Waits until no conversation is under way; false after ten seconds.
+    pub fn is_quiet(&self) -> bool {
+        for _ in 0..1_000 {
+            if self.state.open.load(Ordering::SeqCst) == 0 {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        false
+    }
+
     /// The names in the whole tree.
     pub fn paths(&self) -> Vec<String> {
         self.state.tree.lock().unwrap().keys().cloned().collect()
@@ -316,6 +379,8 @@ struct Conversation {
     rename_from: Option<String>,
     /// Names that begin with a dot are shown by LIST.
     shows_dots: bool,
+    /// What goes wrong with the command at hand.
+    mishap: Option<Mishap>,
 }
 
 /// Whether the conversation goes on.
@@ -325,7 +390,7 @@ impl Conversation {
     fn new(control: TcpStream, state: Arc<State>, quirks: Arc<Quirks>) -> Self {
         let _ = control.set_nodelay(true);
         Conversation {
-            control: Some(Line::Plain(control)),
+            control: Some(Line::over(control)),
             tls: quirks.tls.map(Tls::config),
             state,
             quirks,
@@ -334,6 +399,7 @@ impl Conversation {
             active: None,
             rename_from: None,
             shows_dots: true,
+            mishap: None,
         }
     }
 
@@ -366,7 +432,8 @@ impl Conversation {
                 packet.truncate(1);
             }
             for line in packet {
-                let goes = self.obey(&line).or_else(|_| self.say("425 no data connection"));
+                self.mishap = self.state.faults.strike(&line);
+                let goes = self.suffer(&line).or_else(|_| self.say("425 no data connection"));
                 if !matches!(goes, Ok(true)) {
                     return Ok(());
                 }
@@ -398,7 +465,54 @@ impl Conversation {
         }
     }
 
+    /// Carries out a command that something may go wrong with.
+    fn suffer(&mut self, line: &str) -> Goes {
+        match self.mishap.clone() {
+            Some(Mishap::Reset) => {
+                self.control()?.break_off();
+                Ok(false)
+            }
+            Some(Mishap::Leave) => self.say("421 closing down").map(|_| false),
+            Some(Mishap::Answer(text)) => self.say(text),
+            Some(Mishap::Delay(time)) => {
+                std::thread::sleep(time);
+                self.obey(line)
+            }
+            Some(Mishap::Hold(gate)) => {
+                gate.pass();
+                self.obey(line)
+            }
+            _ => self.obey(line),
+        }
+    }
+
     fn say(&mut self, text: &str) -> Goes {
+        let is_final = !text.starts_with('1');
+        match self.mishap.clone() {
+            Some(Mishap::ResetAfter) if is_final => {
+                self.control()?.break_off();
+                Ok(false)
+            }
+            Some(Mishap::Withhold) if is_final => Ok(true),
+            Some(Mishap::CutDataAndLie(_) | Mishap::EndData(_)) if is_final => self.utter("226 complete"),
+            Some(Mishap::Twice) if is_final => {
+                self.utter(text)?;
+                self.utter(text)
+            }
+            Some(Mishap::Chatter(more)) if is_final => {
+                self.utter(text)?;
+                self.utter(more)
+            }
+            Some(Mishap::Flood) if is_final => {
+                let endless = format!("{}-more\r\n", &text[..3]).repeat(1_000);
+                while self.control()?.write_all(endless.as_bytes()).is_ok() {}
+                Ok(false)
+            }
+            _ => self.utter(text),
+        }
+    }
+
+    fn utter(&mut self, text: &str) -> Goes {
         let control = self.control()?;
         control.write_all(format!("{text}\r\n").as_bytes())?;
         control.flush()?;
@@ -543,9 +657,22 @@ impl Conversation {
     }
 
     fn data(&mut self) -> std::io::Result<Line> {
+        let mut line = self.open_data()?;
+        match self.mishap {
+            Some(Mishap::CutData(after) | Mishap::CutDataAndLie(after)) => {
+                line.left = Some(after);
+                line.break_off();
+            }
+            Some(Mishap::EndData(after)) => line.left = Some(after),
+            _ => {}
+        }
+        Ok(line)
+    }
+
+    fn open_data(&mut self) -> std::io::Result<Line> {
         if let Some(address) = self.active.take() {
             self.say("150 here it comes")?;
-            let line = Line::Plain(TcpStream::connect(address)?);
+            let line = Line::over(TcpStream::connect(address)?);
             return match &self.tls {
                 Some(config) => line.secured(config),
                 None => Ok(line),
@@ -557,11 +684,33 @@ impl Conversation {
     }
 
     fn accept(&self, listener: &TcpListener) -> std::io::Result<Line> {
-        let line = Line::Plain(listener.accept()?.0);
+        let line = Line::over(self.meet(listener)?);
         match &self.tls {
             Some(config) => line.secured(config),
             None => Ok(line),
         }
+    }
+
+    /// Waits for the client at the data port, for some seconds and as long as it listens to the replies.
+    fn meet(&self, listener: &TcpListener) -> std::io::Result<TcpStream> {
+        let control = self.control.as_ref().ok_or(std::io::ErrorKind::NotConnected)?.socket();
+        listener.set_nonblocking(true)?;
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(3) {
+            match listener.accept() {
+                Ok((socket, _)) => return socket.set_nonblocking(false).map(|()| socket),
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+            control.set_nonblocking(true)?;
+            let has_left = matches!(control.peek(&mut [0]), Ok(0)) || control.take_error()?.is_some();
+            control.set_nonblocking(false)?;
+            if has_left {
+                return Err(std::io::ErrorKind::NotConnected.into());
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Err(std::io::ErrorKind::TimedOut.into())
     }
 
     /// A time as this server tells it.

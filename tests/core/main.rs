@@ -4,10 +4,14 @@
 mod checkup;
 mod contract;
 mod decision_table;
+mod effort;
+mod every_command;
 mod foresight;
 mod ftp_conversations;
 mod ftp_data;
+mod ftp_faults;
 mod ftp_meanwhile;
+mod ftp_mishaps;
 mod ftp_server;
 mod imports;
 mod laws;

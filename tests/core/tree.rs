@@ -17,6 +17,7 @@ use std::sync::Arc;
 pub struct Outcome {
     pub lines: Vec<String>,
     pub failures: Vec<String>,
+    pub warnings: Vec<String>,
     pub stats: Stats,
     pub result: Result<()>,
 }
@@ -29,6 +30,8 @@ pub struct Setup {
     pub guard: GuardRules,
     pub dry_run: bool,
     pub threads: usize,
+    /// The time, in seconds since 1970-01-01 UTC.
+    pub now: f64,
 }
 
 impl Setup {
@@ -39,15 +42,16 @@ impl Setup {
             guard: GuardRules { limit: None, is_off: true },
             dry_run: false,
             threads: 2,
+            now: 1_700_000_000.0,
         }
     }
 }
 
-struct Frozen;
+struct Frozen(f64);
 
 impl Clock for Frozen {
     fn now(&self) -> f64 {
-        1_700_000_000.0
+        self.0
     }
     fn elapsed(&self) -> f64 {
         0.0
@@ -57,9 +61,11 @@ impl Clock for Frozen {
     }
 }
 
+#[derive(Default)]
 struct Collect {
     lines: Vec<String>,
     failures: Vec<String>,
+    warnings: Vec<String>,
 }
 
 impl Observer for Collect {
@@ -70,6 +76,7 @@ impl Observer for Collect {
                 self.lines.push(format!("{} {} {path}", tag.trim(), line.symbol.trim()));
             }
             Event::Failure(text) => self.failures.push(text.to_owned()),
+            Event::Warning(text) => self.warnings.push(text.to_owned()),
             _ => {}
         }
         Ok(())
@@ -110,12 +117,13 @@ pub fn run(local: &dyn TargetBox, remote: &dyn TargetBox, setup: &Setup) -> Outc
         asks_at_same_time: false,
         foresees: true,
         threads: setup.threads,
-        clock: &Frozen,
+        clock: &Frozen(setup.now),
     };
-    let mut observer = Collect { lines: Vec::new(), failures: Vec::new() };
+    let mut observer = Collect::default();
     let mut stats = Stats::default();
     let result = engine::sync(&run, &Fixed(Strategy::Skip), &mut observer, &mut stats);
-    Outcome { lines: observer.lines, failures: observer.failures, stats, result }
+    let Collect { lines, failures, warnings } = observer;
+    Outcome { lines, failures, warnings, stats, result }
 }
 
 /// Anything that can be shared as a target.

@@ -199,12 +199,20 @@ impl FtpSession {
 
     /// Takes the replies to [`FtpSession::next_steps`].
     fn take_steps(&mut self, replies: Vec<Reply>) -> Result<()> {
+        // Whatever happens, no file may be forgotten: somebody waits for word of it.
+        let mut waiting = std::mem::take(&mut self.behind.waiting);
+        let outcome = self.advance(&mut waiting, replies);
+        waiting.retain(|file| !matches!(file.stage, Stage::Done));
+        self.behind.waiting = waiting;
+        outcome
+    }
+
+    fn advance(&mut self, waiting: &mut VecDeque<File>, replies: Vec<Reply>) -> Result<()> {
         let by = self.server.learned().mtime;
         let mut replies = replies.into_iter();
         let missing = || Error::new(Kind::Protocol, "a reply is missing");
         let sets_times = self.server.learned().sets_mtime();
-        let mut waiting = std::mem::take(&mut self.behind.waiting);
-        for file in &mut waiting {
+        for file in waiting {
             match file.stage {
                 Stage::Sent => {
                     let size = replies.next().ok_or_else(missing)?;
@@ -237,33 +245,40 @@ impl FtpSession {
                 Stage::Failed(_) | Stage::Done => {}
             }
         }
-        waiting.retain(|file| !matches!(file.stage, Stage::Done));
-        self.behind.waiting = waiting;
         Ok(())
     }
 
     /// Deals one by one with files that cannot go the quick way. Not called while a transfer is under way.
     fn clear_up(&mut self) -> Result<()> {
-        let waiting = std::mem::take(&mut self.behind.waiting);
-        for file in waiting {
-            let Stage::Failed(failure) = file.stage else {
-                self.behind.waiting.push_back(file);
-                continue;
-            };
-            let file = File { stage: Stage::Done, ..file };
-            let outcome = match failure {
-                Failure::Lost(error) => Err(error),
-                Failure::Changed { answers, mtime_kept, dated } => self
-                    .refuse_changed(&file.file, &file.put, &answers)
-                    .and_then(|()| self.rename_again(&file, mtime_kept, dated)),
-                Failure::NotRenamed { mtime_kept, dated } => self.rename_again(&file, mtime_kept, dated),
-            };
-            let outcome = outcome.inspect_err(|_| self.discard(&file.temp));
-            self.control.check()?;
+        let has_failed = |file: &File| matches!(file.stage, Stage::Failed(_));
+        while let Some(index) = self.behind.waiting.iter().position(has_failed) {
+            let Some(file) = self.behind.waiting.remove(index) else { break };
+            let outcome = self.finish_failed(&file).inspect_err(|_| self.discard(&file.temp));
+            if let Err(ended) = self.control.check() {
+                // Nobody can tell what became of it; like those behind it, it is begun anew.
+                self.behind.waiting.insert(index, file);
+                return Err(ended);
+            }
             let outcome = outcome.map_err(|error| error.during("write").at(&file.file));
             self.behind.settled.push((file.file, outcome));
         }
         Ok(())
+    }
+
+    fn finish_failed(&mut self, file: &File) -> Result<Written> {
+        match &file.stage {
+            Stage::Failed(Failure::Changed { answers, mtime_kept, dated }) => {
+                self.refuse_changed(&file.file, &file.put, answers)?;
+                self.rename_again(file, *mtime_kept, *dated)
+            }
+            Stage::Failed(Failure::NotRenamed { mtime_kept, dated }) => {
+                self.rename_again(file, *mtime_kept, *dated)
+            }
+            Stage::Failed(Failure::Lost(error)) => Err(error.duplicate()),
+            Stage::Sent | Stage::Checked { .. } | Stage::Done => {
+                Err(Error::new(Kind::Protocol, "the file has not failed"))
+            }
+        }
     }
 
     /// Renames with every care, where the quick way is closed.
