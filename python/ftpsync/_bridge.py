@@ -17,6 +17,7 @@ from ftpsync._server_target import ServerTarget
 from ftpsync.ftp_target import FTPTarget
 from ftpsync.metadata import DirMetadata
 from ftpsync.resources import _Resource
+from ftpsync.s3_target import S3Target
 from ftpsync.sftp_target import SFTPTarget
 from ftpsync.targets import FsTarget, _Target
 
@@ -52,7 +53,7 @@ _VERBS: Final = (
 #: The verbs as this package defines them: also somebody who patches the class itself is noticed.
 _BUILT_IN: Final = {
     kind: {name: getattr(kind, name) for name in _VERBS}
-    for kind in (FsTarget, ServerTarget, FTPTarget, SFTPTarget, _Target)
+    for kind in (FsTarget, ServerTarget, FTPTarget, SFTPTarget, S3Target, _Target)
 }
 
 #: Folders whose entries and metadata are kept at hand.

@@ -65,6 +65,24 @@ class Target:
         environment.
         """
 
+    @staticmethod
+    def s3(
+        *,
+        bucket: str,
+        root: str,
+        query: str,
+        user: str | None,
+        password: str | None,
+        options: dict[str, Any],
+        variables: dict[str, str],
+        home: str | PathLike[str] | None,
+    ) -> Target:
+        """A folder of a bucket; nothing is connected yet.
+
+        ``options`` are the documented option keys; ``variables`` and ``home`` tell what the tools of AWS read from the
+        environment.
+        """
+
     @property
     def user(self) -> str | None:
         """Who logs in, where that is known beforehand."""

@@ -232,6 +232,30 @@ common_parser.add_argument(
     default=argparse.SUPPRESS,
     help="use at most N connections to the server at a time",
 )
+common_parser.add_argument(
+    "--endpoint-url",
+    metavar="URL",
+    default=argparse.SUPPRESS,
+    help="the S3 server, if it is not AWS (default: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, the profile)",
+)
+common_parser.add_argument(
+    "--region",
+    metavar="NAME",
+    default=argparse.SUPPRESS,
+    help="the region of the bucket (default: AWS_REGION, AWS_DEFAULT_REGION, the profile)",
+)
+common_parser.add_argument(
+    "--profile",
+    metavar="NAME",
+    default=argparse.SUPPRESS,
+    help="the section of ~/.aws/config and ~/.aws/credentials to use for S3 (default: AWS_PROFILE)",
+)
+common_parser.add_argument(
+    "--no-sign-request",
+    action="store_true",
+    default=argparse.SUPPRESS,
+    help="ask S3 without keys, for public buckets",
+)
 
 matcher_parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
 matcher_parser.add_argument(

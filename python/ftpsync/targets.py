@@ -93,8 +93,8 @@ def make_target(url: str, extra_opts: dict[str, Any] | None = None) -> _Target:
     """Makes a target from a URL or a path.
 
     Args:
-        url: `ftp://user:password@host:port/path`, the same with `ftps` or `sftp`, or a local folder. User and
-            password may be percent-encoded.
+        url: `ftp://user:password@host:port/path`, the same with `ftps` or `sftp`, `s3://bucket/path`, or a local
+            folder. User and password may be percent-encoded.
         extra_opts: Options of this target alone; they win over those of the synchronizer.
 
     Returns:
@@ -109,11 +109,15 @@ def make_target(url: str, extra_opts: dict[str, Any] | None = None) -> _Target:
         raise TypeError(f"url must be a str, not {url!r}")
     parts = urlparse(url, allow_fragments=False)
     scheme = parts.scheme.lower()
+    if scheme == "s3":
+        from ftpsync.s3_target import S3Target
+
+        return S3Target.from_url(url, extra_opts)
     if scheme not in ("ftp", "ftps", "sftp"):
         if parts.netloc and "@" in parts.netloc:
             # A mistyped scheme: the text holds a password that must not be shown.
             shown = url.replace(parts.netloc.rpartition("@")[0], "***")
-            raise ValueError(f"{shown} is not a directory. (Known schemes: ftp, ftps, sftp.)")
+            raise ValueError(f"{shown} is not a directory. (Known schemes: ftp, ftps, s3, sftp.)")
         return FsTarget(url, extra_opts)
     if not parts.hostname:
         raise ValueError(f"'{scheme}://{parts.path}' names no host: expected {scheme}://host/path.")

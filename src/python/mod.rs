@@ -4,7 +4,8 @@
 //! work beside the calling thread; [`engine`] runs the synchronisation with Python listening in,
 //! [`stage`] is where the Python of a run with hooks or foreign targets is performed, [`bridge`] makes a target of a Python
 //! object, [`errors`] is the one place that turns an error of the core into an exception, [`convert`] the one that reads options,
-//! [`lock`] says who this process is, [`checkup`] examines a target, and [`sftp`] is an SFTP server by hand.
+//! [`lock`] says who this process is, [`checkup`] examines a target, [`sftp`] is an SFTP server by hand, and [`s3`] reads what
+//! is said about a bucket.
 
 mod aside;
 mod bridge;
@@ -14,6 +15,8 @@ mod convert;
 mod engine;
 mod errors;
 mod lock;
+#[cfg(feature = "s3")]
+mod s3;
 mod sftp;
 mod stage;
 mod target;

@@ -10,6 +10,8 @@ use crate::model::RelPath;
 use crate::model::entry::GUESSED;
 use crate::target::ftp::{FtpConfig, FtpTarget, Identity, Secret, TlsConfig, TlsVersion};
 use crate::target::local::LocalTarget;
+#[cfg(feature = "s3")]
+use crate::target::s3::S3Target;
 use crate::target::sftp::{HostKeys, SftpConfig, SftpTarget};
 use crate::target::{Put, Session as CoreSession, Target as CoreTarget};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
@@ -150,6 +152,31 @@ impl Target {
         Ok(Target { sftp: Some(Arc::clone(&target)), inner: target })
     }
 
+    /// A folder of a bucket; nothing is connected yet.
+    ///
+    /// ``options`` are the documented option keys; ``variables`` and ``home`` tell what the tools of AWS read from the
+    /// environment.
+    #[cfg(feature = "s3")]
+    #[staticmethod]
+    #[pyo3(signature = (*, bucket, root, query, user, password, options, variables, home))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments of a constructor")]
+    fn s3(
+        py: Python<'_>,
+        bucket: &str,
+        root: &str,
+        query: &str,
+        user: Option<String>,
+        password: Option<String>,
+        options: &Bound<'_, PyDict>,
+        variables: std::collections::BTreeMap<String, String>,
+        home: Option<PathBuf>,
+    ) -> PyResult<Self> {
+        let config =
+            super::s3::config(py, bucket, root, (user, password), query, options, (variables, home))?;
+        let target = Arc::new(raise(py, S3Target::new(config))?);
+        Ok(Target { inner: target, sftp: None })
+    }
+
     /// Who logs in, where that is known beforehand.
     #[getter]
     fn user(&self) -> Option<&str> {
@@ -259,6 +286,7 @@ impl Session {
         aside::work(py, &self.target, move |caller| {
             let mut session = exclusive(&inner)?;
             let session = session.as_mut().ok_or_else(ended)?;
+            session.look_afresh();
             if let Some(mut ftp) = session.as_ftp() {
                 ftp.settle()?;
             }
@@ -462,7 +490,7 @@ impl Read for PyReader<'_> {
     }
 }
 
-fn tls_config(options: &Bound<'_, PyDict>) -> PyResult<TlsConfig> {
+pub(super) fn tls_config(options: &Bound<'_, PyDict>) -> PyResult<TlsConfig> {
     let verify = !is_set(options, "no_verify_tls")? && option::<bool>(options, "tls_verify")?.unwrap_or(true);
     let identity = match (option(options, "tls_cert")?, option(options, "tls_key")?) {
         (Some(certificate), key) => Some(Identity { certificate, key }),
@@ -491,7 +519,7 @@ fn tls_version(options: &Bound<'_, PyDict>) -> PyResult<Option<TlsVersion>> {
     }
 }
 
-fn option<'py, T>(options: &Bound<'py, PyDict>, key: &str) -> PyResult<Option<T>>
+pub(super) fn option<'py, T>(options: &Bound<'py, PyDict>, key: &str) -> PyResult<Option<T>>
 where
     T: for<'a> FromPyObject<'a, 'py>,
 {
@@ -504,7 +532,7 @@ where
     }
 }
 
-fn seconds(options: &Bound<'_, PyDict>, key: &str) -> PyResult<Option<Duration>> {
+pub(super) fn seconds(options: &Bound<'_, PyDict>, key: &str) -> PyResult<Option<Duration>> {
     let Some(seconds) = option::<f64>(options, key)? else {
         return Ok(None);
     };
@@ -514,6 +542,6 @@ fn seconds(options: &Bound<'_, PyDict>, key: &str) -> PyResult<Option<Duration>>
     }
 }
 
-fn is_set(options: &Bound<'_, PyDict>, key: &str) -> PyResult<bool> {
+pub(super) fn is_set(options: &Bound<'_, PyDict>, key: &str) -> PyResult<bool> {
     options.get_item(key)?.map_or(Ok(false), |value| value.is_truthy())
 }

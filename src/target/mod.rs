@@ -12,6 +12,8 @@ pub mod memory;
 mod names;
 pub mod pool;
 pub mod registry;
+#[cfg(feature = "s3")]
+pub mod s3;
 pub mod sftp;
 pub mod url;
 
@@ -227,6 +229,10 @@ pub trait Session: Send {
     fn as_ftp(&mut self) -> Option<ftp::ByHand<'_>> {
         None
     }
+
+    /// Forgets what was seen of the side before: others may have worked on it. Asked before verbs by hand; in a run the sessions
+    /// share what they have seen.
+    fn look_afresh(&mut self) {}
 
     /// Whether the conversation can go on, as far as can be told without a round trip. Asked of one that lay idle.
     fn is_alive(&mut self) -> bool {

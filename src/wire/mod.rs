@@ -1,4 +1,6 @@
 //! Protocols on paper: bytes to values and back, without sockets.
 
 pub mod ftp;
+#[cfg(feature = "s3")]
+pub mod s3;
 pub mod sftp;

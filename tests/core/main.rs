@@ -19,6 +19,8 @@ mod locks;
 #[cfg(unix)]
 mod openssh;
 mod own_commands;
+#[cfg(all(unix, feature = "s3"))]
+mod s3_servers;
 mod servers_rows;
 #[cfg(unix)]
 mod sftp_conversations;

@@ -20,13 +20,13 @@ mod handshake;
 mod learned;
 mod listing;
 mod login;
-mod proxy;
+pub(super) mod proxy;
 mod session;
-mod sockets;
+pub(super) mod sockets;
 mod still;
-mod stream;
-mod tickets;
-mod tls;
+pub(super) mod stream;
+pub(super) mod tickets;
+pub(super) mod tls;
 mod upload;
 mod verify;
 

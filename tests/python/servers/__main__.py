@@ -8,12 +8,12 @@ import json
 import sys
 from pathlib import Path
 
-from . import ALL, OPENSSH, Unavailable, openssh
+from . import ALL, OPENSSH, Unavailable, openssh, s3
 
 
 def main() -> None:
     name, root = sys.argv[1:]
-    kind = next(kind for kind in (*ALL, OPENSSH) if kind.name == name)
+    kind = next(kind for kind in (*ALL, OPENSSH, *s3.BOTH) if kind.name == name)
     try:
         server = kind.start(Path(root))
     except Unavailable as reason:

@@ -143,6 +143,9 @@ class Kind(ABC):
         """Says under which path clients see the folder that is served."""
         return "/"
 
+    def ready(self, server: Server) -> None:  # noqa: B027 (most have nothing to do)
+        """Does what is left to do once the server answers."""
+
     def clean_up(self) -> None:  # noqa: B027 (most have nothing to do)
         """Removes what the program leaves behind outside the folder of its configuration."""
 
@@ -205,6 +208,7 @@ class Kind(ABC):
         server = Server(self, plan, process)
         try:
             _wait_for_greeting(server, process)
+            self.ready(server)
         except BaseException:
             _end(process)
             raise
@@ -247,7 +251,7 @@ def _wait_for_greeting(server: Server, process: subprocess.Popen[bytes]) -> None
             with socket.create_connection((server.host, server.port), timeout=1.0) as plain:
                 connection = _believing().wrap_socket(plain) if server.tls and server.kind.implicit else plain
                 with connection:
-                    if connection.recv(3) == server.kind.greeting:
+                    if not server.kind.greeting or connection.recv(3) == server.kind.greeting:
                         return
         except OSError:
             pass

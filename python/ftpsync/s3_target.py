@@ -1,0 +1,173 @@
+"""A folder of an S3 bucket, on AWS or a server that is like it.
+
+The conversation with the server is native (`ftpsync._core`), signatures, regions and the search for credentials
+included; this class tells the core what the environment says, and offers the verbs for use by hand.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any
+
+from ftpsync._proxy import proxy_for
+from ftpsync._server_target import ServerTarget
+from ftpsync.util import write
+
+__all__ = ["S3Target"]
+
+#: Options that the native target reads.
+_NATIVE_OPTIONS = (
+    "connect_timeout",
+    "connections",
+    "endpoint_url",
+    "no_sign_request",
+    "no_verify_tls",
+    "profile",
+    "region",
+    "tls_ca",
+    "tls_pin",
+    "tls_verify",
+)
+
+#: What may follow the path of a URL.
+_QUERY = re.compile(r"(?:(?:endpoint_url|region|region_name|profile|addressing_style)=[^&]*(?:&|$))+")
+
+
+class S3Target(ServerTarget):
+    """A folder of a bucket.
+
+    Args:
+        path: What the keys begin with; empty or `/` for the whole bucket.
+        bucket: Its name.
+        username: An access key; None for what the environment, the shared files of AWS, the container or the
+            machine offer.
+        password: The secret key that belongs to it.
+        timeout: Seconds; None for the option `timeout`, else `socket.getdefaulttimeout()`.
+        extra_opts: Options of this target alone.
+        query: What followed the path in a URL: `endpoint_url=...&region=...&profile=...`.
+
+    Attributes:
+        bucket, query: As given.
+        username, password, timeout: As given; may be set until `open()`.
+        lock_data, lock_write_time: The lock file that a run holds in the folder, if any.
+        ftp_socket_connected: A session with the server is open.
+    """
+
+    def __init__(
+        self,
+        path: str | None,
+        bucket: str,
+        username: str | None = None,
+        password: str | None = None,
+        timeout: float | None = None,
+        extra_opts: dict[str, Any] | None = None,
+        query: str = "",
+    ) -> None:
+        if not isinstance(bucket, str) or not bucket:
+            raise ValueError(f"expected s3://bucket/path, but the bucket is {bucket!r}")
+        path = "/" + (path or "").strip("/")
+        super().__init__(path, bucket, extra_opts)
+        self.bucket = bucket
+        self.username = username
+        self.password = password
+        self.timeout = timeout
+        self.query = query
+        self.encoding = "utf-8"
+
+    @classmethod
+    def from_url(cls, url: str, extra_opts: dict[str, Any] | None = None) -> S3Target:
+        """Makes a target from `s3://bucket/path?endpoint_url=...&region=...&profile=...`.
+
+        Access key and secret key may stand in front of the bucket, as `key:secret@`, percent-encoded.
+
+        Raises:
+            ValueError: There is no bucket in it.
+        """
+        from urllib.parse import unquote
+
+        rest = url.partition("://")[2]
+        place, mark, query = rest.rpartition("?")
+        if not mark or not _QUERY.fullmatch(query):
+            # A question mark may be part of a name.
+            place, query = rest, ""
+        login, at, place = place.rpartition("@") if "@" in place.partition("/")[0] else ("", "", place)
+        user, _, password = login.partition(":")
+        bucket, _, path = place.partition("/")
+        return cls(
+            path,
+            bucket,
+            username=unquote(user) if at else None,
+            password=unquote(password) if at else None,
+            extra_opts=extra_opts,
+            query=query,
+        )
+
+    def get_base_name(self) -> str:
+        """Returns the URL without keys and endpoint."""
+        return f"s3://{self.bucket}{self.root_dir.rstrip('/')}"
+
+    # --- Life ---
+
+    def open(self) -> None:
+        """Looks whether the folder is there, which needs credentials.
+
+        Raises:
+            CliSilentRuntimeError: Nothing is there.
+            PermissionError: There are no credentials, or they do not suffice.
+            ValueError: The options cannot be.
+            OSError: The server could not be reached, or refused something.
+        """
+        super().open()
+        try:
+            self._prepare()
+            self._session = self._enter()
+            self.ftp_socket_connected = True
+            self.cur_dir = self.root_dir
+        except BaseException:
+            self.close()
+            raise
+
+    def _enter(self) -> Any:
+        create_folder = False
+        write(f"Connecting to {self.get_base_name()}")
+        while True:
+            self._native = self._make_native(create_folder=create_folder)
+            try:
+                return self._native.open()
+            except FileNotFoundError as exc:
+                if create_folder or "nothing is there" not in str(exc):
+                    raise
+                self._on_missing_root(exc, "nothing is there")
+                create_folder = True
+
+    def _make_native(self, *, create_folder: bool) -> Any:
+        from ftpsync import _core
+
+        given = self.get_options_dict()
+        options = {key: given[key] for key in _NATIVE_OPTIONS if given.get(key) is not None}
+        options["create_folder"] = create_folder
+        options["proxy"] = proxy_for(self._endpoint_host(given), given.get("proxy"))
+        timeout = self._seconds()
+        if timeout is not None:
+            options["timeout"] = timeout
+        home = os.path.expanduser("~")
+        return _core.Target.s3(
+            bucket=self.bucket,
+            root=self.root_dir,
+            query=self.query,
+            user=self.username,
+            password=self.password,
+            options=options,
+            variables={name: value for name, value in os.environ.items() if name.startswith("AWS_")},
+            home=None if home == "~" else home,
+        )
+
+    def _endpoint_host(self, options: dict[str, Any]) -> str:
+        """Returns the host that `NO_PROXY` may name."""
+        from urllib.parse import parse_qs, urlsplit
+
+        in_url = parse_qs(self.query).get("endpoint_url", [None])[0]
+        in_environment = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+        url = in_url or options.get("endpoint_url") or in_environment
+        return (urlsplit(url).hostname if url else None) or "s3.amazonaws.com"

@@ -1,0 +1,350 @@
+//! The verbs, and what they share.
+
+use super::Server;
+use super::client::{Ask, LIMIT, each};
+use super::known::Seen;
+use super::listing::{Wanted, folders_of};
+use super::net::{Answer, interrupted};
+use super::refusal::{Refused, Trouble};
+use crate::error::{Error, Kind, Result};
+use crate::model::{Listing, RelPath, Stamp};
+use crate::target::{Expect, Put, Session, Written};
+use crate::wire::s3::answer::{self, Object, escaped, unquoted};
+use crate::wire::s3::{encoded, time};
+use std::io::Read;
+use std::sync::Arc;
+
+/// Keys that one question may delete.
+const BURST: usize = 1000;
+/// No key is longer, in bytes.
+const LONGEST_KEY: usize = 1024;
+
+/// A conversation: nothing but the right to ask, until everything is interrupted.
+pub struct S3Session {
+    pub(super) server: Arc<Server>,
+    interruptions: u64,
+}
+
+impl S3Session {
+    pub(super) fn new(server: Arc<Server>, interruptions: u64) -> Self {
+        S3Session { server, interruptions }
+    }
+
+    /// Looks whether the bucket answers and the root is there. What it learns is the first listing.
+    pub(super) fn enter(&mut self) -> Result<()> {
+        let prefix = self.server.prefix.clone();
+        let context = |error: Error| {
+            let error = error
+                .during("change to the folder")
+                .at(format!("s3://{}/{prefix}", self.server.client.bucket));
+            match error.kind() {
+                Kind::Connect | Kind::UnknownHost => error.advise("check the endpoint URL and the region"),
+                _ => error,
+            }
+        };
+        let found = self.gather(&prefix).map_err(|trouble| context(trouble.into()))?;
+        match found {
+            Some(folder) => {
+                let mut known = self.server.known();
+                known.see_folder(&prefix);
+                known.keep_ahead([(prefix.clone(), folder)].into());
+                Ok(())
+            }
+            None if prefix.is_empty() => Ok(()),
+            None if self.server.config.create_root => {
+                self.mark(&prefix).map_err(|trouble| context(trouble.into()))
+            }
+            None => {
+                let error = Error::new(Kind::NotFound, "nothing is there");
+                Err(context(error).advise("check the path, or let --create-folder make it"))
+            }
+        }
+    }
+
+    // --- Questions ---
+
+    pub(super) fn ask(&self, ask: &Ask<'_>) -> Result<Answer<'_>, Trouble> {
+        if !self.is_on() {
+            return Err(interrupted().into());
+        }
+        self.server.client.ask(ask, self.interruptions)
+    }
+
+    pub(super) fn bytes(&self, ask: &Ask<'_>) -> Result<Vec<u8>, Trouble> {
+        Ok(self.ask(ask)?.bytes(LIMIT)?)
+    }
+
+    pub(super) fn patiently<T>(&self, work: impl FnMut() -> Result<T, Trouble>) -> Result<T, Trouble> {
+        self.server.client.patiently(self.interruptions, work)
+    }
+
+    pub(super) fn is_on(&self) -> bool {
+        self.server.client.net.sockets.interruptions() == self.interruptions
+    }
+
+    /// An object by its headers; `None` if there is none.
+    pub(super) fn head(&self, key: &str) -> Result<Option<Object>, Trouble> {
+        match self.ask(&Ask::key("HEAD", key)) {
+            Ok(answer) => {
+                let get = |name: &str| answer.head.get(name);
+                let size = get("content-length").and_then(|size| size.parse().ok());
+                Ok(Some(Object {
+                    key: key.to_owned(),
+                    size: size.ok_or_else(|| super::client::nonsense("an object has no size"))?,
+                    modified: get("last-modified").and_then(time::header),
+                    etag: get("etag").map(unquoted).unwrap_or_default(),
+                }))
+            }
+            Err(trouble) if trouble.is_missing() => Ok(None),
+            Err(trouble) => Err(trouble),
+        }
+    }
+
+    // --- Keys ---
+
+    /// The key of a file.
+    pub(super) fn key(&self, file: &RelPath) -> Result<String> {
+        let key = format!("{}{file}", self.server.prefix);
+        match key.len() > LONGEST_KEY {
+            true => {
+                Err(Error::new(Kind::Name, format!("S3 has no keys longer than {LONGEST_KEY} bytes"))
+                    .at(file))
+            }
+            false => Ok(key),
+        }
+    }
+
+    /// What the keys in a folder begin with.
+    pub(super) fn prefix(&self, dir: &RelPath) -> Result<String> {
+        match dir.is_root() {
+            true => Ok(self.server.prefix.clone()),
+            false => Ok(format!("{}/", self.key(dir)?)),
+        }
+    }
+
+    /// Puts a marker at a folder.
+    fn mark(&self, prefix: &str) -> Result<(), Trouble> {
+        self.bytes(&Ask::key("PUT", prefix).header("content-type", "application/x-directory"))?;
+        let mut known = self.server.known();
+        known.change(prefix);
+        known.see_folder(prefix);
+        Ok(())
+    }
+
+    /// Makes sure that the folder of a file is there: writing into one that somebody has removed would bring it back.
+    pub(super) fn look_for_folder_of(&self, file: &RelPath) -> Result<(), Trouble> {
+        let dir = file.parent().unwrap_or_default();
+        let prefix = self.prefix(&dir)?;
+        if dir.is_root() || self.server.known().has_folder(&prefix) {
+            return Ok(());
+        }
+        if !self.look_at(&self.key(&dir)?)?.is_folder {
+            return Err(Error::new(Kind::NotFound, "its folder is not there").into());
+        }
+        self.server.known().see_folder(&prefix);
+        Ok(())
+    }
+
+    // --- Verbs ---
+
+    fn make_folder(&self, dir: &RelPath) -> Result<(), Trouble> {
+        if dir.is_root() {
+            return Ok(());
+        }
+        let prefix = self.prefix(dir)?;
+        if self.server.known().has_folder(&prefix) {
+            return Ok(());
+        }
+        let there = self.look_at(&self.key(dir)?)?;
+        if there.file.is_some() {
+            return Err(Error::new(Kind::Exists, "a file has this name").into());
+        }
+        if there.is_folder {
+            self.server.known().see_folder(&prefix);
+            return Ok(());
+        }
+        self.mark(&prefix)
+    }
+
+    fn remove_folder(&self, dir: &RelPath) -> Result<(), Trouble> {
+        let prefix = self.prefix(dir)?;
+        let page = self.page(Wanted { prefix: &prefix, shallow: false, most: 2 }, None)?;
+        if page.objects.iter().any(|object| object.key != prefix) || !page.unreadable.is_empty() {
+            return Err(Error::new(Kind::Refused, "not empty").with_os(libc::ENOTEMPTY).into());
+        }
+        let is_marked = !page.objects.is_empty();
+        if is_marked {
+            self.bytes(&Ask::key("DELETE", &prefix))?;
+        }
+        let mut known = self.server.known();
+        known.change(&prefix);
+        match known.unsee_folder(&prefix) || is_marked {
+            true => Ok(()),
+            false => Err(Error::new(Kind::NotFound, "no such file or folder").into()),
+        }
+    }
+
+    /// Removes files, and leaves a marker where a folder would vanish with its last file.
+    fn remove_burst(&self, files: &[RelPath]) -> Result<Vec<Result<()>>, Trouble> {
+        let keys: Vec<String> = files.iter().map(|file| self.key(file)).collect::<Result<_>>()?;
+        let plain: Vec<&str> = keys.iter().map(String::as_str).collect();
+        let there = self.look(&plain)?;
+        let exists = |key: &str| there.get(key).is_some_and(|there| there.file.is_some());
+        let doomed: Vec<&str> = plain.iter().copied().filter(|key| exists(key)).collect();
+        let mut refused: Vec<(String, Refused)> = Vec::new();
+        for burst in doomed.chunks(BURST) {
+            refused.extend(self.patiently(|| self.delete(burst))?);
+        }
+        let mut known = self.server.known();
+        for key in &doomed {
+            known.unsee(key);
+            known.change(key);
+        }
+        drop(known);
+        let folders: Vec<&str> =
+            folders_of(doomed.iter().copied()).into_iter().filter(|dir| !dir.is_empty()).collect();
+        let kept = each(&folders, |dir| {
+            let page = self.page(Wanted { prefix: dir, shallow: false, most: 1 }, None)?;
+            if page.objects.is_empty() && page.unreadable.is_empty() { self.mark(dir) } else { Ok(()) }
+        });
+        kept.into_iter().collect::<Result<Vec<()>, Trouble>>()?;
+        Ok(keys
+            .iter()
+            .map(|key| match refused.iter().find(|(name, _)| name == key) {
+                Some((_, refused)) => Err(refused.error()),
+                None if exists(key) => Ok(()),
+                None => Err(Error::new(Kind::NotFound, "no such file or folder")),
+            })
+            .collect())
+    }
+
+    /// Deletes objects, and returns those that the server keeps.
+    pub(super) fn delete(&self, keys: &[&str]) -> Result<Vec<(String, Refused)>, Trouble> {
+        let one_by_one = || {
+            let deleted = each(keys, |key| self.bytes(&Ask::key("DELETE", key)));
+            deleted.into_iter().try_for_each(|one| one.map(drop)).map(|()| Vec::new())
+        };
+        // XML has no form for some characters that a key may have.
+        if keys.len() == 1
+            || keys
+                .iter()
+                .any(|key| key.contains(|char: char| char < ' ' || char == '\u{fffe}' || char == '\u{ffff}'))
+        {
+            return one_by_one();
+        }
+        let mut body = "<Delete><Quiet>true</Quiet>".to_owned();
+        for key in keys {
+            body.push_str(&format!("<Object><Key>{}</Key></Object>", escaped(key)));
+        }
+        body.push_str("</Delete>");
+        let sum = data_encoding::BASE64.encode(&md5::compute(&body).0);
+        let ask = Ask::bucket("POST").query("delete", "").header("content-md5", sum).body(body.as_bytes());
+        match self.bytes(&ask) {
+            Ok(told) => {
+                let told = answer::not_deleted(&told)?;
+                Ok(told.into_iter().map(|(key, refusal)| (key, Refused::in_a_success(refusal))).collect())
+            }
+            // Not every server knows the question.
+            Err(trouble) if trouble.is_unsupported() => one_by_one(),
+            Err(trouble) => Err(trouble),
+        }
+    }
+
+    /// Copies an object on the server, and removes the old one.
+    fn move_object(&self, from: &RelPath, to: &RelPath) -> Result<(), Trouble> {
+        let (old, new) = (self.key(from)?, self.key(to)?);
+        self.look_for_folder_of(to)?;
+        let source = encoded(&format!("{}/{old}", self.server.client.bucket), "/");
+        let told = self.bytes(&Ask::key("PUT", &new).header("x-amz-copy-source", source))?;
+        if let Err(refusal) = answer::made(&told, "CopyObjectResult")? {
+            return Err(Trouble::Refused(Box::new(Refused::in_a_success(refusal))));
+        }
+        let mut known = self.server.known();
+        for key in [&old, &new] {
+            known.unsee(key);
+            known.change(key);
+        }
+        drop(known);
+        self.bytes(&Ask::key("DELETE", &old)).map(drop)
+    }
+
+    /// Remembers an object that was just written.
+    pub(super) fn wrote(&self, key: &str, seen: Seen) {
+        let mut known = self.server.known();
+        known.change(key);
+        known.see(key, seen);
+    }
+}
+
+impl Session for S3Session {
+    fn list(&mut self, dir: &RelPath) -> Result<Listing> {
+        let shown = if dir.is_root() { self.server.client.shown() } else { dir.to_string() };
+        self.list_folder(dir).map_err(|trouble| Error::from(trouble).during("list").at(shown))
+    }
+
+    fn read(&mut self, file: &RelPath, lend: &mut dyn FnMut(&mut dyn Read) -> Result<()>) -> Result<()> {
+        self.download(file, lend)
+    }
+
+    fn write(&mut self, file: &RelPath, body: &mut dyn Read, put: &Put) -> Result<Written> {
+        self.upload(file, body, put)
+    }
+
+    fn mkdir(&mut self, dir: &RelPath) -> Result<()> {
+        self.make_folder(dir).map_err(|trouble| Error::from(trouble).during("make the folder").at(dir))
+    }
+
+    fn remove_file(&mut self, file: &RelPath) -> Result<()> {
+        let result = self.remove_burst(std::slice::from_ref(file)).map_err(Error::from);
+        let result = result.and_then(|mut results| results.pop().unwrap_or(Ok(())));
+        result.map_err(|error| error.during("remove").at(file))
+    }
+
+    fn remove_dir(&mut self, dir: &RelPath) -> Result<()> {
+        self.remove_folder(dir).map_err(|trouble| Error::from(trouble).during("remove the folder").at(dir))
+    }
+
+    fn remove_files(&mut self, files: &[RelPath]) -> Vec<Result<()>> {
+        match self.remove_burst(files) {
+            Ok(results) => results
+                .into_iter()
+                .zip(files)
+                .map(|(result, file)| result.map_err(|error| error.during("remove").at(file)))
+                .collect(),
+            Err(trouble) => {
+                files.iter().map(|file| Err(trouble.judged().during("remove").at(file))).collect()
+            }
+        }
+    }
+
+    fn remove_dirs(&mut self, dirs: &[RelPath]) -> Vec<Result<()>> {
+        // Those at the same depth do not hold each other; the deeper ones come first.
+        let alike = dirs.chunk_by(|one, other| one.depth() == other.depth());
+        let remove = |dir: &RelPath| {
+            let removed = self.patiently(|| self.remove_folder(dir));
+            removed.map_err(|trouble| Error::from(trouble).during("remove the folder").at(dir))
+        };
+        alike.flat_map(|dirs| each(dirs, remove)).collect()
+    }
+
+    fn rename(&mut self, from: &RelPath, to: &RelPath) -> Result<()> {
+        self.move_object(from, to).map_err(|trouble| Error::from(trouble).during("rename").at(from))
+    }
+
+    fn set_mtime(&mut self, file: &RelPath, _to: Stamp) -> Result<()> {
+        let error = Error::new(Kind::Unsupported, "S3 dates its objects itself");
+        Err(error.during("set the time of").at(file))
+    }
+
+    fn still(&mut self, names: &[(RelPath, Expect)]) -> Vec<Result<Option<bool>>> {
+        self.look_again(names)
+    }
+
+    fn is_alive(&mut self) -> bool {
+        self.is_on()
+    }
+
+    fn look_afresh(&mut self) {
+        self.server.known().forget();
+    }
+}

@@ -1,0 +1,228 @@
+//! What the bodies of S3 mean: pages of listings, refusals, and what became of an upload.
+
+use super::xml::Element;
+use super::{decoded, time};
+use crate::error::{Error, Kind, Result};
+use crate::model::Stamp;
+
+/// One object in a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Object {
+    /// Its key.
+    pub key: String,
+    /// Bytes.
+    pub size: u64,
+    /// When it was put there.
+    pub modified: Option<Stamp>,
+    /// What identifies its content, without quotes; empty if the server does not list it.
+    pub etag: String,
+}
+
+/// A page of a listing.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// The objects.
+    pub objects: Vec<Object>,
+    /// What stands for the objects further down, up to the delimiter.
+    pub prefixes: Vec<String>,
+    /// Keys that are no text.
+    pub unreadable: Vec<String>,
+    /// How to ask for the next page; `None` on the last one.
+    pub next: Option<String>,
+}
+
+impl Page {
+    /// Reads a page.
+    ///
+    /// # Errors
+    /// [`Kind::Protocol`] if it is none, or does not say how to go on although it is not the last one: nothing may be
+    /// concluded from what such a listing does not show.
+    pub fn parse(bytes: &[u8]) -> Result<Self> {
+        let root = document(bytes, "ListBucketResult")?;
+        let is_encoded = root.get("EncodingType").is_some_and(|kind| kind.eq_ignore_ascii_case("url"));
+        let mut page = Page::default();
+        let read = |text: &str| if is_encoded { decoded(text) } else { Some(text.to_owned()) };
+        for item in root.all("Contents") {
+            let key = item.get("Key").ok_or_else(|| broken("an object has no key"))?;
+            let Some(key) = read(key) else {
+                page.unreadable.push(key.to_owned());
+                continue;
+            };
+            let size = item.get("Size").and_then(|size| size.trim().parse().ok());
+            page.objects.push(Object {
+                key,
+                size: size.ok_or_else(|| broken("an object has no size"))?,
+                modified: item.get("LastModified").and_then(time::listed),
+                etag: item.get("ETag").map(unquoted).unwrap_or_default(),
+            });
+        }
+        for item in root.all("CommonPrefixes") {
+            let prefix = item.get("Prefix").ok_or_else(|| broken("a prefix has no name"))?;
+            match read(prefix) {
+                Some(prefix) => page.prefixes.push(prefix),
+                None => page.unreadable.push(prefix.to_owned()),
+            }
+        }
+        let token = root.get("NextContinuationToken").filter(|token| !token.is_empty()).map(str::to_owned);
+        page.next = match root.get("IsTruncated").map(str::trim) {
+            Some("true") => Some(token.ok_or_else(|| broken("it goes on, but does not say where"))?),
+            Some(_) => None,
+            None => return Err(broken("it does not say whether it is complete")),
+        };
+        Ok(page)
+    }
+}
+
+fn broken(why: &str) -> Error {
+    Error::new(Kind::Protocol, format!("the listing of the server is broken: {why}")).with_os(libc::EIO)
+}
+
+/// What a server says when it refuses.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Refusal {
+    /// `NoSuchBucket`, `AccessDenied`, ...
+    pub code: String,
+    /// Its words.
+    pub message: String,
+    /// The region it would like to be asked in.
+    pub region: Option<String>,
+}
+
+impl Refusal {
+    /// Reads a refusal; `None` if the body is something else.
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        let root = Element::parse(bytes).ok()?;
+        // Services other than S3 wrap it.
+        let error = if root.name == "Error" { &root } else { root.child("Error")? };
+        Some(Refusal {
+            code: error.get("Code").unwrap_or_default().to_owned(),
+            message: error.get("Message").unwrap_or_default().trim().trim_end_matches('.').to_owned(),
+            region: error.get("Region").map(str::to_owned),
+        })
+    }
+}
+
+/// The number of an upload that has begun.
+///
+/// # Errors
+/// [`Kind::Protocol`] if the body does not say it.
+pub fn upload_id(bytes: &[u8]) -> Result<String> {
+    let root = document(bytes, "InitiateMultipartUploadResult")?;
+    let id = root.get("UploadId").filter(|id| !id.is_empty());
+    id.map(str::to_owned)
+        .ok_or_else(|| Error::new(Kind::Protocol, "the upload has no number").with_os(libc::EIO))
+}
+
+/// The ETag of an object that was put together from parts, or copied, without quotes. Such an answer can be a refusal although
+/// its status is 200.
+///
+/// # Errors
+/// The refusal, in the first `Err`; [`Kind::Protocol`] in the second.
+pub fn made(bytes: &[u8], name: &str) -> Result<Result<String, Refusal>> {
+    if let Some(refusal) = Refusal::parse(bytes) {
+        return Ok(Err(refusal));
+    }
+    // Some servers call it a response.
+    let root = document(bytes, name).or_else(|_| document(bytes, &name.replace("Result", "Response")))?;
+    Ok(Ok(root.get("ETag").map(unquoted).unwrap_or_default()))
+}
+
+/// The refusals in the answer to a deletion of many, by key.
+///
+/// # Errors
+/// [`Kind::Protocol`] if it is something else.
+pub fn not_deleted(bytes: &[u8]) -> Result<Vec<(String, Refusal)>> {
+    let root = document(bytes, "DeleteResult")?;
+    let refusal = |error: &Element| {
+        let said = |name| error.get(name).unwrap_or_default().to_owned();
+        (said("Key"), Refusal { code: said("Code"), message: said("Message"), region: None })
+    };
+    Ok(root.all("Error").map(refusal).collect())
+}
+
+/// The uploads that have begun and never ended, as key and number.
+///
+/// # Errors
+/// [`Kind::Protocol`] if it is something else.
+pub fn unfinished(bytes: &[u8]) -> Result<Vec<(String, String)>> {
+    let root = document(bytes, "ListMultipartUploadsResult")?;
+    let upload = |item: &Element| Some((item.get("Key")?.to_owned(), item.get("UploadId")?.to_owned()));
+    Ok(root.all("Upload").filter_map(upload).collect())
+}
+
+fn document(bytes: &[u8], name: &str) -> Result<Element> {
+    let root = Element::parse(bytes)?;
+    if root.name == name {
+        return Ok(root);
+    }
+    let why = match Refusal::parse(bytes) {
+        Some(refusal) => format!("the server says {}: {}", refusal.code, refusal.message),
+        None => format!("the server answers with <{}> where <{name}> should be", root.name),
+    };
+    Err(Error::new(Kind::Protocol, why).with_os(libc::EIO))
+}
+
+/// An ETag without its quotes.
+pub fn unquoted(etag: &str) -> String {
+    etag.trim().trim_start_matches("W/").trim_matches('"').to_owned()
+}
+
+/// The text with the characters that XML keeps for itself escaped, and those it cannot hold as they are.
+pub fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for char in text.chars() {
+        match char {
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '&' => out.push_str("&amp;"),
+            '\r' | '\n' | '\t' => out.push_str(&format!("&#{};", u32::from(char))),
+            char => out.push(char),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(inner: &str) -> Result<Page> {
+        Page::parse(format!("<ListBucketResult>{inner}</ListBucketResult>").as_bytes())
+    }
+
+    #[test]
+    fn a_page_tells_objects_prefixes_and_how_to_go_on() {
+        let found = page(
+            "<EncodingType>url</EncodingType><IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken>\
+             <Contents><Key>a%20b</Key><Size>3</Size><ETag>&quot;e&quot;</ETag>\
+             <LastModified>2026-01-02T03:04:05.000Z</LastModified></Contents>\
+             <CommonPrefixes><Prefix>d/</Prefix></CommonPrefixes>",
+        )
+        .unwrap();
+        assert_eq!(found.objects[0].key, "a b");
+        assert_eq!((found.objects[0].size, found.objects[0].etag.as_str()), (3, "e"));
+        assert_eq!((found.prefixes, found.next), (vec!["d/".to_owned()], Some("t".to_owned())));
+    }
+
+    #[test]
+    fn a_page_that_may_lack_something_is_an_error() {
+        for bad in [
+            "<IsTruncated>true</IsTruncated>",
+            "",
+            "<IsTruncated>false</IsTruncated><Contents><Key>a</Key></Contents>",
+            "<IsTruncated>false</IsTruncated><Contents><Size>1</Size></Contents>",
+        ] {
+            assert_eq!(page(bad).unwrap_err().kind(), Kind::Protocol, "{bad}");
+        }
+        let refused = Page::parse(b"<Error><Code>SlowDown</Code><Message>x.</Message></Error>").unwrap_err();
+        assert!(refused.to_string().contains("SlowDown"), "{refused}");
+    }
+
+    #[test]
+    fn a_success_can_be_a_refusal() {
+        let refusal = made(b"<Error><Code>InternalError</Code></Error>", "CompleteMultipartUploadResult");
+        assert_eq!(refusal.unwrap().unwrap_err().code, "InternalError");
+        let made = made(b"<CopyObjectResult><ETag>\"e-2\"</ETag></CopyObjectResult>", "CopyObjectResult");
+        assert_eq!(made.unwrap().unwrap(), "e-2");
+    }
+}
