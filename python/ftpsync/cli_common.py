@@ -118,6 +118,12 @@ common_parser.add_argument(
     "--ftp-active", action="store_true", help="let the server connect to this machine (default: passive mode)"
 )
 common_parser.add_argument(
+    "--ftp-engine",
+    choices=("own", "suppaftp"),
+    default=argparse.SUPPRESS,
+    help="what speaks FTP: our own engine, or the library suppaftp, one command at a time (default: own)",
+)
+common_parser.add_argument(
     "--migrate",
     action="store_true",
     help="replace metadata files of another format version; what they remember is lost",

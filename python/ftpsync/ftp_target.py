@@ -42,6 +42,7 @@ _NATIVE_OPTIONS = (
     "connections",
     "ftp_active",
     "ftp_debug",
+    "ftp_engine",
     "inplace",
     "no_mlsd",
     "no_verify_tls",

@@ -74,6 +74,7 @@ _CLI_OVERRIDABLE_VALUE_TASK_ARGS: Final = {
     "connections",
     "encoding",
     "endpoint_url",
+    "ftp_engine",
     "identity_file",
     "links",
     "lock_age",

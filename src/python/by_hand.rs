@@ -91,7 +91,8 @@ fn at_once<T>(session: &Shared, work: impl FnOnce(&mut ftp::ByHand<'_>) -> Resul
     let session = session.as_mut().ok_or_else(ended)?;
     match session.as_ftp() {
         Some(mut ftp) => work(&mut ftp),
-        None => Err(Error::new(Kind::Unsupported, "this is no conversation over FTP")),
+        None => Err(Error::new(Kind::Unsupported, "this conversation takes no commands by hand")
+            .advise("if it is one over FTP, leave out --ftp-engine")),
     }
 }
 

@@ -8,7 +8,7 @@ use super::sftp::Sftp;
 use crate::error::{Error, Kind, Result};
 use crate::model::RelPath;
 use crate::model::entry::GUESSED;
-use crate::target::ftp::{FtpConfig, FtpTarget, Identity, Secret, TlsConfig, TlsVersion};
+use crate::target::ftp::{Engine, FtpConfig, FtpTarget, Identity, Secret, TlsConfig, TlsVersion};
 use crate::target::local::LocalTarget;
 #[cfg(feature = "s3")]
 use crate::target::s3::S3Target;
@@ -86,6 +86,15 @@ impl Target {
         if let Some(connections) = option(options, "connections")? {
             config.connections = connections;
         }
+        config.engine = match option::<String>(options, "ftp_engine")?.as_deref() {
+            None | Some("own") => Engine::Own,
+            Some("suppaftp") => Engine::Suppaftp,
+            Some(other) => {
+                return Err(PyValueError::new_err(format!(
+                    "invalid option ftp_engine: {other} (own or suppaftp)"
+                )));
+            }
+        };
         config.trace = trace.map(|trace| trace.get().share());
         let target = raise(py, FtpTarget::new(config))?;
         Ok(Target { inner: Arc::new(target), sftp: None })

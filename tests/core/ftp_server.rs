@@ -93,6 +93,8 @@ pub struct Quirks {
     pub flips_a_bit: Option<&'static str>,
     /// The line of FEAT about checksums, `HASH SHA-256*;MD5` or `XMD5`.
     pub checksums: Option<&'static str>,
+    /// The greeting has one line only.
+    pub greets_briefly: bool,
     /// What idle conversations are told before they are ended by [`Server::say_farewell`].
     pub farewell: Option<&'static str>,
 }
@@ -414,7 +416,11 @@ impl Conversation {
         if self.quirks.most > 0 && open > self.quirks.most {
             return self.say("421 too many connections").map(drop);
         }
-        if self.say("220-Welcome\r\n123 users are online\r\n220 ready").is_err() {
+        let greeting = match self.quirks.greets_briefly {
+            true => "220 ready",
+            false => "220-Welcome\r\n123 users are online\r\n220 ready",
+        };
+        if self.say(greeting).is_err() {
             return Ok(());
         }
         let mut pending = Vec::new();

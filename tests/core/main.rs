@@ -21,6 +21,7 @@ mod openssh;
 mod own_commands;
 #[cfg(all(unix, feature = "s3"))]
 mod s3_servers;
+mod second_engine;
 mod servers_rows;
 #[cfg(unix)]
 mod sftp_conversations;

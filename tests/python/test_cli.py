@@ -226,6 +226,7 @@ class TestOptions:
             ("--connect-timeout=7", "connect_timeout", 7.0),
             ("--inplace", "inplace", True),
             ("--verify", "verify", True),
+            ("--ftp-engine=suppaftp", "ftp_engine", "suppaftp"),
             ("--links=skip", "links", "skip"),
             ("--max-delete=7", "max_delete", 7),
             ("--max-delete=20%", "max_delete", "20%"),

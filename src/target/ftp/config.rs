@@ -114,6 +114,16 @@ impl Trace {
     }
 }
 
+/// What leads the conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Engine {
+    /// Our own: several commands in one packet, every odd reply.
+    #[default]
+    Own,
+    /// The library `suppaftp`, one command at a time. A feature of the build.
+    Suppaftp,
+}
+
 /// Everything about one FTP server that has to be known before it is called.
 #[derive(Clone)]
 pub struct FtpConfig {
@@ -149,6 +159,8 @@ pub struct FtpConfig {
     pub connections: usize,
     /// Make the root folder, with every missing level above it, if it is not there.
     pub create_root: bool,
+    /// What leads the conversation.
+    pub engine: Engine,
     /// Listens to the conversation.
     pub trace: Option<Arc<Trace>>,
 }
@@ -173,6 +185,7 @@ impl FtpConfig {
             encoding: None,
             connections: 4,
             create_root: false,
+            engine: Engine::Own,
             trace: None,
         }
     }

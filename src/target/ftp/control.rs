@@ -4,6 +4,8 @@
 //! reply would be taken for the answer to another question.
 
 use super::Server;
+#[cfg(feature = "suppaftp")]
+use super::config::Engine;
 use super::config::Speaker;
 use super::dial;
 use super::errors::refusal;
@@ -11,6 +13,8 @@ use super::handshake;
 use super::learned::Resumption;
 use super::proxy::Host;
 use super::stream::Stream;
+#[cfg(feature = "suppaftp")]
+use super::suppa::{self, Connector, NotSecured, Suppa};
 use super::tickets::Tickets;
 use super::tls::Versions;
 use crate::error::{Error, Kind, Result, Retry};
@@ -30,6 +34,9 @@ const ODD_END: Duration = Duration::from_secs(2);
 pub struct Control {
     server: Arc<Server>,
     stream: Stream,
+    /// If the other engine leads the conversation: then `stream` is another handle of its socket.
+    #[cfg(feature = "suppaftp")]
+    lent: Option<Box<Suppa>>,
     parser: ReplyParser,
     host: Host,
     local: SocketAddr,
@@ -53,7 +60,11 @@ impl Control {
     pub fn connect(server: &Arc<Server>, interruptions: u64) -> Result<Self> {
         let (socket, host) = dial::to_server(server, interruptions)?;
         let local = socket.local_addr()?;
-        Ok(Control {
+        #[cfg(feature = "suppaftp")]
+        let handle = socket.try_clone()?;
+        let control = Control {
+            #[cfg(feature = "suppaftp")]
+            lent: None,
             stream: Stream::new(socket, server.config.timeout, &server.sockets)?,
             server: Arc::clone(server),
             parser: ReplyParser::default(),
@@ -65,7 +76,28 @@ impl Control {
             in_doubt: false,
             banner: None,
             login: None,
-        })
+        };
+        #[cfg(feature = "suppaftp")]
+        if server.config.engine == Engine::Suppaftp && !server.is_implicit {
+            return control.greeted_by_suppa(handle);
+        }
+        Ok(control)
+    }
+
+    #[cfg(feature = "suppaftp")]
+    fn greeted_by_suppa(mut self, socket: TcpStream) -> Result<Self> {
+        match Suppa::greet(&self.server, &self.host, socket) {
+            Ok(suppa) => self.lent = Some(Box::new(suppa)),
+            Err(error) => {
+                return Err(match suppa::reply_in(error) {
+                    Ok(reply) => refusal(&reply),
+                    Err(error) => suppa::in_words(error, &self.server),
+                }
+                .during("connect to")
+                .at(self.server.address()));
+            }
+        }
+        Ok(self)
     }
 
     /// Puts TLS on the connection, after the server agreed to AUTH TLS.
@@ -84,12 +116,18 @@ impl Control {
             ));
         }
         let config = trust.client_config(versions, &self.tickets)?;
+        #[cfg(feature = "suppaftp")]
+        if self.server.config.engine == Engine::Suppaftp {
+            return self.secured_by_suppa(config);
+        }
         let handshake = self.stream.begin_tls(&config, trust.name()).and_then(|mut stream| {
             stream.complete_tls()?;
             Ok(stream)
         });
         Ok(handshake.map(|stream| Control {
             stream,
+            #[cfg(feature = "suppaftp")]
+            lent: None,
             tls: Some(config),
             tickets: self.tickets,
             is_unresumed: false,
@@ -101,6 +139,47 @@ impl Control {
             banner: self.banner,
             login: self.login,
         }))
+    }
+
+    #[cfg(feature = "suppaftp")]
+    fn secured_by_suppa(mut self, config: Arc<ClientConfig>) -> Result<io::Result<Self>> {
+        let Some(trust) = &self.server.trust else {
+            return Err(Error::new(Kind::Tls, "TLS is not configured"));
+        };
+        let connector = Connector::new(&config, trust.name(), self.server.config.timeout);
+        let secured = match self.lent.take() {
+            Some(suppa) => suppa.secure(connector, &self.server.host),
+            None => {
+                let address = self.stream.socket().peer_addr()?;
+                Suppa::implicit(&self.server, &self.host, address, connector)
+            }
+        };
+        match secured {
+            Ok((suppa, socket)) => {
+                if let Some(socket) = socket {
+                    self.stream = Stream::new(socket, self.server.config.timeout, &self.server.sockets)?;
+                }
+                self.lent = Some(Box::new(suppa));
+                self.tls = Some(config);
+                Ok(Ok(self))
+            }
+            Err(NotSecured::Refused(reply)) => Err(super::login::no_tls(&self.server, &reply)),
+            Err(NotSecured::Failed(error)) => Ok(Err(error)),
+        }
+    }
+
+    /// Whether the other engine leads the conversation.
+    pub fn is_lent(&self) -> bool {
+        #[cfg(feature = "suppaftp")]
+        return self.lent.is_some();
+        #[cfg(not(feature = "suppaftp"))]
+        false
+    }
+
+    /// The other engine, if it leads the conversation.
+    #[cfg(feature = "suppaftp")]
+    pub fn lent(&mut self) -> Option<&mut Suppa> {
+        self.lent.as_deref_mut()
     }
 
     /// The server: the only host that data connections go to.
@@ -126,8 +205,16 @@ impl Control {
     /// Whether further data connections have nothing to resume, and the server may refuse them for that.
     pub fn may_be_used_up(&self) -> bool {
         self.server.learned().resumption != Some(Resumption::Optional)
-            && self.stream.is_tls13()
+            && self.is_tls13()
             && !self.tickets.are_left()
+    }
+
+    fn is_tls13(&self) -> bool {
+        #[cfg(feature = "suppaftp")]
+        if let Some(suppa) = &self.lent {
+            return suppa.is_tls13();
+        }
+        self.stream.is_tls13()
     }
 
     /// Whether the server is known to refuse further data connections.
@@ -159,6 +246,10 @@ impl Control {
 
     /// Version and cipher of TLS.
     pub fn tls_words(&self) -> Option<String> {
+        #[cfg(feature = "suppaftp")]
+        if let Some(suppa) = &self.lent {
+            return suppa.tls_words();
+        }
         self.stream.tls_words()
     }
 
@@ -286,6 +377,11 @@ impl Control {
     /// What ends the conversation.
     pub fn send_untold(&mut self, commands: &[Command]) -> Result<()> {
         self.check()?;
+        #[cfg(feature = "suppaftp")]
+        if let Some(suppa) = &mut self.lent {
+            suppa.send(commands);
+            return Ok(());
+        }
         let packet: Vec<u8> = commands.iter().flat_map(Command::line).copied().collect();
         let sent = self.stream.write_all(&packet).and_then(|()| self.stream.flush());
         sent.map_err(|error| self.lost(error))
@@ -310,6 +406,20 @@ impl Control {
     /// What ends the conversation: I/O, protocol.
     pub fn reply_untold(&mut self) -> Result<Reply> {
         self.check()?;
+        #[cfg(feature = "suppaftp")]
+        if let Some(suppa) = &mut self.lent {
+            return match suppa.reply() {
+                Ok(reply) => {
+                    let reply = reply.masked(|text| self.server.masked(text));
+                    self.remember(&reply);
+                    Ok(reply)
+                }
+                Err(error) => {
+                    self.in_doubt = true;
+                    Err(suppa::in_words(error, &self.server))
+                }
+            };
+        }
         let begun = Instant::now();
         loop {
             match self.parser.take() {

@@ -16,6 +16,7 @@ use super::stream::Stream;
 use crate::error::{Error, Kind, Result, Retry};
 use crate::wire::ftp::{Command, Reply};
 use std::io;
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -126,6 +127,10 @@ fn start_in(
     verb: &Command,
     how: Begin,
 ) -> Attempt<Started> {
+    #[cfg(feature = "suppaftp")]
+    if control.is_lent() {
+        return start_lent(mode, server, control, before, verb);
+    }
     if mode == Mode::Active {
         return start_active(server, control, before, verb);
     }
@@ -136,6 +141,66 @@ fn start_in(
         }
         _ => start_step_by_step(server, control, before, verb),
     }
+}
+
+/// As the other engine does it: one command at a time, and the data connection before the command.
+#[cfg(feature = "suppaftp")]
+fn start_lent(
+    mode: Mode,
+    server: &Arc<Server>,
+    control: &mut Control,
+    before: &[Command],
+    verb: &Command,
+) -> Attempt<Started> {
+    use super::suppa::{self, NoTransfer};
+    let replies = control.burst(before)?;
+    let passive = if mode == Mode::Passive { Some(choose_passive(server, control)?) } else { None };
+    let begun = match control.lent() {
+        Some(suppa) => suppa.transfer(server, verb, passive),
+        None => return Err(Error::cancelled().into()),
+    };
+    let (outcome, is_about_connection) = match begun {
+        Ok(stream) => {
+            tell_tls(server, &stream);
+            (Ok(Channel { stream, early: None }), false)
+        }
+        Err(NoTransfer::Refused(reply)) => {
+            control.judge_resumption(&reply);
+            let is_about_connection = reply.code() == 425;
+            (Err(reply), is_about_connection)
+        }
+        Err(NoTransfer::NoConnection(error)) => return Err(Failure::NoConnection(error)),
+        Err(NoTransfer::Lost(error)) => {
+            control.doubt();
+            return Err(suppa::in_words(error, server).into());
+        }
+    };
+    Ok(Started { before: replies, outcome, is_about_connection })
+}
+
+/// Finds out once whether the server knows EPSV as the other engine reads it; that does not fall back by itself.
+#[cfg(feature = "suppaftp")]
+fn choose_passive(server: &Arc<Server>, control: &mut Control) -> Result<Passive> {
+    let known = server.learned().passive;
+    if let Some(passive) = known {
+        return Ok(passive);
+    }
+    let passive = if server.config.trust_pasv_host {
+        Passive::Classic
+    } else if control.is_ipv6() {
+        Passive::Extended
+    } else {
+        let reply = control.ask(&Passive::Extended.command());
+        if matches!(&reply, Err(error) if error.kind() == Kind::Timeout) {
+            // The next session asks by PASV.
+            server.learned().passive = Some(Passive::Classic);
+        }
+        let reply = reply?;
+        let is_plain = reply.code() == 229 && reply.text().contains("(|||");
+        if is_plain { Passive::Extended } else { Passive::Classic }
+    };
+    server.learned().passive = Some(passive);
+    Ok(passive)
 }
 
 /// Tries the other mode: at once if the conversation is in step, else the next one will. If that fails as well, the first
@@ -361,10 +426,18 @@ fn connect(server: &Arc<Server>, control: &Control, answer: &Reply) -> Result<St
 /// # Errors
 /// [`Kind::Busy`] or [`Kind::Timeout`], with [`Retry::NewSession`].
 pub fn connect_to(server: &Arc<Server>, host: &Host, port: u16) -> Result<Stream> {
+    let connected = dial_for_data(server, host, port)?;
+    Stream::new(connected, server.config.timeout, &server.sockets)
+        .map_err(|error| Error::new(Kind::Busy, error.detail()).retrying(Retry::NewSession))
+}
+
+/// A socket for a transfer, with the usual limits.
+///
+/// # Errors
+/// As [`connect_to`].
+pub(super) fn dial_for_data(server: &Arc<Server>, host: &Host, port: u16) -> Result<TcpStream> {
     let interruptions = server.sockets.interruptions();
-    let connected = dial::to(server, host, port, interruptions)
-        .and_then(|socket| Stream::new(socket, server.config.timeout, &server.sockets));
-    connected.map_err(|error| {
+    dial::to(server, host, port, interruptions).map_err(|error| {
         let kind = match error.kind() {
             Kind::Disconnected => return error,
             Kind::Timeout => Kind::Timeout,

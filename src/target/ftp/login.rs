@@ -118,7 +118,7 @@ fn secured(server: &Arc<Server>, versions: Versions, interruptions: u64) -> Resu
     control.secure(versions)
 }
 
-fn no_tls(server: &Server, reply: &Reply) -> Error {
+pub(super) fn no_tls(server: &Server, reply: &Reply) -> Error {
     let text = reply.text();
     let address = server.address();
     Error::new(

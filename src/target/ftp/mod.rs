@@ -25,13 +25,17 @@ mod session;
 pub(super) mod sockets;
 mod still;
 pub(super) mod stream;
+#[cfg(feature = "suppaftp")]
+mod suppa;
+#[cfg(feature = "suppaftp")]
+mod suppa_data;
 pub(super) mod tickets;
 pub(super) mod tls;
 mod upload;
 mod verify;
 
 pub use by_hand::{ByHand, Hands, Listener, Way};
-pub use config::{FtpConfig, Identity, Secret, Speaker, TlsConfig, TlsVersion, Trace};
+pub use config::{Engine, FtpConfig, Identity, Secret, Speaker, TlsConfig, TlsVersion, Trace};
 
 use self::learned::{Learned, Mode};
 use self::proxy::Proxy;
@@ -102,20 +106,26 @@ impl FtpTarget {
                 .advise("leave out --ftp-active or --proxy"));
         }
         let trust = config.tls.as_ref().map(|tls| Trust::new(tls, &host)).transpose()?;
+        let is_implicit = wants_implicit || (config.tls.is_some() && port == IMPLICIT_TLS_PORT);
+        if config.engine == Engine::Suppaftp {
+            check_engine(is_implicit && proxy.is_some())?;
+        }
+        // The other engine sends one command at a time.
+        let learned = Learned { one_by_one: config.engine == Engine::Suppaftp, ..Learned::default() };
         Ok(FtpTarget {
             id: format!("{scheme}://{user}@{shown_host}:{port}{root}"),
             legacy_id: format!("{host}{root}"),
             base_name: format!("{scheme}://{shown_host}{root}"),
             server: Arc::new(Server {
                 secrets: secrets(&config, names, proxy.as_ref()),
-                is_implicit: wants_implicit || (config.tls.is_some() && port == IMPLICIT_TLS_PORT),
+                is_implicit,
                 names,
                 trust,
                 proxy,
                 host,
                 port,
                 root,
-                learned: Mutex::default(),
+                learned: Mutex::new(learned),
                 news: Mutex::default(),
                 sockets: Arc::default(),
                 unique: AtomicU64::new(crate::target::first_unique()),
@@ -199,6 +209,16 @@ impl Server {
     fn next_unique(&self) -> u64 {
         self.unique.fetch_add(1, Ordering::Relaxed)
     }
+}
+
+/// Refuses what the second engine cannot do, or that it is missing.
+fn check_engine(is_implicit_by_proxy: bool) -> Result<()> {
+    let wrong = match (cfg!(feature = "suppaftp"), is_implicit_by_proxy) {
+        (false, _) => "this build does not have the engine suppaftp",
+        (true, true) => "the engine suppaftp cannot begin with TLS through a proxy",
+        (true, false) => return Ok(()),
+    };
+    Err(Error::new(Kind::Usage, wrong).advise("leave out --ftp-engine"))
 }
 
 /// The password as it may come back: as it is, and as its bytes on the wire look when they are shown.

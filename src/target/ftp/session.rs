@@ -155,6 +155,14 @@ impl FtpSession {
     /// answer that no other command has (257), so everything before it belongs to the transfer. It is sent only when the
     /// transfer has ended for the server, since ProFTPD refuses it before. If that fails, the conversation ends.
     pub(super) fn abandon(&mut self, stream: Stream, early: Option<Reply>, ending: Ending) {
+        if self.control.is_lent() && ending == Ending::Reset {
+            // That engine cannot say in which step it is then.
+            stream.reset();
+            if !self.start_afresh() {
+                self.control.doubt();
+            }
+            return;
+        }
         if self.abort(stream, early, ending).is_err() {
             self.control.doubt();
         }
@@ -432,7 +440,7 @@ impl Session for FtpSession {
     }
 
     fn as_ftp(&mut self) -> Option<ByHand<'_>> {
-        Some(ByHand::new(self))
+        (!self.control.is_lent()).then(|| ByHand::new(self))
     }
 
     fn is_alive(&mut self) -> bool {

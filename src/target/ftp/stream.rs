@@ -1,6 +1,8 @@
 //! A TCP connection, with or without TLS.
 
 use super::sockets::{Lease, Sockets};
+#[cfg(feature = "suppaftp")]
+use super::suppa_data::Lent;
 use crate::error::Result;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, HandshakeKind, StreamOwned};
@@ -19,6 +21,37 @@ pub struct Stream {
 enum Inner {
     Plain(TcpStream),
     Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+    /// A data connection of the other engine.
+    #[cfg(feature = "suppaftp")]
+    Lent(Box<Lent>),
+}
+
+/// Prepares a fresh connection: no delay for small writes, keepalive, and `timeout` for each read and write.
+///
+/// # Errors
+/// If the system refuses one of the settings.
+pub fn prepare(socket: &TcpStream, timeout: Duration) -> io::Result<()> {
+    socket.set_nodelay(true)?;
+    socket.set_read_timeout(Some(timeout))?;
+    socket.set_write_timeout(Some(timeout))?;
+    // Routers forget a control connection that is silent during a long transfer; keepalive is their reminder.
+    let keepalive =
+        TcpKeepalive::new().with_time(Duration::from_secs(30)).with_interval(Duration::from_secs(15));
+    SockRef::from(socket).set_tcp_keepalive(&keepalive)
+}
+
+/// Version and cipher, once the handshake is done, and whether an earlier session was resumed: `TLSv1.2, TLS_ECDHE_...,
+/// session resumed`.
+pub fn tls_words(connection: &ClientConnection) -> Option<String> {
+    let version = match connection.protocol_version()? {
+        rustls::ProtocolVersion::TLSv1_2 => "TLSv1.2".to_owned(),
+        rustls::ProtocolVersion::TLSv1_3 => "TLSv1.3".to_owned(),
+        other => format!("{other:?}"),
+    };
+    let cipher = connection.negotiated_cipher_suite()?.suite();
+    let cipher = cipher.as_str().unwrap_or("unknown cipher");
+    let is_resumed = connection.handshake_kind() == Some(HandshakeKind::Resumed);
+    Some(format!("{version}, {cipher}{}", if is_resumed { ", session resumed" } else { "" }))
 }
 
 impl Stream {
@@ -27,15 +60,20 @@ impl Stream {
     /// # Errors
     /// If the system refuses one of the settings.
     pub fn new(socket: TcpStream, timeout: Duration, sockets: &Arc<Sockets>) -> Result<Self> {
-        socket.set_nodelay(true)?;
-        socket.set_read_timeout(Some(timeout))?;
-        socket.set_write_timeout(Some(timeout))?;
-        // Routers forget a control connection that is silent during a long transfer; keepalive is their reminder.
-        let keepalive =
-            TcpKeepalive::new().with_time(Duration::from_secs(30)).with_interval(Duration::from_secs(15));
-        SockRef::from(&socket).set_tcp_keepalive(&keepalive)?;
+        prepare(&socket, timeout)?;
         let lease = sockets.register(&socket)?;
         Ok(Stream { inner: Inner::Plain(socket), lease })
+    }
+
+    /// A data connection of the other engine.
+    ///
+    /// # Errors
+    /// If the system refuses a setting.
+    #[cfg(feature = "suppaftp")]
+    pub fn lent(lent: Lent, timeout: Duration, sockets: &Arc<Sockets>) -> Result<Self> {
+        prepare(lent.socket(), timeout)?;
+        let lease = sockets.register(lent.socket())?;
+        Ok(Stream { inner: Inner::Lent(Box::new(lent)), lease })
     }
 
     /// Puts TLS on top and sends the first message of the handshake, without waiting for the answer.
@@ -66,27 +104,22 @@ impl Stream {
         Ok(())
     }
 
-    /// Version and cipher, once the handshake is done, and whether an earlier session was resumed: `TLSv1.2, TLS_ECDHE_...,
-    /// session resumed`.
+    /// See [`tls_words`].
     pub fn tls_words(&self) -> Option<String> {
-        let Inner::Tls(stream) = &self.inner else {
-            return None;
-        };
-        let version = match stream.conn.protocol_version()? {
-            rustls::ProtocolVersion::TLSv1_2 => "TLSv1.2".to_owned(),
-            rustls::ProtocolVersion::TLSv1_3 => "TLSv1.3".to_owned(),
-            other => format!("{other:?}"),
-        };
-        let cipher = stream.conn.negotiated_cipher_suite()?.suite();
-        let cipher = cipher.as_str().unwrap_or("unknown cipher");
-        let is_resumed = stream.conn.handshake_kind() == Some(HandshakeKind::Resumed);
-        Some(format!("{version}, {cipher}{}", if is_resumed { ", session resumed" } else { "" }))
+        match &self.inner {
+            Inner::Plain(_) => None,
+            Inner::Tls(stream) => tls_words(&stream.conn),
+            #[cfg(feature = "suppaftp")]
+            Inner::Lent(lent) => lent.tls_words(),
+        }
     }
 
     /// Whether the connection is encrypted by TLS 1.3.
     pub fn is_tls13(&self) -> bool {
         match &self.inner {
             Inner::Plain(_) => false,
+            #[cfg(feature = "suppaftp")]
+            Inner::Lent(_) => false,
             Inner::Tls(stream) => stream.conn.protocol_version() == Some(rustls::ProtocolVersion::TLSv1_3),
         }
     }
@@ -96,6 +129,8 @@ impl Stream {
         match &self.inner {
             Inner::Plain(socket) => socket,
             Inner::Tls(stream) => &stream.sock,
+            #[cfg(feature = "suppaftp")]
+            Inner::Lent(lent) => lent.socket(),
         }
     }
 
@@ -107,6 +142,8 @@ impl Stream {
         }
         let is_quiet = match &mut self.inner {
             Inner::Plain(socket) => would_block(&socket.peek(&mut [0])),
+            #[cfg(feature = "suppaftp")]
+            Inner::Lent(lent) => would_block(&lent.socket().peek(&mut [0])),
             Inner::Tls(stream) => loop {
                 let state = stream.conn.process_new_packets();
                 if !matches!(state, Ok(state) if state.plaintext_bytes_to_read() == 0 && !state.peer_has_closed())
@@ -130,6 +167,12 @@ impl Stream {
     /// # Errors
     /// If the last bytes cannot be sent. How the peer closes does not matter.
     pub fn finish_sending(mut self) -> io::Result<()> {
+        #[cfg(feature = "suppaftp")]
+        if let Inner::Lent(lent) = self.inner {
+            // It knows how to end.
+            drop(lent);
+            return Ok(());
+        }
         if let Inner::Tls(stream) = &mut self.inner {
             stream.conn.send_close_notify();
             stream.flush()?;
@@ -145,6 +188,12 @@ impl Stream {
 
     /// Ends the connection with a reset, so that the peer cannot take it for a complete transfer.
     pub fn reset(self) {
+        #[cfg(feature = "suppaftp")]
+        if let Inner::Lent(lent) = self.inner {
+            drop(self.lease);
+            lent.reset();
+            return;
+        }
         // Both calls fail only on a connection that is gone already.
         let _ = SockRef::from(self.socket()).set_linger(Some(Duration::ZERO));
     }
@@ -160,6 +209,8 @@ impl Read for Stream {
         match &mut self.inner {
             Inner::Plain(socket) => socket.read(buffer),
             Inner::Tls(stream) => stream.read(buffer),
+            #[cfg(feature = "suppaftp")]
+            Inner::Lent(lent) => lent.open()?.read(buffer),
         }
     }
 }
@@ -169,6 +220,8 @@ impl Write for Stream {
         match &mut self.inner {
             Inner::Plain(socket) => socket.write(bytes),
             Inner::Tls(stream) => stream.write(bytes),
+            #[cfg(feature = "suppaftp")]
+            Inner::Lent(lent) => lent.open()?.write(bytes),
         }
     }
 
@@ -176,6 +229,8 @@ impl Write for Stream {
         match &mut self.inner {
             Inner::Plain(socket) => socket.flush(),
             Inner::Tls(stream) => stream.flush(),
+            #[cfg(feature = "suppaftp")]
+            Inner::Lent(lent) => lent.open()?.flush(),
         }
     }
 }
