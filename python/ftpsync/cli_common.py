@@ -236,7 +236,8 @@ common_parser.add_argument(
     metavar="N",
     type=_positive,
     default=argparse.SUPPRESS,
-    help="use at most N connections to the server at a time",
+    help="use at most N connections to the server at a time (default: 4, and up to 8 while the round trips "
+    "to it are what takes the time)",
 )
 common_parser.add_argument(
     "--endpoint-url",

@@ -67,8 +67,9 @@ ALWAYS_OMIT: Final = (
     ".pyftpsync.yaml",
 )
 
-#: Sessions with a server, unless the option `connections` says otherwise.
-_CONNECTIONS: Final = 4
+#: Sessions with a server, unless the option `connections` says otherwise: in the beginning, and at the most where
+#: the round trips to a far server are what takes the time.
+_CONNECTIONS: Final = (4, 8)
 
 #: Methods that a subclass or an instance may override; the core calls what is overridden, and only that.
 _HOOKS: Final = (
@@ -407,13 +408,13 @@ class BaseSynchronizer:
             "hooks": hooks,
         }
 
-    def _connections(self) -> int:
+    def _connections(self) -> tuple[int, int]:
         value = self.options.get("connections")
         if value is None:
             return _CONNECTIONS
         if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 64:
             raise ValueError(f"invalid option connections: {value!r} (expected a number from 1 to 64)")
-        return value
+        return value, value
 
     def _finish_stats(self, seconds: float) -> None:
         stats = self._stats

@@ -5,6 +5,8 @@
 use super::Clock;
 use super::job::{CopyJob, Done, Doomed, Job, Make, View};
 use super::lock::Keeper;
+use super::queue::{LARGE, Next, Queue, Work};
+use super::segments::{SPLIT, Segments};
 use super::transfer::{Transfer, transfer};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::model::meta::MAX_META_SIZE;
@@ -12,15 +14,19 @@ use crate::model::{DirMeta, EntryKind, LOCK_FILE_NAME, META_FILE_NAME, Name, Rel
 use crate::plan::filter::is_temporary;
 use crate::target::layer::{retry, shadow_mtime};
 use crate::target::pool::{Loan, Pool};
-use crate::target::{Expect, Put, Session, Settled};
-use std::collections::{HashMap, VecDeque};
+use crate::target::{Expect, Put, Session, Settled, Written};
+use std::collections::HashMap;
 use std::io::Read;
+use std::ops::RangeInclusive;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::Scope;
 use std::time::Duration;
+
+/// A round trip of this length makes it worth while to have more connections.
+const FAR: Duration = Duration::from_millis(2);
 
 /// What the threads of a run share.
 pub struct Crew<'a> {
@@ -28,10 +34,7 @@ pub struct Crew<'a> {
     clock: &'a dyn Clock,
     /// Set once the run is over for whatever reason: blocked work ends, waiting work is dropped.
     cancelled: AtomicBool,
-    queue: Mutex<Queue>,
-    changed: Condvar,
-    /// Told when the crew is closed.
-    ended: Condvar,
+    queue: Queue,
     /// Copies whose transfer is done, and which their session finishes later.
     lagging: Mutex<HashMap<(Side, RelPath), Lagging>>,
     /// The error of a side that has no room left: nothing more is sent there.
@@ -47,34 +50,24 @@ struct Lagging {
     seconds: f64,
 }
 
-#[derive(Default)]
-struct Queue {
-    listings: VecDeque<Job>,
-    others: VecDeque<Job>,
-    is_closed: bool,
-}
-
 impl<'a> Crew<'a> {
-    /// A crew without threads yet.
-    pub fn new(pools: &'a Sides<Pool>, clock: &'a dyn Clock) -> Self {
+    /// A crew without threads yet: there will be the first number of `threads`, and more, up to the last, if that helps.
+    pub fn new(pools: &'a Sides<Pool>, clock: &'a dyn Clock, threads: &RangeInclusive<usize>) -> Self {
         Crew {
             pools,
             clock,
             cancelled: AtomicBool::new(false),
-            queue: Mutex::default(),
-            changed: Condvar::new(),
-            ended: Condvar::new(),
+            queue: Queue::new(*threads.start(), *threads.end()),
             lagging: Mutex::default(),
             full: Mutex::default(),
             settled: Mutex::default(),
         }
     }
 
-    /// Starts the keepers, and `count` threads. What they report arrives at the receiver.
+    /// Starts the keepers and the threads. What they report arrives at the receiver.
     pub fn start<'scope>(
         &'scope self,
         scope: &'scope Scope<'scope, '_>,
-        count: usize,
         keepers: &'scope [Keeper<'_>],
     ) -> Receiver<Done> {
         let (sender, receiver) = channel();
@@ -82,23 +75,25 @@ impl<'a> Crew<'a> {
             let sender = sender.clone();
             scope.spawn(move || keeper.work(&sender));
         }
-        for _ in 0..count {
+        for thread in 0..self.queue.most() {
             let sender = sender.clone();
-            scope.spawn(move || self.work(&sender));
+            scope.spawn(move || {
+                if self.queue.admits(thread) {
+                    self.work(&sender);
+                }
+            });
         }
         receiver
     }
 
     /// Adds a job.
     pub fn submit(&self, job: Job) {
-        let mut queue = self.queue();
-        match job {
-            Job::List { .. } => queue.listings.push_back(job),
-            Job::Copy(_) | Job::RemoveFiles { .. } | Job::RemoveDirs { .. } | Job::WriteMeta { .. } => {
-                queue.others.push_back(job);
-            }
-        }
-        self.changed.notify_one();
+        self.queue.add(job, || Side::BOTH.into_iter().any(|side| self.is_far(side)));
+    }
+
+    /// Whether a side answers so slowly that waiting for it, and not the bytes, takes the time.
+    fn is_far(&self, side: Side) -> bool {
+        self.pools[side].target().round_trip().is_some_and(|time| time >= FAR)
     }
 
     /// Drops all waiting jobs and interrupts those under way; the threads end.
@@ -112,21 +107,12 @@ impl<'a> Crew<'a> {
 
     /// Lets the threads end once the queue is empty.
     pub fn close(&self) {
-        let mut queue = self.queue();
-        queue.is_closed = true;
-        if self.cancelled.load(Ordering::Relaxed) {
-            queue.listings.clear();
-            queue.others.clear();
-        }
-        self.changed.notify_all();
-        self.ended.notify_all();
+        self.queue.close(self.cancelled.load(Ordering::Relaxed));
     }
 
     /// Waits for some time; tells whether the run goes on.
     pub(super) fn lasts(&self, time: Duration) -> bool {
-        let ended = |queue: &mut Queue| !queue.is_closed;
-        let waited = self.ended.wait_timeout_while(self.queue(), time, ended);
-        !waited.unwrap_or_else(PoisonError::into_inner).0.is_closed
+        self.queue.lasts(time)
     }
 
     /// The sessions with a side.
@@ -134,37 +120,33 @@ impl<'a> Crew<'a> {
         &self.pools[side]
     }
 
-    fn queue(&self) -> MutexGuard<'_, Queue> {
-        locked(&self.queue)
-    }
-
-    /// The next job. If it has to be waited for, what was left for later is finished first.
-    fn next(&self, report: &Sender<Done>) -> Option<Job> {
-        let mut queue = self.queue();
-        let mut is_settled = false;
+    /// The next work. Before it is waited for, what was left for later is finished.
+    fn next(&self, report: &Sender<Done>) -> Option<Work> {
         loop {
-            if let Some(job) = queue.listings.pop_front().or_else(|| queue.others.pop_front()) {
-                return Some(job);
+            match self.queue.take() {
+                Next::Work(work) => return Some(work),
+                Next::End => return None,
+                Next::Nothing => {}
             }
-            if queue.is_closed {
-                return None;
+            let may_go_on = self.settle_one();
+            self.report_settled(report);
+            if !may_go_on {
+                self.queue.wait();
             }
-            if !is_settled {
-                drop(queue);
-                is_settled = !self.settle_one();
-                self.report_settled(report);
-                queue = self.queue();
-                continue;
-            }
-            queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
     fn work(&self, report: &Sender<Done>) {
         // A thread that ended in a panic would leave the walk waiting for its answer for ever.
         let _alarm = Alarm(self);
-        while let Some(job) = self.next(report) {
-            let done = self.carry_out(job);
+        while let Some(work) = self.next(report) {
+            let done = match work {
+                Work::Job(job) => self.carry_out(job),
+                Work::Part(segments) => {
+                    self.help(&segments);
+                    None
+                }
+            };
             self.report_settled(report);
             if done.is_some_and(|done| report.send(done).is_err()) {
                 return;
@@ -220,11 +202,7 @@ impl<'a> Crew<'a> {
             let Some(Lagging { mut job, .. }) = locked(&self.lagging).remove(&(side, file)) else { continue };
             job.may_lag = false;
             job.put.is_repeated = true;
-            let mut queue = self.queue();
-            if !queue.is_closed {
-                queue.others.push_front(Job::Copy(job));
-            }
-            self.changed.notify_one();
+            self.queue.add_first(Job::Copy(job));
         }
     }
 
@@ -249,6 +227,11 @@ impl<'a> Crew<'a> {
                 });
                 Done::Listed { ticket, side, result: result.map_err(|error| error.during("list").at(&dir)) }
             }
+            Job::Copy(job) if job.put.size.is_some_and(|size| size >= LARGE) => {
+                let done = self.copy_large(job);
+                self.queue.finished_large();
+                return done;
+            }
             Job::Copy(job) => return self.copy(job),
             Job::RemoveFiles { side, files } => {
                 Done::Removed { side, results: self.remove_files(side, files) }
@@ -260,6 +243,86 @@ impl<'a> Crew<'a> {
                 Done::MetaWritten { ticket, side, dir, result }
             }
         })
+    }
+
+    /// A large file comes over several connections if that helps.
+    fn copy_large(&self, job: Box<CopyJob>) -> Option<Done> {
+        let begun = self.clock.elapsed();
+        match self.copy_in_segments(&job) {
+            None => self.copy(job),
+            Some((bytes, result)) => {
+                let seconds = self.clock.elapsed() - begun;
+                Some(Done::Copied { job, bytes, was_opened: bytes > 0, seconds, result })
+            }
+        }
+    }
+
+    /// `None` if the file is to be copied as others are.
+    fn copy_in_segments(&self, job: &CopyJob) -> Option<(u64, Result<Written>)> {
+        let from = job.to.other();
+        let size = job.put.size.filter(|&size| size >= SPLIT)?;
+        if !self.is_far(from) || locked(&self.full)[job.to].is_some() {
+            return None;
+        }
+        let source = [(job.source.clone(), Expect::File(Some(size), job.put.mtime))];
+        let is_the_same = || {
+            self.persist([from], |sessions| {
+                let session = borrowed(sessions, from)?;
+                let answer = session.still(&source).pop().unwrap_or(Ok(None))?;
+                Ok(session.can_read_from() && answer == Some(true))
+            })
+        };
+        // Ranges of different contents must not become one file: no ranges from a server that cannot tell.
+        if !is_the_same().unwrap_or(false) {
+            return None;
+        }
+        let parts = self.persist([job.to], |sessions| {
+            let session = borrowed(sessions, job.to)?;
+            if job.needs_folders {
+                make_folders(session, &job.target)?;
+            }
+            session.write_parts(&job.target, &job.put)
+        });
+        let segments = match parts {
+            Ok(None) => return None,
+            Ok(Some(parts)) => Arc::new(Segments::new(from, job, size, parts)),
+            Err(error) => return Some((0, Err(error))),
+        };
+        self.queue.add_readers(&segments);
+        let written = self.read_all(&segments).and_then(|()| match is_the_same()? {
+            true => segments.finish(),
+            false => {
+                let error = Error::new(Kind::Changed, "the file changed while it was being read");
+                Err(error.during("read").at(&job.source))
+            }
+        });
+        segments.give_up();
+        match written {
+            // The server has announced what it does not do.
+            Err(error) if error.kind() == Kind::Unsupported => None,
+            written => Some((segments.arrived(), written)),
+        }
+    }
+
+    /// Reads until all ranges have arrived, also those that others have begun and could not finish.
+    fn read_all(&self, segments: &Segments) -> Result<()> {
+        let from = segments.from();
+        loop {
+            let read =
+                self.persist([from], |sessions| segments.read(borrowed(sessions, from)?, &self.cancelled));
+            if read.is_err() || segments.is_complete(&self.cancelled)? {
+                return read;
+            }
+            if segments.is_hopeless() {
+                return Err(Error::new(Kind::Disconnected, "too many connections failed").during("read"));
+            }
+        }
+    }
+
+    /// Reads ranges of a file that another thread copies. If that fails, the others read them.
+    fn help(&self, segments: &Segments) {
+        let from = segments.from();
+        drop(self.attempt([from], &mut |sessions| segments.read(borrowed(sessions, from)?, &self.cancelled)));
     }
 
     fn copy(&self, job: Box<CopyJob>) -> Option<Done> {
@@ -431,7 +494,7 @@ impl<'a> Crew<'a> {
             let Some(pause) = retry::pause(&error, attempt, self.clock.elapsed().fract()) else {
                 return Err(error);
             };
-            self.rest(pause);
+            self.queue.rest(pause);
             attempt += 1;
         }
     }
@@ -458,20 +521,6 @@ impl<'a> Crew<'a> {
             }
         }
         outcome
-    }
-
-    /// Waits, but not longer than the run lasts.
-    fn rest(&self, pause: Duration) {
-        let queue = self.queue();
-        if pause.is_zero() {
-            return;
-        }
-        let cancelled = || self.cancelled.load(Ordering::Relaxed);
-        drop(
-            self.changed
-                .wait_timeout_while(queue, pause, |_| !cancelled())
-                .unwrap_or_else(PoisonError::into_inner),
-        );
     }
 }
 

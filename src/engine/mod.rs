@@ -11,7 +11,9 @@ pub mod hooks;
 pub mod job;
 pub mod lock;
 pub mod observer;
+pub mod queue;
 pub mod removal;
+pub mod segments;
 pub mod stats;
 pub mod transfer;
 pub mod walk;
@@ -27,6 +29,7 @@ use crate::plan::guard::GuardRules;
 use crate::plan::{Filter, Policy, Strategy};
 use crate::target::pool::Pool;
 use executor::{Executor, Live, Rehearsal};
+use std::ops::RangeInclusive;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
@@ -77,8 +80,9 @@ pub struct Run<'a> {
     pub asks_at_same_time: bool,
     /// Whether folders are listed on the guess that they will be visited. Not where somebody watches the order.
     pub foresees: bool,
-    /// How many threads move bytes.
-    pub threads: usize,
+    /// How many threads move bytes: in the beginning, and at the most, if the round trips of a far server are what takes the
+    /// time.
+    pub threads: RangeInclusive<usize>,
     /// The time.
     pub clock: &'a dyn Clock,
 }
@@ -92,10 +96,10 @@ pub struct Run<'a> {
 /// The first failed transfer, listing or deletion; an outage of a side, a guard, metadata of another layout or a
 /// cancelled run at once.
 pub fn sync(run: &Run<'_>, hooks: &dyn Hooks, observer: &mut dyn Observer, stats: &mut Stats) -> Result<()> {
-    let crew = crew::Crew::new(run.pools, run.clock);
+    let crew = crew::Crew::new(run.pools, run.clock, &run.threads);
     let keepers = lock::keepers(run, &crew);
     let outcome = std::thread::scope(|scope| {
-        let done = crew.start(scope, run.threads.max(1), &keepers);
+        let done = crew.start(scope, &keepers);
         let _alarm = crew::Alarm(&crew);
         let mut live = Live(&crew);
         let mut rehearsal = Rehearsal(&crew);

@@ -55,7 +55,8 @@ pub struct Settings {
     break_lock: bool,
     pretty_meta: bool,
     version: String,
-    connections: usize,
+    /// With a server: in the beginning, and at the most.
+    connections: (usize, usize),
     /// Names of the hooks that Python overrides.
     hooks: Vec<String>,
 }
@@ -96,7 +97,8 @@ pub fn run(
     let stage = Arc::new(Stage::new());
     let targets = Sides { local: place(local, &stage)?, remote: place(remote, &stage)? };
     let is_plain = settings.hooks.is_empty() && Side::BOTH.into_iter().all(|side| targets[side].is_native);
-    let pools = targets.map(|place| Pool::new(place.target, settings.connections));
+    let (few, most) = settings.connections;
+    let pools = targets.map(|place| Pool::new(place.target, most));
     for (side, session) in [(Side::Local, sessions.0), (Side::Remote, sessions.1)] {
         if let Some(session) = session.and_then(|session| session.get().lend(py)) {
             pools[side].add(session);
@@ -119,7 +121,7 @@ pub fn run(
         resolve_all: settings.resolve_all.as_deref().and_then(|word| Strategy::parse(mode, word)),
         asks_at_same_time: settings.asks_at_same_time,
         // One more than sessions with a server, so that the disk is never waited for by all of them.
-        threads: settings.connections.clamp(1, 64) + 1,
+        threads: few + 1..=most + 1,
         foresees: is_plain,
         clock: &clock,
     };

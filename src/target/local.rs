@@ -5,7 +5,7 @@
 
 use super::checkup::Findings;
 use super::digest::{Algorithm, Digest, Digesting};
-use super::{Caps, Expect, Put, Session, Target, Written};
+use super::{Caps, Expect, Parts, Put, Session, Target, Written};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Entry, Listing, Name, Note, RelPath, Stamp, TEMP_PREFIX};
 use filetime::FileTime;
@@ -13,7 +13,8 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use tempfile::NamedTempFile;
 
 /// Bytes moved at once.
 const CHUNK: usize = 256 * 1024;
@@ -206,15 +207,37 @@ impl Session for LocalSession {
         let mut body = self.shared.digesting(body);
         let size = pour(&mut body, temporary.as_file_mut(), &mut self.buffer, put.size)
             .map_err(|error| error.at(file))?;
+        let digest = body.digest;
         set_mode(temporary.as_file(), old.as_ref(), self.shared.default_mode).map_err(failed)?;
         finish(temporary.as_file(), put.mtime).map_err(failed)?;
-        compare(temporary.path(), body.digest).map_err(|error| error.at(file))?;
-        // The last moment to see that somebody has worked on the file since it was listed.
-        if !is_as_expected(&path, put.expect) {
-            return Err(changed("write", file));
-        }
-        temporary.persist(&path).map_err(|error| failed(error.error))?;
+        compare(temporary.path(), digest).map_err(|error| error.at(file))?;
+        place(temporary, &path, file, put)?;
         Ok(Written { size, mtime_kept: true, dated: None })
+    }
+
+    fn write_parts(&mut self, file: &RelPath, put: &Put) -> Result<Option<Box<dyn Parts>>> {
+        let Some(size) = put.size.filter(|_| !put.inplace && !self.shared.verify) else {
+            return Ok(None);
+        };
+        let failed = |error: io::Error| Error::from(error).during("write").at(file);
+        let path = self.path(file);
+        let folder = path.parent().unwrap_or(&self.shared.root);
+        let temporary = tempfile::Builder::new()
+            .prefix(TEMP_PREFIX)
+            .rand_bytes(12)
+            .tempfile_in(folder)
+            .map_err(failed)?;
+        let handle = temporary.as_file().try_clone().map_err(failed)?;
+        let (shared, temporary) = (Arc::clone(&self.shared), Mutex::new(Some(temporary)));
+        Ok(Some(Box::new(LocalParts {
+            shared,
+            file: file.clone(),
+            path,
+            size,
+            put: *put,
+            handle,
+            temporary,
+        })))
     }
 
     fn mkdir(&mut self, dir: &RelPath) -> Result<()> {
@@ -323,6 +346,62 @@ impl Read for SteadyFile<'_> {
     }
 }
 
+/// A file that several threads write.
+struct LocalParts {
+    shared: Arc<Shared>,
+    file: RelPath,
+    path: PathBuf,
+    size: u64,
+    put: Put,
+    handle: File,
+    /// `None` once it has its name, or is gone.
+    temporary: Mutex<Option<NamedTempFile>>,
+}
+
+impl LocalParts {
+    fn take(&self) -> Option<NamedTempFile> {
+        self.temporary.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Parts for LocalParts {
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
+        let written = system::write_all_at(&self.handle, bytes, offset);
+        written.map_err(|error| Error::from(error).during("write").at(&self.file))
+    }
+
+    fn finish(&self) -> Result<Written> {
+        let failed = |error: io::Error| Error::from(error).during("write").at(&self.file);
+        let temporary = self.take().ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
+        let old = fs::symlink_metadata(&self.path).ok();
+        if old.as_ref().is_some_and(Metadata::is_dir) {
+            return Err(Error::new(Kind::Clash, "a folder has this name").during("write").at(&self.file));
+        }
+        set_mode(temporary.as_file(), old.as_ref(), self.shared.default_mode).map_err(failed)?;
+        finish(temporary.as_file(), self.put.mtime).map_err(failed)?;
+        let size = temporary.as_file().metadata().map_err(failed)?.len();
+        if size != self.size {
+            let words = format!("{size} bytes arrived instead of {}", self.size);
+            return Err(Error::new(Kind::Size, words).during("write").at(&self.file));
+        }
+        place(temporary, &self.path, &self.file, &self.put)?;
+        Ok(Written { size, mtime_kept: true, dated: None })
+    }
+
+    fn discard(&self) {
+        drop(self.take());
+    }
+}
+
+/// Gives a finished file its name, if there is still what was listed: the last moment to see that somebody has worked on it.
+fn place(temporary: NamedTempFile, path: &Path, file: &RelPath, put: &Put) -> Result<()> {
+    if !is_as_expected(path, put.expect) {
+        return Err(changed("write", file));
+    }
+    let placed = temporary.persist(path).map_err(|error| Error::from(error.error).during("write").at(file));
+    placed.map(drop)
+}
+
 /// Copies all of `body`, and checks its length. An error of the body comes out as it is.
 fn pour(body: &mut dyn Read, target: &mut File, buffer: &mut Vec<u8>, expected: Option<u64>) -> Result<u64> {
     buffer.resize(CHUNK, 0);
@@ -415,7 +494,7 @@ fn words(error: &io::Error) -> String {
 mod system {
     use super::{Cow, File, Metadata, OsStr, OsString, fs, io};
     use std::os::unix::ffi::{OsStrExt, OsStringExt};
-    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 
     pub fn os_string(bytes: &[u8]) -> OsString {
         OsString::from_vec(bytes.to_vec())
@@ -423,6 +502,10 @@ mod system {
 
     pub fn os_bytes(name: &OsStr) -> Cow<'_, [u8]> {
         Cow::Borrowed(name.as_bytes())
+    }
+
+    pub fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+        file.write_all_at(bytes, offset)
     }
 
     pub fn unique(metadata: &Metadata) -> Option<Box<str>> {
@@ -454,6 +537,16 @@ mod system {
 
     pub fn os_bytes(name: &OsStr) -> Cow<'_, [u8]> {
         Cow::Owned(name.to_string_lossy().into_owned().into_bytes())
+    }
+
+    pub fn write_all_at(file: &File, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
+        use std::os::windows::fs::FileExt;
+        while !bytes.is_empty() {
+            let count = file.seek_write(bytes, offset)?;
+            bytes = &bytes[count..];
+            offset += count as u64;
+        }
+        Ok(())
     }
 
     pub fn unique(_: &Metadata) -> Option<Box<str>> {

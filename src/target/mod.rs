@@ -20,7 +20,7 @@ pub mod url;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Listing, RelPath, Stamp};
 use std::io::Read;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// What a target can do. Claiming a capability is asking the contract suite to test it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +56,11 @@ pub trait Target: Send + Sync {
     /// # Errors
     /// Connection, TLS and login failures; [`Kind::NotFound`] when the root folder does not exist.
     fn open(&self) -> Result<Box<dyn Session>>;
+
+    /// How long the way to it and back takes at the least, as far as known.
+    fn round_trip(&self) -> Option<Duration> {
+        None
+    }
 
     /// Ends every conversation at once, from any thread: blocked reads and writes fail within moments.
     fn interrupt(&self) {}
@@ -136,6 +141,32 @@ pub trait Session: Send {
     /// [`Kind::NotFound`], [`Kind::Denied`] and the like before `lend` is called, if the file cannot be opened; else what
     /// `lend` returns.
     fn read(&mut self, file: &RelPath, lend: &mut dyn FnMut(&mut dyn Read) -> Result<()>) -> Result<()>;
+
+    /// Whether [`Session::read_from`] works, as far as known.
+    fn can_read_from(&self) -> bool {
+        false
+    }
+
+    /// Lends a reader over the file from byte `start` on. A consumer may stop before the end.
+    ///
+    /// # Errors
+    /// As [`Session::read`]; [`Kind::Unsupported`] where that cannot be.
+    fn read_from(
+        &mut self,
+        file: &RelPath,
+        _start: u64,
+        _lend: &mut dyn FnMut(&mut dyn Read) -> Result<()>,
+    ) -> Result<()> {
+        Err(Error::new(Kind::Unsupported, "this target sends whole files only").during("read").at(file))
+    }
+
+    /// Begins a file that is written in parts, in any order, by several threads. `None`: this side does not do that.
+    ///
+    /// # Errors
+    /// As [`Session::write`].
+    fn write_parts(&mut self, _file: &RelPath, _put: &Put) -> Result<Option<Box<dyn Parts>>> {
+        Ok(None)
+    }
 
     /// Puts a whole file at its name, or leaves what was there.
     ///
@@ -246,6 +277,25 @@ pub trait Session: Send {
 
     /// Ends the conversation politely. Dropping a session ends it without ceremony.
     fn close(self: Box<Self>) {}
+}
+
+/// A file that is written in parts. What was there before stays until it is finished; dropped or discarded, it leaves
+/// nothing.
+pub trait Parts: Send + Sync {
+    /// Writes bytes at an offset.
+    ///
+    /// # Errors
+    /// What the side says.
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()>;
+
+    /// Puts the file at its name, under the rules of [`Session::write`].
+    ///
+    /// # Errors
+    /// As [`Session::write`].
+    fn finish(&self) -> Result<Written>;
+
+    /// Removes what was written; harmless when it is finished.
+    fn discard(&self);
 }
 
 /// A name for a temporary file: recognisable, never synchronised, unlikely to meet another.

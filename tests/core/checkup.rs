@@ -36,7 +36,7 @@ fn a_good_server_can_do_everything() {
     is(&found, "listing", "MLSD");
     is(&found, "times_set_by", "MFMT");
     is(&found, "entries", 1_i64);
-    is(&found, "sessions_opened", 4_i64);
+    is(&found, "sessions_opened", 8_i64);
     is(&found, "sessions_refusal", Finding::Unknown);
     is(&found, "case_sensitive", true);
 }

@@ -23,6 +23,8 @@ pub fn check(target: &dyn Target) {
     a_failed_write_leaves_the_old_content(session);
     a_wrong_size_is_an_error(session);
     readers_that_stop_early_do_no_harm(session);
+    files_are_read_from_the_middle_if_claimed(session);
+    files_are_written_in_parts_where_that_can_be(session);
     missing_things_are_not_found(session);
     folders_nest_and_are_removed_only_when_empty(session);
     odd_names_are_kept(session);
@@ -221,6 +223,61 @@ fn readers_that_stop_early_do_no_harm(session: &mut dyn Session) {
     }
     assert!(get(session, "long").unwrap() == content);
     remove(session, "long");
+}
+
+fn files_are_read_from_the_middle_if_claimed(session: &mut dyn Session) {
+    if !session.can_read_from() {
+        return;
+    }
+    let content: Vec<u8> = (0..2_000_000_u32).map(|at| (at / 7) as u8).collect();
+    put(session, "long", &content);
+    for start in [0, 1, 1_234_567, content.len()] {
+        let mut rest = Vec::new();
+        let read = session.read_from(&path("long"), start as u64, &mut |body| {
+            rest.clear();
+            body.read_to_end(&mut rest)?;
+            Ok(())
+        });
+        read.expect("reads the rest");
+        assert!(rest == content[start..], "from {start}");
+        let mut some = vec![0; 300_000.min(content.len() - start)];
+        session.read_from(&path("long"), start as u64, &mut |body| Ok(body.read_exact(&mut some)?)).unwrap();
+        assert!(some == content[start..start + some.len()], "from {start}, not to the end");
+    }
+    assert!(get(session, "long").unwrap() == content);
+    remove(session, "long");
+}
+
+fn files_are_written_in_parts_where_that_can_be(session: &mut dyn Session) {
+    put(session, "parted", b"old");
+    let mtime = Some(Stamp::new(1_600_000_000, 0));
+    let wanted = Put { size: Some(8), mtime, ..Put::default() };
+    let Some(parts) = session.write_parts(&path("parted"), &wanted).expect("begins") else {
+        return remove(session, "parted");
+    };
+    parts.write_at(4, b"5678").unwrap();
+    assert_eq!(get(session, "parted").unwrap(), b"old");
+    parts.write_at(0, b"1234").unwrap();
+    assert_eq!(parts.finish().expect("is in place").size, 8);
+    parts.discard();
+    drop(parts);
+    assert_eq!(get(session, "parted").unwrap(), b"12345678");
+    assert_eq!(entry(session, "parted").mtime, mtime);
+
+    let changed = Put { expect: Expect::File(Some(3), None), ..wanted };
+    for (put, is_short, kind) in [(wanted, true, Kind::Size), (changed, false, Kind::Changed)] {
+        let parts = session.write_parts(&path("parted"), &put).expect("begins").expect("again");
+        parts.write_at(0, if is_short { b"short" } else { b"complete" }).unwrap();
+        let error = parts.finish().unwrap_err();
+        assert_eq!(error.kind(), kind, "{error}");
+        drop(parts);
+        assert_eq!(get(session, "parted").unwrap(), b"12345678");
+    }
+    let dropped = session.write_parts(&path("parted"), &wanted).expect("begins").expect("again");
+    dropped.write_at(0, b"nobody").unwrap();
+    drop(dropped);
+    assert_names(session, "", &["parted"]);
+    remove(session, "parted");
 }
 
 fn missing_things_are_not_found(session: &mut dyn Session) {

@@ -379,6 +379,8 @@ struct Conversation {
     /// Where the client listens.
     active: Option<SocketAddr>,
     rename_from: Option<String>,
+    /// Where the next RETR begins.
+    offset: usize,
     /// Names that begin with a dot are shown by LIST.
     shows_dots: bool,
     /// What goes wrong with the command at hand.
@@ -400,6 +402,7 @@ impl Conversation {
             passive: None,
             active: None,
             rename_from: None,
+            offset: 0,
             shows_dots: true,
             mishap: None,
         }
@@ -479,7 +482,10 @@ impl Conversation {
                 Ok(false)
             }
             Some(Mishap::Leave) => self.say("421 closing down").map(|_| false),
-            Some(Mishap::Answer(text)) => self.say(text),
+            Some(Mishap::Answer(text)) => {
+                self.rename_from.take_if(|_| line.starts_with("RNTO"));
+                self.say(text)
+            }
             Some(Mishap::Delay(time)) => {
                 std::thread::sleep(time);
                 self.obey(line)
@@ -565,10 +571,15 @@ impl Conversation {
         }
         let quirks = Arc::clone(&self.quirks);
         if let Some((_, answer)) = quirks.answers.iter().find(|(start, _)| line.starts_with(start)) {
+            self.rename_from.take_if(|_| line.starts_with("RNTO"));
             return self.say(answer);
         }
         let (verb, argument) = line.split_once(' ').unwrap_or((line, ""));
         let path = self.absolute(argument);
+        if self.rename_from.is_some() && !matches!(verb, "RNTO" | "NOOP" | "QUIT") {
+            // As ProFTPD does.
+            return self.say("501 Bad sequence of commands");
+        }
         match verb {
             "USER" => self.say("331 password please"),
             "PASS" if argument == PASSWORD => self.say("230 welcome"),
@@ -595,6 +606,10 @@ impl Conversation {
             "MLSD" => self.list(&path, true),
             "LIST" if argument == "-a" && quirks.takes_options_for_names => self.say("550 no such file"),
             "LIST" => self.list_for_people(argument == "-a"),
+            "REST" => {
+                self.offset = argument.parse().unwrap_or(0);
+                self.say("350 go on")
+            }
             "RETR" => self.retrieve(&path),
             "STOR" => self.store(path),
             "SIZE" => match self.node(&path) {
@@ -626,7 +641,7 @@ impl Conversation {
     }
 
     fn features(&mut self) -> Goes {
-        let known = ["MLST type*;size*;modify*;", "MFMT", "MDTM", "SIZE", "UTF8", "EPSV"];
+        let known = ["MLST type*;size*;modify*;", "MFMT", "MDTM", "SIZE", "UTF8", "EPSV", "REST STREAM"];
         let shown: String = known
             .iter()
             .filter(|feature| !self.quirks.hides.iter().any(|hidden| feature.starts_with(hidden)))
@@ -822,6 +837,7 @@ impl Conversation {
             return self.say("550 cannot open");
         };
         let content = self.perhaps_flipped("RETR", content);
+        let content = content[std::mem::take(&mut self.offset).min(content.len())..].to_vec();
         let length = if self.quirks.halves_downloads { content.len() / 2 } else { content.len() };
         let mut data = self.data()?;
         if self.quirks.early_226 {

@@ -242,7 +242,7 @@ impl Setup {
             resolve_all: None,
             asks_at_same_time: false,
             foresees: true,
-            threads: 1,
+            threads: 1..=1,
             clock: self.clock.as_ref(),
         };
         let stop_at = self.stop_at.map(|line| (Arc::clone(&remote.log), line));

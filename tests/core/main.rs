@@ -22,6 +22,7 @@ mod own_commands;
 #[cfg(all(unix, feature = "s3"))]
 mod s3_servers;
 mod second_engine;
+mod segments;
 mod servers_rows;
 #[cfg(unix)]
 mod sftp_conversations;

@@ -116,7 +116,7 @@ pub fn run(local: &dyn TargetBox, remote: &dyn TargetBox, setup: &Setup) -> Outc
         resolve_all: None,
         asks_at_same_time: false,
         foresees: true,
-        threads: setup.threads,
+        threads: setup.threads..=setup.threads,
         clock: &Frozen(setup.now),
     };
     let mut observer = Collect::default();

@@ -40,9 +40,6 @@ def converse(
     settings[1] &= ~termios.ONLCR
     settings[3] &= ~termios.ECHO
     termios.tcsetattr(theirs, termios.TCSANOW, settings)
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        # Inherited from a shell that started us in the background; the child would not hear Ctrl+C.
-        signal.signal(signal.SIGINT, signal.default_int_handler)
     child = subprocess.Popen(
         command, cwd=where, env=variables, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
     )

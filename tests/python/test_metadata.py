@@ -93,7 +93,7 @@ def test_the_file_is_what_other_releases_expect() -> None:
     ]
     assert (parsed["_file_version"], parsed["_version"]) == (3, __version__)
     assert isinstance(parsed["_time"], float)
-    assert '"ä":{"m":5.0,"s":6,"u":' in text
+    assert '"ä":{"m":5,"s":6,"u":' in text
     assert ", " not in text.replace(parsed["_time_str"], "") and not text.endswith("\n")
 
 

@@ -52,7 +52,7 @@ impl Walk<'_> {
             }
             self.request(next)?;
         }
-        let most = AT_A_TIME * self.run.threads.max(1);
+        let most = AT_A_TIME * (*self.run.threads.end()).max(1);
         if !self.may_look_ahead || self.listings >= most {
             return Ok(());
         }

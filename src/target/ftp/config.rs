@@ -183,7 +183,7 @@ impl FtpConfig {
             active: false,
             verify: false,
             encoding: None,
-            connections: 4,
+            connections: 8,
             create_root: false,
             engine: Engine::Own,
             trace: None,

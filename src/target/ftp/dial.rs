@@ -5,6 +5,7 @@ use super::proxy::{Host, Proxy};
 use crate::error::{Error, Kind, Result};
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::time::Instant;
 
 /// Connects to the server by the first of its addresses that answers, and tells which.
 ///
@@ -67,9 +68,15 @@ fn unknown_host(host: &str) -> Error {
 }
 
 fn straight(server: &Server, address: SocketAddr, interruptions: u64) -> Result<TcpStream> {
-    server.sockets.dial(address, server.config.connect_timeout, interruptions).map_err(|error| {
+    let begun = Instant::now();
+    let connected = server.sockets.dial(address, server.config.connect_timeout, interruptions);
+    let took = begun.elapsed();
+    let socket = connected.map_err(|error| {
         if error.kind() == io::ErrorKind::Interrupted { interrupted() } else { Error::from(error) }
-    })
+    })?;
+    let known = &mut server.learned().round_trip;
+    *known = Some(known.map_or(took, |known| known.min(took)));
+    Ok(socket)
 }
 
 fn through(server: &Server, proxy: &Proxy, host: &Host, port: u16, interruptions: u64) -> Result<TcpStream> {

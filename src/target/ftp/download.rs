@@ -14,13 +14,16 @@ use std::io::{self, BufReader, Read};
 
 impl FtpSession {
     /// See [`Session::read`](crate::target::Session::read).
+    ///
+    /// The reader begins at byte `start` (REST, RFC 3659 section 5).
     pub(super) fn download(
         &mut self,
         file: &RelPath,
+        start: u64,
         lend: &mut dyn FnMut(&mut dyn Read) -> Result<()>,
     ) -> Result<()> {
         let context = |error: Error| error.during("read").at(file);
-        let opened = self.open_download(file).map_err(context)?;
+        let opened = self.open_download(file, start).map_err(context)?;
         // For consumers that read little by little; larger reads pass it by.
         let mut body = BufReader::with_capacity(CHUNK / 8, opened);
         let mut outcome = lend(&mut body);
@@ -35,23 +38,33 @@ impl FtpSession {
         outcome
     }
 
-    fn open_download(&mut self, file: &RelPath) -> Result<Download<'_>> {
+    fn open_download(&mut self, file: &RelPath, start: u64) -> Result<Download<'_>> {
         let path = self.path(file)?;
-        let before = match self.knows("SIZE") {
-            true => vec![Command::path("SIZE", &path)?],
-            false => Vec::new(),
-        };
+        let mut before = Vec::new();
+        if self.knows("SIZE") {
+            before.push(Command::path("SIZE", &path)?);
+        }
+        if start > 0 {
+            before.push(Command::text("REST", &start.to_string())?);
+        }
         let retr = Command::path("RETR", &path)?;
         let started = data::start(&self.server, &mut self.control, &before, &retr, Begin::WhenAgreed)?;
         let size = started.before.first().and_then(Reply::size);
-        let passed = self.new_digest();
+        let is_at_start = start == 0 || started.before.last().is_some_and(|reply| reply.code() == 350);
+        // What begins in the middle has no checksum of the whole.
+        let passed = self.new_digest().filter(|_| start == 0);
         match started.outcome {
+            Ok(channel) if !is_at_start => {
+                let (stream, early) = channel.into_parts();
+                self.abandon(stream, early, Ending::Reset);
+                Err(Error::new(Kind::Unsupported, "the server sends files from their beginning only"))
+            }
             Ok(channel) => Ok(Download {
                 session: self,
                 channel: Some(channel),
                 name: file.to_string(),
                 size,
-                count: 0,
+                count: start,
                 is_complete: false,
                 passed,
                 path,

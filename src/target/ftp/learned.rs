@@ -5,10 +5,13 @@ use crate::error::Result;
 use crate::model::Stamp;
 use crate::wire::ftp::{Command, Features};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Facts about one server; `None` means not tried yet.
 #[derive(Debug, Default)]
 pub struct Learned {
+    /// The shortest time in which a connection was made.
+    pub round_trip: Option<Duration>,
     /// The reply to FEAT.
     pub features: Option<Arc<Features>>,
     /// Who opens data connections, where that is not as configured.

@@ -47,6 +47,7 @@ use crate::target::names::Names;
 use crate::target::{Caps, Session, Target};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 const FTP_PORT: u16 = 21;
 const IMPLICIT_TLS_PORT: u16 = 990;
@@ -164,6 +165,10 @@ impl Target for FtpTarget {
 
     fn interrupt(&self) {
         self.server.sockets.shut_all();
+    }
+
+    fn round_trip(&self) -> Option<Duration> {
+        self.server.learned().round_trip
     }
 
     fn news(&self) -> Vec<(u8, String)> {

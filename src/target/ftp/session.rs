@@ -371,7 +371,21 @@ impl Session for FtpSession {
     }
 
     fn read(&mut self, file: &RelPath, lend: &mut dyn FnMut(&mut dyn Read) -> Result<()>) -> Result<()> {
-        self.download(file, lend)
+        self.download(file, 0, lend)
+    }
+
+    fn can_read_from(&self) -> bool {
+        // What --verify compares is the whole.
+        self.features.has("REST") && self.knows("SIZE") && !self.server.config.verify
+    }
+
+    fn read_from(
+        &mut self,
+        file: &RelPath,
+        start: u64,
+        lend: &mut dyn FnMut(&mut dyn Read) -> Result<()>,
+    ) -> Result<()> {
+        self.download(file, start, lend)
     }
 
     fn write(&mut self, file: &RelPath, body: &mut dyn Read, put: &Put) -> Result<Written> {

@@ -370,6 +370,9 @@ impl FtpSession {
         let mut rnfr = replies.next().ok_or_else(missing)?;
         let wrong_size = size.and_then(|reply| reply.size()).filter(|told| *told != sent);
         let is_doubtful = old.object_to(put, self.server.learned().sets_mtime());
+        if wrong_size.is_some() || is_doubtful {
+            self.stay(temp, &rnfr)?;
+        }
         if let Some(told) = wrong_size {
             self.find_right_size(temp, sent, told)?;
         }
@@ -470,7 +473,9 @@ impl FtpSession {
 
     fn restore(&mut self, backup: &[u8], to: &[u8]) -> Result<bool> {
         let question = self.existence(backup)?;
-        if is_there(&self.control.ask(&question)?) == Some(false) {
+        let answer = self.control.ask(&question)?;
+        self.stay(backup, &answer)?;
+        if is_there(&answer) == Some(false) {
             // It never left its place.
             return Ok(true);
         }
@@ -490,7 +495,11 @@ impl FtpSession {
         let mut replies = self.control.burst(&packet)?.into_iter();
         let size = if asks_size { replies.next().and_then(|reply| reply.size()) } else { None };
         let time = if asks_time { replies.next().and_then(|reply| reply.mtime()) } else { None };
-        let is_left = replies.next().as_ref().and_then(is_there);
+        let left = replies.next();
+        if let Some(answer) = &left {
+            self.stay(moving.from, answer)?;
+        }
+        let is_left = left.as_ref().and_then(is_there);
         let fits_size = size.zip(moving.size).map(|(held, sent)| held == sent);
         let fits_time = time.zip(moving.mtime).map(|(held, set)| held.seconds().abs_diff(set.seconds()) <= 2);
         Ok(match (is_left, fits_size, fits_time) {
@@ -505,6 +514,15 @@ impl FtpSession {
     /// A command that tells whether a file is there, see [`is_there`]. RNFR is known to work: it began the rename.
     fn existence(&self, path: &[u8]) -> Result<Command> {
         Command::path(if self.knows("SIZE") { "SIZE" } else { "RNFR" }, path)
+    }
+
+    /// Ends a rename that was begun and is not to be, if the reply is one to RNFR. ProFTPD refuses all that comes in the place
+    /// of RNTO, until that comes; so the file gets its own name.
+    fn stay(&mut self, path: &[u8], answer: &Reply) -> Result<()> {
+        if answer.is_intermediate() {
+            self.control.ask(&Command::path("RNTO", path)?)?;
+        }
+        Ok(())
     }
 
     fn not_carried_out(&mut self) -> Error {

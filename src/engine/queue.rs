@@ -1,0 +1,323 @@
+//! The jobs that wait for a thread, and how many threads may take them.
+//!
+//! Listings go first, because everything else waits for them; then large files, so that none of them is left to the end,
+//! but never so many that small ones have no thread; then the rest in order. A few threads work from the beginning. More
+//! join when so many small jobs wait that the round trips of a far server, and not the line, decide how long it takes.
+
+use super::job::Job;
+use super::segments::Segments;
+use std::collections::{BinaryHeap, VecDeque};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// A file from this size on (bytes) takes longer by its content than by its round trips.
+pub const LARGE: u64 = 4 << 20;
+
+/// Jobs, and the threads that wait for them.
+pub struct Queue {
+    state: Mutex<State>,
+    /// Told when there is a job, or the end.
+    changed: Condvar,
+    /// Told when one more thread may work.
+    grown: Condvar,
+    /// Told when no more jobs will come.
+    ended: Condvar,
+}
+
+struct State {
+    listings: VecDeque<Job>,
+    large: BinaryHeap<Large>,
+    others: VecDeque<Work>,
+    /// Large files that have been taken and are not finished.
+    large_under_way: usize,
+    /// How many large files there were.
+    large_seen: u64,
+    /// Threads with a number below this may work.
+    active: usize,
+    most: usize,
+    is_closed: bool,
+    is_dropped: bool,
+}
+
+impl State {
+    fn is_empty(&self) -> bool {
+        self.listings.is_empty() && self.large.is_empty() && self.others.is_empty()
+    }
+
+    /// Whether more small jobs wait than the threads can have under way twice over.
+    fn is_crowded(&self) -> bool {
+        let enough = self.active * 2;
+        let is_small = |work: &&Work| matches!(work, Work::Job(_));
+        self.listings.len() + self.others.iter().rev().take(enough).filter(is_small).count() >= enough
+    }
+}
+
+/// What a thread does.
+pub enum Work {
+    /// A job of the walk.
+    Job(Job),
+    /// Reading a part of a large file that another thread copies.
+    Part(Arc<Segments>),
+}
+
+/// A large file that waits.
+struct Large {
+    size: u64,
+    /// The older one of two that are equal goes first.
+    age: u64,
+    job: Job,
+}
+
+impl Ord for Large {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.size.cmp(&other.size).then(other.age.cmp(&self.age))
+    }
+}
+
+impl PartialOrd for Large {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Large {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Large {}
+
+/// What a thread finds.
+pub enum Next {
+    /// Something to do.
+    Work(Work),
+    /// Nothing yet.
+    Nothing,
+    /// Nothing any more.
+    End,
+}
+
+impl Queue {
+    /// A queue for `few` threads in the beginning, and for `most` at the most.
+    pub fn new(few: usize, most: usize) -> Self {
+        let few = few.max(1);
+        let state = State {
+            listings: VecDeque::new(),
+            large: BinaryHeap::new(),
+            others: VecDeque::new(),
+            large_under_way: 0,
+            large_seen: 0,
+            active: few,
+            most: most.max(few),
+            is_closed: false,
+            is_dropped: false,
+        };
+        Queue {
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            grown: Condvar::new(),
+            ended: Condvar::new(),
+        }
+    }
+
+    /// How many threads there may be.
+    pub fn most(&self) -> usize {
+        self.state().most
+    }
+
+    /// Adds a job. Another thread joins if there is one left, there is too much for the others, and `is_far` is true.
+    pub fn add(&self, job: Job, is_far: impl FnOnce() -> bool) {
+        let mut state = self.state();
+        match job {
+            Job::List { .. } => state.listings.push_back(job),
+            Job::Copy(ref copy) if copy.put.size.is_some_and(|size| size >= LARGE) => {
+                state.large_seen += 1;
+                let large = Large { size: copy.put.size.unwrap_or(0), age: state.large_seen, job };
+                state.large.push(large);
+            }
+            job => state.others.push_back(Work::Job(job)),
+        }
+        if state.active < state.most && state.is_crowded() && is_far() {
+            state.active += 1;
+            self.grown.notify_all();
+        }
+        self.changed.notify_one();
+    }
+
+    /// Asks for readers of a file in parts: as many as there are threads, when they have nothing else to do.
+    pub fn add_readers(&self, segments: &Arc<Segments>) {
+        let mut state = self.state();
+        for _ in 1..state.active {
+            state.others.push_back(Work::Part(Arc::clone(segments)));
+        }
+        self.changed.notify_all();
+    }
+
+    /// Adds a job that is to be done before all others. It is lost if no more jobs are taken.
+    pub fn add_first(&self, job: Job) {
+        let mut state = self.state();
+        if !state.is_closed {
+            state.others.push_front(Work::Job(job));
+        }
+        self.changed.notify_one();
+    }
+
+    /// Waits until the thread with this number may work. False if it never will.
+    pub fn admits(&self, thread: usize) -> bool {
+        let idle = |state: &mut State| thread >= state.active && !state.is_closed;
+        let state = self.grown.wait_while(self.state(), idle).unwrap_or_else(PoisonError::into_inner);
+        thread < state.active
+    }
+
+    /// Takes a job.
+    pub fn take(&self) -> Next {
+        let mut state = self.state();
+        if let Some(job) = state.listings.pop_front() {
+            return Next::Work(Work::Job(job));
+        }
+        let may_be_large = state.others.is_empty() || state.large_under_way < (state.active / 2).max(1);
+        if may_be_large && let Some(large) = state.large.pop() {
+            state.large_under_way += 1;
+            return Next::Work(Work::Job(large.job));
+        }
+        match state.others.pop_front() {
+            Some(work) => Next::Work(work),
+            None if state.is_closed => Next::End,
+            None => Next::Nothing,
+        }
+    }
+
+    /// A large file that was taken is not under way any more.
+    pub fn finished_large(&self) {
+        let mut state = self.state();
+        state.large_under_way = state.large_under_way.saturating_sub(1);
+    }
+
+    /// Waits until there may be a job.
+    pub fn wait(&self) {
+        let idle = |state: &mut State| state.is_empty() && !state.is_closed;
+        drop(self.changed.wait_while(self.state(), idle));
+    }
+
+    /// No more jobs will come; those that wait are dropped if so wanted.
+    pub fn close(&self, drops: bool) {
+        let mut state = self.state();
+        state.is_closed = true;
+        if drops {
+            state.is_dropped = true;
+            state.listings.clear();
+            state.large.clear();
+            state.others.clear();
+        }
+        self.changed.notify_all();
+        self.grown.notify_all();
+        self.ended.notify_all();
+    }
+
+    /// Waits for some time, but not longer than until no more jobs come; tells whether more may come.
+    pub fn lasts(&self, time: Duration) -> bool {
+        let is_open = |state: &mut State| !state.is_closed;
+        let waited = self.ended.wait_timeout_while(self.state(), time, is_open);
+        !waited.unwrap_or_else(PoisonError::into_inner).0.is_closed
+    }
+
+    /// Waits for some time, but not longer than until waiting jobs are dropped.
+    pub fn rest(&self, time: Duration) {
+        if !time.is_zero() {
+            drop(self.ended.wait_timeout_while(self.state(), time, |state| !state.is_dropped));
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::job::{CopyJob, Make, Ticket};
+    use crate::model::{RelPath, Side};
+    use crate::target::Put;
+
+    fn copy(name: &str, size: u64) -> Job {
+        Job::Copy(Box::new(CopyJob {
+            ticket: Ticket(0),
+            name: name.to_owned(),
+            to: Side::Local,
+            source: RelPath::default(),
+            target: RelPath::default(),
+            put: Put { size: Some(size), ..Put::default() },
+            needs_folders: false,
+            may_lag: false,
+        }))
+    }
+
+    fn listing() -> Job {
+        Job::List { ticket: Ticket(0), side: Side::Local, dir: RelPath::default(), make: Make::Nothing }
+    }
+
+    fn taken(queue: &Queue) -> String {
+        match queue.take() {
+            Next::Work(Work::Job(Job::Copy(job))) => job.name,
+            Next::Work(_) => "listing".to_owned(),
+            Next::Nothing => "nothing".to_owned(),
+            Next::End => "end".to_owned(),
+        }
+    }
+
+    #[test]
+    fn listings_go_first_then_the_largest_but_never_only_those() {
+        let queue = Queue::new(4, 4);
+        for (name, size) in
+            [("small", 1), ("large", LARGE), ("larger", LARGE + 1), ("little", 2), ("as large", LARGE)]
+        {
+            queue.add(copy(name, size), || true);
+        }
+        queue.add(listing(), || true);
+        let first: Vec<_> = (0..4).map(|_| taken(&queue)).collect();
+        assert_eq!(first, ["listing", "larger", "large", "small"], "two of four threads are enough");
+        queue.finished_large();
+        assert_eq!(taken(&queue), "as large");
+        assert_eq!([taken(&queue), taken(&queue)], ["little", "nothing"]);
+        queue.add(copy("last", LARGE), || true);
+        assert_eq!(taken(&queue), "last", "there is nothing else to do");
+        queue.close(false);
+        assert_eq!(taken(&queue), "end");
+    }
+
+    #[test]
+    fn threads_join_while_more_waits_than_the_others_can_do_soon_and_it_is_far() {
+        let queue = Queue::new(2, 4);
+        let admitted = || {
+            let state = queue.state();
+            state.active
+        };
+        for _ in 0..20 {
+            queue.add(copy("large", LARGE), || true);
+        }
+        (0..10).for_each(|_| queue.add(copy("near", 1), || false));
+        assert_eq!(admitted(), 2);
+        queue.add(copy("far", 1), || true);
+        assert_eq!(admitted(), 3);
+        (0..20).for_each(|_| queue.add(copy("far", 1), || true));
+        assert_eq!(admitted(), 4);
+        assert!(queue.admits(3));
+        queue.close(false);
+        assert!(!queue.admits(4));
+    }
+
+    #[test]
+    fn what_was_dropped_is_not_waited_for() {
+        let queue = Queue::new(1, 1);
+        queue.add(copy("lost", 1), || true);
+        queue.close(true);
+        assert_eq!(taken(&queue), "end");
+        queue.add_first(copy("too late", 1));
+        assert_eq!(taken(&queue), "end");
+        queue.wait();
+        queue.rest(Duration::from_secs(3600));
+        assert!(!queue.lasts(Duration::from_secs(3600)));
+    }
+}

@@ -1,0 +1,236 @@
+//! Large files from far away come over several connections, and arrive whole or not at all.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests fail like tests
+
+use crate::tree::{Setup, at, run};
+use ftpsync::error::{Error, Kind, Result, Retry};
+use ftpsync::model::{Listing, RelPath};
+use ftpsync::plan::Mode;
+use ftpsync::target::local::{Links, LocalTarget};
+use ftpsync::target::memory::{MemoryTarget, Node};
+use ftpsync::target::{Caps, Expect, Put, Session, Target, Written};
+use std::io::{self, Read};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+const MIB: usize = 1 << 20;
+/// Longer than any test takes.
+const NEVER: Duration = Duration::from_secs(20);
+
+/// A place whose round trips take long, and that sends files from any byte on. A reader gets no further than its first
+/// MiB until `together` readers have come.
+#[derive(Clone)]
+struct Far {
+    tree: MemoryTarget,
+    together: usize,
+    seen: Arc<Seen>,
+    /// After so many bytes of this reader (the first is 0) its connection is lost.
+    breaks: Option<(usize, usize)>,
+    /// When it breaks, the file becomes this.
+    becomes: Option<Vec<u8>>,
+    round_trip: Duration,
+}
+
+#[derive(Default)]
+struct Seen {
+    starts: Mutex<Vec<usize>>,
+    came: Condvar,
+}
+
+impl Far {
+    fn with(content: &[u8], together: usize) -> Self {
+        let tree = MemoryTarget::new("far");
+        tree.put("large", content, at(0));
+        Far {
+            tree,
+            together,
+            seen: Arc::default(),
+            breaks: None,
+            becomes: None,
+            round_trip: Duration::from_millis(20),
+        }
+    }
+
+    fn starts(&self) -> Vec<usize> {
+        self.seen.starts.lock().unwrap().clone()
+    }
+}
+
+impl Target for Far {
+    fn id(&self) -> &str {
+        self.tree.id()
+    }
+    fn base_name(&self) -> &str {
+        self.tree.base_name()
+    }
+    fn caps(&self) -> Caps {
+        Caps { is_networked: true, ..self.tree.caps() }
+    }
+    fn open(&self) -> Result<Box<dyn Session>> {
+        Ok(Box::new(Conversation { place: self.clone(), inner: self.tree.open()? }))
+    }
+    fn round_trip(&self) -> Option<Duration> {
+        Some(self.round_trip)
+    }
+}
+
+struct Conversation {
+    place: Far,
+    inner: Box<dyn Session>,
+}
+
+impl Session for Conversation {
+    fn list(&mut self, dir: &RelPath) -> Result<Listing> {
+        self.inner.list(dir)
+    }
+    fn read(&mut self, file: &RelPath, lend: &mut dyn FnMut(&mut dyn Read) -> Result<()>) -> Result<()> {
+        self.inner.read(file, lend)
+    }
+    fn can_read_from(&self) -> bool {
+        true
+    }
+    fn read_from(
+        &mut self,
+        file: &RelPath,
+        start: u64,
+        lend: &mut dyn FnMut(&mut dyn Read) -> Result<()>,
+    ) -> Result<()> {
+        let (start, place) = (usize::try_from(start).unwrap(), self.place.clone());
+        let reader = {
+            let mut starts = place.seen.starts.lock().unwrap();
+            starts.push(start);
+            place.seen.came.notify_all();
+            starts.len() - 1
+        };
+        self.inner.read(file, &mut |body| {
+            io::copy(&mut body.take(start as u64), &mut io::sink())?;
+            lend(&mut Slow { body, place: &place, reader, count: 0 })
+        })
+    }
+    fn write(&mut self, file: &RelPath, body: &mut dyn Read, put: &Put) -> Result<Written> {
+        self.inner.write(file, body, put)
+    }
+    fn mkdir(&mut self, dir: &RelPath) -> Result<()> {
+        self.inner.mkdir(dir)
+    }
+    fn remove_file(&mut self, file: &RelPath) -> Result<()> {
+        self.inner.remove_file(file)
+    }
+    fn remove_dir(&mut self, dir: &RelPath) -> Result<()> {
+        self.inner.remove_dir(dir)
+    }
+    fn still(&mut self, names: &[(RelPath, Expect)]) -> Vec<Result<Option<bool>>> {
+        self.inner.still(names)
+    }
+}
+
+/// A reader that waits for others, and may break.
+struct Slow<'a> {
+    body: &'a mut dyn Read,
+    place: &'a Far,
+    reader: usize,
+    count: usize,
+}
+
+impl Read for Slow<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.count >= MIB {
+            let starts = self.place.seen.starts.lock().unwrap();
+            let alone = |starts: &mut Vec<usize>| starts.len() < self.place.together;
+            let waited = self.place.seen.came.wait_timeout_while(starts, NEVER, alone).unwrap();
+            assert!(!waited.1.timed_out(), "nobody else takes part");
+        }
+        if self.place.breaks.is_some_and(|(reader, after)| reader == self.reader && self.count >= after) {
+            if let Some(content) = &self.place.becomes {
+                self.place.tree.put("large", content, at(10));
+            }
+            let lost = Error::new(Kind::Disconnected, "the connection is lost").retrying(Retry::NewSession);
+            return Err(lost.into_io());
+        }
+        let count = self.body.read(buffer)?;
+        self.count += count;
+        Ok(count)
+    }
+}
+
+fn content(size: usize) -> Vec<u8> {
+    (0..size).map(|at| (at / 1021) as u8).collect()
+}
+
+struct Here(tempfile::TempDir);
+
+impl Here {
+    fn new() -> Self {
+        Here(tempfile::tempdir().unwrap())
+    }
+
+    /// Downloads with four threads.
+    fn get(&self, far: &Far) -> crate::tree::Outcome {
+        let local = LocalTarget::new(self.0.path(), Links::Inside).unwrap();
+        run(&local, far, &Setup { threads: 4, ..Setup::new(Mode::Download) })
+    }
+
+    fn names(&self) -> Vec<String> {
+        let names = std::fs::read_dir(self.0.path()).unwrap();
+        let mut names: Vec<_> = names.map(|item| item.unwrap().file_name().into_string().unwrap()).collect();
+        names.retain(|name| name != ".pyftpsync-meta.json");
+        names.sort();
+        names
+    }
+
+    fn large(&self) -> Vec<u8> {
+        std::fs::read(self.0.path().join("large")).unwrap()
+    }
+}
+
+#[test]
+fn a_large_file_comes_over_several_connections_at_the_same_time() {
+    let (whole, here) = (content(40 * MIB + 13), Here::new());
+    let far = Far::with(&whole, 3);
+    let outcome = here.get(&far);
+    outcome.result.unwrap();
+    assert!(here.large() == whole);
+    assert_eq!(outcome.stats.bytes_written.local, whole.len() as u64);
+    let mut starts = far.starts();
+    assert_eq!(starts.remove(0), 0);
+    assert!(starts.len() >= 2 && starts.iter().all(|&start| start > 0), "{starts:?}");
+    assert_eq!(here.names(), ["large"]);
+}
+
+#[test]
+fn what_a_lost_connection_leaves_is_read_by_others() {
+    for reader in 0..3 {
+        let (whole, here) = (content(40 * MIB), Here::new());
+        let far = Far { breaks: Some((reader, 2 * MIB)), ..Far::with(&whole, 3) };
+        here.get(&far).result.unwrap();
+        assert!(here.large() == whole, "reader {reader}");
+        assert!(far.starts().len() >= 4, "somebody went on where it broke: {:?}", far.starts());
+        assert!(!far.starts()[1..].contains(&0), "nothing is read twice: {:?}", far.starts());
+    }
+}
+
+#[test]
+fn ranges_of_different_contents_never_become_one_file() {
+    let (whole, here) = (content(40 * MIB), Here::new());
+    let old = here.0.path().join("large");
+    std::fs::write(&old, "old").unwrap();
+    filetime::set_file_mtime(&old, filetime::FileTime::from_unix_time(1_000_000_000, 0)).unwrap();
+    let far = Far { breaks: Some((1, 2 * MIB)), becomes: Some(vec![b'x'; 40 * MIB]), ..Far::with(&whole, 3) };
+    let outcome = here.get(&far);
+    assert_eq!(outcome.result.unwrap_err().kind(), Kind::Changed);
+    assert_eq!(here.large(), b"old");
+    assert_eq!(here.names(), ["large"]);
+}
+
+#[test]
+fn a_file_that_is_not_so_large_or_not_so_far_comes_over_one() {
+    let near = Far { round_trip: Duration::from_micros(100), ..Far::with(&content(40 * MIB), 1) };
+    let small = Far::with(&content(15 * MIB), 1);
+    for far in [near, small] {
+        let here = Here::new();
+        here.get(&far).result.unwrap();
+        assert!(far.starts().is_empty());
+        let Node::File(whole, _) = &far.tree.tree()["large"] else { panic!("no file") };
+        assert!(here.large() == *whole);
+    }
+}
