@@ -1,11 +1,12 @@
 """The Rust core of ftpsync. Private: the documented names live in the other modules of the package."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from typing import Any, final
 
 __all__ = [
     "Body",
+    "Bucket",
     "ByHand",
     "Conductor",
     "DataConnection",
@@ -20,6 +21,58 @@ __all__ = [
     "old_peer_key",
     "run",
 ]
+
+@final
+class Bucket:
+    """A bucket by its keys."""
+
+    def list(self, prefix: str, most: int = 0) -> list[tuple[str, int, float | None, str]]:
+        """Every object whose key begins like this: tuples of key, size (bytes), modification time (seconds UTC), ETag.
+
+        With ``most``, the first few of them.
+        """
+
+    def find(self, key: str) -> tuple[int, float | None, str, str | None, int | None] | None:
+        """An object: size (bytes), modification time (seconds UTC), ETag, what the content adds up to.
+
+        Last comes the size of the parts for that. None if there is no such object.
+        """
+
+    def fetch(
+        self,
+        root: str | PathLike[str],
+        jobs: Sequence[tuple[str, str]],
+        *,
+        check: bool,
+        workers: int,
+        progress: Callable[[int], object] | None = None,
+    ) -> Sequence[tuple[str, BaseException | None]]:
+        """Puts objects into files below ``root``.
+
+        ``jobs`` are tuples of key and relative path; the outcomes are in order. ``progress`` is called with numbers
+        of bytes that have arrived.
+        """
+
+    def store(
+        self,
+        root: str | PathLike[str],
+        jobs: Sequence[tuple[str, str, str | None]],
+        *,
+        workers: int,
+        progress: Callable[[int], object] | None = None,
+    ) -> Sequence[tuple[str, BaseException | None]]:
+        """Puts files below ``root`` at keys.
+
+        ``jobs`` are tuples of relative path, key, and what must be there: an ETag, an empty text for nothing, or
+        None for whatever there may be; the outcomes are in order.
+        """
+
+    def remove(self, keys: Sequence[str]) -> Sequence[tuple[str, BaseException]]:
+        """Deletes objects; returns those that are kept, with the exception."""
+
+    @staticmethod
+    def adds_up(file: str | PathLike[str], sum: str, part_size: int | None = None) -> bool | None:
+        """Whether a file adds up to what was told of an object; None if that cannot be told."""
 
 @final
 class Target:
@@ -89,6 +142,9 @@ class Target:
 
     def by_hand(self) -> Sftp:
         """Opens a session by hand with an SFTP server, on the connection that the others use."""
+
+    def bucket(self) -> Bucket:
+        """The bucket by its keys."""
 
     @property
     def id(self) -> str:

@@ -4,8 +4,8 @@
 //! work beside the calling thread; [`engine`] runs the synchronisation with Python listening in,
 //! [`stage`] is where the Python of a run with hooks or foreign targets is performed, [`bridge`] makes a target of a Python
 //! object, [`errors`] is the one place that turns an error of the core into an exception, [`convert`] the one that reads options,
-//! [`lock`] says who this process is, [`checkup`] examines a target, [`sftp`] is an SFTP server by hand, and [`s3`] reads what
-//! is said about a bucket.
+//! [`lock`] says who this process is, [`checkup`] examines a target, [`sftp`] is an SFTP server by hand, and [`s3`] a
+//! bucket by its keys.
 
 mod aside;
 mod bridge;
@@ -40,6 +40,9 @@ mod _core {
     use super::engine::old_peer_key;
     #[pymodule_export]
     use super::engine::run;
+    #[cfg(feature = "s3")]
+    #[pymodule_export]
+    use super::s3::Bucket;
     #[pymodule_export]
     use super::sftp::Sftp;
     #[pymodule_export]

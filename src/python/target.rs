@@ -29,9 +29,21 @@ pub struct Target {
     inner: Arc<dyn CoreTarget>,
     /// The same, if it is an SFTP server.
     sftp: Option<Arc<SftpTarget>>,
+    /// The same, if it is a bucket.
+    #[cfg(feature = "s3")]
+    s3: Option<Arc<S3Target>>,
 }
 
 impl Target {
+    fn plain(inner: Arc<dyn CoreTarget>) -> Self {
+        Target {
+            inner,
+            sftp: None,
+            #[cfg(feature = "s3")]
+            s3: None,
+        }
+    }
+
     /// The target itself.
     pub fn share(&self) -> Arc<dyn CoreTarget> {
         Arc::clone(&self.inner)
@@ -46,7 +58,7 @@ impl Target {
     #[pyo3(signature = (root, links = "inside", verify = false))]
     fn local(py: Python<'_>, root: PathBuf, links: &str, verify: bool) -> PyResult<Self> {
         let target = raise(py, LocalTarget::new(root, convert::links(links)?))?;
-        Ok(Target { inner: Arc::new(target.verifying(verify)), sftp: None })
+        Ok(Target::plain(Arc::new(target.verifying(verify))))
     }
 
     /// A folder on an FTP server; nothing is connected yet. ``options`` are the documented option keys.
@@ -97,7 +109,7 @@ impl Target {
         };
         config.trace = trace.map(|trace| trace.get().share());
         let target = raise(py, FtpTarget::new(config))?;
-        Ok(Target { inner: Arc::new(target), sftp: None })
+        Ok(Target::plain(Arc::new(target)))
     }
 
     /// A folder on an SFTP server; nothing is connected yet.
@@ -158,7 +170,8 @@ impl Target {
         };
         config.home = home;
         let target = Arc::new(raise(py, SftpTarget::new(config))?);
-        Ok(Target { sftp: Some(Arc::clone(&target)), inner: target })
+        let shared: Arc<dyn CoreTarget> = Arc::<SftpTarget>::clone(&target);
+        Ok(Target { sftp: Some(target), ..Target::plain(shared) })
     }
 
     /// A folder of a bucket; nothing is connected yet.
@@ -183,7 +196,8 @@ impl Target {
         let config =
             super::s3::config(py, bucket, root, (user, password), query, options, (variables, home))?;
         let target = Arc::new(raise(py, S3Target::new(config))?);
-        Ok(Target { inner: target, sftp: None })
+        let shared: Arc<dyn CoreTarget> = Arc::<S3Target>::clone(&target);
+        Ok(Target { s3: Some(target), ..Target::plain(shared) })
     }
 
     /// Who logs in, where that is known beforehand.
@@ -197,6 +211,15 @@ impl Target {
         match &self.sftp {
             Some(sftp) => Sftp::open(py, sftp),
             None => Err(PyValueError::new_err("only an SFTP server has that")),
+        }
+    }
+
+    /// The bucket by its keys.
+    #[cfg(feature = "s3")]
+    fn bucket(&self) -> PyResult<super::s3::Bucket> {
+        match &self.s3 {
+            Some(s3) => Ok(super::s3::Bucket::new(Arc::clone(s3))),
+            None => Err(PyValueError::new_err("only a target on S3 has that")),
         }
     }
 

@@ -206,6 +206,11 @@ impl Client {
 
 /// Does some work for each item, a few at a time; the results are in order.
 pub fn each<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    each_of(items, SIDE_BY_SIDE, work)
+}
+
+/// As [`each`], up to `most` at a time.
+pub fn each_of<T: Sync, R: Send>(items: &[T], most: usize, work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     if items.len() < 2 {
         return items.iter().map(work).collect();
     }
@@ -214,7 +219,7 @@ pub fn each<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec
     results.resize_with(items.len(), || None);
     let results = Mutex::new(results);
     std::thread::scope(|scope| {
-        for _ in 0..items.len().min(SIDE_BY_SIDE) {
+        for _ in 0..items.len().min(most.max(1)) {
             scope.spawn(|| {
                 while let Some((index, item)) = {
                     let index = next.fetch_add(1, Ordering::Relaxed);

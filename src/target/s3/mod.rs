@@ -8,6 +8,7 @@
 //! A folder is what keys have in common up to a slash. One without files is kept by a marker, an empty object whose key ends
 //! with the slash, as the console of AWS does it.
 
+mod by_hand;
 mod client;
 mod config;
 mod credentials;
@@ -24,6 +25,8 @@ mod refusal;
 mod session;
 mod write;
 
+pub use by_hand::{ByHand, Expected, Found, adds_up};
+pub use client::each_of;
 pub use config::{Environment, S3Config};
 
 use self::client::Client;
@@ -112,6 +115,13 @@ impl S3Target {
                 ignores_conditions: AtomicBool::new(false),
             }),
         })
+    }
+}
+
+impl S3Target {
+    /// The whole bucket by its keys, from now until everything is interrupted.
+    pub fn by_hand(&self) -> ByHand {
+        ByHand::new(Arc::clone(&self.server))
     }
 }
 

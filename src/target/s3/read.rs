@@ -267,7 +267,8 @@ impl Read for Ranged<'_, '_> {
             && let Some(Check { sum, expected }) = self.check.take()
             && sum.etag() != expected
         {
-            let error = Error::new(Kind::Io, "what arrived does not have the checksum that the server tells");
+            let error =
+                Error::new(Kind::Corrupt, "what arrived does not have the checksum that the server tells");
             return Err(context(error.retrying(Retry::Later)));
         }
         Ok(count)

@@ -223,7 +223,7 @@ impl S3Session {
         if is_sum(&etag) && etag != expected && !self.server.client.has_opaque_etags() {
             self.server.known().unsee(key);
             let error = Error::new(
-                Kind::Io,
+                Kind::Corrupt,
                 "the server has got something else than was sent (its checksum is another one)",
             );
             return Err(error.damaged().into());
