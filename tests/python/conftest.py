@@ -6,11 +6,10 @@ that cannot run on this machine skips the test, with the reason; under ``CI=true
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 
@@ -18,6 +17,7 @@ import servers
 from ftpsync.util import set_pyftpsync_logger
 from servers import Kind, Server, Unavailable
 from servers.base import StartServer
+from skipping import missing
 
 
 @pytest.fixture(autouse=True)
@@ -41,13 +41,6 @@ def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartServ
                 missing(f"{kind.name}: {reason}")
 
         yield start
-
-
-def missing(reason: str) -> NoReturn:
-    """Skips a test on a user's machine, and fails it where all servers are expected."""
-    if os.environ.get("CI", "").lower() in {"1", "true"}:
-        pytest.fail(reason, pytrace=False)
-    pytest.skip(reason)
 
 
 @pytest.fixture(params=servers.ALL, ids=lambda kind: kind.name)

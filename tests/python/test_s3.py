@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from conftest import missing
 from ftpsync.s3_target import S3Target
 from ftpsync.targets import make_target
 from servers import Server, Unavailable, s3
+from skipping import missing
 
 NUMBERS = itertools.count()
 QUIET = {"verbose": 0, "no_prompt": True}

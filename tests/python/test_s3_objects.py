@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 import ftpsync.compat_s3lync
-from conftest import missing
 from ftpsync.s3 import (
     AsyncS3Object,
     Config,
@@ -27,6 +26,7 @@ from ftpsync.s3 import (
     retry,
 )
 from servers import Server, Unavailable, s3
+from skipping import missing
 
 URI = f"s3://{s3.BUCKET}"
 SIGNED = (
