@@ -1,8 +1,8 @@
 //! One file from one session to another: lend the reader, count, stop when told to.
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, Retry};
 use crate::model::RelPath;
-use crate::target::{Put, Session, Written};
+use crate::target::{Expect, Put, Session, Written};
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -29,7 +29,12 @@ pub fn transfer(
     let (from, source_path) = source;
     let (to, target_path) = target;
     let (mut bytes, mut was_opened, mut written) = (0, false, None);
-    let lent = from.read(source_path, &mut |body| {
+    let start = match goes_on_at((&mut *from, source_path), (&mut *to, target_path), put) {
+        Ok(start) => start,
+        Err(error) => return Transfer { bytes, was_opened, result: Err(error) },
+    };
+    let put = &Put { from: start, ..*put };
+    let mut lend = |body: &mut dyn Read| {
         was_opened = true;
         let mut body = Counted { body, bytes: &mut bytes, cancelled };
         written = Some(match may_lag {
@@ -37,12 +42,37 @@ pub fn transfer(
             false => Some(to.write(target_path, &mut body, put)?),
         });
         Ok(())
-    });
+    };
+    let lent = match start {
+        0 => from.read(source_path, &mut lend),
+        start => from.read_from(source_path, start, &mut lend),
+    };
     let result = lent.and_then(|()| {
         written
             .ok_or_else(|| Error::new(Kind::Io, "the source was never read").during("copy").at(source_path))
     });
     Transfer { bytes, was_opened, result }
+}
+
+/// Where a transfer that was interrupted goes on: only behind what is surely a part of this very file, as it is now.
+fn goes_on_at(
+    source: (&mut dyn Session, &RelPath),
+    target: (&mut dyn Session, &RelPath),
+    put: &Put,
+) -> Result<u64> {
+    if !put.is_resumable() || !source.0.can_read_from() {
+        return Ok(0);
+    }
+    let held = target.0.held(target.1, put)?;
+    if held == 0 {
+        return Ok(0);
+    }
+    let expected = [(source.1.clone(), Expect::File(put.size, put.mtime))];
+    match source.0.still(&expected).pop() {
+        Some(Ok(Some(true))) => Ok(held),
+        Some(Err(error)) if error.retry() != Retry::No => Err(error),
+        _ => Ok(0),
+    }
 }
 
 /// Counts what passes, and fails once the run is cancelled.

@@ -391,7 +391,9 @@ impl Walk<'_> {
         let folder_tree = if dir.is_root() { views.local.meta.tree(&self.peer) } else { Tree::default() };
         let leftovers = Sides::new(views.local.leftovers, views.remote.leftovers);
         folder.metas = Sides::new(views.local.meta, views.remote.meta);
-        self.clear_leftovers(&paths, &leftovers)?;
+        // What this run may continue stays.
+        let parts = Sides::new(part_names(&views.remote.entries), part_names(&views.local.entries));
+        self.clear_leftovers(&paths, &leftovers, &parts)?;
         // Taken before the hooks have their say: an entry that a hook leaves alone has not vanished.
         let present: HashSet<Name> = [&views.local.entries, &views.remote.entries]
             .into_iter()
@@ -516,4 +518,14 @@ impl Walk<'_> {
 
 fn dir_join(dir: &RelPath, name: &str) -> String {
     if dir.is_root() { name.to_owned() } else { format!("{dir}/{name}") }
+}
+
+/// The temporary names under which copies of these files may lie unfinished on the other side.
+fn part_names(sources: &[Entry]) -> HashSet<String> {
+    let put = |entry: &Entry| Put { size: entry.size, mtime: entry.mtime, ..Put::default() };
+    sources
+        .iter()
+        .filter(|entry| put(entry).is_resumable())
+        .map(|entry| put(entry).part_name(entry.name.as_str()))
+        .collect()
 }

@@ -5,13 +5,14 @@
 
 use super::checkup::Findings;
 use super::digest::{Algorithm, Digest, Digesting};
+use super::part::{self, Part};
 use super::{Caps, Expect, Parts, Put, Session, Target, Written};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, Retry};
 use crate::model::{Entry, Listing, Name, Note, RelPath, Stamp, TEMP_PREFIX};
 use filetime::FileTime;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Metadata};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use tempfile::NamedTempFile;
@@ -128,6 +129,56 @@ impl LocalSession {
         Ok(Written { size, mtime_kept: true, dated: None })
     }
 
+    fn lend_from(
+        &self,
+        file: &RelPath,
+        start: u64,
+        lend: &mut dyn FnMut(&mut dyn Read) -> Result<()>,
+    ) -> Result<()> {
+        let failed = |error: io::Error| Error::from(error).during("read").at(file);
+        let path = self.path(file);
+        // A pipe would block the opening itself until somebody writes into it.
+        if !fs::metadata(&path).map_err(failed)?.is_file() {
+            return Err(Error::new(Kind::Refused, "not a regular file").during("read").at(file));
+        }
+        let mut opened = File::open(&path).map_err(failed)?;
+        let before = opened.metadata().map_err(failed)?;
+        opened.seek(SeekFrom::Start(start)).map_err(failed)?;
+        lend(&mut SteadyFile { file: opened, before, path: file })
+    }
+
+    /// Writes a large file, whose part stays for the next attempt if this one is interrupted.
+    fn write_part(
+        &mut self,
+        mut part: Part,
+        file: &RelPath,
+        path: &Path,
+        old: Option<&Metadata>,
+        body: &mut dyn Read,
+        put: &Put,
+    ) -> Result<Written> {
+        let rest = put.size.map(|size| size.saturating_sub(put.from));
+        let finished = pour(body, part.file_mut(), &mut self.buffer, rest).and_then(|poured| {
+            set_mode(part.file(), old, self.shared.default_mode)?;
+            finish(part.file(), put.mtime)?;
+            // The last moment to see that somebody has worked on the file since it was listed.
+            if is_as_expected(path, put.expect) { Ok(poured) } else { Err(changed("write", file)) }
+        });
+        match finished {
+            Ok(poured) => {
+                part.place(path).map_err(|error| Error::from(error).during("write").at(file))?;
+                Ok(Written { size: put.from + poured, mtime_kept: true, dated: None })
+            }
+            Err(error) => {
+                // What is there is good as far as it goes, unless the trouble lies with this file.
+                if error.retry() == Retry::No && error.kind() != Kind::Cancelled {
+                    part.discard();
+                }
+                Err(error.at(file))
+            }
+        }
+    }
+
     fn path(&self, path: &RelPath) -> PathBuf {
         self.shared.root.join(os_string(&path.utf8_bytes()))
     }
@@ -174,15 +225,24 @@ impl Session for LocalSession {
     }
 
     fn read(&mut self, file: &RelPath, lend: &mut dyn FnMut(&mut dyn Read) -> Result<()>) -> Result<()> {
-        let failed = |error: io::Error| Error::from(error).during("read").at(file);
-        let path = self.path(file);
-        // A pipe would block the opening itself until somebody writes into it.
-        if !fs::metadata(&path).map_err(failed)?.is_file() {
-            return Err(Error::new(Kind::Refused, "not a regular file").during("read").at(file));
-        }
-        let opened = File::open(&path).map_err(failed)?;
-        let before = opened.metadata().map_err(failed)?;
-        lend(&mut SteadyFile { file: opened, before, path: file })
+        self.lend_from(file, 0, lend)
+    }
+
+    fn can_read_from(&self) -> bool {
+        true
+    }
+
+    fn read_from(
+        &mut self,
+        file: &RelPath,
+        start: u64,
+        lend: &mut dyn FnMut(&mut dyn Read) -> Result<()>,
+    ) -> Result<()> {
+        self.lend_from(file, start, lend)
+    }
+
+    fn held(&mut self, file: &RelPath, put: &Put) -> Result<u64> {
+        Ok(if self.shared.verify { 0 } else { part::held(&self.path(file), put) })
     }
 
     fn write(&mut self, file: &RelPath, body: &mut dyn Read, put: &Put) -> Result<Written> {
@@ -191,6 +251,12 @@ impl Session for LocalSession {
         let old = fs::symlink_metadata(&path).ok();
         if old.as_ref().is_some_and(Metadata::is_dir) {
             return Err(Error::new(Kind::Clash, "a folder has this name").during("write").at(file));
+        }
+        if put.is_resumable()
+            && !self.shared.verify
+            && let Some(part) = Part::open(&path, put).map_err(failed)?
+        {
+            return self.write_part(part, file, &path, old.as_ref(), body, put);
         }
         if put.inplace {
             if !is_as_expected(&path, put.expect) {

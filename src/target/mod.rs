@@ -10,6 +10,7 @@ pub mod layer;
 pub mod local;
 pub mod memory;
 mod names;
+mod part;
 pub mod pool;
 pub mod registry;
 #[cfg(feature = "s3")]
@@ -102,8 +103,34 @@ pub struct Put {
     pub mtime: Option<Stamp>,
     /// Overwrite in place instead of by temporary name and rename.
     pub inplace: bool,
+    /// The body begins with this byte of the content; what comes before is here already, see [`Session::held`].
+    pub from: u64,
     /// An earlier attempt has ended without an answer: what it was to put there may be there already.
     pub is_repeated: bool,
+}
+
+/// From this size on (bytes), an interrupted transfer is continued.
+pub const RESUMED: u64 = 8 * 1024 * 1024;
+
+impl Put {
+    /// Whether what an interrupted transfer leaves behind can be recognised later, and is worth it: by the name, size and time
+    /// of the source.
+    pub fn is_resumable(&self) -> bool {
+        !self.inplace && self.mtime.is_some() && self.size.is_some_and(|size| size >= RESUMED)
+    }
+
+    /// The temporary name of such a file, the same for each attempt.
+    pub(crate) fn part_name(&self, file_name: &str) -> String {
+        temp_name(file_name, self.part_number(file_name))
+    }
+
+    /// The number in it.
+    pub(crate) fn part_number(&self, file_name: &str) -> u64 {
+        let at = self.mtime.map(|at| (at.seconds(), at.nanos()));
+        let text = format!("{:?} {at:?} {file_name}", self.size);
+        let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
+        digest.as_ref().iter().take(8).fold(0, |number, byte| (number << 8) | u64::from(*byte))
+    }
 }
 
 /// What became of a file that was put in place.
@@ -166,6 +193,15 @@ pub trait Session: Send {
     /// As [`Session::write`].
     fn write_parts(&mut self, _file: &RelPath, _put: &Put) -> Result<Option<Box<dyn Parts>>> {
         Ok(None)
+    }
+
+    /// How much of a file an interrupted transfer has left here, in bytes. [`Session::write`] goes on there with
+    /// [`Put::from`].
+    ///
+    /// # Errors
+    /// What ends the conversation.
+    fn held(&mut self, _file: &RelPath, _put: &Put) -> Result<u64> {
+        Ok(0)
     }
 
     /// Puts a whole file at its name, or leaves what was there.

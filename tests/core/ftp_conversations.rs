@@ -69,8 +69,7 @@ pub fn write_over(
         expect,
         size: Some(content.len() as u64),
         mtime: Some(Stamp::new(1_600_000_000, 0)),
-        inplace: false,
-        is_repeated: false,
+        ..Put::default()
     };
     session.write(&path(file), &mut &*content, &put)
 }
@@ -847,8 +846,7 @@ fn write_behind_over(
         expect,
         size: Some(content.len() as u64),
         mtime: Some(Stamp::new(1_600_000_000, 0)),
-        inplace: false,
-        is_repeated: false,
+        ..Put::default()
     };
     session.write_behind(&path(file), &mut content.as_bytes(), &put).map(|written| written.is_none())
 }

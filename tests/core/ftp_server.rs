@@ -242,6 +242,8 @@ struct State {
     is_over: AtomicBool,
     /// The bit was flipped.
     has_flipped: AtomicBool,
+    /// Bytes that came by STOR.
+    stored: AtomicUsize,
     faults: Faults,
 }
 
@@ -335,6 +337,11 @@ impl Server {
         false
     }
 
+    /// How many bytes came by STOR, again and again perhaps.
+    pub fn stored(&self) -> usize {
+        self.state.stored.load(Ordering::SeqCst)
+    }
+
     /// The names in the whole tree.
     pub fn paths(&self) -> Vec<String> {
         self.state.tree.lock().unwrap().keys().cloned().collect()
@@ -379,7 +386,7 @@ struct Conversation {
     /// Where the client listens.
     active: Option<SocketAddr>,
     rename_from: Option<String>,
-    /// Where the next RETR begins.
+    /// Where the next transfer begins.
     offset: usize,
     /// Names that begin with a dot are shown by LIST.
     shows_dots: bool,
@@ -869,8 +876,16 @@ impl Conversation {
             drop(data);
             return self.say(end);
         }
-        let mut content = Vec::new();
+        let mut content = match self.node(&path) {
+            Some(Node::File { mut content, .. }) => {
+                content.truncate(std::mem::take(&mut self.offset));
+                content
+            }
+            _ => Vec::new(),
+        };
+        let held = content.len();
         let is_cut = data.read_to_end(&mut content).is_err();
+        self.state.stored.fetch_add(content.len() - held, Ordering::SeqCst);
         if is_late {
             self.say("150 here it came")?;
         }

@@ -19,6 +19,7 @@ mod locks;
 #[cfg(unix)]
 mod openssh;
 mod own_commands;
+mod resume;
 #[cfg(all(unix, feature = "s3"))]
 mod s3_servers;
 mod second_engine;

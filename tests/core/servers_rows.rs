@@ -654,13 +654,15 @@ fn q34_a_run_makes_do_with_the_connections_it_gets() {
 }
 
 #[test]
-fn q35_no_transfer_is_resumed_so_that_nothing_depends_on_rest() {
+fn q35_rest_comes_right_before_its_transfer_and_only_where_something_is_continued() {
     let (server, mut session) = open(Quirks { halves_downloads: true, ..Quirks::default() });
     server.put("/file", b"12345678");
     for _ in 0..2 {
         assert_eq!(get(session.as_mut(), "file").unwrap_err().kind(), Kind::Size);
     }
     assert!(!said(&server).contains("REST"));
+    assert!(session.read_from(&path("file"), 3, &mut |_| Ok(())).is_err());
+    assert!(said(&server).contains("EPSV | REST 3 | RETR /file"));
 }
 
 #[test]

@@ -146,6 +146,7 @@ impl Walk<'_> {
         &mut self,
         paths: &Sides<RelPath>,
         leftovers: &Sides<Vec<Entry>>,
+        parts: &Sides<HashSet<String>>,
     ) -> Result<()> {
         if !self.executor.is_live() {
             return Ok(());
@@ -155,7 +156,7 @@ impl Walk<'_> {
                 let is_old = leftover
                     .mtime_org
                     .is_some_and(|at| at.as_secs_f64() + LEFTOVER_AGE < self.run.clock.now());
-                if is_old {
+                if is_old && !parts[side].contains(leftover.name.as_str()) {
                     let path = paths[side].join(&leftover.name);
                     self.note(4, &format!("{side}: removed what an interrupted run left behind: {path}"))?;
                     self.removals.add_file(

@@ -314,6 +314,7 @@ impl Walk<'_> {
             size: entry.size,
             mtime: entry.mtime,
             inplace: self.run.inplace,
+            from: 0,
             is_repeated: false,
         };
         self.submit(Job::Copy(Box::new(CopyJob {

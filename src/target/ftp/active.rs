@@ -29,6 +29,9 @@ pub fn start_active(
     if let Some(refused) = replies.pop().filter(|reply| !reply.is_success()) {
         return Ok(Started { before: replies, outcome: Err(refused), is_about_connection: true });
     }
+    if let Some(refused) = control.rest()? {
+        return Ok(Started { before: replies, outcome: Err(refused), is_about_connection: false });
+    }
     let reply = control.ask(verb)?;
     if reply.code() >= 300 {
         let is_about_connection = reply.code() == 425;

@@ -98,6 +98,7 @@ impl FtpSession {
             && !learned.one_by_one
             && !put.inplace
             && !self.server.config.verify
+            && !put.is_resumable()
             && has_size
             && is_passive
     }

@@ -45,6 +45,8 @@ pub struct Control {
     /// The data connection under way resumes nothing.
     is_unresumed: bool,
     in_doubt: bool,
+    /// Where the transfer that is being started begins in its file, in bytes.
+    pub(super) offset: u64,
     /// What the server said first.
     banner: Option<String>,
     /// What it said to user and password.
@@ -74,6 +76,7 @@ impl Control {
             tickets: Arc::default(),
             is_unresumed: false,
             in_doubt: false,
+            offset: 0,
             banner: None,
             login: None,
         };
@@ -136,6 +139,7 @@ impl Control {
             host: self.host,
             local: self.local,
             in_doubt: self.in_doubt,
+            offset: 0,
             banner: self.banner,
             login: self.login,
         }))
@@ -220,6 +224,25 @@ impl Control {
     /// Whether the server is known to refuse further data connections.
     pub fn is_used_up(&self) -> bool {
         self.server.learned().resumption == Some(Resumption::Required) && self.may_be_used_up()
+    }
+
+    /// Says where the transfer begins, if that is not the beginning. It has to be said right before its command (FileZilla
+    /// forgets it otherwise). The reply, if it is a refusal.
+    ///
+    /// # Errors
+    /// As [`Control::ask`].
+    pub fn rest(&mut self) -> Result<Option<Reply>> {
+        let Some(command) = self.rest_command()? else { return Ok(None) };
+        let reply = self.ask(&command)?;
+        Ok((!reply.is_intermediate()).then_some(reply))
+    }
+
+    /// What says so.
+    ///
+    /// # Errors
+    /// None that can be: a number is no bad argument.
+    pub fn rest_command(&self) -> Result<Option<Command>> {
+        (self.offset > 0).then(|| Command::text("REST", &self.offset.to_string())).transpose()
     }
 
     /// A transfer went well, so data connections can be made in the mode that is used.

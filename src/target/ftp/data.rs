@@ -119,6 +119,23 @@ pub fn start(
     }
 }
 
+/// As [`start`], for a transfer that begins at a byte of its file. A refusal of that is the outcome.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_at(
+    offset: u64,
+    server: &Arc<Server>,
+    control: &mut Control,
+    before: &[Command],
+    verb: &Command,
+) -> Result<Started> {
+    control.offset = offset;
+    let started = start(server, control, before, verb, Begin::WhenAgreed);
+    control.offset = 0;
+    started
+}
+
 fn start_in(
     mode: Mode,
     server: &Arc<Server>,
@@ -136,7 +153,8 @@ fn start_in(
     }
     let known = server.learned().passive;
     match known {
-        Some(passive) if !control.is_one_by_one() => {
+        // A file that is written from the middle must not be lost because a server takes it for the beginning.
+        Some(passive) if !control.is_one_by_one() && (control.offset == 0 || verb.words().0 == "RETR") => {
             start_in_one_packet(server, control, before, passive, verb, how)
         }
         _ => start_step_by_step(server, control, before, verb),
@@ -155,8 +173,9 @@ fn start_lent(
     use super::suppa::{self, NoTransfer};
     let replies = control.burst(before)?;
     let passive = if mode == Mode::Passive { Some(choose_passive(server, control)?) } else { None };
+    let offset = control.offset;
     let begun = match control.lent() {
-        Some(suppa) => suppa.transfer(server, verb, passive),
+        Some(suppa) => suppa.transfer(server, verb, passive, offset),
         None => return Err(Error::cancelled().into()),
     };
     let (outcome, is_about_connection) = match begun {
@@ -292,7 +311,9 @@ fn start_in_one_packet(
     how: Begin,
 ) -> Attempt<Started> {
     let mut packet = before.to_vec();
-    packet.extend([passive.command(), verb.clone()]);
+    packet.push(passive.command());
+    packet.extend(control.rest_command()?);
+    packet.push(verb.clone());
     control.send(&packet)?;
     let mut replies = Vec::with_capacity(before.len());
     for _ in before {
@@ -305,6 +326,14 @@ fn start_in_one_packet(
     let answer = answer?;
     if answer.passive_port().is_none() {
         return Ok(without_connection(control, replies, answer)?);
+    }
+    if control.offset > 0 {
+        let reply = control.reply()?;
+        if !reply.is_intermediate() {
+            // The transfer begins nevertheless, with what is not wanted.
+            control.doubt();
+            return Ok(Started { before: replies, outcome: Err(reply), is_about_connection: false });
+        }
     }
     let outcome = match connect(server, control, &answer) {
         Ok(stream) if how == Begin::AtOnce => begin_at_once(server, control, stream)?,
@@ -331,6 +360,9 @@ fn refused_before_connection(control: &mut Control, error: Error) -> Result<Repl
 
 /// The server refused the passive connection, and has the command of the transfer already.
 fn without_connection(control: &mut Control, before: Vec<Reply>, answer: Reply) -> Result<Started> {
+    if control.offset > 0 {
+        control.reply()?;
+    }
     let reply = control.reply()?;
     if reply.is_preliminary() {
         // It waits for a connection that will never be; nobody knows for how long.
@@ -359,6 +391,9 @@ fn start_step_by_step(
             return Ok(Started { before: replies, outcome: Err(refused), is_about_connection: true });
         }
     };
+    if let Some(refused) = control.rest()? {
+        return Ok(Started { before: replies, outcome: Err(refused), is_about_connection: false });
+    }
     control.send(std::slice::from_ref(verb))?;
     let outcome = begin(server, control, stream)?;
     Ok(Started { before: replies, outcome, is_about_connection: false })

@@ -3,7 +3,7 @@
 //! It reports the end only when the server has confirmed that all was sent, and the size is right.
 
 use super::control::lost;
-use super::data::{self, Begin, Channel};
+use super::data::{self, Channel};
 use super::errors::refusal;
 use super::session::{CHUNK, Ending, FtpSession, is_lost};
 use crate::error::{Error, Kind, Result, Retry};
@@ -11,6 +11,10 @@ use crate::model::RelPath;
 use crate::target::digest::Digest;
 use crate::wire::ftp::{Command, Reply};
 use std::io::{self, BufReader, Read};
+use std::time::Duration;
+
+/// How long a server may take to say why a transfer broke.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 impl FtpSession {
     /// See [`Session::read`](crate::target::Session::read).
@@ -40,25 +44,16 @@ impl FtpSession {
 
     fn open_download(&mut self, file: &RelPath, start: u64) -> Result<Download<'_>> {
         let path = self.path(file)?;
-        let mut before = Vec::new();
-        if self.knows("SIZE") {
-            before.push(Command::path("SIZE", &path)?);
-        }
-        if start > 0 {
-            before.push(Command::text("REST", &start.to_string())?);
-        }
+        let before = match self.knows("SIZE") {
+            true => vec![Command::path("SIZE", &path)?],
+            false => Vec::new(),
+        };
         let retr = Command::path("RETR", &path)?;
-        let started = data::start(&self.server, &mut self.control, &before, &retr, Begin::WhenAgreed)?;
+        let started = data::start_at(start, &self.server, &mut self.control, &before, &retr)?;
         let size = started.before.first().and_then(Reply::size);
-        let is_at_start = start == 0 || started.before.last().is_some_and(|reply| reply.code() == 350);
         // What begins in the middle has no checksum of the whole.
         let passed = self.new_digest().filter(|_| start == 0);
         match started.outcome {
-            Ok(channel) if !is_at_start => {
-                let (stream, early) = channel.into_parts();
-                self.abandon(stream, early, Ending::Reset);
-                Err(Error::new(Kind::Unsupported, "the server sends files from their beginning only"))
-            }
             Ok(channel) => Ok(Download {
                 session: self,
                 channel: Some(channel),
@@ -69,6 +64,7 @@ impl FtpSession {
                 passed,
                 path,
             }),
+            Err(reply) if start > 0 => Err(self.no_rest(&reply)),
             Err(reply) => Err(self.refused(&path, &reply)),
         }
     }
@@ -125,8 +121,13 @@ impl Download<'_> {
     fn confirm(&mut self, channel: Channel, is_cut: bool) -> Result<()> {
         let (stream, early) = channel.into_parts();
         drop(stream);
+        // What is cut short will not be confirmed, however long one waits.
+        let is_short = self.size.is_some_and(|size| self.count < size);
+        let timeout = self.session.server.config.timeout;
+        let patience = if is_short { timeout.min(LAST_WORDS) } else { timeout };
         let control = &mut self.session.control;
-        let reply = match data::final_reply(control, early) {
+        let ended = control.with_patience(patience, |control| data::final_reply(control, early));
+        let reply = match ended {
             // Everything is here, and only the confirmation was lost: routers forget connections that are silent for long.
             Err(error) if is_lost(&error) && !is_cut && self.size == Some(self.count) => return Ok(()),
             reply => reply?,
@@ -154,7 +155,9 @@ impl Download<'_> {
     fn broken(&mut self, channel: Channel, error: io::Error) -> Error {
         let (stream, early) = channel.into_parts();
         stream.reset();
-        let told = data::final_reply(&mut self.session.control, early);
+        // Some never say anything.
+        let patience = self.session.server.config.timeout.min(LAST_WORDS);
+        let told = self.session.control.with_patience(patience, |control| data::final_reply(control, early));
         match told {
             Ok(reply) if !reply.is_success() => refusal(&reply).retrying(Retry::NewSession),
             Ok(_) | Err(_) => {

@@ -21,6 +21,7 @@ mod learned;
 mod listing;
 mod login;
 pub(super) mod proxy;
+mod resume;
 mod session;
 pub(super) mod sockets;
 mod still;

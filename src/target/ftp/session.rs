@@ -376,7 +376,7 @@ impl Session for FtpSession {
 
     fn can_read_from(&self) -> bool {
         // What --verify compares is the whole.
-        self.features.has("REST") && self.knows("SIZE") && !self.server.config.verify
+        self.knows("REST") && self.knows("SIZE") && !self.server.config.verify
     }
 
     fn read_from(
@@ -385,7 +385,15 @@ impl Session for FtpSession {
         start: u64,
         lend: &mut dyn FnMut(&mut dyn Read) -> Result<()>,
     ) -> Result<()> {
+        if !self.knows("REST") {
+            let error = Error::new(Kind::Unsupported, "the server sends files from their beginning only");
+            return Err(error.during("read").at(file));
+        }
         self.download(file, start, lend)
+    }
+
+    fn held(&mut self, file: &RelPath, put: &Put) -> Result<u64> {
+        self.held_of(file, put)
     }
 
     fn write(&mut self, file: &RelPath, body: &mut dyn Read, put: &Put) -> Result<Written> {

@@ -176,12 +176,15 @@ impl Suppa {
         server: &Arc<Server>,
         verb: &Command,
         passive: Option<Passive>,
+        offset: u64,
     ) -> std::result::Result<Stream, NoTransfer> {
         self.ftp.set_mode(match passive {
             None => suppaftp::Mode::Active,
             Some(Passive::Extended) => suppaftp::Mode::ExtendedPassive,
             Some(Passive::Classic) => suppaftp::Mode::Passive,
         });
+        let offset = usize::try_from(offset).map_err(|_| NoTransfer::Lost(FtpError::BadResponse))?;
+        self.ftp.resume_transfer(offset).map_err(NoTransfer::Lost)?;
         let text = Bytes.decode(verb.line().strip_suffix(b"\r\n").unwrap_or_default());
         let begun = self.ftp.custom_data_command(text, &[Status::AboutToSend, Status::AlreadyOpen]);
         match begun {

@@ -101,21 +101,26 @@ impl FtpSession {
         let target = self.path(file)?;
         let (channel, path, place) = self.open_upload(file, &target, put)?;
         let mut body = Digesting { body, digest: self.new_digest() };
-        let sent = match self.send_body(channel, &mut body, put.size, place) {
-            Ok(sent) => sent,
+        let rest = put.size.map(|size| size.saturating_sub(put.from));
+        let sent = match self.send_body(channel, &mut body, rest, place) {
+            Ok(sent) => put.from + sent,
             Err((cut, told)) => {
+                let (error, is_of_body) = match cut {
+                    Cut::Body(error) => (error, true),
+                    Cut::Length(error) => (error, false),
+                    Cut::Wire(error) => (told.unwrap_or_else(|| lost(error, &self.server)), false),
+                };
                 match place {
+                    Place::Aside if self.leaves_part(put, &error) => {}
                     Place::Aside => self.discard(&path),
                     Place::Final => self.remove_stump(&path, put),
                 }
-                return Err(match cut {
-                    Cut::Body(error) => {
-                        *body_error = Some(place.marked(error));
-                        Error::cancelled()
-                    }
-                    Cut::Length(error) => place.marked(error),
-                    Cut::Wire(error) => place.marked(told.unwrap_or_else(|| lost(error, &self.server))),
-                });
+                let error = place.marked(error);
+                if is_of_body {
+                    *body_error = Some(error);
+                    return Err(Error::cancelled());
+                }
+                return Err(error);
             }
         };
         if let Some(passed) = body.digest {
@@ -140,12 +145,26 @@ impl FtpSession {
     /// Starts STOR, at a temporary name if that is wanted and possible.
     fn open_upload(&mut self, file: &RelPath, target: &[u8], put: &Put) -> Result<(Channel, Vec<u8>, Place)> {
         let in_place = put.inplace || !self.can_rename()? || self.server.learned().refuses_temp_names;
+        if in_place && put.from > 0 {
+            return Err(Error::new(Kind::Busy, "a file that is written in place cannot be continued")
+                .retrying(Retry::NewSession));
+        }
         if in_place {
             self.look_before(file, target, put)?;
             let channel = self.start_stor(target)?.map_err(|reply| self.refused(target, &reply))?;
             return Ok((channel, target.to_vec(), Place::Final));
         }
-        let temp = self.temp_path(file, target);
+        if put.from > 0 {
+            let part = self.part_path(file, target, put);
+            let stor = Command::path("STOR", &part)?;
+            let started = data::start_at(put.from, &self.server, &mut self.control, &[], &stor)?;
+            let channel = started.outcome.map_err(|reply| self.no_rest(&reply))?;
+            return Ok((channel, part, Place::Aside));
+        }
+        let temp = match self.can_go_on(put) {
+            true => self.part_path(file, target, put),
+            false => self.temp_path(file, target),
+        };
         let refused = match self.start_stor(&temp)? {
             Ok(channel) => return Ok((channel, temp, Place::Aside)),
             Err(refused) => refused,
@@ -195,8 +214,16 @@ impl FtpSession {
 
     /// A path beside `target`. A name that the encoding of the server cannot hold is left out of it.
     pub(super) fn temp_path(&self, file: &RelPath, target: &[u8]) -> Vec<u8> {
+        self.numbered_path(file, target, self.server.next_unique())
+    }
+
+    /// The same for each attempt to write this content.
+    pub(super) fn part_path(&self, file: &RelPath, target: &[u8], put: &Put) -> Vec<u8> {
+        self.numbered_path(file, target, put.part_number(file.file_name()))
+    }
+
+    fn numbered_path(&self, file: &RelPath, target: &[u8], unique: u64) -> Vec<u8> {
         let folder = target.iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
-        let unique = self.server.next_unique();
         let name = self
             .server
             .names
@@ -306,8 +333,16 @@ impl FtpSession {
         sent: u64,
         put: &Put,
     ) -> Result<Written> {
-        let finished =
-            self.finish_aside(file, temp, target, sent, put).inspect_err(|_| self.discard(temp))?;
+        let finished = match self.finish_aside(file, temp, target, sent, put) {
+            Ok(finished) => finished,
+            Err(error) => {
+                // A transfer that was cut may have been called complete; what has arrived is still good.
+                if !(error.kind() == Kind::Size && self.leaves_part(put, &error)) {
+                    self.discard(temp);
+                }
+                return Err(error);
+            }
+        };
         if !finished.rnfr.is_intermediate() {
             self.discard(temp);
             return Err(self.rename_refused(&finished.rnfr));

@@ -26,6 +26,8 @@ class Proxy:
     """The ports it connects to; None for all."""
     asked: list[tuple[str, int]] = field(default_factory=list)
     """Hosts and ports, as they were given."""
+    cuts_after: int = 0
+    """The first connection that brings more bytes is cut; 0 for none."""
     spoils: bytes = b""
     """Where these pass for the first time, a bit of them flips."""
 
@@ -54,8 +56,16 @@ class Proxy:
         return ("127.0.0.1" if host.endswith(".test") else host), port
 
     def _pass_on(self, source: socket.socket, sink: socket.socket) -> None:
+        passed = 0
         with contextlib.suppress(OSError):
             while block := source.recv(1 << 16):
+                passed += len(block)
+                if self.cuts_after and passed > self.cuts_after:
+                    self.cuts_after = 0
+                    for end in (source, sink):
+                        end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                        end.shutdown(socket.SHUT_RDWR)
+                    return
                 if self.spoils and self.spoils in block:
                     block = block.replace(self.spoils, bytes([self.spoils[0] ^ 1]) + self.spoils[1:])
                     self.spoils = b""

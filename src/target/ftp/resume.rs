@@ -1,0 +1,49 @@
+//! Uploads that go on where an interrupted one has ended.
+//!
+//! A large file has a temporary name that each attempt finds again, made from its name, size and time. What lies there is a
+//! part of the same content, and REST with STOR goes on behind it. Should the server still be writing what it has received
+//! before the interruption, those are the same bytes at the same place; APPE would add them a second time.
+
+use super::session::FtpSession;
+use crate::error::{Error, Kind, Result, Retry};
+use crate::model::RelPath;
+use crate::target::{Put, Session};
+use crate::wire::ftp::Reply;
+
+impl FtpSession {
+    /// Whether an upload may go on later, should it be interrupted.
+    pub(super) fn can_go_on(&self, put: &Put) -> bool {
+        let (renames, refuses) = {
+            let learned = self.server.learned();
+            (learned.renames != Some(false), learned.refuses_temp_names)
+        };
+        put.is_resumable() && self.can_read_from() && renames && !refuses
+    }
+
+    /// See [`Session::held`].
+    pub(super) fn held_of(&mut self, file: &RelPath, put: &Put) -> Result<u64> {
+        if !self.can_go_on(put) {
+            return Ok(0);
+        }
+        let target = self.path(file)?;
+        let part = self.part_path(file, &target, put);
+        let held = self.size_of(&part)?.filter(|held| Some(*held) <= put.size).unwrap_or(0);
+        if held > 0 {
+            self.server.tell(4, format!("{file}: continued at byte {held}"));
+        }
+        Ok(held)
+    }
+
+    /// Whether what has arrived of an interrupted upload is left for the next attempt, because of which the error has come.
+    pub(super) fn leaves_part(&self, put: &Put, error: &Error) -> bool {
+        self.can_go_on(put) && (error.retry() != Retry::No || error.kind() == Kind::Cancelled)
+    }
+
+    /// The error for a transfer that was to begin in the middle. The next attempt begins anew.
+    pub(super) fn no_rest(&mut self, reply: &Reply) -> Error {
+        self.lacks("REST");
+        Error::new(Kind::Unsupported, format!("the server begins at the beginning only: {}", reply.text()))
+            .with_reply(reply.code(), reply.text())
+            .retrying(Retry::NewSession)
+    }
+}

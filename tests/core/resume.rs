@@ -1,0 +1,224 @@
+//! Large files go on where an interrupted transfer has ended, and only behind what is surely a part of them.
+
+use crate::ftp_conversations::config;
+use crate::ftp_faults::{At, Fault, Mishap};
+use crate::ftp_server::{Quirks, Server};
+use crate::tree::{self, Setup};
+use ftpsync::model::{RelPath, Stamp, TEMP_PREFIX};
+use ftpsync::plan::Mode;
+use ftpsync::target::ftp::{Engine, FtpConfig, FtpTarget};
+use ftpsync::target::local::{Links, LocalTarget};
+use ftpsync::target::{Put, RESUMED, Target};
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+
+const MIB: usize = 1024 * 1024;
+const CUT: usize = 5 * MIB;
+const SIZE: usize = RESUMED as usize + MIB;
+/// 2024-01-02 03:04:05, the time of every file of the server.
+const THEN: i64 = 1_704_164_645;
+
+struct Shared(Arc<dyn Target>);
+
+impl tree::TargetBox for Shared {
+    fn share(&self) -> Arc<dyn Target> {
+        Arc::clone(&self.0)
+    }
+}
+
+/// Bytes of which each part is another.
+fn content() -> Vec<u8> {
+    (0..SIZE).map(|at| (at / 7 + at / 65_521) as u8).collect()
+}
+
+fn put_local(folder: &Path, content: &[u8], at: i64) {
+    let path = folder.join("big");
+    std::fs::write(&path, content).unwrap();
+    filetime::set_file_mtime(&path, filetime::FileTime::from_unix_time(at, 0)).unwrap();
+}
+
+/// The session and everything that it has learned are new, as in a new process.
+fn sync_by(engine: Engine, folder: &Path, server: &Server, mode: Mode) -> tree::Outcome {
+    let local = Shared(Arc::new(LocalTarget::new(folder, Links::Inside).unwrap()));
+    let remote = Shared(Arc::new(FtpTarget::new(FtpConfig { engine, ..config(server) }).unwrap()));
+    tree::run(&local, &remote, &Setup::new(mode))
+}
+
+fn sync(folder: &Path, server: &Server, mode: Mode) -> tree::Outcome {
+    sync_by(Engine::Own, folder, server, mode)
+}
+
+/// The data connections of the first `count` transfers by a command are cut.
+fn cut(server: &Server, command: &'static str, count: usize) {
+    server
+        .faults()
+        .plan((0..count).map(|number| Fault { at: At::Nth(command, number), mishap: Mishap::CutData(CUT) }));
+}
+
+const UPLOAD: &str = "STOR /.pyftpsync-tmp-";
+
+fn offsets(server: &Server) -> Vec<usize> {
+    let script = server.script().join(" | ");
+    script.split(" | ").filter_map(|line| line.strip_prefix("REST ")?.parse().ok()).collect()
+}
+
+fn leftovers(folder: &Path) -> usize {
+    let names = std::fs::read_dir(folder).unwrap().flatten().map(|item| item.file_name());
+    names.filter(|name| name.to_string_lossy().starts_with(TEMP_PREFIX)).count()
+}
+
+#[test]
+fn an_upload_goes_on_where_it_was_cut() {
+    for engine in [Engine::Own, Engine::Suppaftp] {
+        if engine == Engine::Suppaftp && !cfg!(feature = "suppaftp") {
+            continue;
+        }
+        let server = Server::start(Quirks { greets_briefly: true, ..Quirks::default() });
+        let folder = tempfile::tempdir().unwrap();
+        put_local(folder.path(), &content(), THEN);
+        cut(&server, UPLOAD, 1);
+        sync_by(engine, folder.path(), &server, Mode::Upload).result.unwrap();
+        assert_eq!(server.faults().happened(), 1);
+        assert!(server.content("/big") == Some(content()), "{engine:?}: another content");
+        assert_eq!(offsets(&server), [CUT]);
+        assert!(server.stored() < SIZE + MIB / 16, "{} bytes were sent", server.stored());
+        assert!(!server.paths().iter().any(|path| path.contains(TEMP_PREFIX)), "{:?}", server.paths());
+    }
+}
+
+#[test]
+fn an_upload_goes_on_in_another_run() {
+    let server = Server::start(Quirks::default());
+    let folder = tempfile::tempdir().unwrap();
+    put_local(folder.path(), &content(), THEN);
+    cut(&server, UPLOAD, 1);
+    // Nothing is tried again once the user has had enough; here, once the server refuses.
+    server.faults().plan([
+        Fault { at: At::Nth(UPLOAD, 0), mishap: Mishap::CutData(CUT) },
+        Fault { at: At::Nth("REST", 0), mishap: Mishap::Reset },
+        Fault { at: At::Nth("REST", 1), mishap: Mishap::Reset },
+        Fault { at: At::Nth("REST", 2), mishap: Mishap::Reset },
+    ]);
+    assert!(sync(folder.path(), &server, Mode::Upload).result.is_err());
+    assert_eq!(server.content("/big"), None);
+    offsets(&server);
+    sync(folder.path(), &server, Mode::Upload).result.unwrap();
+    assert_eq!(offsets(&server), [CUT]);
+    assert!(server.content("/big") == Some(content()));
+    assert!(server.stored() < SIZE + MIB / 16, "{} bytes were sent", server.stored());
+}
+
+#[test]
+fn another_source_begins_anew() {
+    let server = Server::start(Quirks::default());
+    let folder = tempfile::tempdir().unwrap();
+    put_local(folder.path(), &content(), THEN);
+    server.faults().plan([
+        Fault { at: At::Nth(UPLOAD, 0), mishap: Mishap::CutData(CUT) },
+        Fault { at: At::Nth("REST", 0), mishap: Mishap::Reset },
+        Fault { at: At::Nth("REST", 1), mishap: Mishap::Reset },
+        Fault { at: At::Nth("REST", 2), mishap: Mishap::Reset },
+    ]);
+    assert!(sync(folder.path(), &server, Mode::Upload).result.is_err());
+    let other: Vec<u8> = content().iter().map(|byte| byte ^ 0xFF).collect();
+    put_local(folder.path(), &other, THEN + 10);
+    offsets(&server);
+    sync(folder.path(), &server, Mode::Upload).result.unwrap();
+    assert_eq!(offsets(&server), [] as [usize; 0]);
+    assert!(server.content("/big") == Some(other));
+}
+
+#[test]
+fn a_server_that_cannot_go_on_gets_all_of_it_again() {
+    let answers = vec![("REST", "502 not here")];
+    let server = Server::start(Quirks { answers, ..Quirks::default() });
+    let folder = tempfile::tempdir().unwrap();
+    put_local(folder.path(), &content(), THEN);
+    cut(&server, UPLOAD, 1);
+    sync(folder.path(), &server, Mode::Upload).result.unwrap();
+    assert!(server.content("/big") == Some(content()));
+    assert_eq!(offsets(&server).len(), 1, "it is asked once");
+}
+
+#[test]
+fn a_download_goes_on_where_it_was_cut() {
+    let server = Server::start(Quirks::default());
+    server.put("/big", &content());
+    let folder = tempfile::tempdir().unwrap();
+    cut(&server, "RETR /big", 1);
+    sync(folder.path(), &server, Mode::Download).result.unwrap();
+    assert_eq!(server.faults().happened(), 1);
+    assert!(std::fs::read(folder.path().join("big")).unwrap() == content());
+    let [offset] = offsets(&server)[..] else { panic!("it was not continued once") };
+    assert!(offset > 0 && offset <= CUT, "{offset}");
+    assert_eq!(leftovers(folder.path()), 0);
+}
+
+#[test]
+fn a_download_goes_on_in_another_run_unless_the_part_is_older_than_the_system() {
+    for is_old in [false, true] {
+        let server = Server::start(Quirks::default());
+        server.put("/big", &content());
+        let folder = tempfile::tempdir().unwrap();
+        cut(&server, "RETR /big", 4);
+        assert!(sync(folder.path(), &server, Mode::Download).result.is_err());
+        assert_eq!(leftovers(folder.path()), 1);
+        let part = std::fs::read_dir(folder.path()).unwrap().flatten().map(|item| item.path());
+        let part = part.into_iter().find(|path| path.to_string_lossy().contains(TEMP_PREFIX)).unwrap();
+        if is_old {
+            filetime::set_file_mtime(&part, filetime::FileTime::from_unix_time(1_000_000_000, 0)).unwrap();
+        }
+        offsets(&server);
+        sync(folder.path(), &server, Mode::Download).result.unwrap();
+        assert_eq!(offsets(&server).len(), usize::from(!is_old));
+        assert!(std::fs::read(folder.path().join("big")).unwrap() == content());
+        assert_eq!(leftovers(folder.path()), 0);
+    }
+}
+
+#[test]
+fn a_source_that_has_changed_on_the_server_is_not_continued() {
+    let server = Server::start(Quirks::default());
+    server.put("/big", &content());
+    let folder = tempfile::tempdir().unwrap();
+    cut(&server, "RETR /big", 4);
+    assert!(sync(folder.path(), &server, Mode::Download).result.is_err());
+    let other: Vec<u8> = content().iter().map(|byte| byte ^ 0xFF).collect();
+    server.put("/big", &other);
+    server.set_clock(10);
+    offsets(&server);
+    sync(folder.path(), &server, Mode::Download).result.unwrap();
+    assert_eq!(offsets(&server), [] as [usize; 0]);
+    assert!(std::fs::read(folder.path().join("big")).unwrap() == other);
+}
+
+#[test]
+fn two_runs_do_not_write_the_same_part() {
+    struct Meddled<'a>(&'a mut dyn FnMut(), &'a [u8]);
+    impl Read for Meddled<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            if self.1.len() > CUT && self.1.len() - buffer.len() <= CUT {
+                (self.0)();
+            }
+            self.1.read(buffer)
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let target = LocalTarget::new(folder.path(), Links::Inside).unwrap();
+    let file = RelPath::parse("big").unwrap();
+    let put = Put { size: Some(SIZE as u64), mtime: Some(Stamp::new(THEN, 0)), ..Put::default() };
+    let content = content();
+    let mut times = 0;
+    let mut write_as_well = || {
+        times += 1;
+        let mut session = target.open().unwrap();
+        session.write(&file, &mut content.as_slice(), &put).unwrap();
+        assert!(std::fs::read(folder.path().join("big")).unwrap() == content);
+    };
+    let mut body = Meddled(&mut write_as_well, &content);
+    target.open().unwrap().write(&file, &mut body, &put).unwrap();
+    assert_eq!(times, 1);
+    assert!(std::fs::read(folder.path().join("big")).unwrap() == content);
+    assert_eq!(leftovers(folder.path()), 0);
+}
