@@ -1,4 +1,4 @@
-"""Compares this project with other tools that bring folders to and from FTP and SFTP servers.
+"""Compares this project with other tools that bring folders to and from FTP, SFTP and S3 servers.
 
     python benches/bench.py                                  all loads on loopback
     python benches/bench.py --wan DIR/wan --rtt 0,20,100     through an emulated line, as root
@@ -38,9 +38,9 @@ import trees
 from tools import Job, Lftp, OpenSshClient, Ours, Rclone, Reference, Tool
 
 import servers
-from servers import Kind, Server, Unavailable, openssh
+from servers import Kind, Server, Unavailable, openssh, s3
 
-KINDS: dict[str, Kind] = {kind.name: kind for kind in servers.EVERY}
+KINDS: dict[str, Kind] = {kind.name: kind for kind in (*servers.EVERY, s3.S3S_FS)}
 WAN_SERVER = {"host": "10.77.0.2", "port": 2121, "launcher": ("nsenter", "--net=/run/netns/ftps")}
 # Above some 28,000 sockets in TIME_WAIT a server finds no port for its next data connection.
 MANY_SOCKETS = 20_000
@@ -131,7 +131,7 @@ class Cell:
     def once(self, load: Load, tool: Tool, server: Server, number: int) -> Run:
         """Does one load with one tool, checks the result and reports it."""
         run = Run(self.kind.name, self.rtt, load.name, tool.name, number)
-        local, remote = self.work / "local" / tool.name, server.root / tool.name
+        local, remote = self.work / "local" / tool.name, self.kind.folder(server.root) / tool.name
         job = Job(load.upload, local, tool.name, server, self.options.connections, load.delete)
         try:
             if self.kind.scheme not in tool.speaks:
@@ -426,7 +426,7 @@ def _say(text: str) -> None:
 def _table(runs: list[Run], tools: list[str], versions: dict[str, str], options: argparse.Namespace) -> str:
     lines = [f"{name}: {version}" for name, version in versions.items()]
     lines.append(
-        f"{options.connections} connections (pyftpsync41: 1), {'FTPS' if options.tls else 'FTP'}, "
+        f"{options.connections} connections (pyftpsync41: 1){', TLS' if options.tls else ''}, "
         f"medians of {options.runs} alternating runs, {_machine()['cpu']} x {os.cpu_count()}"
     )
     head = f"{'server':9} {'rtt ms':>6} {'load':10} {'tool':11} {'wall s':>9} {'min - max':>17} "

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import ClassVar
 from urllib.parse import quote
 
-from servers import Server, Unavailable, debian, openssh
+from servers import Server, Unavailable, debian, openssh, s3
 
 REFERENCE = "pyftpsync==4.1.0"
 
@@ -33,7 +33,16 @@ class Job:
 
     @property
     def url(self) -> str:
+        if self.server.kind.scheme == "s3":
+            return f"s3://{s3.BUCKET}/{self.remote}"
         return self.server.url + quote(self.remote)
+
+    @property
+    def environment(self) -> list[str]:
+        """The beginning of a command that names server and keys in the environment, where that is the custom."""
+        if self.server.kind.scheme != "s3":
+            return []
+        return ["env", *(f"{name}={value}" for name, value in s3.environment(self.server).items())]
 
     @property
     def path(self) -> str:
@@ -65,7 +74,7 @@ class Ours(Tool):
     """This project."""
 
     name = "ours"
-    speaks = ("ftp", "sftp")
+    speaks = ("ftp", "sftp", "s3")
 
     def __init__(self, program: Path) -> None:
         self.program = program
@@ -75,8 +84,12 @@ class Ours(Tool):
             raise Unavailable(f"{self.program} does not exist; build the project or use --ours PATH")
 
     def command(self, job: Job) -> list[str]:
-        command = [str(self.program), "upload" if job.upload else "download", str(job.local), job.url]
+        command = [*job.environment, str(self.program), "upload" if job.upload else "download"]
+        command += [str(job.local), job.url]
         command += ["--no-prompt", "--no-keyring", "--no-netrc", "-q", "--connections", str(job.connections)]
+        if job.environment and job.upload:
+            # Where no object is, there is no folder.
+            command.append("--create-folder")
         if job.server.ca:
             command += ["--tls-ca", str(job.server.ca)]
         return [*command, "--delete"] if job.delete else command
@@ -173,12 +186,14 @@ class Rclone(Tool):
     """rclone copy and sync; may hold one idle connection more than the others, or it could block itself."""
 
     name = "rclone"
-    speaks = ("ftp", "sftp")
+    speaks = ("ftp", "sftp", "s3")
 
     def prepare(self) -> None:
         self.program = debian.unpacked("rclone") / "usr" / "bin" / "rclone"
 
     def command(self, job: Job) -> list[str]:
+        if job.server.kind.scheme == "s3":
+            return self._command_for_s3(job)
         server = job.server
         obscured = subprocess.run(
             [str(self.program), "obscure", "-"],
@@ -218,6 +233,17 @@ class Rclone(Tool):
             return command
         # Its own --ca-cert is for HTTP only; the variable is that of the Go libraries.
         return ["env", f"SSL_CERT_FILE={server.ca}", *command, "--ftp-explicit-tls"]
+
+    def _command_for_s3(self, job: Job) -> list[str]:
+        remote = f":s3:{s3.BUCKET}/{job.remote}"
+        number = str(job.connections)
+        command = [*job.environment, str(self.program), "sync" if job.delete else "copy"]
+        command += [str(job.local), remote] if job.upload else [remote, str(job.local)]
+        command += ["--config", "/dev/null", "--s3-provider", "Other", "--s3-env-auth"]
+        command += ["--s3-endpoint", s3.endpoint(job.server), "--s3-no-check-bucket"]
+        # Large files travel in parts on as many connections as ours has.
+        command += ["--s3-upload-concurrency", number, "--transfers", number, "--checkers", number]
+        return [*command, "--check-first", "--quiet", "--retries", "1"]
 
     def version(self) -> str:
         return _first_line([str(self.program), "version"])

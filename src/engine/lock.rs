@@ -196,7 +196,18 @@ impl Keeper<'_> {
                 Claim::Taken { age } => return Err(in_use(&found, age)),
             };
             is_writing = true;
-            Ok(LockNews::Taken { lock: self.write(session)?, instead_of })
+            let expect = match (&instead_of, self.crew.pool(self.side).target().caps().excludes_others) {
+                (None, true) => Expect::Absent,
+                (Some(_), _) | (None, false) => Expect::Anything,
+            };
+            match self.write(session, expect) {
+                // Another run was quicker: the next look finds its lock.
+                Err(error) if error.kind() == Kind::Changed => {
+                    is_writing = false;
+                    Err(error.retrying(Retry::Later))
+                }
+                written => Ok(LockNews::Taken { lock: written?, instead_of }),
+            }
         });
         match taken {
             Err(error) if is_writing && !ends_the_run(&error) => Ok(LockNews::Unwritable(error)),
@@ -206,10 +217,10 @@ impl Keeper<'_> {
     }
 
     /// Writes the lock, straight under its name: nobody mistakes a part of it for a lock.
-    fn write(&self, session: &mut dyn Session) -> Result<Lock> {
+    fn write(&self, session: &mut dyn Session, expect: Expect) -> Result<Lock> {
         let lock = Lock { time: self.clock.now(), holder: Some(self.locking.rules.owner.clone()) };
         let text = lock.print();
-        let put = Put { size: Some(text.len() as u64), inplace: true, ..Put::default() };
+        let put = Put { expect, size: Some(text.len() as u64), inplace: true, ..Put::default() };
         // Noted before: whatever interrupts the write, what it leaves is ours to remove.
         let was_held = self.held().replace(Held { confirmed: self.clock.elapsed(), is_whole: false });
         let written = session.write(&self.path, &mut text.as_bytes(), &put);
@@ -265,7 +276,7 @@ impl Keeper<'_> {
                 format!("{} has taken the lock over; nothing more is changed", found.holder()),
             ));
         }
-        let lock = self.write(session)?;
+        let lock = self.write(session, Expect::Anything)?;
         Ok(LockNews::Renewed { lock, was_gone: found == Found::Nothing })
     }
 

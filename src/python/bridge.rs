@@ -58,7 +58,13 @@ impl Target for PyTarget {
     }
 
     fn caps(&self) -> Caps {
-        Caps { sets_mtime: self.sets_mtime, renames: false, sessions: 1, is_networked: false }
+        Caps {
+            sets_mtime: self.sets_mtime,
+            renames: false,
+            sessions: 1,
+            is_networked: false,
+            excludes_others: false,
+        }
     }
 
     fn open(&self) -> Result<Box<dyn Session>> {

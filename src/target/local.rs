@@ -94,7 +94,7 @@ impl Target for LocalTarget {
     }
 
     fn caps(&self) -> Caps {
-        Caps { sets_mtime: true, renames: true, sessions: 64, is_networked: false }
+        Caps { sets_mtime: true, renames: true, sessions: 64, is_networked: false, excludes_others: false }
     }
 
     fn particulars(&self) -> Findings {

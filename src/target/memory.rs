@@ -31,7 +31,13 @@ pub struct MemoryTarget {
 impl MemoryTarget {
     /// An empty tree, known to its peers as `id`.
     pub fn new(id: &str) -> Self {
-        let caps = Caps { sets_mtime: true, renames: true, sessions: 8, is_networked: false };
+        let caps = Caps {
+            sets_mtime: true,
+            renames: true,
+            sessions: 8,
+            is_networked: false,
+            excludes_others: false,
+        };
         MemoryTarget {
             id: id.to_owned(),
             caps,

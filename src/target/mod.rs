@@ -34,6 +34,8 @@ pub struct Caps {
     pub sessions: usize,
     /// Talking to it costs round trips on a network: worth several sessions and bursts.
     pub is_networked: bool,
+    /// What is written where nothing is expected never replaces what somebody else has put there at the same instant.
+    pub excludes_others: bool,
 }
 
 /// A place that holds a tree of files. Cheap to share; conversations with it are [`Session`]s.

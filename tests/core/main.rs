@@ -20,6 +20,10 @@ mod locks;
 mod openssh;
 mod own_commands;
 mod resume;
+#[cfg(feature = "s3")]
+mod s3_fake;
+#[cfg(feature = "s3")]
+mod s3_faults;
 #[cfg(all(unix, feature = "s3"))]
 mod s3_servers;
 mod second_engine;

@@ -38,6 +38,7 @@ class Environment:
 REQUIREMENTS = {
     "4.1.0": ["pyftpsync==4.1.0", "pyftpdlib", "PyOpenSSL", "setuptools<80"],
     "3.1.0": ["pyftpsync==3.1.0", "setuptools<80"],
+    "s3lync": ["s3lync==0.4.2"],
 }
 
 
@@ -46,13 +47,22 @@ def reference(release: str) -> Environment:
 
     Raises `Unavailable` when it cannot be made; the caller decides whether that is a skip or a failure.
     """
+    return _environment(release, "ftpsync.synchronizers")
+
+
+def s3lync() -> Environment:
+    """Returns the environment of s3lync, making it the first time. Raises as `reference` does."""
+    return _environment("s3lync", "s3lync")
+
+
+def _environment(release: str, module: str) -> Environment:
     home = CACHE / f"oracle-{release}"
     wanted = "\n".join([*REQUIREMENTS[release], sys.version])
     if not _is_complete(home, wanted):
         CACHE.mkdir(exist_ok=True)
         with _Lock(CACHE / f"oracle-{release}.lock"):
             if not _is_complete(home, wanted):
-                _make(home, wanted, REQUIREMENTS[release])
+                _make(home, wanted, REQUIREMENTS[release], module)
     return Environment(release, _python_of(home))
 
 
@@ -74,13 +84,13 @@ def _python_of(home: Path) -> Path:
     return home / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
-def _make(home: Path, wanted: str, requirements: list[str]) -> None:
+def _make(home: Path, wanted: str, requirements: list[str], module: str) -> None:
     # Scripts of an environment carry its path, so it is built in place; the marker comes last.
     if home.exists():
         shutil.rmtree(home)
     _must_run([sys.executable, "-m", "venv", str(home)])
     _must_run([str(_python_of(home)), "-m", "pip", "install", "--quiet", *requirements])
-    _must_run([str(_python_of(home)), "-c", "import ftpsync.synchronizers"])
+    _must_run([str(_python_of(home)), "-c", f"import {module}"])
     (home / COMPLETE).write_text(wanted, encoding="utf-8")
 
 

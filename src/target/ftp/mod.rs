@@ -157,6 +157,7 @@ impl Target for FtpTarget {
             renames: learned.renames != Some(false),
             sessions: self.server.config.connections.max(1),
             is_networked: true,
+            excludes_others: false,
         }
     }
 

@@ -144,6 +144,7 @@ impl Target for S3Target {
             renames: true,
             sessions: self.server.config.connections.max(1),
             is_networked: true,
+            excludes_others: !self.server.ignores_conditions.load(Ordering::Relaxed),
         }
     }
 

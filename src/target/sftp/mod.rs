@@ -134,6 +134,7 @@ impl Target for SftpTarget {
             renames: true,
             sessions: self.server.config.connections.max(1),
             is_networked: true,
+            excludes_others: false,
         }
     }
 

@@ -143,6 +143,10 @@ class Kind(ABC):
         """Says under which path clients see the folder that is served."""
         return "/"
 
+    def folder(self, root: Path) -> Path:
+        """Says where files are that clients see at the top."""
+        return root
+
     def ready(self, server: Server) -> None:  # noqa: B027 (most have nothing to do)
         """Does what is left to do once the server answers."""
 

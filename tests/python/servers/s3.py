@@ -61,6 +61,9 @@ class S3sFs(S3Kind):
     def prepare(self) -> None:
         self._program()
 
+    def folder(self, root: Path) -> Path:
+        return root / BUCKET
+
     def launch(self, plan: Plan) -> Launch:
         (plan.root / BUCKET).mkdir(exist_ok=True)
         command = [str(self._program()), "--host", plan.host, "--port", str(plan.port)]

@@ -1,0 +1,391 @@
+//! A small S3 that fails when it is told to: objects in memory, and a list of answers that take the place of the right ones.
+//!
+//! It knows no signatures; moto and s3s-fs are there for that.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests fail like tests
+
+use ftpsync::target::ftp::Secret;
+use ftpsync::target::s3::{S3Config, S3Target};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+/// An answer that takes the place of the right one.
+#[derive(Clone)]
+pub struct Answer {
+    status: u16,
+    headers: String,
+    body: Vec<u8>,
+    /// Hang up after so many bytes of the body.
+    cut_after: Option<usize>,
+}
+
+impl Answer {
+    pub fn new(status: u16, body: &str) -> Self {
+        Answer { status, headers: String::new(), body: body.as_bytes().to_vec(), cut_after: None }
+    }
+
+    pub fn refusal(status: u16, code: &str) -> Self {
+        Answer::new(status, &format!("<Error><Code>{code}</Code><Message>said the fake.</Message></Error>"))
+    }
+
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push_str(&format!("{name}: {value}\r\n"));
+        self
+    }
+
+    pub fn cut_after(mut self, count: usize) -> Self {
+        self.cut_after = Some(count);
+        self
+    }
+}
+
+type Rule = (Box<dyn Fn(&Question) -> bool + Send>, Answer, usize);
+
+/// What was asked.
+#[derive(Debug, Clone)]
+pub struct Question {
+    pub method: String,
+    /// The key, decoded; empty for the bucket itself.
+    pub key: String,
+    pub query: BTreeMap<String, String>,
+    pub headers: BTreeMap<String, String>,
+    pub body: Vec<u8>,
+}
+
+impl Question {
+    pub fn has(&self, name: &str) -> bool {
+        self.query.contains_key(name)
+    }
+
+    fn get(&self, name: &str) -> &str {
+        self.query.get(name).map_or("", String::as_str)
+    }
+}
+
+#[derive(Default)]
+struct State {
+    objects: BTreeMap<String, (Vec<u8>, String)>,
+    /// Parts by number of upload.
+    uploads: BTreeMap<String, (String, BTreeMap<u32, Vec<u8>>)>,
+    asked: Vec<Question>,
+    rules: Vec<Rule>,
+    /// Keys on a page.
+    page: usize,
+    next: usize,
+}
+
+/// A running server with the bucket `test`.
+#[derive(Clone)]
+pub struct FakeS3 {
+    port: u16,
+    state: Arc<Mutex<State>>,
+}
+
+impl FakeS3 {
+    pub fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let state = Arc::new(Mutex::new(State { page: 1000, ..State::default() }));
+        let fake = FakeS3 { port, state };
+        let serving = fake.clone();
+        // Ends with the tests.
+        std::thread::spawn(move || {
+            for socket in listener.incoming().flatten() {
+                let fake = serving.clone();
+                std::thread::spawn(move || fake.serve(socket));
+            }
+        });
+        fake
+    }
+
+    pub fn config(&self) -> S3Config {
+        let mut config = S3Config::new("test", "");
+        config.endpoint = Some(format!("http://127.0.0.1:{}", self.port));
+        config.keys = Some(("AKFAKE".to_owned(), Secret::new("hidden")));
+        config
+    }
+
+    pub fn target(&self) -> S3Target {
+        S3Target::new(self.config()).unwrap()
+    }
+
+    pub fn put(&self, key: &str, content: &[u8]) {
+        let etag = format!("{:x}", md5::compute(content));
+        self.state.lock().unwrap().objects.insert(key.to_owned(), (content.to_vec(), etag));
+    }
+
+    pub fn get(&self, key: &str) -> Option<Vec<u8>> {
+        self.state.lock().unwrap().objects.get(key).map(|(content, _)| content.clone())
+    }
+
+    pub fn keys(&self) -> Vec<String> {
+        self.state.lock().unwrap().objects.keys().cloned().collect()
+    }
+
+    /// How many uploads have begun and not ended.
+    pub fn uploads(&self) -> usize {
+        self.state.lock().unwrap().uploads.len()
+    }
+
+    pub fn page_of(&self, keys: usize) {
+        self.state.lock().unwrap().page = keys;
+    }
+
+    /// What was asked since the last call.
+    pub fn asked(&self) -> Vec<Question> {
+        std::mem::take(&mut self.state.lock().unwrap().asked)
+    }
+
+    /// The next `times` questions like this get another answer.
+    pub fn answer(&self, like: impl Fn(&Question) -> bool + Send + 'static, answer: Answer, times: usize) {
+        self.state.lock().unwrap().rules.push((Box::new(like), answer, times));
+    }
+
+    fn serve(&self, socket: TcpStream) {
+        let mut reader = BufReader::new(socket.try_clone().unwrap());
+        let mut socket = socket;
+        while let Some(question) = read(&mut reader) {
+            let answer = {
+                let mut state = self.state.lock().unwrap();
+                state.asked.push(question.clone());
+                let rule = state.rules.iter_mut().find(|(like, _, left)| *left > 0 && like(&question));
+                match rule {
+                    Some((_, answer, left)) => {
+                        *left -= 1;
+                        answer.clone()
+                    }
+                    None => state.answer(&question),
+                }
+            };
+            let is_head = question.method == "HEAD";
+            let length = if answer.headers.contains("content-length") {
+                String::new()
+            } else {
+                format!("content-length: {}\r\n", answer.body.len())
+            };
+            let head = format!(
+                "HTTP/1.1 {} X\r\ndate: Fri, 02 Jan 2026 03:04:05 GMT\r\n{}{length}\r\n",
+                answer.status, answer.headers
+            );
+            let mut bytes = head.into_bytes();
+            if !is_head {
+                let end = answer.cut_after.unwrap_or(answer.body.len());
+                bytes.extend_from_slice(&answer.body[..end]);
+            }
+            if socket.write_all(&bytes).is_err() || answer.cut_after.is_some() {
+                return;
+            }
+        }
+    }
+}
+
+impl State {
+    fn answer(&mut self, question: &Question) -> Answer {
+        let key = question.key.as_str();
+        match (question.method.as_str(), key.is_empty()) {
+            ("GET", true) if question.has("uploads") => self.list_uploads(question),
+            ("GET", true) => self.list(question),
+            ("POST", true) => self.delete(question),
+            ("GET" | "HEAD", false) => self.read(question),
+            ("POST", false) if question.has("uploads") => {
+                self.next += 1;
+                let id = format!("upload-{}", self.next);
+                self.uploads.insert(id.clone(), (key.to_owned(), BTreeMap::new()));
+                Answer::new(
+                    200,
+                    &format!(
+                        "<InitiateMultipartUploadResult><UploadId>{id}</UploadId></InitiateMultipartUploadResult>"
+                    ),
+                )
+            }
+            ("POST", false) => self.complete(question),
+            ("PUT", false) if question.has("partNumber") => {
+                let Some((_, parts)) = self.uploads.get_mut(question.get("uploadId")) else {
+                    return Answer::refusal(404, "NoSuchUpload");
+                };
+                parts.insert(question.get("partNumber").parse().unwrap(), question.body.clone());
+                Answer::new(200, "").header("etag", &format!("\"{:x}\"", md5::compute(&question.body)))
+            }
+            ("PUT", false) => {
+                if let Some(refusal) = self.unmet(question) {
+                    return refusal;
+                }
+                if let Some(source) = question.headers.get("x-amz-copy-source") {
+                    let source = ftpsync::wire::s3::decoded(source.trim_start_matches("test/")).unwrap();
+                    let Some(found) = self.objects.get(&source).cloned() else {
+                        return Answer::refusal(404, "NoSuchKey");
+                    };
+                    self.objects.insert(key.to_owned(), found);
+                    return Answer::new(200, "<CopyObjectResult><ETag>\"x\"</ETag></CopyObjectResult>");
+                }
+                let etag = format!("{:x}", md5::compute(&question.body));
+                self.objects.insert(key.to_owned(), (question.body.clone(), etag.clone()));
+                Answer::new(200, "").header("etag", &format!("\"{etag}\""))
+            }
+            ("DELETE", false) if question.has("uploadId") => {
+                self.uploads.remove(question.get("uploadId"));
+                Answer::new(204, "")
+            }
+            ("DELETE", false) => {
+                self.objects.remove(key);
+                Answer::new(204, "")
+            }
+            _ => Answer::refusal(405, "MethodNotAllowed"),
+        }
+    }
+
+    fn unmet(&self, question: &Question) -> Option<Answer> {
+        let there = self.objects.get(&question.key);
+        let is_met = match (question.headers.get("if-match"), question.headers.get("if-none-match")) {
+            (Some(etag), _) => there.is_some_and(|(_, known)| etag.trim_matches('"') == known),
+            (None, Some(_)) => there.is_none(),
+            (None, None) => true,
+        };
+        (!is_met).then(|| Answer::refusal(412, "PreconditionFailed"))
+    }
+
+    fn list(&self, question: &Question) -> Answer {
+        let (prefix, delimiter) = (question.get("prefix"), question.get("delimiter"));
+        let after = question.get("continuation-token");
+        let most = question.get("max-keys").parse().unwrap_or(self.page).min(self.page);
+        let (mut items, mut seen, mut last, mut is_cut) = (String::new(), BTreeSet::new(), "", false);
+        let mut count = 0;
+        for (key, (content, etag)) in self.objects.range(prefix.to_owned()..) {
+            if !key.starts_with(prefix) {
+                break;
+            }
+            if key.as_str() <= after {
+                continue;
+            }
+            let below = key[prefix.len()..].split_once('/').filter(|_| !delimiter.is_empty());
+            if let Some((name, _)) = below {
+                if after.starts_with(&format!("{prefix}{name}/")) || seen.contains(name) {
+                    last = key;
+                    continue;
+                }
+            }
+            if count == most {
+                is_cut = true;
+                break;
+            }
+            count += 1;
+            last = key;
+            match below {
+                Some((name, _)) => {
+                    seen.insert(name);
+                    items.push_str(&format!("<CommonPrefixes><Prefix>{}</Prefix></CommonPrefixes>", escaped(&format!("{prefix}{name}/"))));
+                }
+                None => items.push_str(&format!(
+                    "<Contents><Key>{}</Key><Size>{}</Size><ETag>\"{etag}\"</ETag><LastModified>2026-01-02T03:04:05.000Z</LastModified></Contents>",
+                    escaped(key),
+                    content.len()
+                )),
+            }
+        }
+        let token = if is_cut {
+            format!("<NextContinuationToken>{}</NextContinuationToken>", escaped(last))
+        } else {
+            String::new()
+        };
+        Answer::new(
+            200,
+            &format!(
+                "<ListBucketResult><IsTruncated>{is_cut}</IsTruncated>{token}{items}</ListBucketResult>"
+            ),
+        )
+    }
+
+    fn read(&self, question: &Question) -> Answer {
+        let Some((content, etag)) = self.objects.get(&question.key) else {
+            return Answer::refusal(404, "NoSuchKey");
+        };
+        if let Some(refusal) = self.unmet(question) {
+            return refusal;
+        }
+        let answer = Answer::new(200, "")
+            .header("etag", &format!("\"{etag}\""))
+            .header("last-modified", "Fri, 02 Jan 2026 03:04:05 GMT");
+        if question.method == "HEAD" {
+            return answer.header("content-length", &content.len().to_string());
+        }
+        let range = question.headers.get("range").and_then(|range| range.strip_prefix("bytes="));
+        let Some((from, to)) = range.and_then(|range| range.split_once('-')) else {
+            return Answer { body: content.clone(), ..answer };
+        };
+        let (from, to): (usize, usize) = (from.parse().unwrap(), to.parse().unwrap());
+        if from >= content.len() {
+            return Answer::refusal(416, "InvalidRange");
+        }
+        let to = to.min(content.len() - 1);
+        let answer = answer.header("content-range", &format!("bytes {from}-{to}/{}", content.len()));
+        Answer { status: 206, body: content[from..=to].to_vec(), ..answer }
+    }
+
+    fn delete(&mut self, question: &Question) -> Answer {
+        let text = String::from_utf8(question.body.clone()).unwrap();
+        for part in text.split("<Key>").skip(1) {
+            let key = part.split("</Key>").next().unwrap();
+            self.objects.remove(&key.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"));
+        }
+        Answer::new(200, "<DeleteResult/>")
+    }
+
+    fn complete(&mut self, question: &Question) -> Answer {
+        if let Some(refusal) = self.unmet(question) {
+            return refusal;
+        }
+        let Some((key, parts)) = self.uploads.remove(question.get("uploadId")) else {
+            return Answer::refusal(404, "NoSuchUpload");
+        };
+        let sums: Vec<u8> = parts.values().flat_map(|part| md5::compute(part).0).collect();
+        let etag = format!("{:x}-{}", md5::compute(&sums), parts.len());
+        self.objects.insert(key, (parts.into_values().flatten().collect(), etag.clone()));
+        Answer::new(
+            200,
+            &format!(
+                "<CompleteMultipartUploadResult><ETag>\"{etag}\"</ETag></CompleteMultipartUploadResult>"
+            ),
+        )
+    }
+
+    fn list_uploads(&self, question: &Question) -> Answer {
+        let mut items = String::new();
+        for (id, (key, _)) in
+            self.uploads.iter().filter(|(_, (key, _))| key.starts_with(question.get("prefix")))
+        {
+            items.push_str(&format!("<Upload><Key>{}</Key><UploadId>{id}</UploadId></Upload>", escaped(key)));
+        }
+        Answer::new(200, &format!("<ListMultipartUploadsResult>{items}</ListMultipartUploadsResult>"))
+    }
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;")
+}
+
+fn read(reader: &mut BufReader<TcpStream>) -> Option<Question> {
+    let mut line = String::new();
+    reader.read_line(&mut line).ok().filter(|count| *count > 0)?;
+    let mut words = line.split(' ');
+    let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
+    let mut headers = BTreeMap::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok().filter(|count| *count > 0)?;
+        let Some((name, value)) = line.trim_end().split_once(": ") else { break };
+        headers.insert(name.to_owned(), value.to_owned());
+    }
+    let length = headers.get("content-length").map_or(0, |length| length.parse().unwrap());
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+    let plain = |text: &str| ftpsync::wire::s3::decoded(&text.replace('+', "%2B")).unwrap();
+    let query = query.split('&').filter(|part| !part.is_empty()).map(|part| {
+        let (name, value) = part.split_once('=').unwrap_or((part, ""));
+        (plain(name), plain(value))
+    });
+    let key = plain(path.strip_prefix("/test").unwrap_or(path).trim_start_matches('/'));
+    Some(Question { method, key, query: query.collect(), headers, body })
+}

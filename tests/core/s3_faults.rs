@@ -1,0 +1,412 @@
+//! S3 when something goes wrong (row 104): pages that fail, answers that lie, keys that cannot be, uploads that are cut.
+
+use super::contract::{check, get, path, put};
+use super::s3_fake::{Answer, FakeS3, Question};
+use ftpsync::error::{Error, Kind, Result, Retry};
+use ftpsync::model::RelPath;
+use ftpsync::target::s3::S3Config;
+use ftpsync::target::{Expect, Put, Session, Target};
+use std::io::{self, Read};
+
+fn is_listing(question: &Question) -> bool {
+    question.has("list-type")
+}
+
+fn is_second_page(question: &Question) -> bool {
+    question.has("continuation-token")
+}
+
+fn list(session: &mut dyn Session) -> Result<Vec<String>> {
+    let listing = session.list(&RelPath::root())?;
+    Ok(listing.entries.iter().map(|entry| entry.name.to_string()).collect())
+}
+
+fn opened(fake: &FakeS3) -> Box<dyn Session> {
+    let mut session = fake.target().open().unwrap();
+    session.look_afresh();
+    fake.asked();
+    session
+}
+
+#[test]
+fn the_fake_keeps_the_contract_too() {
+    let fake = FakeS3::start();
+    check(&fake.target());
+    // Pages of a few keys make every verb go through several.
+    fake.page_of(7);
+    check(&fake.target());
+}
+
+#[test]
+fn a_page_that_fails_is_asked_for_again_and_in_the_end_the_listing_fails_as_a_whole() {
+    let fake = FakeS3::start();
+    (0..25).for_each(|number| fake.put(&format!("file {number:02}"), b"x"));
+    fake.page_of(10);
+    let mut session = opened(&fake);
+    fake.answer(is_second_page, Answer::refusal(503, "SlowDown"), 2);
+    assert_eq!(list(session.as_mut()).unwrap().len(), 25);
+    session.look_afresh();
+    fake.answer(is_second_page, Answer::refusal(503, "SlowDown"), 1000);
+    let error = list(session.as_mut()).unwrap_err();
+    assert!(error.to_string().contains("SlowDown"), "{error}");
+}
+
+#[test]
+fn a_listing_that_goes_on_but_does_not_say_where_is_no_listing() {
+    let fake = FakeS3::start();
+    let mut session = opened(&fake);
+    for page in [
+        "<ListBucketResult><IsTruncated>true</IsTruncated><Contents><Key>a</Key><Size>1</Size></Contents></ListBucketResult>",
+        "<ListBucketResult><Contents><Key>a</Key><Size>1</Size></Contents></ListBucketResult>",
+        "<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>a</Key>",
+        "<html>Welcome to the hotel</html>",
+        "<Error><Code>InternalError</Code><Message>x</Message></Error>",
+        "",
+    ] {
+        fake.answer(is_listing, Answer::new(200, page), 1);
+        let error = list(session.as_mut()).unwrap_err();
+        assert_eq!(error.kind(), Kind::Protocol, "{page}: {error}");
+    }
+    let circle = "<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>x</NextContinuationToken></ListBucketResult>";
+    fake.answer(is_listing, Answer::new(200, circle), 1000);
+    let error = list(session.as_mut()).unwrap_err();
+    assert!(error.to_string().contains("circles"), "{error}");
+}
+
+#[test]
+fn a_listing_that_is_cut_short_is_no_listing() {
+    let fake = FakeS3::start();
+    (0..100).for_each(|number| fake.put(&format!("{number}"), b"x"));
+    let mut session = opened(&fake);
+    fake.answer(
+        is_listing,
+        Answer::new(200, "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>")
+            .cut_after(40),
+        1,
+    );
+    let error = list(session.as_mut()).unwrap_err();
+    assert_eq!((error.kind(), error.retry()), (Kind::Disconnected, Retry::NewSession), "{error}");
+    assert_eq!(list(session.as_mut()).unwrap().len(), 100);
+}
+
+#[test]
+fn a_thousand_keys_take_one_question_and_folders_are_known_ahead() {
+    let fake = FakeS3::start();
+    for folder in 0..50 {
+        (0..19).for_each(|file| fake.put(&format!("folder {folder}/{file}"), b"x"));
+    }
+    let mut session = opened(&fake);
+    assert_eq!(list(session.as_mut()).unwrap().len(), 50);
+    for folder in 0..50 {
+        assert_eq!(session.list(&path(&format!("folder {folder}"))).unwrap().entries.len(), 19);
+    }
+    assert_eq!(fake.asked().len(), 1);
+    // The second time somebody may have worked on it.
+    session.list(&path("folder 7")).unwrap();
+    assert_eq!(fake.asked().len(), 1);
+}
+
+#[test]
+fn a_large_folder_is_asked_for_alone() {
+    let fake = FakeS3::start();
+    fake.page_of(100);
+    (0..950).for_each(|number| fake.put(&format!("deep/one/{number:03}"), b"x"));
+    fake.put("top", b"x");
+    let mut session = opened(&fake);
+    assert_eq!(list(session.as_mut()).unwrap(), ["deep", "top"]);
+    assert_eq!(fake.asked().len(), 2, "a page that shows one folder only, then the root alone");
+}
+
+#[test]
+fn keys_that_cannot_be_names_are_told_and_left_alone() {
+    let fake = FakeS3::start();
+    for key in ["../x", "/y", "a//b", "a/./c", "a/../d", "good", "nul\u{0}", "folder/", "twice", "twice/x"] {
+        fake.put(key, b"hostile");
+    }
+    let mut session = opened(&fake);
+    let listing = session.list(&RelPath::root()).unwrap();
+    let mut names: Vec<&str> = listing.entries.iter().map(|entry| entry.name.as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["a", "folder", "good", "twice"]);
+    let told: Vec<&str> = listing.notes.iter().map(|note| note.what.as_str()).collect();
+    assert_eq!(told, ["twice", "../", "/", "nul\u{0}"]);
+    let inside = session.list(&path("a")).unwrap();
+    assert!(inside.entries.is_empty());
+    assert_eq!(inside.notes.len(), 3, "{:?}", inside.notes);
+    let error = session.remove_dir(&path("a")).unwrap_err();
+    assert!(error.to_string().contains("not empty"), "{error}");
+    assert_eq!(fake.keys().len(), 10);
+}
+
+#[test]
+fn a_busy_server_is_a_reason_to_wait() {
+    let fake = FakeS3::start();
+    let mut session = opened(&fake);
+    let is_put = |question: &Question| question.method == "PUT";
+    for refusal in
+        [Answer::refusal(503, "SlowDown"), Answer::refusal(500, "InternalError"), Answer::new(502, "<html>")]
+    {
+        fake.answer(is_put, refusal, 1);
+        let error = session.write(&path("file"), &mut &b"x"[..], &Put::default()).unwrap_err();
+        assert_eq!((error.kind(), error.retry()), (Kind::Busy, Retry::Later), "{error}");
+    }
+    put(session.as_mut(), "file", b"x");
+}
+
+#[test]
+fn what_the_server_has_got_wrong_is_told() {
+    let fake = FakeS3::start();
+    let mut session = opened(&fake);
+    let wrong = format!("\"{}\"", "0".repeat(32));
+    fake.answer(|question| question.method == "PUT", Answer::new(200, "").header("etag", &wrong), 1);
+    let error = session.write(&path("file"), &mut &b"x"[..], &Put::default()).unwrap_err();
+    assert!(error.kind() == Kind::Corrupt && error.has_damaged(), "{error}");
+    // An ETag that is no sum says nothing.
+    fake.answer(|question| question.method == "PUT", Answer::new(200, "").header("etag", "\"opaque\""), 1);
+    session.write(&path("file"), &mut &b"x"[..], &Put::default()).unwrap();
+}
+
+#[test]
+fn what_arrives_damaged_or_short_is_never_whole() {
+    let fake = FakeS3::start();
+    fake.put("file", b"the content");
+    let mut session = opened(&fake);
+    let etag = format!("\"{:x}\"", md5::compute(b"the content"));
+    let is_get = |question: &Question| question.method == "GET" && question.key == "file";
+    fake.answer(is_get, Answer::new(200, "the conTent").header("etag", &etag), 1);
+    let error = get(session.as_mut(), "file").unwrap_err();
+    assert_eq!((error.kind(), error.retry()), (Kind::Corrupt, Retry::Later), "{error}");
+    fake.answer(is_get, Answer::new(200, "the content").header("etag", &etag).cut_after(5), 1);
+    let error = get(session.as_mut(), "file").unwrap_err();
+    assert_eq!(error.retry(), Retry::NewSession, "{error}");
+    // With keys that the server does not tell, an ETag is no sum.
+    let locked =
+        Answer::new(200, "another").header("etag", &etag).header("x-amz-server-side-encryption", "aws:kms");
+    fake.answer(is_get, locked, 1);
+    assert_eq!(get(session.as_mut(), "file").unwrap(), b"another");
+    assert_eq!(get(session.as_mut(), "file").unwrap(), b"the content");
+}
+
+#[test]
+fn a_part_that_fails_is_sent_again_and_a_success_that_is_a_refusal_is_seen() {
+    let fake = FakeS3::start();
+    let mut session = opened(&fake);
+    let content = vec![7; 20 << 20];
+    fake.answer(|question| question.has("partNumber"), Answer::refusal(503, "SlowDown"), 2);
+    fake.answer(
+        |question| question.method == "POST" && question.has("uploadId"),
+        Answer::refusal(200, "InternalError"),
+        1,
+    );
+    put(session.as_mut(), "large", &content);
+    assert!(fake.get("large").unwrap() == content);
+    assert_eq!(fake.uploads(), 0);
+    fake.answer(
+        |question| question.method == "POST" && question.has("uploadId"),
+        Answer::refusal(200, "AccessDenied"),
+        1,
+    );
+    let error = session.write(&path("large"), &mut content.as_slice(), &Put::default()).unwrap_err();
+    assert_eq!(error.kind(), Kind::Denied, "{error}");
+    assert_eq!(fake.uploads(), 0);
+}
+
+/// Gives some bytes, then fails.
+struct Failing(usize);
+
+impl Read for Failing {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.0 == 0 {
+            return Err(Error::new(Kind::Changed, "changed while being read").into_io());
+        }
+        let count = self.0.min(buffer.len());
+        self.0 -= count;
+        Ok(count)
+    }
+}
+
+#[test]
+fn an_upload_that_comes_to_nothing_leaves_no_parts() {
+    let fake = FakeS3::start();
+    let mut session = opened(&fake);
+    session.write(&path("large"), &mut Failing(20 << 20), &Put::default()).unwrap_err();
+    fake.answer(|question| question.has("partNumber"), Answer::refusal(403, "AccessDenied"), 1);
+    let error =
+        session.write(&path("large"), &mut io::repeat(1).take(20 << 20), &Put::default()).unwrap_err();
+    assert_eq!(error.kind(), Kind::Denied, "{error}");
+    assert_eq!((fake.uploads(), fake.get("large")), (0, None));
+}
+
+#[test]
+fn parts_of_a_run_that_was_killed_are_removed_by_the_next_upload_of_the_file() {
+    let fake = FakeS3::start();
+    let mut session = opened(&fake);
+    // As a run that is killed leaves it: it cannot say that it gives up.
+    fake.answer(|question| question.method == "DELETE" && question.has("uploadId"), Answer::new(500, ""), 1);
+    session.write(&path("large"), &mut Failing(20 << 20), &Put::default()).unwrap_err();
+    assert_eq!(fake.uploads(), 1);
+    let content = vec![3; 9 << 20];
+    put(opened(&fake).as_mut(), "large", &content);
+    assert_eq!(fake.uploads(), 0);
+    assert!(fake.get("large").unwrap() == content);
+}
+
+#[test]
+fn ranges_of_another_version_are_never_put_together() {
+    let fake = FakeS3::start();
+    let old = vec![1; 30 << 20];
+    fake.put("large", &old);
+    let mut session = opened(&fake);
+    let mut all = Vec::new();
+    let read = session.read(&path("large"), &mut |body| {
+        let mut start = vec![0; 1 << 20];
+        body.read_exact(&mut start)?;
+        fake.put("large", &vec![2; 30 << 20]);
+        body.read_to_end(&mut all)?;
+        Ok(())
+    });
+    // Ranges that were fetched ahead may all be of the old version; then it is whole.
+    match read {
+        Ok(()) => assert!(all.iter().all(|byte| *byte == 1) && all.len() == 29 << 20),
+        Err(error) => assert_eq!(error.kind(), Kind::Changed, "{error}"),
+    }
+}
+
+#[test]
+fn a_lost_answer_to_an_upload_is_no_conflict_with_oneself() {
+    let fake = FakeS3::start();
+    let mut session = opened(&fake);
+    let absent = Put { expect: Expect::Absent, ..Put::default() };
+    session.write(&path("file"), &mut &b"x"[..], &absent).unwrap();
+    // As it is tried again after the answer got lost.
+    session.write(&path("file"), &mut &b"x"[..], &absent).unwrap();
+    let error = session.write(&path("file"), &mut &b"y"[..], &absent).unwrap_err();
+    assert_eq!(error.kind(), Kind::Changed, "{error}");
+}
+
+#[test]
+fn a_server_that_knows_no_conditions_is_asked_beforehand() {
+    let fake = FakeS3::start();
+    let mut session = opened(&fake);
+    let is_conditional = |question: &Question| question.headers.contains_key("if-none-match");
+    fake.answer(is_conditional, Answer::refusal(501, "NotImplemented"), 1000);
+    let absent = Put { expect: Expect::Absent, ..Put::default() };
+    session.write(&path("file"), &mut &b"x"[..], &absent).unwrap();
+    fake.put("theirs", b"theirs");
+    let error = session.write(&path("theirs"), &mut &b"ours"[..], &absent).unwrap_err();
+    assert_eq!(error.kind(), Kind::Changed, "{error}");
+    assert_eq!(fake.get("theirs").unwrap(), b"theirs");
+}
+
+#[test]
+fn a_bucket_in_another_region_is_found_if_the_server_tells() {
+    let fake = FakeS3::start();
+    let elsewhere = Answer::refusal(301, "PermanentRedirect").header("x-amz-bucket-region", "eu-north-1");
+    fake.answer(|question| !question.headers["authorization"].contains("/eu-north-1/"), elsewhere, 1000);
+    fake.target().open().unwrap();
+    let asked = fake.asked();
+    assert!(asked.last().unwrap().headers["authorization"].contains("/eu-north-1/s3/"));
+
+    let silent = FakeS3::start();
+    silent.answer(|_| true, Answer::refusal(301, "PermanentRedirect"), 1000);
+    let error = refusal(silent.config());
+    assert!(error.to_string().contains("--region"), "{error}");
+}
+
+#[test]
+fn a_clock_that_is_wrong_is_set_right() {
+    let fake = FakeS3::start();
+    fake.answer(
+        |question| !question.headers["x-amz-date"].starts_with("20260102T0304"),
+        Answer::refusal(403, "RequestTimeTooSkewed"),
+        1000,
+    );
+    fake.target().open().unwrap();
+}
+
+#[test]
+fn keys_never_show() {
+    let fake = FakeS3::start();
+    fake.answer(|_| true, Answer::refusal(403, "AccessDenied"), 1000);
+    let mut config = fake.config();
+    config.token = Some(ftpsync::target::ftp::Secret::new("hidden token"));
+    let error = refusal(config);
+    let shown = format!("{error} {error:?}");
+    assert!(!shown.contains("hidden") && !shown.contains("AKFAKE"), "{shown}");
+    assert!(shown.contains("policies"), "{shown}");
+}
+
+#[test]
+fn keys_come_from_files_programs_containers_and_machines() {
+    let fake = FakeS3::start();
+    let home = tempfile::tempdir().unwrap();
+    std::fs::create_dir(home.path().join(".aws")).unwrap();
+    std::fs::write(
+        home.path().join(".aws/config"),
+        "[profile program]\ncredential_process = sh -c 'printf \"{\\\"AccessKeyId\\\":\\\"AKPROGRAM\\\",\\\"SecretAccessKey\\\":\\\"x\\\"}\"'\n\
+         [profile plain]\naws_access_key_id = AKPLAIN\naws_secret_access_key = x\nregion = eu-west-1\n\
+         [profile sso]\nsso_session = x\n",
+    )
+    .unwrap();
+    let machine = FakeS3::start();
+    let told = r#"{"AccessKeyId":"AKMACHINE","SecretAccessKey":"x","Token":"t","Expiration":"2099-01-01T00:00:00Z"}"#;
+    machine.answer(|question| question.key.ends_with("api/token"), Answer::new(200, "token"), 1000);
+    machine.answer(
+        |question| question.key.ends_with("security-credentials/"),
+        Answer::new(200, "role\n"),
+        1000,
+    );
+    machine.answer(
+        |question| question.key.ends_with("role") || question.key == "creds",
+        Answer::new(200, told),
+        1000,
+    );
+    let at = machine.config().endpoint.unwrap();
+    let with = |variables: &[(&str, &str)]| {
+        let mut config = fake.config();
+        config.keys = None;
+        config.environment.home = Some(home.path().to_owned());
+        config.environment.variables.insert("AWS_EC2_METADATA_SERVICE_ENDPOINT".to_owned(), at.clone());
+        for (name, value) in variables {
+            config.environment.variables.insert((*name).to_owned(), (*value).to_owned());
+        }
+        config
+    };
+    let signed_by = |config: S3Config| {
+        ftpsync::target::s3::S3Target::new(config).unwrap().open().unwrap();
+        fake.asked().pop().unwrap().headers["authorization"].clone()
+    };
+    let own = [("AWS_ACCESS_KEY_ID", "AKOWN"), ("AWS_SECRET_ACCESS_KEY", "x"), ("AWS_PROFILE", "plain")];
+    assert!(signed_by(with(&own)).contains("=AKOWN/"));
+    assert!(
+        signed_by(with(&own[2..])).contains("=AKPLAIN/")
+            && signed_by(with(&own[2..])).contains("/eu-west-1/")
+    );
+    let mut named = with(&own);
+    named.profile = Some("plain".to_owned());
+    assert!(
+        signed_by(named).contains("=AKPLAIN/"),
+        "a profile that is named counts more than the environment"
+    );
+    assert!(signed_by(with(&[("AWS_PROFILE", "program")])).contains("=AKPROGRAM/"));
+    assert!(
+        signed_by(with(&[("AWS_CONTAINER_CREDENTIALS_FULL_URI", &format!("{at}/creds"))]))
+            .contains("=AKMACHINE/")
+    );
+    assert!(signed_by(with(&[])).contains("=AKMACHINE/"));
+    assert!(refusal(with(&[("AWS_PROFILE", "sso")])).to_string().contains("credential_process"));
+    assert!(
+        refusal(with(&[("AWS_EC2_METADATA_DISABLED", "true")])).to_string().contains("AWS_ACCESS_KEY_ID")
+    );
+    let mut anonymous = with(&[]);
+    anonymous.anonymous = true;
+    ftpsync::target::s3::S3Target::new(anonymous).unwrap().open().unwrap();
+    assert!(!fake.asked().pop().unwrap().headers.contains_key("authorization"));
+}
+
+fn refusal(config: S3Config) -> Error {
+    let Err(error) = ftpsync::target::s3::S3Target::new(config).and_then(|target| target.open()) else {
+        panic!("it opened")
+    };
+    error
+}
