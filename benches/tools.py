@@ -42,7 +42,9 @@ class Job:
         """The beginning of a command that names server and keys in the environment, where that is the custom."""
         if self.server.kind.scheme != "s3":
             return []
-        return ["env", *(f"{name}={value}" for name, value in s3.environment(self.server).items())]
+        variables = s3.environment(self.server).items()
+        # The AWS library in rclone does not want this one beside transports of its own.
+        return ["env", "-u", "AWS_CA_BUNDLE", *(f"{name}={value}" for name, value in variables)]
 
     @property
     def path(self) -> str:
@@ -235,7 +237,8 @@ class Rclone(Tool):
         return ["env", f"SSL_CERT_FILE={server.ca}", *command, "--ftp-explicit-tls"]
 
     def _command_for_s3(self, job: Job) -> list[str]:
-        remote = f":s3:{s3.BUCKET}/{job.remote}"
+        # With the slash it does not ask whether that is an object, which this server takes ill.
+        remote = f":s3:{s3.BUCKET}/{job.remote}/"
         number = str(job.connections)
         command = [*job.environment, str(self.program), "sync" if job.delete else "copy"]
         command += [str(job.local), remote] if job.upload else [remote, str(job.local)]
