@@ -91,7 +91,11 @@ impl Net {
     pub fn ask(&self, address: &Address, message: &Message<'_>, interruptions: u64) -> Result<Answer<'_>> {
         while let Some(mut connection) = self.idle(address) {
             match connection.ask(message) {
-                Err(_) if connection.received == 0 && self.sockets.interruptions() == interruptions => {}
+                // Silence is no sign that it was closed before.
+                Err(error)
+                    if connection.received == 0
+                        && error.kind() != Kind::Timeout
+                        && self.sockets.interruptions() == interruptions => {}
                 outcome => return self.answer(address, connection, message, outcome, interruptions),
             }
         }
