@@ -260,11 +260,11 @@ impl State {
                 continue;
             }
             let below = key[prefix.len()..].split_once('/').filter(|_| !delimiter.is_empty());
-            if let Some((name, _)) = below {
-                if after.starts_with(&format!("{prefix}{name}/")) || seen.contains(name) {
-                    last = key;
-                    continue;
-                }
+            if let Some((name, _)) = below
+                && (after.starts_with(&format!("{prefix}{name}/")) || seen.contains(name))
+            {
+                last = key;
+                continue;
             }
             if count == most {
                 is_cut = true;
