@@ -232,6 +232,13 @@ common_parser.add_argument(
     help="give up on a connection that is not there after so long (default: that of --timeout)",
 )
 common_parser.add_argument(
+    "--session-time",
+    metavar="SECONDS",
+    type=_seconds,
+    default=argparse.SUPPRESS,
+    help="log in to an FTP server anew after so long, for servers that limit the time of a session",
+)
+common_parser.add_argument(
     "--connections",
     metavar="N",
     type=_positive,
@@ -312,6 +319,13 @@ safety_parser.add_argument(
     action="store_true",
     default=argparse.SUPPRESS,
     help="overwrite files directly instead of by temporary name, check and rename",
+)
+safety_parser.add_argument(
+    "--max-time",
+    metavar="SECONDS",
+    type=_seconds,
+    default=argparse.SUPPRESS,
+    help="end a run that takes longer; what was finished is kept",
 )
 safety_parser.add_argument(
     "--verify",

@@ -46,6 +46,7 @@ _NATIVE_OPTIONS = (
     "inplace",
     "no_mlsd",
     "no_verify_tls",
+    "session_time",
     "tls_ca",
     "tls_cert",
     "tls_implicit",

@@ -405,6 +405,7 @@ class BaseSynchronizer:
             "pretty_meta": bool(DirMetadata.PRETTY),
             "version": __version__,
             "connections": self._connections(),
+            "max_time": self._max_time(),
             "hooks": hooks,
         }
 
@@ -415,6 +416,14 @@ class BaseSynchronizer:
         if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 64:
             raise ValueError(f"invalid option connections: {value!r} (expected a number from 1 to 64)")
         return value, value
+
+    def _max_time(self) -> float | None:
+        value = self.options.get("max_time")
+        if value is None:
+            return None
+        if not isinstance(value, (int, float)) or isinstance(value, bool) or value <= 0:
+            raise ValueError(f"invalid option max_time: {value!r} (expected a number of seconds)")
+        return float(value)
 
     def _finish_stats(self, seconds: float) -> None:
         stats = self._stats

@@ -9,6 +9,7 @@ pub mod executor;
 pub mod folder;
 pub mod hooks;
 pub mod job;
+pub mod limit;
 pub mod lock;
 pub mod observer;
 pub mod queue;
@@ -80,6 +81,8 @@ pub struct Run<'a> {
     pub asks_at_same_time: bool,
     /// Whether folders are listed on the guess that they will be visited. Not where somebody watches the order.
     pub foresees: bool,
+    /// How long the run may take in all, in seconds.
+    pub time_limit: Option<f64>,
     /// How many threads move bytes: in the beginning, and at the most, if the round trips of a far server are what takes the
     /// time.
     pub threads: RangeInclusive<usize>,
@@ -96,6 +99,7 @@ pub struct Run<'a> {
 /// The first failed transfer, listing or deletion; an outage of a side, a guard, metadata of another layout or a
 /// cancelled run at once.
 pub fn sync(run: &Run<'_>, hooks: &dyn Hooks, observer: &mut dyn Observer, stats: &mut Stats) -> Result<()> {
+    let mut limited = limit::Limited::new(observer, run.clock, run.time_limit);
     let crew = crew::Crew::new(run.pools, run.clock, &run.threads);
     let keepers = lock::keepers(run, &crew);
     let outcome = std::thread::scope(|scope| {
@@ -104,14 +108,14 @@ pub fn sync(run: &Run<'_>, hooks: &dyn Hooks, observer: &mut dyn Observer, stats
         let mut live = Live(&crew);
         let mut rehearsal = Rehearsal(&crew);
         let executor: &mut dyn Executor = if run.is_rehearsal { &mut rehearsal } else { &mut live };
-        let outcome = walk::walk(run, executor, &done, hooks, observer, stats);
+        let outcome = walk::walk(run, executor, &done, hooks, &mut limited, stats);
         if outcome.is_ok() {
             crew.close();
         } else {
             crew.abandon();
         }
         outcome.and_then(|failure| {
-            let ended = wait_for_end(&done, observer).inspect_err(|_| crew.abandon());
+            let ended = wait_for_end(&done, &mut limited).inspect_err(|_| crew.abandon());
             ended.map(|()| failure).map_err(|error| walk::Broken { error, unsaved: Vec::new() })
         })
     });

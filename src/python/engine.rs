@@ -57,6 +57,7 @@ pub struct Settings {
     version: String,
     /// With a server: in the beginning, and at the most.
     connections: (usize, usize),
+    max_time: Option<f64>,
     /// Names of the hooks that Python overrides.
     hooks: Vec<String>,
 }
@@ -122,6 +123,7 @@ pub fn run(
         asks_at_same_time: settings.asks_at_same_time,
         // One more than sessions with a server, so that the disk is never waited for by all of them.
         threads: few + 1..=most + 1,
+        time_limit: settings.max_time,
         foresees: is_plain,
         clock: &clock,
     };

@@ -88,6 +88,7 @@ impl Target {
         if let Some(timeout) = seconds(options, "connect_timeout")? {
             config.connect_timeout = timeout;
         }
+        config.session_time = seconds(options, "session_time")?;
         config.proxy = option::<String>(options, "proxy")?.map(Secret::new);
         config.no_mlsd = is_set(options, "no_mlsd")?;
         config.trust_pasv_host = is_set(options, "trust_pasv_host")?;

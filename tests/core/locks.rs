@@ -243,6 +243,7 @@ impl Setup {
             asks_at_same_time: false,
             foresees: true,
             threads: 1..=1,
+            time_limit: None,
             clock: self.clock.as_ref(),
         };
         let stop_at = self.stop_at.map(|line| (Arc::clone(&remote.log), line));

@@ -34,6 +34,7 @@ mod sftp_conversations;
 #[cfg(unix)]
 mod sftp_server;
 mod targets;
+mod time_limits;
 mod tree;
 mod verify;
 mod world;

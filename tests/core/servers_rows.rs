@@ -31,12 +31,12 @@
 //! | Q27 | renaming onto a file | `q27_...`; `ftp_conversations.rs`, several |
 //! | Q28 | MKD of a folder that is there | `q28_...` |
 //! | Q29 | TLS without a goodbye | `q29_...`; `ftp_conversations::data_that_ends_without_a_goodbye_is_judged_by_its_size` |
-//! | Q30 | uploads that arrive empty | `q30_...`; `--tls-max` in `test_ftps.py` |
+//! | Q30 | uploads that arrive empty | `q30_...`; `--session-time` in `time_limits.rs`; `--tls-max` in `test_ftps.py` |
 //! | Q31 | a confirmation that is lost | `q31_...` |
 //! | Q32 | a final reply too early, or twice | `q32_...` |
 //! | Q33 | what refusals mean | `q33_...`; `target::ftp::errors` |
 //! | Q34 | limits for connections | `q34_...` |
-//! | Q35 | REST | `q35_...` |
+//! | Q35 | REST | `q35_...`; `resume.rs` |
 //! | Q36 | SIZE in ASCII mode | `q36_...` |
 //! | Q37 | a wrong SIZE | `q37_...` |
 //! | Q38 | odd FEAT | `q38_...`; `wire::ftp::feat` |

@@ -30,6 +30,7 @@ pub struct Setup {
     pub guard: GuardRules,
     pub dry_run: bool,
     pub threads: usize,
+    pub time_limit: Option<f64>,
     /// The time, in seconds since 1970-01-01 UTC.
     pub now: f64,
 }
@@ -42,19 +43,21 @@ impl Setup {
             guard: GuardRules { limit: None, is_off: true },
             dry_run: false,
             threads: 2,
+            time_limit: None,
             now: 1_700_000_000.0,
         }
     }
 }
 
-struct Frozen(f64);
+/// The date stands still; so does the time, unless it is limited.
+struct Frozen(f64, Option<std::time::Instant>);
 
 impl Clock for Frozen {
     fn now(&self) -> f64 {
         self.0
     }
     fn elapsed(&self) -> f64 {
-        0.0
+        self.1.map_or(0.0, |begun| begun.elapsed().as_secs_f64())
     }
     fn readable(&self, seconds: f64) -> String {
         format!("{seconds}")
@@ -116,8 +119,9 @@ pub fn run(local: &dyn TargetBox, remote: &dyn TargetBox, setup: &Setup) -> Outc
         resolve_all: None,
         asks_at_same_time: false,
         foresees: true,
+        time_limit: setup.time_limit,
         threads: setup.threads..=setup.threads,
-        clock: &Frozen(setup.now),
+        clock: &Frozen(setup.now, setup.time_limit.map(|_| std::time::Instant::now())),
     };
     let mut observer = Collect::default();
     let mut stats = Stats::default();

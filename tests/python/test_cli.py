@@ -226,6 +226,8 @@ class TestOptions:
             ("--connect-timeout=7", "connect_timeout", 7.0),
             ("--inplace", "inplace", True),
             ("--verify", "verify", True),
+            ("--max-time=90", "max_time", 90.0),
+            ("--session-time=60", "session_time", 60.0),
             ("--ftp-engine=suppaftp", "ftp_engine", "suppaftp"),
             ("--links=skip", "links", "skip"),
             ("--max-delete=7", "max_delete", 7),

@@ -143,6 +143,8 @@ pub struct FtpConfig {
     pub connect_timeout: Duration,
     /// Longest time without a sign of life, on either connection.
     pub timeout: Duration,
+    /// After this time a session is replaced by a new one, before it is used again.
+    pub session_time: Option<Duration>,
     /// The URL of a proxy, which may hold a password: `socks5://`, `socks5h://` or `http://`.
     pub proxy: Option<Secret>,
     /// Connect to the host that a reply to PASV names, and not to that of the control connection.
@@ -177,6 +179,7 @@ impl FtpConfig {
             tls: None,
             connect_timeout: Duration::from_secs(30),
             timeout: Duration::from_secs(60),
+            session_time: None,
             proxy: None,
             trust_pasv_host: false,
             no_mlsd: false,

@@ -30,6 +30,9 @@ const SLOWEST: u32 = 3;
 /// How long to wait for more of a reply whose last line has another code than its first.
 const ODD_END: Duration = Duration::from_secs(2);
 
+/// How long tickets of TLS 1.3 are surely good.
+const TICKETS_LAST: Duration = Duration::from_secs(600);
+
 /// One control connection.
 pub struct Control {
     server: Arc<Server>,
@@ -45,6 +48,7 @@ pub struct Control {
     /// The data connection under way resumes nothing.
     is_unresumed: bool,
     in_doubt: bool,
+    begun: Instant,
     /// Where the transfer that is being started begins in its file, in bytes.
     pub(super) offset: u64,
     /// What the server said first.
@@ -76,6 +80,7 @@ impl Control {
             tickets: Arc::default(),
             is_unresumed: false,
             in_doubt: false,
+            begun: Instant::now(),
             offset: 0,
             banner: None,
             login: None,
@@ -139,6 +144,7 @@ impl Control {
             host: self.host,
             local: self.local,
             in_doubt: self.in_doubt,
+            begun: self.begun,
             offset: 0,
             banner: self.banner,
             login: self.login,
@@ -307,9 +313,21 @@ impl Control {
         self.in_doubt = true;
     }
 
+    /// Whether it has lasted longer than it should: some servers end sessions after a while, and tickets of TLS 1.3 expire, which
+    /// has made uploads arrive empty.
+    pub fn is_too_old(&self) -> bool {
+        let of_tickets = self.is_tls13().then_some(TICKETS_LAST);
+        let limit = self.server.config.session_time.or(of_tickets);
+        limit.is_some_and(|limit| self.begun.elapsed() > limit)
+    }
+
     /// Whether an idle conversation can go on. Whatever arrived unasked, a 421 or the end, is the end of it.
     pub fn is_alive(&mut self) -> bool {
-        !self.in_doubt && self.parser.is_empty() && !self.is_used_up() && self.stream.is_quiet()
+        !self.in_doubt
+            && self.parser.is_empty()
+            && !self.is_used_up()
+            && !self.is_too_old()
+            && self.stream.is_quiet()
     }
 
     /// Makes sure that nothing arrived unasked: a second reply to an earlier command would be taken for the answer to the next.

@@ -16,6 +16,7 @@ use crate::target::digest::Digesting;
 use crate::target::{Expect, Put, Written, temp_name};
 use crate::wire::ftp::{Command, Reply};
 use std::io::{self, Read, Write};
+use std::time::Duration;
 
 /// Where the bytes go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -263,7 +264,9 @@ impl FtpSession {
             let told = self.told_after_break(early);
             return Err((Cut::Wire(error), told));
         }
-        match data::final_reply(&mut self.control, early) {
+        let patience = patience_for(sent, self.server.config.timeout);
+        let ended = self.control.with_patience(patience, |control| data::final_reply(control, early));
+        match ended {
             Ok(reply) if reply.is_success() => Ok(sent),
             Ok(reply) => Err((Cut::Wire(io::ErrorKind::Other.into()), Some(refusal(&reply)))),
             // Everything was sent, and only the confirmation was lost: routers forget connections that are silent for long.
@@ -597,6 +600,12 @@ fn kept_at(backup: &[u8]) -> String {
     format!("the old content is now at {:?}", String::from_utf8_lossy(backup))
 }
 
+/// How long a server may take to confirm an upload: some look for viruses first, or pass it on to where it is kept. A second for
+/// each MiB is added to the usual limit, up to three times of it.
+fn patience_for(sent: u64, timeout: Duration) -> Duration {
+    (timeout + Duration::from_secs(sent / (1024 * 1024))).min(timeout * 3)
+}
+
 /// Copies the body to the data connection, in bounded writes so that the timeout of the socket can fire.
 fn pump(channel: &mut Channel, body: &mut dyn Read, size: Option<u64>) -> std::result::Result<u64, Cut> {
     let mut buffer = vec![0; CHUNK];
@@ -646,5 +655,18 @@ pub(super) fn check_size(held: Option<u64>, sent: u64) -> Result<()> {
                 .retrying(Retry::NewSession))
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_files_may_take_their_time_to_be_confirmed() {
+        let (second, minute) = (Duration::from_secs(1), Duration::from_secs(60));
+        assert_eq!(patience_for(10_000, minute), minute);
+        assert_eq!(patience_for(50 << 20, minute), minute + 50 * second);
+        assert_eq!(patience_for(9 << 30, minute), 3 * minute);
     }
 }

@@ -1,0 +1,59 @@
+//! A run has its time, and so has a session.
+
+use crate::contract::{get, path};
+use crate::ftp_conversations::config;
+use crate::ftp_server::{Quirks, Server};
+use crate::tree::{self, Setup};
+use ftpsync::error::Kind;
+use ftpsync::model::RelPath;
+use ftpsync::plan::Mode;
+use ftpsync::target::Target;
+use ftpsync::target::ftp::{FtpConfig, FtpTarget};
+use ftpsync::target::memory::MemoryTarget;
+use ftpsync::target::pool::Pool;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+struct Shared(Arc<dyn Target>);
+
+impl tree::TargetBox for Shared {
+    fn share(&self) -> Arc<dyn Target> {
+        Arc::clone(&self.0)
+    }
+}
+
+#[test]
+fn a_run_that_takes_too_long_ends_although_the_server_is_silent() {
+    let server = Server::start(Quirks { is_silent_at: Some("RETR /b"), ..Quirks::default() });
+    server.put("/a", b"a");
+    server.put("/b", b"b");
+    let local = MemoryTarget::new("local");
+    let remote = Shared(Arc::new(FtpTarget::new(config(&server)).unwrap()));
+    let setup = Setup { time_limit: Some(0.5), ..Setup::new(Mode::Download) };
+    let begun = Instant::now();
+    let error = tree::run(&local, &remote, &setup).result.unwrap_err();
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    assert_eq!(error.kind(), Kind::Timeout);
+    assert!(error.to_string().contains("--max-time"), "{error}");
+    assert!(local.tree().contains_key("a"), "what was finished is gone: {:?}", local.tree());
+}
+
+#[test]
+fn a_session_that_has_had_its_time_is_replaced() {
+    let server = Server::start(Quirks::default());
+    server.put("/a", b"x");
+    let session_time = Some(Duration::from_millis(100));
+    let target = FtpTarget::new(FtpConfig { session_time, ..config(&server) }).unwrap();
+    let pool = Pool::new(Arc::new(target), 1);
+    let logins = || {
+        let mut loan = pool.take().unwrap();
+        get(loan.session(), "a").unwrap();
+        loan.session().list(&RelPath::root()).unwrap();
+        loan.session().remove_file(&path("b")).unwrap_err();
+        loan.keep();
+        server.script().iter().filter(|line| line.contains("USER")).count()
+    };
+    assert_eq!((logins(), logins()), (1, 0));
+    std::thread::sleep(Duration::from_millis(150));
+    assert_eq!(logins(), 1);
+}
