@@ -156,6 +156,7 @@ class Cell:
         for folder in (job.local, remote):
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
+        self.kind.forget(job.server.root)
         trees.copy(self.pristine / load.tree, job.local if load.upload else remote)
         if load.after_upload:
             first = Job(True, job.local, job.remote, job.server, job.connections)

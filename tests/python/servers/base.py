@@ -147,6 +147,9 @@ class Kind(ABC):
         """Says where files are that clients see at the top."""
         return root
 
+    def forget(self, root: Path) -> None:  # noqa: B027 (most have nothing to do)
+        """Lets the server forget what it noted of files that were put there beside it."""
+
     def ready(self, server: Server) -> None:  # noqa: B027 (most have nothing to do)
         """Does what is left to do once the server answers."""
 

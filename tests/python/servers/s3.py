@@ -64,6 +64,10 @@ class S3sFs(S3Kind):
     def folder(self, root: Path) -> Path:
         return root / BUCKET
 
+    def forget(self, root: Path) -> None:
+        for file in root.glob(".bucket-*"):
+            file.unlink()
+
     def launch(self, plan: Plan) -> Launch:
         (plan.root / BUCKET).mkdir(exist_ok=True)
         command = [str(self._program()), "--host", plan.host, "--port", str(plan.port)]
