@@ -46,7 +46,7 @@ test: build ## every test of the core and of the Python face
 	$(BIN)/python -m pytest $(if $(CI),,--quiet)
 
 chaos: build ## everything that may go wrong, at every step; takes long
-	FTPSYNC_THOROUGH=1 cargo test --quiet -- every_command
+	FTPSYNC_THOROUGH=1 cargo test --quiet -- every_command simulation
 
 check: build ## formatting, lints and types
 	cargo fmt --check

@@ -2,12 +2,12 @@
 //!
 //! They decide nothing and know no metadata; listings go first, because everything else waits for them.
 
-use super::Clock;
 use super::job::{CopyJob, Done, Doomed, Job, Make, View};
 use super::lock::Keeper;
 use super::queue::{LARGE, Next, Queue, Work};
 use super::segments::{SPLIT, Segments};
 use super::transfer::{Transfer, transfer};
+use super::{Choice, Clock};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::model::meta::MAX_META_SIZE;
 use crate::model::{DirMeta, EntryKind, LOCK_FILE_NAME, META_FILE_NAME, Name, RelPath, Side, Sides};
@@ -64,18 +64,19 @@ impl<'a> Crew<'a> {
         }
     }
 
-    /// Starts the keepers and the threads. What they report arrives at the receiver.
+    /// Starts the keepers, and `count` threads. What they report arrives at the receiver, also what is reported by the sender.
     pub fn start<'scope>(
         &'scope self,
         scope: &'scope Scope<'scope, '_>,
+        count: usize,
         keepers: &'scope [Keeper<'_>],
-    ) -> Receiver<Done> {
+    ) -> (Sender<Done>, Receiver<Done>) {
         let (sender, receiver) = channel();
         for keeper in keepers {
             let sender = sender.clone();
             scope.spawn(move || keeper.work(&sender));
         }
-        for thread in 0..self.queue.most() {
+        for thread in 0..count {
             let sender = sender.clone();
             scope.spawn(move || {
                 if self.queue.admits(thread) {
@@ -83,7 +84,30 @@ impl<'a> Crew<'a> {
                 }
             });
         }
-        receiver
+        (sender, receiver)
+    }
+
+    /// How many threads there may be.
+    pub(super) fn most(&self) -> usize {
+        self.queue.most()
+    }
+
+    /// Carries out jobs that wait until one is done; if there are none, finishes what was left for later.
+    pub(super) fn work_once(&self, choose: &mut Choice<'_>, report: &Sender<Done>) {
+        loop {
+            let (done, goes_on) = match self.queue.pick(choose) {
+                Some(work) => (self.do_work(work), true),
+                None => (None, self.settle_one()),
+            };
+            let has_told = self.report_settled(report) || done.is_some();
+            if let Some(done) = done {
+                // Whoever does not listen any more has ended the run.
+                drop(report.send(done));
+            }
+            if has_told || !goes_on {
+                return;
+            }
+        }
     }
 
     /// Adds a job.
@@ -140,13 +164,7 @@ impl<'a> Crew<'a> {
         // A thread that ended in a panic would leave the walk waiting for its answer for ever.
         let _alarm = Alarm(self);
         while let Some(work) = self.next(report) {
-            let done = match work {
-                Work::Job(job) => self.carry_out(job),
-                Work::Part(segments) => {
-                    self.help(&segments);
-                    None
-                }
-            };
+            let done = self.do_work(work);
             self.report_settled(report);
             if done.is_some_and(|done| report.send(done).is_err()) {
                 return;
@@ -154,11 +172,25 @@ impl<'a> Crew<'a> {
         }
     }
 
-    fn report_settled(&self, report: &Sender<Done>) {
-        for done in std::mem::take(&mut *locked(&self.settled)) {
+    fn do_work(&self, work: Work) -> Option<Done> {
+        match work {
+            Work::Job(job) => self.carry_out(job),
+            Work::Part(segments) => {
+                self.help(&segments);
+                None
+            }
+        }
+    }
+
+    /// Reports what became of copies that were left for later; false if nothing is known.
+    fn report_settled(&self, report: &Sender<Done>) -> bool {
+        let settled = std::mem::take(&mut *locked(&self.settled));
+        let is_any = !settled.is_empty();
+        for done in settled {
             // Whoever does not listen any more has ended the run.
             drop(report.send(done));
         }
+        is_any
     }
 
     /// Finishes what one idle session has left for later. False if there is none.
@@ -494,7 +526,7 @@ impl<'a> Crew<'a> {
             let Some(pause) = retry::pause(&error, attempt, self.clock.elapsed().fract()) else {
                 return Err(error);
             };
-            self.queue.rest(pause);
+            self.queue.rest(self.clock.pause(pause));
             attempt += 1;
         }
     }

@@ -1,10 +1,12 @@
 //! Carries out, or only pretends to: a dry-run is another executor, not an `if` in the walk.
 
+use super::Choice;
 use super::crew::Crew;
 use super::job::{Done, Job};
 use crate::model::Side;
 use crate::target::Written;
 use std::collections::VecDeque;
+use std::sync::mpsc::Sender;
 
 /// Takes jobs.
 pub trait Executor {
@@ -13,6 +15,9 @@ pub trait Executor {
 
     /// Whether changes are really made.
     fn is_live(&self) -> bool;
+
+    /// Carries out one job that waits, where no thread does.
+    fn work(&mut self) {}
 }
 
 /// Has everything carried out.
@@ -61,6 +66,32 @@ impl Executor for Rehearsal<'_> {
 
     fn is_live(&self) -> bool {
         false
+    }
+}
+
+/// Carries out one job at a time, on the thread of the walk.
+pub struct InTurn<'a, 'c> {
+    /// Decides what is carried out at all.
+    pub inner: &'a mut dyn Executor,
+    /// Where jobs wait.
+    pub crew: &'a Crew<'c>,
+    /// Where what was done is told.
+    pub report: Sender<Done>,
+    /// Says which job comes next.
+    pub choose: &'a mut Choice<'a>,
+}
+
+impl Executor for InTurn<'_, '_> {
+    fn submit(&mut self, job: Job) -> Option<Done> {
+        self.inner.submit(job)
+    }
+
+    fn is_live(&self) -> bool {
+        self.inner.is_live()
+    }
+
+    fn work(&mut self) {
+        self.crew.work_once(self.choose, &self.report);
     }
 }
 

@@ -104,6 +104,11 @@ impl Folder {
         })
     }
 
+    /// Whether the remote side is to get it, and it has not been made there yet.
+    pub fn is_made_remotely(&self) -> bool {
+        matches!(self.visit, Visit::Copy { to: Side::Remote, .. }) && self.views.remote.is_none()
+    }
+
     /// The path under which it is shown: that of the local side.
     pub fn shown(&self) -> &RelPath {
         &self.paths.local

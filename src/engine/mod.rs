@@ -29,7 +29,7 @@ use crate::model::{Side, Sides};
 use crate::plan::guard::GuardRules;
 use crate::plan::{Filter, Policy, Strategy};
 use crate::target::pool::Pool;
-use executor::{Executor, Live, Rehearsal};
+use executor::{Executor, InTurn, Live, Rehearsal};
 use std::ops::RangeInclusive;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
@@ -49,7 +49,14 @@ pub trait Clock: Sync {
     fn zone(&self) -> f64 {
         0.0
     }
+    /// How long a pause of this length really takes; nothing, where time is only imagined.
+    fn pause(&self, length: Duration) -> Duration {
+        length
+    }
 }
+
+/// Picks the next job among so many that wait.
+pub type Choice<'a> = dyn FnMut(usize) -> usize + 'a;
 
 /// Everything a run has to know beforehand.
 pub struct Run<'a> {
@@ -99,16 +106,53 @@ pub struct Run<'a> {
 /// The first failed transfer, listing or deletion; an outage of a side, a guard, metadata of another layout or a
 /// cancelled run at once.
 pub fn sync(run: &Run<'_>, hooks: &dyn Hooks, observer: &mut dyn Observer, stats: &mut Stats) -> Result<()> {
+    conduct(run, hooks, observer, stats, None)
+}
+
+/// As [`sync`], but on the calling thread alone: one job after another, in an order that `choose` picks.
+///
+/// What can be repeated exactly can be searched for mistakes.
+///
+/// # Errors
+/// As [`sync`].
+pub fn sync_in_turn(
+    run: &Run<'_>,
+    hooks: &dyn Hooks,
+    observer: &mut dyn Observer,
+    stats: &mut Stats,
+    choose: &mut Choice<'_>,
+) -> Result<()> {
+    conduct(run, hooks, observer, stats, Some(choose))
+}
+
+fn conduct(
+    run: &Run<'_>,
+    hooks: &dyn Hooks,
+    observer: &mut dyn Observer,
+    stats: &mut Stats,
+    choose: Option<&mut Choice<'_>>,
+) -> Result<()> {
     let mut limited = limit::Limited::new(observer, run.clock, run.time_limit);
     let crew = crew::Crew::new(run.pools, run.clock, &run.threads);
     let keepers = lock::keepers(run, &crew);
     let outcome = std::thread::scope(|scope| {
-        let done = crew.start(scope, &keepers);
+        let threads = if choose.is_some() { 0 } else { crew.most() };
+        let (report, done) = crew.start(scope, threads, &keepers);
         let _alarm = crew::Alarm(&crew);
         let mut live = Live(&crew);
         let mut rehearsal = Rehearsal(&crew);
         let executor: &mut dyn Executor = if run.is_rehearsal { &mut rehearsal } else { &mut live };
-        let outcome = walk::walk(run, executor, &done, hooks, &mut limited, stats);
+        let outcome = match choose {
+            Some(choose) => {
+                let mut in_turn = InTurn { inner: executor, crew: &crew, report, choose };
+                walk::walk(run, &mut in_turn, &done, hooks, &mut limited, stats)
+            }
+            None => {
+                // The threads report by channels of their own; the end of all of them is the end of the run.
+                drop(report);
+                walk::walk(run, executor, &done, hooks, &mut limited, stats)
+            }
+        };
         if outcome.is_ok() {
             crew.close();
         } else {

@@ -188,6 +188,22 @@ impl Queue {
         }
     }
 
+    /// Takes any of the jobs: `choose` says which one of so many. The largest of the large files stands for all of them.
+    pub fn pick(&self, choose: &mut super::Choice<'_>) -> Option<Work> {
+        let mut state = self.state();
+        let (listings, others) = (state.listings.len(), state.others.len());
+        let all = listings + others + usize::from(!state.large.is_empty());
+        let index = if all == 0 { return None } else { choose(all) };
+        if index < listings {
+            return state.listings.remove(index).map(Work::Job);
+        }
+        if index < listings + others {
+            return state.others.remove(index - listings);
+        }
+        state.large_under_way += 1;
+        state.large.pop().map(|large| Work::Job(large.job))
+    }
+
     /// A large file that was taken is not under way any more.
     pub fn finished_large(&self) {
         let mut state = self.state();

@@ -221,6 +221,7 @@ impl Walk<'_> {
 
     fn wait(&mut self) -> Result<()> {
         self.observer.poll()?;
+        self.executor.work();
         match crew::receive(self.done, POLL)? {
             Some(done) => self.take(done),
             None => Ok(()),
@@ -244,10 +245,7 @@ impl Walk<'_> {
             return Err(outage.duplicate());
         }
         match done {
-            Done::Listed { ticket, side, result } => {
-                self.take_listing(ticket, side, result);
-                Ok(())
-            }
+            Done::Listed { ticket, side, result } => self.take_listing(ticket, side, result),
             Done::Copied { job, bytes, was_opened, seconds, result } => {
                 self.copies -= 1;
                 self.stats.bytes_written[job.to] += bytes;
@@ -259,10 +257,11 @@ impl Walk<'_> {
             Done::Removed { side, results } => {
                 results.into_iter().try_for_each(|(path, result)| self.removed(side, &path, result))
             }
-            Done::Locked { .. } | Done::MetaWritten { result: Ok(()), .. } => Ok(()),
-            Done::MetaWritten { dir, result: Err(error), .. } => {
-                self.problem(&dir, error.during("write the metadata of"))
-            }
+            Done::Locked { .. } => Ok(()),
+            Done::MetaWritten { ticket, dir, result, .. } => match self.forgot(ticket, result)? {
+                Some(Err(error)) => self.problem(&dir, error.during("write the metadata of")),
+                Some(Ok(())) | None => Ok(()),
+            },
         }
     }
 

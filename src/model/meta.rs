@@ -131,7 +131,11 @@ impl DirMeta {
 
     /// Whether nothing is remembered at all.
     pub fn is_empty(&self) -> bool {
-        self.mtimes.is_empty() && self.peers.is_empty()
+        let trees = self.others.get(FOLDERS).and_then(Value::as_object);
+        let has_tree = |trees: &Map<String, Value>| {
+            trees.values().any(|tree| tree.as_object().is_some_and(|tree| !tree.is_empty()))
+        };
+        self.mtimes.is_empty() && self.peers.is_empty() && !trees.is_some_and(has_tree)
     }
 
     /// What this folder remembers about a peer.
@@ -205,6 +209,17 @@ impl DirMeta {
             }
         }
         self.changed |= found;
+    }
+
+    /// Forgets every entry that both sides had.
+    pub fn forget_all(&mut self, peer: &PeerKey) {
+        for key in [&peer.id, &peer.legacy] {
+            if let Some(Value::Object(entries)) = self.peers.get_mut(key) {
+                // What begins with a colon is about the record itself.
+                entries.retain(|name, _| name.starts_with(':'));
+                self.changed = true;
+            }
+        }
     }
 
     /// Takes over what 3.1 or 4.1 wrote since, so that from the next run on it counts as our own.

@@ -6,7 +6,6 @@ pub fn is_thorough() -> bool {
 }
 
 /// One number for everyday runs, another one for thorough ones.
-#[expect(dead_code)]
 pub fn rounds(usual: u64, thorough: u64) -> u64 {
     if is_thorough() { thorough } else { usual }
 }

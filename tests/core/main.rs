@@ -16,6 +16,7 @@ mod ftp_server;
 mod imports;
 mod laws;
 mod locks;
+mod lost_folders;
 #[cfg(unix)]
 mod openssh;
 mod own_commands;
@@ -33,6 +34,7 @@ mod servers_rows;
 mod sftp_conversations;
 #[cfg(unix)]
 mod sftp_server;
+mod simulation;
 mod targets;
 mod time_limits;
 mod tree;

@@ -91,11 +91,14 @@ impl Walk<'_> {
 
     /// Asks for the listings of a folder.
     fn request(&mut self, ticket: Ticket) -> Result<()> {
-        let mut jobs = Vec::with_capacity(2);
+        let (mut jobs, mut is_source_known) = (Vec::with_capacity(2), false);
         if let Some(folder) = self.folders.get_mut(&ticket) {
             folder.is_submitted = true;
+            is_source_known = folder.is_made_remotely() && folder.views.local.is_some();
             for side in Side::BOTH {
                 let make = match folder.visit {
+                    // It has to wait, see `make_remotely`.
+                    Visit::Copy { to: Side::Remote, .. } if side == Side::Remote => continue,
                     Visit::Copy { to, .. } if to == side => Make::Folder,
                     _ if folder.visit.lists(side) => Make::Nothing,
                     _ => continue,
@@ -113,17 +116,60 @@ impl Walk<'_> {
             }
         }
         self.listings += jobs.len();
-        jobs.into_iter().try_for_each(|job| self.submit(job))
+        jobs.into_iter().try_for_each(|job| self.submit(job))?;
+        if is_source_known { self.make_remotely(ticket) } else { Ok(()) }
+    }
+
+    /// Makes the folder on the remote side, once nothing remembers what a folder of that name has held: should the run end
+    /// before all is copied, the rest would look as if it had been removed there.
+    fn make_remotely(&mut self, ticket: Ticket) -> Result<()> {
+        let Some(folder) = self.folders.get_mut(&ticket) else { return Ok(()) };
+        let dir = folder.paths.local.clone();
+        let Some(Ok(source)) = &mut folder.views.local else {
+            // What cannot be read is not made either; the visit tells why.
+            folder.views.remote = Some(Ok(Box::default()));
+            return Ok(());
+        };
+        let remembers = source.meta.archive(&self.peer).seen.is_some_and(|seen| !seen.is_empty());
+        if !remembers {
+            return self.make_at_once(ticket);
+        }
+        source.meta.forget_all(&self.peer);
+        let meta = source.meta.clone();
+        let text = self.metadata_text(&meta);
+        self.submit(Job::WriteMeta { ticket, side: Side::Local, dir, text })
+    }
+
+    fn make_at_once(&mut self, ticket: Ticket) -> Result<()> {
+        let Some(folder) = self.folders.get(&ticket) else { return Ok(()) };
+        let dir = folder.paths.remote.clone();
+        self.listings += 1;
+        self.submit(Job::List { ticket, side: Side::Remote, dir, make: Make::Folder })
+    }
+
+    /// Takes the answer to the metadata that was written first, if that was what it is about.
+    pub(super) fn forgot(&mut self, ticket: Ticket, result: Result<()>) -> Result<Option<Result<()>>> {
+        let Some(folder) = self.folders.get_mut(&ticket).filter(|folder| folder.is_made_remotely()) else {
+            return Ok(Some(result));
+        };
+        match result {
+            Ok(()) => self.make_at_once(ticket)?,
+            Err(error) => folder.views.remote = Some(Err(error.during("write the metadata of"))),
+        }
+        Ok(None)
     }
 
     /// Takes a listing, and guesses what will be visited inside.
-    pub(super) fn take_listing(&mut self, ticket: Ticket, side: Side, view: Result<Box<View>>) {
+    pub(super) fn take_listing(&mut self, ticket: Ticket, side: Side, view: Result<Box<View>>) -> Result<()> {
         self.listings -= 1;
         self.may_look_ahead = true;
         self.remember_links(ticket, side, &view);
         if let Some(folder) = self.folders.get_mut(&ticket) {
             folder.views[side] = Some(view);
             folder.is_awaited[side] = false;
+            if side == Side::Local && folder.is_submitted && folder.is_made_remotely() {
+                self.make_remotely(ticket)?;
+            }
         } else if let Some(foreseen) = self.foreseen.get_mut(&ticket) {
             foreseen.views[side] = Some(view);
         }
@@ -137,7 +183,7 @@ impl Walk<'_> {
             (None, Some(foreseen)) if foreseen.is_listed() => {
                 self.guess(&foreseen.dirs, &foreseen.views, foreseen.is_doomed)
             }
-            _ => return,
+            _ => return Ok(()),
         };
         let mut tickets = Vec::with_capacity(children.len());
         for child in children {
@@ -151,6 +197,7 @@ impl Walk<'_> {
             (None, Some(foreseen)) => foreseen.children = tickets,
             (None, None) => {}
         }
+        Ok(())
     }
 
     fn remember_links(&mut self, ticket: Ticket, side: Side, view: &Result<Box<View>>) {

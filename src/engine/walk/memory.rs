@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::model::Seen;
+use std::collections::BTreeMap;
 
 /// How old a temporary file must be to be taken for a left-over, in seconds.
 const LEFTOVER_AGE: f64 = 24.0 * 3600.0;
@@ -109,16 +110,17 @@ impl Walk<'_> {
     fn remember_contents(&mut self, folder: &Folder) {
         let path = folder.paths.local.as_str();
         let goes = matches!(folder.visit, Visit::Remove { doomed, .. } if !self.removals.is_kept(doomed));
-        if folder.paths.local.is_root() || goes || !folder.metas.local.is_changed() {
+        let is_made = matches!(folder.visit, Visit::Copy { .. });
+        if folder.paths.local.is_root() || goes || !(is_made || folder.metas.local.is_changed()) {
             return;
         }
-        match folder.metas.local.archive(&self.peer).seen {
-            None => drop(self.contents.remove(path)),
-            Some(seen) => {
-                let names = seen.into_iter().map(|(name, seen)| (name, (seen.mtime, seen.size)));
-                self.contents.insert(path.to_owned(), names.collect());
-            }
-        }
+        let names = match folder.metas.local.archive(&self.peer).seen {
+            Some(seen) => seen.into_iter().map(|(name, seen)| (name, (seen.mtime, seen.size))).collect(),
+            // Also of a folder that held nothing it is known that it held nothing: what is in it later is new.
+            None if is_made || self.contents.contains_key(path) => BTreeMap::default(),
+            None => return,
+        };
+        self.contents.insert(path.to_owned(), names);
     }
 
     /// What a folder that is gone from the local side held, if it is known.

@@ -116,6 +116,13 @@ impl Walk<'_> {
                 let trace = Trace { ticket, name: name.to_string(), within: Some(doomed) };
                 self.hold(ticket);
                 let inner_doomed = self.removals.add_dir(on, inner[on].clone(), trace);
+                let is_new = archive.seen.is_some()
+                    && !matches!(Past::of(&archive, name.as_str()).of_kind(entry.kind), Past::Listed(_));
+                let scope = match scope {
+                    // It came after the last synchronisation, so no time says anything about what is in it.
+                    Scope::Unchanged(_) if is_new => Scope::Unchanged(None),
+                    Scope::Unchanged(_) | Scope::Everything | Scope::Excluded => scope,
+                };
                 let visit = Visit::Remove { on, doomed: inner_doomed, scope };
                 children.push(Folder::new(inner, visit, Some(ticket)));
                 continue;
