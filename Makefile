@@ -31,7 +31,7 @@ endif
 
 RUST_SOURCES := $(wildcard Cargo.toml Cargo.lock) $(shell find src -name '*.rs')
 
-.PHONY: help build demo test chaos check bench clean need-cargo
+.PHONY: help build demo test chaos fuzz check bench clean need-cargo
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1: /p' $(firstword $(MAKEFILE_LIST))
@@ -45,8 +45,12 @@ test: build ## every test of the core and of the Python face
 	cargo test --quiet
 	$(BIN)/python -m pytest $(if $(CI),,--quiet)
 
-chaos: build ## everything that may go wrong, at every step; takes long
+chaos: build ## everything that may go wrong, at every step; takes an hour
 	FTPSYNC_THOROUGH=1 cargo test --quiet -- every_command simulation
+	FTPSYNC_THOROUGH=1 $(BIN)/python -m pytest --quiet tests/python/test_killed.py
+
+fuzz: ## bytes that nobody would send, for everything that reads bytes of others; takes some minutes
+	FTPSYNC_THOROUGH=1 cargo test --quiet -- fuzzing
 
 check: build ## formatting, lints and types
 	cargo fmt --check

@@ -89,6 +89,12 @@ def _check_server(host: object, port: object, timeout: object, **texts: object) 
         raise ValueError(f"timeout must be more than 0 seconds, not {timeout}")
 
 
+def _without_login(text: str) -> str:
+    """Masks what may be a user with a password, in a text that was meant to be a URL."""
+    login, _, rest = text.rpartition("@")
+    return f"***@{rest}" if ":" in login else text
+
+
 def make_target(url: str, extra_opts: dict[str, Any] | None = None) -> _Target:
     """Makes a target from a URL or a path.
 
@@ -118,16 +124,21 @@ def make_target(url: str, extra_opts: dict[str, Any] | None = None) -> _Target:
             # A mistyped scheme: the text holds a password that must not be shown.
             shown = url.replace(parts.netloc.rpartition("@")[0], "***")
             raise ValueError(f"{shown} is not a directory. (Known schemes: ftp, ftps, s3, sftp.)")
+        if _without_login(url) != url and not os.path.isdir(os.path.expanduser(url)):
+            shown = _without_login(url)
+            raise ValueError(f"{shown} is not a directory. (Known schemes: ftp, ftps, s3, sftp.)")
         return FsTarget(url, extra_opts)
     if not parts.hostname:
-        raise ValueError(f"'{scheme}://{parts.path}' names no host: expected {scheme}://host/path.")
+        shown = f"{scheme}://{_without_login(parts.path)}"
+        raise ValueError(f"{shown!r} names no host: expected {scheme}://host/path.")
     hint = "(If that is no host but a user: '/', '?' and '#' in a password must be percent-encoded.)"
     try:
         port = parts.port or 0
-    except ValueError as exc:
+    except ValueError:
+        # Its words show what stands there, which may be a password.
         raise ValueError(
             f"The port of {scheme}://{parts.hostname} is not a number up to 65535. {hint}"
-        ) from exc
+        ) from None
     if parts.path and not parts.path.startswith("/"):
         raise ValueError(f"After {scheme}://{parts.hostname} must come a '/'. {hint}")
     username, password = parts.username, parts.password

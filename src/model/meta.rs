@@ -215,8 +215,7 @@ impl DirMeta {
     pub fn forget_all(&mut self, peer: &PeerKey) {
         for key in [&peer.id, &peer.legacy] {
             if let Some(Value::Object(entries)) = self.peers.get_mut(key) {
-                // What begins with a colon is about the record itself.
-                entries.retain(|name, _| name.starts_with(':'));
+                entries.retain(|name, _| [LAST_SYNC, UNFINISHED].contains(&name.as_str()));
                 self.changed = true;
             }
         }

@@ -29,6 +29,10 @@ impl TargetUrl {
     pub fn parse(text: &str) -> Result<Self> {
         let Some((scheme, rest)) = text.split_once("://") else { return Ok(TargetUrl::file(text)) };
         let scheme = scheme.to_ascii_lowercase();
+        if !scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte)) {
+            // It may be a password that got to the wrong place.
+            return Err(Error::new(Kind::Usage, "not a usable address: what stands before :// is no scheme"));
+        }
         if scheme == "file" {
             return Ok(TargetUrl::file(rest));
         }
@@ -45,6 +49,9 @@ impl TargetUrl {
                 (Some(user), Some(password).filter(|_| login.is_some_and(|l| l.contains(':'))))
             }
         };
+        if host.chars().any(char::is_control) {
+            return Err(invalid(&scheme, "the host holds control characters"));
+        }
         let decoded = |part: Option<&str>| part.map(|part| percent_decoded(&scheme, part)).transpose();
         Ok(TargetUrl {
             user: decoded(user)?,

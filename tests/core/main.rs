@@ -13,6 +13,7 @@ mod ftp_faults;
 mod ftp_meanwhile;
 mod ftp_mishaps;
 mod ftp_server;
+mod fuzzing;
 mod imports;
 mod laws;
 mod locks;

@@ -7,7 +7,8 @@
 //! - `rules`: what must hold whenever the tool changes something.
 //! - `play`: rounds of edits and runs, and what must hold between them.
 
-mod dice;
+pub mod dice;
 mod place;
+mod planner;
 mod play;
 mod rules;

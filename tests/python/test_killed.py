@@ -1,0 +1,148 @@
+"""The process is killed at a command of a run, for many commands; the next run ends as if nothing had been."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from effort import points
+from small_servers import Small, ftp_server
+
+# The server of the tests does not close the file of an upload whose client is dead.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+Contents = dict[str, bytes | None]
+
+
+def put(path: Path, text: str, age: int = 0) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    os.utime(path, (1.6e9 - age, 1.6e9 - age))
+
+
+def contents(root: Path) -> Contents:
+    """What the user sees: no metadata, no lock."""
+    found = {str(path.relative_to(root)): path for path in root.rglob("*")}
+    return {
+        name: None if path.is_dir() else path.read_bytes()
+        for name, path in found.items()
+        if not path.name.startswith(".pyftpsync-")
+    }
+
+
+def litter(root: Path) -> list[str]:
+    return [path.name for path in root.rglob(".pyftpsync-*") if path.name != ".pyftpsync-meta.json"]
+
+
+class Stage:
+    """A folder and a server that were in step once, and both were worked on since."""
+
+    def __init__(self, folder: Path, server: Small) -> None:
+        self.local, self.remote, self.kept = folder / "local", folder / "remote", folder / "kept"
+        self.server = server
+        self.heard = 0
+        self.kill_at: int | None = None
+        self.process: subprocess.Popen[str] | None = None
+        for name in ["same", "mine", "theirs", "both", "gone-here", "gone-there", "keep1", "keep2", "keep3"]:
+            put(self.local / name, f"old {name}", 500)
+        put(self.local / "lost-there" / "a", "old", 500)
+        put(self.local / "lost-here" / "b", "old", 500)
+        assert self.run().returncode == 0
+        self.edit()
+        for side in ("local", "remote"):
+            shutil.copytree(folder / side, self.kept / side)
+        self.before = [contents(self.local), contents(self.remote)]
+
+    def edit(self) -> None:
+        put(self.local / "mine", "edited here", 100)
+        put(self.local / "both", "edited here and there", 100)
+        put(self.local / "new-here" / "file", "new here", 100)
+        put(self.local / "large", "x" * 300_000, 100)
+        (self.local / "gone-here").unlink()
+        shutil.rmtree(self.local / "lost-here")
+        put(self.remote / "theirs", "edited there", 50)
+        put(self.remote / "both", "edited there and here", 50)
+        put(self.remote / "new-there" / "file", "new there", 50)
+        put(self.remote / "large-there", "y" * 300_000, 50)
+        (self.remote / "gone-there").unlink()
+        shutil.rmtree(self.remote / "lost-there")
+
+    def rewind(self) -> None:
+        for side in (self.local, self.remote):
+            for path in side.iterdir():
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            shutil.copytree(self.kept / side.name, side, dirs_exist_ok=True)
+
+    def before_command(self, _: str) -> None:
+        """Called by the server for each command; the process does not outlive the one that is meant."""
+        if self.heard == self.kill_at and self.process is not None:
+            os.kill(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        self.heard += 1
+
+    def run(self, kill_at: int | None = None) -> subprocess.CompletedProcess[str]:
+        self.heard, self.kill_at = 0, kill_at
+        command = [
+            sys.executable,
+            "-m",
+            "ftpsync",
+            "sync",
+            str(self.local),
+            self.server.url,
+            "--resolve",
+            "skip",
+        ]
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True
+        )
+        output = self.process.communicate(timeout=60)[0]
+        return subprocess.CompletedProcess(command, self.process.returncode, output)
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    for side in ("local", "remote"):
+        (tmp_path / side).mkdir()
+    stages: list[Stage] = []
+
+    def before(command: str) -> None:
+        if stages:
+            stages[0].before_command(command)
+
+    with ftp_server(tmp_path / "remote", before=before) as server:
+        made = Stage.__new__(Stage)
+        stages.append(made)
+        made.heard, made.kill_at, made.process = 0, None, None
+        made.__init__(tmp_path, server)  # type: ignore[misc]
+        yield made
+
+
+def test_a_run_that_is_killed_at_any_command_does_no_harm(stage: Stage) -> None:
+    undisturbed = stage.run()
+    assert undisturbed.returncode == 0, undisturbed.stdout
+    good = [contents(stage.local), contents(stage.remote)]
+    count = stage.heard
+    assert count > 50
+    for number in points(count, 8):
+        stage.rewind()
+        killed = stage.run(kill_at=number)
+        assert killed.returncode in (0, -signal.SIGKILL)
+        now = [contents(stage.local), contents(stage.remote)]
+        for before, is_now, after in zip(stage.before, now, good, strict=True):
+            for name in before.keys() | is_now.keys() | after.keys():
+                states = [side.get(name, "absent") for side in (before, is_now, after)]
+                assert states[1] in (states[0], states[2]), (
+                    f"killed at {number}: {name} is neither old nor new"
+                )
+        again = stage.run()
+        assert again.returncode == 0, f"killed at {number}: {again.stdout}"
+        assert [contents(stage.local), contents(stage.remote)] == good, f"killed at {number}: {again.stdout}"
+        assert again.stdout.count("CONFLICT") == undisturbed.stdout.count("CONFLICT") == 1
+        assert not [name for name in litter(stage.local) + litter(stage.remote) if "tmp" not in name]
