@@ -252,7 +252,9 @@ impl<'a> Crew<'a> {
         Some(match job {
             Job::List { ticket, side, dir, make } => {
                 let result = self.persist([side], |sessions| match make {
-                    Make::Nothing => view(borrowed(sessions, side)?, &dir, keeps_shadows(&self.pools[side])),
+                    Make::Nothing => {
+                        view(borrowed(sessions, side)?, side, &dir, keeps_shadows(&self.pools[side]))
+                    }
                     Make::Folder => borrowed(sessions, side)?
                         .mkdir(&dir)
                         .map(|()| Box::new(View { complete: true, ..View::default() })),
@@ -610,7 +612,7 @@ fn keeps_shadows(pool: &Pool) -> bool {
 }
 
 /// Lists a folder and reads its metadata.
-fn view(session: &mut dyn Session, dir: &RelPath, keeps_shadows: bool) -> Result<Box<View>> {
+fn view(session: &mut dyn Session, side: Side, dir: &RelPath, keeps_shadows: bool) -> Result<Box<View>> {
     let mut listing = session.list(dir)?;
     let (mut meta_size, mut lock_time, mut leftovers) = (None, None, Vec::new());
     listing.entries.retain(|entry| {
@@ -629,7 +631,7 @@ fn view(session: &mut dyn Session, dir: &RelPath, keeps_shadows: bool) -> Result
     });
     let mut view = View { leftovers, lock_time, ..View::default() };
     if let Some(size) = meta_size {
-        read_meta(session, dir, size, &mut view)?;
+        read_meta(session, side, dir, size, &mut view)?;
     }
     if keeps_shadows {
         shadow_mtime::apply(&mut listing, &mut view.meta);
@@ -642,7 +644,7 @@ fn view(session: &mut dyn Session, dir: &RelPath, keeps_shadows: bool) -> Result
     Ok(Box::new(view))
 }
 
-fn read_meta(session: &mut dyn Session, dir: &RelPath, size: u64, view: &mut View) -> Result<()> {
+fn read_meta(session: &mut dyn Session, side: Side, dir: &RelPath, size: u64, view: &mut View) -> Result<()> {
     use crate::model::meta::MetaError;
     let Ok(name) = Name::new(META_FILE_NAME) else {
         return Ok(());
@@ -659,6 +661,8 @@ fn read_meta(session: &mut dyn Session, dir: &RelPath, size: u64, view: &mut Vie
     };
     let parsed = match read {
         Err(error) if error.retry() == Retry::NewSession => return Err(error),
+        // A memory that is there and may not be read says what was deleted, only not to us.
+        Err(error) if side == Side::Local && error.kind() != Kind::Size => return Err(error),
         Err(error) => Err(MetaError::Invalid(error.to_string())),
         Ok(()) => DirMeta::parse(&bytes),
     };

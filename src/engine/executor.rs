@@ -49,7 +49,8 @@ impl Executor for Rehearsal<'_> {
                 None
             }
             Job::Copy(job) => {
-                let written = Written { size: job.put.size.unwrap_or(0), mtime_kept: true, dated: None };
+                let written =
+                    Written { size: job.put.size.unwrap_or(0), mtime_kept: true, ..Written::default() };
                 Some(Done::Copied { job, bytes: 0, was_opened: true, seconds: 0.0, result: Ok(written) })
             }
             Job::RemoveFiles { side, files } => {

@@ -25,7 +25,7 @@ pub use observer::{Event, Line, LockState, Observer};
 pub use stats::Stats;
 
 use crate::error::{Error, Result};
-use crate::model::{Side, Sides};
+use crate::model::{Side, Sides, Stamp};
 use crate::plan::guard::GuardRules;
 use crate::plan::{Filter, Policy, Strategy};
 use crate::target::pool::Pool;
@@ -95,6 +95,14 @@ pub struct Run<'a> {
     pub threads: RangeInclusive<usize>,
     /// The time.
     pub clock: &'a dyn Clock,
+}
+
+impl Run<'_> {
+    /// A time of the local side as it is remembered to the last digit. Only a disk keeps it so.
+    fn exact_time(&self, shown: Option<Stamp>) -> Option<f64> {
+        let is_disk = !self.pools.local.target().caps().is_networked;
+        shown.filter(|_| is_disk).map(Stamp::as_secs_f64)
+    }
 }
 
 /// Synchronises two targets.

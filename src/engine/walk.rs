@@ -24,7 +24,7 @@ use super::stats::Stats;
 use super::{POLL, Run, crew};
 use crate::error::{Error, Kind, Result};
 use crate::model::entry::GUESSED;
-use crate::model::meta::{FILE_VERSION, MetaError, PeerKey, Shadow, Tree};
+use crate::model::meta::{Archive, FILE_VERSION, Fact, MetaError, PeerKey, Shadow, Tree};
 use crate::model::stamp::EPS_TIME;
 use crate::model::{DirMeta, Entry, EntryKind, Name, RelPath, Side, Sides, Stamp};
 use crate::plan::guard::{Tally, judge};
@@ -148,6 +148,8 @@ struct Plan {
     paths: Sides<RelPath>,
     /// Whether the names of each side are certainly all.
     complete: Sides<bool>,
+    /// What the folder remembered cannot be read.
+    is_damaged: bool,
     /// Folders inside that are to be visited.
     children: Vec<Folder>,
 }
@@ -343,7 +345,12 @@ impl Walk<'_> {
             )
             .advise("use --migrate to discard the old data")),
             Some(MetaError::Invalid(why)) => {
-                let text = format!("Could not read meta info {target}/{dir}: {why}; it is treated as empty.");
+                let memory_is_lost = side == Side::Local && self.run.policy.mode == Mode::Sync;
+                let so = match memory_is_lost {
+                    true => "nothing is deleted there, and files that differ are conflicts",
+                    false => "it is treated as empty",
+                };
+                let text = format!("Could not read meta info {target}/{dir}: {why}; {so}.");
                 self.event(Event::Failure(&text))
             }
         }
@@ -384,8 +391,13 @@ impl Walk<'_> {
             return Ok(Vec::new());
         };
         let (dir, paths) = (folder.shown().clone(), folder.paths.clone());
-        let archive = views.local.meta.archive(&self.peer);
-        let complete = Sides::new(views.local.complete, views.remote.complete);
+        let is_damaged = views.local.meta.is_damaged();
+        let archive = match views.local.meta.archive(&self.peer) {
+            // What was remembered is unknown: no name is met for the first time, so that no time decides between two files.
+            _ if is_damaged && self.run.policy.mode == Mode::Sync => Archive::forgotten(),
+            archive => archive,
+        };
+        let complete = Sides::new(views.local.complete, views.remote.complete).map(|it| it && !is_damaged);
         let hidden = Sides::new(&views.local, &views.remote).map(|view| view.present_but_skipped.clone());
         let folder_tree = if dir.is_root() { views.local.meta.tree(&self.peer) } else { Tree::default() };
         let leftovers = Sides::new(views.local.leftovers, views.remote.leftovers);
@@ -434,7 +446,7 @@ impl Walk<'_> {
                 pairs.iter().filter(|pair| pair.past == Past::NoArchive && pair.both().is_some());
             folder.unfinished = first_contacts.map(|pair| pair.name.to_string()).collect();
         }
-        let mut plan = Plan { ticket, dir, paths, complete, children: Vec::new() };
+        let mut plan = Plan { ticket, dir, paths, complete, is_damaged, children: Vec::new() };
         for pair in pairs {
             let is_hidden = |side: Side| pair.get(side).is_none() && hidden[side].contains(&pair.name);
             if is_hidden(Side::Local) || is_hidden(Side::Remote) {
@@ -476,7 +488,7 @@ impl Walk<'_> {
         };
         folder.metas[from] = source.meta;
         if let Some(parent) = parent.and_then(|ticket| self.folders.get_mut(&ticket)) {
-            parent.metas.local.record(&self.peer, name, None, None, now);
+            parent.metas.local.record(&self.peer, name, &Fact::default(), now);
         }
         if self.run.policy.case != plan::CaseMode::Strict
             && let Err(twins) = plan::pair::refuse_twins(&source.entries, from)

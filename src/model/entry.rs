@@ -109,6 +109,8 @@ pub struct Seen {
     pub size: Option<u64>,
     /// The time that the side which got the copy gave it by its own clock, where it could not be dated; seconds as above.
     pub dated: Option<f64>,
+    /// The exact time that the file then had on the local disk; seconds as above.
+    pub exact: Option<f64>,
     /// When it was synchronised, in seconds since 1970-01-01 UTC of this machine's clock.
     pub synced: Option<f64>,
     /// Whether the memory is certainly about this very target. When not (it was written by pyftpsync 3.1 or 4.1, whose

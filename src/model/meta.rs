@@ -16,6 +16,7 @@ pub const MAX_META_SIZE: u64 = 16 * 1024 * 1024;
 
 const LAST_SYNC: &str = ":last_sync";
 const FOLDERS: &str = "folders";
+const EXACT: &str = "exact";
 const UNFINISHED: &str = ":unfinished";
 
 /// Why a metadata file cannot be used.
@@ -60,6 +61,28 @@ pub struct Archive {
     pub unfinished: HashSet<String>,
 }
 
+impl Archive {
+    /// The memory of two that have met before, of which nothing is left.
+    pub fn forgotten() -> Self {
+        Archive { seen: Some(HashMap::new()), unfinished: HashSet::new() }
+    }
+}
+
+/// What both sides hold under a name once it is synchronised. Only the defaults for a folder.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Fact {
+    /// The time that counts, in seconds since 1970-01-01 UTC.
+    pub mtime: Option<f64>,
+    /// The size, in bytes.
+    pub size: Option<u64>,
+    /// The time that the side which got the copy gave it by its own clock. So the file is known again even where the metadata
+    /// on that side could not be written.
+    pub dated: Option<f64>,
+    /// The time that the local disk shows, to the last digit: an edit within the two seconds that count as equal elsewhere
+    /// shows here.
+    pub exact: Option<f64>,
+}
+
 /// The time that a file on a target without settable times should have.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Shadow {
@@ -79,7 +102,10 @@ pub struct DirMeta {
     /// Keys of the document that are not ours to interpret.
     others: Map<String, Value>,
     was_read: bool,
+    is_damaged: bool,
     changed: bool,
+    /// The peer whose two records are known to be alike.
+    adopted: Option<String>,
 }
 
 impl DirMeta {
@@ -110,13 +136,23 @@ impl DirMeta {
         }
         // A document that remembers nothing is better gone.
         let changed = mtimes.is_empty() && peers.is_empty();
-        Ok(DirMeta { mtimes, peers, others, was_read: true, changed })
+        Ok(DirMeta { mtimes, peers, others, was_read: true, changed, ..DirMeta::default() })
     }
 
     /// An empty document in place of one that cannot be used. The file stays until there is something to write, unless it
     /// `goes` at once (another layout, with the option to migrate).
     pub fn replacing(goes: bool) -> Self {
-        DirMeta { was_read: true, changed: goes, ..DirMeta::default() }
+        DirMeta { was_read: true, changed: goes, is_damaged: !goes, ..DirMeta::default() }
+    }
+
+    /// Whether there was a memory that cannot be read: what it said is unknown, which is less than nothing.
+    pub fn is_damaged(&self) -> bool {
+        self.is_damaged
+    }
+
+    /// Lets a document that cannot be used go, even if there is nothing to put in its place.
+    pub fn discard_damaged(&mut self) {
+        self.changed |= self.is_damaged;
     }
 
     /// Whether there is a file behind this value.
@@ -155,28 +191,54 @@ impl DirMeta {
                 Some(read_peer(legacy, |name| own.is_some_and(|own| own.contains_key(name))))
             }
         };
+        let seen = seen.map(|mut seen| {
+            self.add_exact_times(peer, &mut seen);
+            seen
+        });
         Archive { seen, unfinished: own.map(read_unfinished).unwrap_or_default() }
     }
 
-    /// Remembers that both sides hold `name` with this time (seconds) and size (bytes); `None` for both for a folder.
-    pub fn record(&mut self, peer: &PeerKey, name: &str, mtime: Option<f64>, size: Option<u64>, now: f64) {
-        let seen = json!({"m": number(mtime), "s": size, "u": number(Some(now))});
+    /// Adds the times to the last digit. They are kept apart, as what is to be added to the time that counts: so the records
+    /// look as 3.1 and 4.1 write them, and what those have recorded since is taken at its word.
+    fn add_exact_times(&self, peer: &PeerKey, seen: &mut HashMap<String, Seen>) {
+        let offsets = self.others.get(EXACT).and_then(|exact| exact.get(&peer.id)).and_then(Value::as_object);
+        for (name, offset) in offsets.into_iter().flatten() {
+            if let (Some(seen), Some(offset)) = (seen.get_mut(name), offset.as_f64()) {
+                seen.exact = seen.mtime.map(|mtime| mtime + offset);
+            }
+        }
+    }
+
+    fn set_offset(&mut self, peer: &PeerKey, name: &str, offset: Option<f64>) {
+        if offset.is_none() && !self.others.contains_key(EXACT) {
+            return;
+        }
+        let exact = self.others.entry(EXACT).or_insert_with(|| Value::Object(Map::new()));
+        let Value::Object(peers) = exact else {
+            // Not ours to read, so it is replaced when there is something to say.
+            *exact = Value::Object(Map::new());
+            return;
+        };
+        let offsets = peers.entry(peer.id.clone()).or_insert_with(|| Value::Object(Map::new()));
+        if let Value::Object(offsets) = offsets {
+            match offset {
+                Some(offset) => drop(offsets.insert(name.to_owned(), number(Some(offset)))),
+                None => drop(offsets.shift_remove(name)),
+            }
+        }
+    }
+
+    /// Remembers that both sides hold `name`.
+    pub fn record(&mut self, peer: &PeerKey, name: &str, fact: &Fact, now: f64) {
+        let mut seen = json!({"m": number(fact.mtime), "s": fact.size, "u": number(Some(now))});
+        if fact.dated.is_some() {
+            seen["d"] = number(fact.dated);
+        }
         self.edit(peer, |entries| {
             entries.insert(LAST_SYNC.to_owned(), number(Some(now)));
             entries.insert(name.to_owned(), seen.clone());
         });
-        self.changed = true;
-    }
-
-    /// Remembers the time (seconds) that the side which got the copy gave `name` by its own clock.
-    ///
-    /// So the file is known again even where the metadata on that side could not be written.
-    pub fn record_dated(&mut self, peer: &PeerKey, name: &str, dated: f64) {
-        self.edit(peer, |entries| {
-            if let Some(Value::Object(fields)) = entries.get_mut(name) {
-                fields.insert("d".to_owned(), number(Some(dated)));
-            }
-        });
+        self.set_offset(peer, name, fact.exact.zip(fact.mtime).map(|(exact, mtime)| exact - mtime));
         self.changed = true;
     }
 
@@ -208,6 +270,7 @@ impl DirMeta {
                 found |= entries.shift_remove(name).is_some();
             }
         }
+        self.set_offset(peer, name, None);
         self.changed |= found;
     }
 
@@ -223,9 +286,10 @@ impl DirMeta {
 
     /// Takes over what 3.1 or 4.1 wrote since, so that from the next run on it counts as our own.
     pub fn adopt(&mut self, peer: &PeerKey) {
-        if peer.id == peer.legacy || self.shares_legacy_key(peer) {
+        if self.adopted.as_ref() == Some(&peer.id) || peer.id == peer.legacy || self.shares_legacy_key(peer) {
             return;
         }
+        self.adopted = Some(peer.id.clone());
         if let Some(legacy) = self.peers.get(&peer.legacy).cloned()
             && self.peers.get(&peer.id) != Some(&legacy)
         {
@@ -342,14 +406,22 @@ impl DirMeta {
     /// Applies one change to the record of a peer, under its own key and, so that 3.1 and 4.1 stay in step, the old one.
     ///
     /// The two are alike afterwards: that is how [`DirMeta::archive`] notices a foreign write.
-    fn edit(&mut self, peer: &PeerKey, change: impl FnOnce(&mut Map<String, Value>)) {
+    fn edit(&mut self, peer: &PeerKey, change: impl Fn(&mut Map<String, Value>)) {
         self.adopt(peer);
         let own = self.peers.entry(peer.id.clone()).or_insert_with(|| Value::Object(Map::new()));
         let Value::Object(entries) = own else { return };
+        let was_empty = entries.is_empty();
         change(entries);
-        let copy = own.clone();
-        if peer.legacy != peer.id && !self.shares_legacy_key(peer) {
-            self.peers.insert(peer.legacy.clone(), copy);
+        if peer.legacy == peer.id || self.shares_legacy_key(peer) {
+            return;
+        }
+        // Once adopted, the old record is the same one; a new one begins with it.
+        match self.peers.get_mut(&peer.legacy) {
+            Some(Value::Object(entries)) if !was_empty => change(entries),
+            _ => {
+                let copy = self.peers.get(&peer.id).cloned().unwrap_or_default();
+                self.peers.insert(peer.legacy.clone(), copy);
+            }
         }
     }
 }
@@ -383,6 +455,7 @@ fn read_peer(entries: &Map<String, Value>, is_own: impl Fn(&str) -> bool) -> Has
                 mtime: seconds("m"),
                 size,
                 dated: seconds("d"),
+                exact: None,
                 synced: seconds("u"),
                 is_own: is_own(name),
             };
@@ -440,6 +513,8 @@ mod tests {
 
     const SAMPLE: &str = r#"{"_disclaimer":"...","_file_version":3,"_time":1662999794.0,"_time_str":"2022-09-12 18:29:08","_version":"4.1.0","mtimes":{},"peer_sync":{"h.example/dir":{":last_sync":1662999794.03,"sub":{"m":null,"s":null,"u":1662999791.0},"a.pdf":{"m":1662725529.25,"s":1711816,"u":1662999794.03}}}}"#;
 
+    const FILE: Fact = Fact { mtime: Some(1.0), size: Some(2), dated: None, exact: None };
+
     fn key(user: &str) -> PeerKey {
         PeerKey { id: format!("ftp://{user}@h.example:21/dir"), legacy: "h.example/dir".into() }
     }
@@ -469,7 +544,7 @@ mod tests {
     #[test]
     fn a_write_of_ours_leaves_both_keys_alike_and_a_foreign_write_is_noticed() {
         let mut meta = DirMeta::default();
-        meta.record(&key("joe"), "a", Some(1.0), Some(2), 3.0);
+        meta.record(&key("joe"), "a", &FILE, 3.0);
         let printed: Value = serde_json::from_str(&print(&meta)).unwrap();
         assert_eq!(printed["peer_sync"]["h.example/dir"], printed["peer_sync"]["ftp://joe@h.example:21/dir"]);
         let mut foreign = printed.clone();
@@ -482,9 +557,9 @@ mod tests {
     #[test]
     fn another_account_on_the_same_host_and_root_has_a_memory_of_its_own() {
         let mut meta = DirMeta::default();
-        meta.record(&key("joe"), "a", Some(1.0), Some(2), 3.0);
+        meta.record(&key("joe"), "a", &FILE, 3.0);
         assert!(meta.archive(&key("ann")).seen.is_none());
-        meta.record(&key("ann"), "b", Some(1.0), Some(2), 3.0);
+        meta.record(&key("ann"), "b", &FILE, 3.0);
         assert!(!meta.archive(&key("joe")).seen.unwrap().contains_key("b"));
     }
 
@@ -523,7 +598,7 @@ mod tests {
     #[test]
     fn the_tree_survives_the_file() {
         let mut meta = DirMeta::default();
-        meta.record(&key("joe"), "d", None, None, 3.0);
+        meta.record(&key("joe"), "d", &Fact::default(), 3.0);
         let names =
             BTreeMap::from([("a".to_owned(), (Some(1.5), Some(7))), ("sub".to_owned(), (None, None))]);
         let tree = Tree::from([("d".to_owned(), names)]);
@@ -541,7 +616,7 @@ mod tests {
         let names = BTreeSet::from(["late".to_owned()]);
         meta.set_unfinished(&key("joe"), &names);
         assert!(meta.is_empty(), "without a record it is the first time for every name");
-        meta.record(&key("joe"), "a", Some(1.0), Some(2), 3.0);
+        meta.record(&key("joe"), "a", &FILE, 3.0);
         meta.set_unfinished(&key("joe"), &names);
         let archive = DirMeta::parse(print(&meta).as_bytes()).unwrap().archive(&key("joe"));
         assert_eq!(archive.seen.unwrap().len(), 1);
@@ -551,9 +626,31 @@ mod tests {
     }
 
     #[test]
+    fn exact_times_go_with_the_record_that_they_belong_to() {
+        let mut meta = DirMeta::default();
+        let exact = |meta: &DirMeta| {
+            meta.archive(&key("joe")).seen.and_then(|seen| seen.get("a").and_then(|seen| seen.exact))
+        };
+        meta.record(&key("joe"), "a", &Fact { exact: Some(1.25), ..FILE }, 3.0);
+        let back = DirMeta::parse(print(&meta).as_bytes()).unwrap();
+        assert_eq!((exact(&meta), exact(&back)), (Some(1.25), Some(1.25)));
+        meta.record(&key("joe"), "a", &FILE, 3.0);
+        assert_eq!(exact(&meta), None);
+        meta.record(&key("joe"), "a", &Fact { exact: Some(1.25), ..FILE }, 3.0);
+        meta.forget(&key("joe"), "a");
+        meta.record(&key("joe"), "a", &FILE, 3.0);
+        assert_eq!(exact(&meta), None);
+        let odd =
+            br#"{"_file_version":3,"exact":[],"peer_sync":{"h.example/dir":{"a":{"m":1,"s":2,"u":3}}}}"#;
+        let mut odd = DirMeta::parse(odd).unwrap();
+        assert_eq!(exact(&odd), None);
+        odd.record(&key("joe"), "a", &Fact { exact: Some(1.25), ..FILE }, 3.0);
+    }
+
+    #[test]
     fn forgetting_an_unlisted_name_never_turns_the_mark_off() {
         let mut meta = DirMeta::default();
-        meta.record(&key("joe"), "a", Some(1.0), Some(2), 3.0);
+        meta.record(&key("joe"), "a", &FILE, 3.0);
         meta.forget(&key("joe"), "other");
         assert!(meta.is_changed());
     }

@@ -88,7 +88,7 @@ impl Change {
 /// Judges both sides of a pair against the one memory they share.
 pub fn classify(pair: &Pair) -> Sides<Change> {
     Sides::from_fn(|side: Side| match pair.get(side) {
-        Some(entry) => classify_present(entry, &pair.past),
+        Some(entry) => classify_present(entry, side, &pair.past),
         None => match pair.past {
             Past::Listed(_) => Change::Deleted,
             Past::NoArchive | Past::Unlisted => Change::Missing,
@@ -96,26 +96,35 @@ pub fn classify(pair: &Pair) -> Sides<Change> {
     })
 }
 
-fn classify_present(entry: &Entry, past: &Past) -> Change {
+fn classify_present(entry: &Entry, side: Side, past: &Past) -> Change {
     match (entry.kind, past) {
         (EntryKind::Folder, Past::NoArchive | Past::Listed(_)) => Change::Unmodified,
         (EntryKind::File, Past::NoArchive) => Change::Existing,
         (EntryKind::File | EntryKind::Folder, Past::Unlisted) => Change::New,
-        (EntryKind::File, Past::Listed(seen)) if is_as_seen(entry, seen) => Change::Unmodified,
+        (EntryKind::File, Past::Listed(seen)) if is_as_seen(entry, side, seen) => Change::Unmodified,
         (EntryKind::File, Past::Listed(_)) => Change::Modified,
     }
 }
 
 /// Whether a file still has the remembered size and time. What a server does not tell, now or then, cannot differ.
-fn is_as_seen(entry: &Entry, seen: &Seen) -> bool {
+fn is_as_seen(entry: &Entry, side: Side, seen: &Seen) -> bool {
     let Some(size) = seen.size else { return false };
     let is_at =
         |now: Stamp, then: f64| compare_times(now.as_secs_f64(), then, now.grain()) == Ordering::Equal;
     let same_time = match (entry.mtime, seen.mtime) {
+        (Some(now), Some(_)) if side == Side::Local && seen.exact.is_some() => is_exactly(now, seen.exact),
         (Some(now), Some(then)) => is_at(now, then) || seen.dated.is_some_and(|dated| is_at(now, dated)),
         (Some(_) | None, None) | (None, Some(_)) => true,
     };
     entry.size.is_none_or(|now| now == size) && same_time
+}
+
+/// Whether a file on a disk has this time, to the last digit that a number in metadata holds. Whole seconds are enough where
+/// the file has no others: an archive or another disk has dropped them.
+fn is_exactly(now: Stamp, then: Option<f64>) -> bool {
+    then.is_some_and(|then| {
+        (now.as_secs_f64() - then).abs() < 1e-5 || (now.nanos() == 0 && now.seconds() as f64 == then.floor())
+    })
 }
 
 /// Compares the times of two files; `None` when a server does not tell one of them.

@@ -60,7 +60,14 @@ mod tests {
     }
 
     fn archive(names: &[&str]) -> Archive {
-        let seen = Seen { mtime: Some(10_000.0), size: Some(5), dated: None, synced: None, is_own: true };
+        let seen = Seen {
+            mtime: Some(10_000.0),
+            size: Some(5),
+            dated: None,
+            exact: None,
+            synced: None,
+            is_own: true,
+        };
         let entries = names.iter().map(|name| ((*name).to_owned(), seen)).collect();
         Archive { seen: Some(entries), ..Archive::default() }
     }

@@ -153,7 +153,7 @@ impl Session for PySession {
             body.read_to_string(&mut text).map_err(Error::from)?;
             let size = text.len() as u64;
             self.tell("store_meta", (parent(file), Some(text)))?;
-            return Ok(Written { size, mtime_kept: false, dated: None });
+            return Ok(Written { size, mtime_kept: false, ..Written::default() });
         }
         let bridge = Arc::clone(&self.bridge);
         let path = file.as_str().to_owned();
@@ -183,7 +183,7 @@ impl Session for PySession {
             let text = format!("{bytes} bytes were sent instead of {size}");
             return Err(Error::new(Kind::Size, text).during("write").at(file));
         }
-        Ok(Written { size: bytes, mtime_kept, dated: None })
+        Ok(Written { size: bytes, mtime_kept, ..Written::default() })
     }
 
     fn mkdir(&mut self, dir: &RelPath) -> Result<()> {

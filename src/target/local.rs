@@ -117,16 +117,17 @@ impl LocalSession {
         let mut target = File::create(path).map_err(|error| Error::from(error).during("write"))?;
         let mut body = self.shared.digesting(body);
         let poured = pour(&mut body, &mut target, &mut self.buffer, put.size);
-        let finished = poured.and_then(|size| Ok(finish(&target, put.mtime).map(|()| size)?));
-        let size = match finished.and_then(|size| compare(path, body.digest).map(|()| size)) {
-            Ok(size) => size,
+        let finished = poured.and_then(|size| Ok((size, finish(&target, put.mtime)?)));
+        let compared = finished.and_then(|finished| compare(path, body.digest).map(|()| finished));
+        let (size, shown) = match compared {
+            Ok(finished) => finished,
             Err(error) => {
                 // The failure itself is what has to be told.
                 let _ = fs::remove_file(path);
                 return Err(error);
             }
         };
-        Ok(Written { size, mtime_kept: true, dated: None })
+        Ok(Written { size, mtime_kept: true, dated: None, shown })
     }
 
     fn lend_from(
@@ -275,10 +276,10 @@ impl Session for LocalSession {
             .map_err(|error| error.at(file))?;
         let digest = body.digest;
         set_mode(temporary.as_file(), old.as_ref(), self.shared.default_mode).map_err(failed)?;
-        finish(temporary.as_file(), put.mtime).map_err(failed)?;
+        let shown = finish(temporary.as_file(), put.mtime).map_err(failed)?;
         compare(temporary.path(), digest).map_err(|error| error.at(file))?;
         place(temporary, &path, file, put)?;
-        Ok(Written { size, mtime_kept: true, dated: None })
+        Ok(Written { size, mtime_kept: true, dated: None, shown })
     }
 
     fn write_parts(&mut self, file: &RelPath, put: &Put) -> Result<Option<Box<dyn Parts>>> {
@@ -444,14 +445,14 @@ impl Parts for LocalParts {
             return Err(Error::new(Kind::Clash, "a folder has this name").during("write").at(&self.file));
         }
         set_mode(temporary.as_file(), old.as_ref(), self.shared.default_mode).map_err(failed)?;
-        finish(temporary.as_file(), self.put.mtime).map_err(failed)?;
+        let shown = finish(temporary.as_file(), self.put.mtime).map_err(failed)?;
         let size = temporary.as_file().metadata().map_err(failed)?.len();
         if size != self.size {
             let words = format!("{size} bytes arrived instead of {}", self.size);
             return Err(Error::new(Kind::Size, words).during("write").at(&self.file));
         }
         place(temporary, &self.path, &self.file, &self.put)?;
-        Ok(Written { size, mtime_kept: true, dated: None })
+        Ok(Written { size, mtime_kept: true, dated: None, shown })
     }
 
     fn discard(&self) {
@@ -522,12 +523,14 @@ fn compare(path: &Path, passed: Option<Digest>) -> Result<()> {
     Err(error.during("write").advise("the disk may be failing"))
 }
 
-/// Sets the time and makes sure that the bytes are on the disk before the file gets its name.
-fn finish(file: &File, mtime: Option<Stamp>) -> io::Result<()> {
+/// Sets the time and makes sure that the bytes are on the disk before the file gets its name. Returns the time that it shows:
+/// some disks keep only every other second.
+fn finish(file: &File, mtime: Option<Stamp>) -> io::Result<Option<Stamp>> {
     if let Some(mtime) = mtime {
         filetime::set_file_handle_times(file, None, Some(file_time(mtime)))?;
     }
-    file.sync_data()
+    file.sync_data()?;
+    Ok(file.metadata().ok().map(|metadata| stamp(&metadata)))
 }
 
 fn file_time(stamp: Stamp) -> FileTime {

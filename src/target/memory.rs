@@ -196,7 +196,7 @@ impl Session for MemorySession {
         let mtime = put.mtime.filter(|_| self.0.caps.sets_mtime);
         self.0.nodes().insert(file.as_str().to_owned(), Node::File(bytes, mtime.unwrap_or(self.0.now)));
         let dated = if mtime.is_some() { None } else { Some(self.0.now) };
-        Ok(Written { size, mtime_kept: mtime.is_some(), dated })
+        Ok(Written { size, mtime_kept: mtime.is_some(), dated, ..Written::default() })
     }
 
     fn still(&mut self, names: &[(RelPath, Expect)]) -> Vec<Result<Option<bool>>> {

@@ -136,7 +136,7 @@ impl Put {
 }
 
 /// What became of a file that was put in place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Written {
     /// Bytes now at the name, checked on the side that holds them where it can tell.
     pub size: u64,
@@ -144,6 +144,8 @@ pub struct Written {
     pub mtime_kept: bool,
     /// The time that the side gave the file by its own clock, where the wanted one could not be set and it tells.
     pub dated: Option<Stamp>,
+    /// The time that the side shows for the file now, to the last digit, where it was looked at.
+    pub shown: Option<Stamp>,
 }
 
 /// A file that was written behind, and what became of it.

@@ -69,6 +69,7 @@ fn step(local: Change, remote: Change) -> Option<Step> {
         mtime: Some(0.0),
         size: Some(1),
         dated: None,
+        exact: None,
         synced: Some(0.0),
         is_own: true,
     };

@@ -125,6 +125,12 @@ def is_cell(world: Fields) -> bool:
     return world["kind"] in ("cell", "rehearsal")
 
 
+def lost_its_memory(world: Fields) -> bool:
+    """Sync where the local side cannot read what it remembers."""
+    about = (world["kind"], world["mode"], world.get("side"))
+    return about == ("odd meta file", "sync", "local") and world["what"] in UNREADABLE
+
+
 def clash(world: Fields) -> bool:
     states = world.get("local"), world.get("remote")
     return is_cell(world) and "folder" in states and any(state in FILES for state in states)
@@ -431,7 +437,11 @@ RULES = [
         contract="12.2, D3",
         reason="One line tells why a meta file could not be read, in the words of another parser. It is "
         "treated as empty, and stays until there is something to write. One without `mtimes` is none.",
-        worlds=lambda world: world["kind"] == "odd meta file" and world["what"] in (*UNREADABLE, "no mtimes"),
+        worlds=lambda world: (
+            world["kind"] == "odd meta file"
+            and world["what"] in (*UNREADABLE, "no mtimes")
+            and not lost_its_memory(world)
+        ),
         fields=frozenset({"lines", "stats", "record"}),
         ours=lambda world, reference, ours: (
             no_error(ours)
@@ -446,6 +456,23 @@ RULES = [
                     for one, other in zip(reference, ours, strict=True)
                 )
             )
+        ),
+    ),
+    Rule(
+        id="damaged memory",
+        contract="12.2; section 9: new/new",
+        reason="What a damaged meta file on the local side remembered is unknown. In sync the newer file is not simply "
+        "right then, as it is where nothing was ever remembered: files that differ are conflicts.",
+        worlds=lost_its_memory,
+        fields=ANY_CHANGE,
+        ours=lambda world, reference, ours: (
+            no_error(ours)
+            and sum(level == "ERROR" for level, _ in ours[0]["lines"]) == 1
+            and all(step["stats"]["conflict_files_skipped"] == 1 for step in ours)
+            and all(step["local"]["x"] != step["remote"]["x"] for step in ours)
+            and ours[0]["local"]["x"] == reference[0]["local"]["x"]
+            and nothing_lost(reference, ours)
+            and settled(ours)
         ),
     ),
     Rule(

@@ -379,17 +379,24 @@ RULES = [
     Rule(
         id="unreadable metadata",
         contract="12.2",
-        reason="One line in the words of another parser. What ours remembers on the local side tells that the files on "
-        "the server are as they were; without a change there is nothing to write, so the damaged file stays.",
+        reason="One line in the words of another parser. Where the local side has lost its memory, files that "
+        "differ are conflicts, and none is met for the first time. What ours remembers on the local side tells "
+        "that the files on the server are as they were; without a change there is nothing to write there, so "
+        "the damaged file stays.",
         scenarios="damaged metadata",
         theirs=(
             r"Could not read meta info .*",
-            r"COPY MODIFIED     <  .*",
+            r"COPY (EXISTING|MODIFIED|UNMODIFIED) +[<>]  .*",
             r"Remove empty meta data file: .*",
             *COUNTS,
         ),
-        ours=(r"Could not read meta info .*; it is treated as empty\.", *COUNTS),
-        fields=frozenset({"local", "meta"}),
+        ours=(
+            r"Could not read meta info .*; (it is treated as empty|nothing is deleted there, .* are conflicts)\.",
+            r"COPY NEW +[<>]  .*",
+            r"SKIP CONFLICT    \*\?\* newer (here|there)\.txt",
+            *COUNTS,
+        ),
+        fields=frozenset({"local", "remote", "meta"}),
         holds=lambda reference, ours: (
             reference["exit"] == ours["exit"] == 0 and nothing_lost(reference, ours)
         ),

@@ -130,6 +130,7 @@ impl Walk<'_> {
             mtime: *mtime,
             size: *size,
             dated: None,
+            exact: None,
             synced: None,
             is_own: true,
         };

@@ -142,7 +142,12 @@ impl Walk<'_> {
                 self.copy(plan, step, path, to, line)
             }
             Effect::Delete { on } | Effect::DeleteUnmatched { on } if !plan.complete[on.other()] => {
-                // The other side may well have it: its listing is not to be trusted.
+                // The other side may well have it: its listing is not to be trusted, or nobody knows what we remembered.
+                if plan.is_damaged
+                    && let Some(folder) = self.folders.get_mut(&plan.ticket)
+                {
+                    folder.metas.local.discard_damaged();
+                }
                 self.action_of(Effect::Skip(Skip::Deletion { on }), path, is_folder)
             }
             Effect::Delete { on } | Effect::DeleteUnmatched { on } => {
@@ -171,23 +176,22 @@ impl Walk<'_> {
         }
     }
 
-    /// Two files that both changed and came out alike: from now on that is what both agreed on.
+    /// Two files that both changed and came out alike: from now on that is what both agreed on. So are files that are alike
+    /// where the memory was damaged.
     pub(super) fn remember_alike(&mut self, plan: &Plan, step: &Step) {
-        if step.changes != Sides::new(Change::Modified, Change::Modified) || step.pair.is_folder() {
-            return;
-        }
         let (Some(entry), Some(folder)) = (step.pair.get(Side::Local), self.folders.get_mut(&plan.ticket))
         else {
             return;
         };
+        let is_news = step.changes == Sides::new(Change::Modified, Change::Modified)
+            || (plan.is_damaged && self.run.policy.mode == Mode::Sync && step.pair.both().is_some());
+        if !is_news || step.pair.is_folder() {
+            return;
+        }
         let mtime = entry.mtime.map(Stamp::as_secs_f64);
-        folder.metas.local.record(
-            &self.peer,
-            step.pair.name.as_str(),
-            mtime,
-            entry.size,
-            self.run.clock.now(),
-        );
+        let exact = self.run.exact_time(entry.mtime_org);
+        let fact = Fact { mtime, size: entry.size, exact, dated: None };
+        folder.metas.local.record(&self.peer, step.pair.name.as_str(), &fact, self.run.clock.now());
     }
 
     pub(super) fn copy(
@@ -341,11 +345,14 @@ impl Walk<'_> {
                 if let Some(folder) = self.folders.get_mut(&job.ticket) {
                     folder.unfinished.remove(&job.name);
                     let mtime = job.put.mtime.map(Stamp::as_secs_f64);
-                    folder.metas.local.record(&self.peer, &job.name, mtime, Some(written.size), now);
-                    if let Some(dated) = written.dated {
-                        let dated = dated.as_secs_f64();
-                        folder.metas.local.record_dated(&self.peer, &job.name, dated);
-                    }
+                    let shown = if job.to == Side::Local { written.shown } else { job.put.mtime };
+                    let fact = Fact {
+                        mtime,
+                        size: Some(written.size),
+                        dated: written.dated.map(Stamp::as_secs_f64),
+                        exact: self.run.exact_time(shown),
+                    };
+                    folder.metas.local.record(&self.peer, &job.name, &fact, now);
                     let meta = &mut folder.metas[job.to];
                     // A target that cannot keep the time gets it remembered; an old memory is kept true.
                     if let Some(mtime) =

@@ -131,7 +131,7 @@ impl Walk<'_> {
             let is_changed = match (scope, &archive.seen) {
                 (Scope::Everything | Scope::Excluded, _) => false,
                 (Scope::Unchanged(_), Some(_)) => {
-                    is_changed_since(&entry, &Past::of(&archive, name.as_str()))
+                    is_changed_since(&entry, on, &Past::of(&archive, name.as_str()))
                 }
                 // Nothing remembers the inside of the folder, as after a run of pyftpsync 4.1: only the time can tell.
                 (Scope::Unchanged(Some(synced)), None) => {
@@ -278,9 +278,9 @@ fn allows_copy(policy: &Policy, to: Side) -> bool {
 }
 
 /// Whether a file differs from what its folder remembers, or was never remembered.
-fn is_changed_since(entry: &Entry, past: &Past) -> bool {
-    let sides = Sides::new(Some(entry.clone()), None);
-    Pair::new(sides, *past).is_some_and(|pair| plan::classify(&pair).local != Change::Unmodified)
+fn is_changed_since(entry: &Entry, on: Side, past: &Past) -> bool {
+    let sides = Sides::from_fn(|side| (side == on).then(|| entry.clone()));
+    Pair::new(sides, *past).is_some_and(|pair| plan::classify(&pair)[on] != Change::Unmodified)
 }
 
 /// Whether a file was changed after a time; one whose time is unknown counts as changed.

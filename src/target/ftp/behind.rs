@@ -236,7 +236,7 @@ impl FtpSession {
                 Stage::Checked { mtime_kept, dated } => {
                     let rnto = replies.nth(1).ok_or_else(missing)?;
                     file.stage = if rnto.is_success() {
-                        let written = Written { size: file.sent, mtime_kept, dated };
+                        let written = Written { size: file.sent, mtime_kept, dated, ..Written::default() };
                         self.behind.settled.push((file.file.clone(), Ok(written)));
                         Stage::Done
                     } else {
@@ -296,7 +296,7 @@ impl FtpSession {
             size: Some(file.sent),
             mtime: file.put.mtime.filter(|_| mtime_kept),
         })?;
-        Ok(Written { size: file.sent, mtime_kept, dated })
+        Ok(Written { size: file.sent, mtime_kept, dated, ..Written::default() })
     }
 }
 
@@ -307,7 +307,7 @@ mod tests {
     #[test]
     fn a_file_in_place_of_which_nobody_was_told_is_still_unsettled() {
         let file = RelPath::parse("a").unwrap();
-        let written = Written { size: 1, mtime_kept: true, dated: None };
+        let written = Written { size: 1, mtime_kept: true, ..Written::default() };
         let mut behind = Behind { settled: vec![(file.clone(), Ok(written))], ..Behind::default() };
         assert_eq!(behind.unsettled(), [file]);
         behind.take_settled();

@@ -324,7 +324,7 @@ impl FtpSession {
             None => false,
         };
         let dated = if mtime_kept || put.mtime.is_none() { None } else { self.time_of(path)? };
-        Ok(Written { size: sent, mtime_kept, dated })
+        Ok(Written { size: sent, mtime_kept, dated, ..Written::default() })
     }
 
     /// Checks size, sets the time and renames.
@@ -360,7 +360,12 @@ impl FtpSession {
             mtime: put.mtime.filter(|_| finished.mtime_kept && finished.old_size == Some(sent)),
         };
         self.rename_onto(&moving).inspect_err(|_| self.discard(temp))?;
-        Ok(Written { size: sent, mtime_kept: finished.mtime_kept, dated: finished.dated })
+        Ok(Written {
+            size: sent,
+            mtime_kept: finished.mtime_kept,
+            dated: finished.dated,
+            ..Written::default()
+        })
     }
 
     /// The finishing packet: SIZE, the time (set, or asked for where it cannot be set), a last look at what has the final

@@ -77,7 +77,7 @@ impl S3Session {
             Failure::OfBody(error) => error,
             Failure::Here(trouble) => context(trouble),
         })?;
-        Ok(Written { size: placed.size, mtime_kept: false, dated: put.mtime.and(placed.date) })
+        Ok(Written { size: placed.size, mtime_kept: false, dated: put.mtime.and(placed.date), shown: None })
     }
 
     /// The condition under which something may be written where this is expected.

@@ -254,7 +254,7 @@ impl SftpSession {
             self.server.learned().forgets_times = true;
         }
         let dated = if mtime_kept || wanted.is_none() { None } else { stamp(&new) };
-        Ok(Written { size: sent, mtime_kept, dated })
+        Ok(Written { size: sent, mtime_kept, dated, ..Written::default() })
     }
 
     /// Gives a file its final name, replacing what has it.
