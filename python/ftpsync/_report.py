@@ -39,6 +39,7 @@ _HELP: Final = {
     "o": "use the older file",
     "n": "use the newer file",
     "s": "leave both files as they are",
+    "k": "keep both; the older one gets a second name",
 }
 _NAMES: Final = {"l": "Local", "r": "Remote", "o": "Older", "n": "Newer", "s": "Skip"}
 
@@ -164,7 +165,8 @@ class Reporter:
 
     def prompt(self, choices: tuple[str, ...]) -> str:
         """Returns the question at a conflict, initials bright where colours are on."""
-        words = [*(_NAMES[choice] for choice in choices), "Binary compare", "Help"]
+        # An answer that is in the help only: the question is the documented one.
+        words = [*(_NAMES[choice] for choice in choices if choice in _NAMES), "Binary compare", "Help"]
         bright, normal = ansi_code("Style.BRIGHT"), ansi_code("Style.NORMAL")
         if self._colored:
             words = [f"{bright}{word[0]}{normal}{word[1:]}" for word in words]

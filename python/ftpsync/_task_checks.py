@@ -16,7 +16,7 @@ _Check = Callable[[Any], str | None]
 _STRATEGIES: Final[Mapping[str, tuple[str, ...] | None]] = {
     "upload": UploadSynchronizer._ACCEPTED_STRATEGIES,
     "download": DownloadSynchronizer._ACCEPTED_STRATEGIES,
-    "sync": ("old", "new", "local", "remote", "skip", "ask"),
+    "sync": ("old", "new", "local", "remote", "keep-both", "skip", "ask"),
 }
 
 

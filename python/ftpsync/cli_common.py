@@ -315,6 +315,18 @@ safety_parser.add_argument(
     help="let a removed folder take edited files inside it along, as pyftpsync 4.1 does",
 )
 safety_parser.add_argument(
+    "--backup-dir",
+    metavar="DIR",
+    default=argparse.SUPPRESS,
+    help="move what would be overwritten or deleted to this folder, below the root of the same side",
+)
+safety_parser.add_argument(
+    "--no-trash",
+    action="store_true",
+    default=argparse.SUPPRESS,
+    help="do not keep the older of two files that meet for the first time (in .pyftpsync-trash, only for sync)",
+)
+safety_parser.add_argument(
     "--inplace",
     action="store_true",
     default=argparse.SUPPRESS,

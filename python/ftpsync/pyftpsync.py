@@ -212,7 +212,7 @@ def _add_sync(commands: Any) -> None:
     parser = _add_command(
         commands, "sync", "copy changes in both directions, so that both folders become the same"
     )
-    _add_resolve(parser, "old", "new", "local", "remote", "skip", "ask")
+    _add_resolve(parser, "old", "new", "local", "remote", "keep-both", "skip", "ask")
     parser.add_argument("--create-folder", action="store_true", help=_CREATE_FOLDER_HELP)
     parser.add_argument("--report-problems", action="store_true", help=_PROBLEMS_HELP)
 

@@ -51,6 +51,7 @@ CLI_OVERRIDABLE_BOOL_TASK_ARGS: Final = {
     "no_mlsd",
     "no_netrc",
     "no_prompt",
+    "no_trash",
     "no_verify_host_keys",
     "no_sign_request",
     "no_verify_tls",
@@ -69,6 +70,7 @@ OVERRIDABLE_BOOL_ARGS: Final = CLI_OVERRIDABLE_BOOL_TASK_ARGS
 
 #: Settings of a task with a value that the command line can replace.
 _CLI_OVERRIDABLE_VALUE_TASK_ARGS: Final = {
+    "backup_dir",
     "case",
     "connect_timeout",
     "connections",

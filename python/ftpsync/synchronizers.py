@@ -7,6 +7,8 @@ reports. It decides nothing about files itself: every rule lives in the core's p
 from __future__ import annotations
 
 import os
+import platform
+import re
 import time
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatch
@@ -216,6 +218,7 @@ class BaseSynchronizer:
         "o": "old",
         "n": "new",
         "s": "skip",
+        "k": "keep-both",
     }
 
     def __init__(self, local: _Target, remote: _Target, options: dict[str, Any] | None) -> None:
@@ -401,12 +404,27 @@ class BaseSynchronizer:
             "migrate": bool(options.get("migrate")),
             "ignore_copy_errors": bool(self.ignore_copy_errors) and not emulates_31(),
             "inplace": bool(options.get("inplace")),
+            **self._keeping(),
             **lock_settings(options),
             "pretty_meta": bool(DirMetadata.PRETTY),
             "version": __version__,
             "connections": self._connections(),
             "max_time": self._max_time(),
             "hooks": hooks,
+        }
+
+    def _keeping(self) -> dict[str, Any]:
+        """What becomes of files that are replaced or removed."""
+        backup = self.options.get("backup_dir")
+        if backup is not None and not isinstance(backup, str):
+            raise ValueError(f"invalid option backup_dir: {backup!r} (expected the name of a folder)")
+        now = time.localtime()
+        host = re.sub(r"[^\w-]", "-", platform.node().split(".")[0]) or "unknown"
+        return {
+            "backup_dir": backup,
+            "trash": not self.options.get("no_trash"),
+            "run_label": time.strftime("%Y-%m-%d_%H-%M-%S", now),
+            "conflict_mark": f"conflict {time.strftime('%Y-%m-%d', now)} {host}",
         }
 
     def _connections(self) -> tuple[int, int]:
@@ -646,7 +664,7 @@ class BaseSynchronizer:
         if strategy in ("old", "new") and pair.local and pair.remote and pair.is_same_time():
             reporter.tell_same_time(pair, strategy)
             strategy = "ask" if self.is_script else "skip"
-        if strategy in ("local", "remote", "old", "new", "skip"):
+        if strategy in ("local", "remote", "old", "new", "skip", "keep-both"):
             return strategy
         self._print_pair_diff(pair)
         while True:
@@ -672,7 +690,7 @@ class BaseSynchronizer:
                 return strategy
 
     def _choices(self) -> tuple[str, ...]:
-        accepted = self._ACCEPTED_STRATEGIES or ("local", "remote", "old", "new", "skip")
+        accepted = self._ACCEPTED_STRATEGIES or ("local", "remote", "old", "new", "skip", "keep-both")
         return tuple(key for key, word in self._resolve_shortcuts.items() if word in accepted)
 
 

@@ -3,6 +3,7 @@
 //! They decide nothing and know no metadata; listings go first, because everything else waits for them.
 
 use super::job::{CopyJob, Done, Doomed, Job, Make, View};
+use super::keep::{Keep, Keeping, Made, Replacement};
 use super::lock::Keeper;
 use super::queue::{LARGE, Next, Queue, Work};
 use super::segments::{SPLIT, Segments};
@@ -10,11 +11,11 @@ use super::transfer::{Transfer, transfer};
 use super::{Choice, Clock};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::model::meta::MAX_META_SIZE;
-use crate::model::{DirMeta, EntryKind, LOCK_FILE_NAME, META_FILE_NAME, Name, RelPath, Side, Sides};
+use crate::model::{DirMeta, Entry, EntryKind, LOCK_FILE_NAME, META_FILE_NAME, Name, RelPath, Side, Sides};
 use crate::plan::filter::is_temporary;
 use crate::target::layer::{retry, shadow_mtime};
 use crate::target::pool::{Loan, Pool};
-use crate::target::{Expect, Put, Session, Settled, Written};
+use crate::target::{Expect, Put, Session, Settled, Written, first_unique};
 use std::collections::HashMap;
 use std::io::Read;
 use std::ops::RangeInclusive;
@@ -32,6 +33,11 @@ const FAR: Duration = Duration::from_millis(2);
 pub struct Crew<'a> {
     pools: &'a Sides<Pool>,
     clock: &'a dyn Clock,
+    keeping: &'a Keeping,
+    /// Folders that are not synchronised.
+    hidden: Vec<RelPath>,
+    /// Folders that were made for what is kept.
+    made: Mutex<Made>,
     /// Set once the run is over for whatever reason: blocked work ends, waiting work is dropped.
     cancelled: AtomicBool,
     queue: Queue,
@@ -52,10 +58,18 @@ struct Lagging {
 
 impl<'a> Crew<'a> {
     /// A crew without threads yet: there will be the first number of `threads`, and more, up to the last, if that helps.
-    pub fn new(pools: &'a Sides<Pool>, clock: &'a dyn Clock, threads: &RangeInclusive<usize>) -> Self {
+    pub fn new(
+        pools: &'a Sides<Pool>,
+        clock: &'a dyn Clock,
+        keeping: &'a Keeping,
+        threads: &RangeInclusive<usize>,
+    ) -> Self {
         Crew {
             pools,
             clock,
+            keeping,
+            hidden: keeping.hidden(),
+            made: Mutex::default(),
             cancelled: AtomicBool::new(false),
             queue: Queue::new(*threads.start(), *threads.end()),
             lagging: Mutex::default(),
@@ -252,9 +266,7 @@ impl<'a> Crew<'a> {
         Some(match job {
             Job::List { ticket, side, dir, make } => {
                 let result = self.persist([side], |sessions| match make {
-                    Make::Nothing => {
-                        view(borrowed(sessions, side)?, side, &dir, keeps_shadows(&self.pools[side]))
-                    }
+                    Make::Nothing => self.view(borrowed(sessions, side)?, side, &dir),
                     Make::Folder => borrowed(sessions, side)?
                         .mkdir(&dir)
                         .map(|()| Box::new(View { complete: true, ..View::default() })),
@@ -294,7 +306,8 @@ impl<'a> Crew<'a> {
     /// `None` if the file is to be copied as others are.
     fn copy_in_segments(&self, job: &CopyJob) -> Option<(u64, Result<Written>)> {
         let from = job.to.other();
-        let size = job.put.size.filter(|&size| size >= SPLIT)?;
+        // What is replaced is kept while the new content waits under a temporary name: one file, one session.
+        let size = job.put.size.filter(|&size| size >= SPLIT && job.keep.is_none())?;
         if !self.is_far(from) || locked(&self.full)[job.to].is_some() {
             return None;
         }
@@ -381,13 +394,7 @@ impl<'a> Crew<'a> {
             if job.needs_folders {
                 make_folders(to.session(), &job.target)?;
             }
-            let moved: Transfer = transfer(
-                (from.session(), &job.source),
-                (to.session(), &job.target),
-                &job.put,
-                job.may_lag,
-                &self.cancelled,
-            );
+            let moved = self.move_file(job, from.session(), to.session())?;
             bytes += moved.bytes;
             was_opened |= moved.was_opened;
             let written = moved.result.inspect_err(|error| {
@@ -416,6 +423,46 @@ impl<'a> Crew<'a> {
         waiting.map(|job| Done::Copied { job, bytes, was_opened, seconds, result })
     }
 
+    /// Brings the content of a file to the other side; what it replaces is kept first, if that is wanted.
+    fn move_file(&self, job: &CopyJob, from: &mut dyn Session, to: &mut dyn Session) -> Result<Transfer> {
+        match &job.keep {
+            Some(keep) if keep.on == job.to => {
+                locked(&self.made).above(keep.on, to, &keep.to)?;
+                let replacement = Replacement {
+                    from: (from, &job.source),
+                    to: (to, &job.target),
+                    kept: &keep.to,
+                    put: &job.put,
+                    unique: first_unique(),
+                };
+                return Ok(replacement.carry_out(&self.cancelled));
+            }
+            Some(keep) => {
+                locked(&self.made).above(keep.on, from, &keep.to)?;
+                self.fetch_old(job, keep, to, from)?;
+            }
+            None => {}
+        }
+        let (source, target) = ((from, &job.source), (to, &job.target));
+        Ok(transfer(source, target, &job.put, job.may_lag, &self.cancelled))
+    }
+
+    /// Copies the file that is to be replaced to where it is kept, on the other side.
+    fn fetch_old(
+        &self,
+        job: &CopyJob,
+        keep: &Keep,
+        holder: &mut dyn Session,
+        keeper: &mut dyn Session,
+    ) -> Result<()> {
+        let put = match job.put.expect {
+            Expect::File(size, mtime) => Put { size, mtime, ..Put::default() },
+            Expect::Anything | Expect::Absent => Put::default(),
+        };
+        let (source, target) = ((holder, &job.target), (keeper, &keep.to));
+        transfer(source, target, &put, false, &self.cancelled).result.map(drop)
+    }
+
     /// Deletes files, after a last look at both sides: the other one must really not have them (a listing may hide names),
     /// and nobody may have worked on them since they were listed.
     fn remove_files(&self, side: Side, files: Vec<Doomed>) -> Vec<(RelPath, Result<()>)> {
@@ -439,8 +486,22 @@ impl<'a> Crew<'a> {
                 None => sure.push(doomed.path),
             }
         }
-        results.extend(self.remove_all(side, sure, |session, files| session.remove_files(files)));
+        let remove = |session: &mut dyn Session, files: &[RelPath]| match &self.keeping.backup {
+            None => session.remove_files(files),
+            Some(_) => files.iter().map(|file| self.put_away(session, side, file)).collect(),
+        };
+        results.extend(self.remove_all(side, sure, remove));
         results
+    }
+
+    /// Moves a file to the backup folder instead of removing it. What an interrupted run has left behind is nobody's content.
+    fn put_away(&self, session: &mut dyn Session, side: Side, file: &RelPath) -> Result<()> {
+        let backup = self.keeping.backup_of(file).filter(|_| !is_temporary(file.file_name()));
+        let Some(backup) = backup else {
+            return session.remove_file(file);
+        };
+        locked(&self.made).above(side, session, &backup)?;
+        session.rename(file, &backup)
     }
 
     /// Which names are not as they should be; what a side cannot tell is taken for granted.
@@ -611,37 +672,47 @@ fn keeps_shadows(pool: &Pool) -> bool {
     caps.is_networked || !caps.sets_mtime
 }
 
-/// Lists a folder and reads its metadata.
-fn view(session: &mut dyn Session, side: Side, dir: &RelPath, keeps_shadows: bool) -> Result<Box<View>> {
-    let mut listing = session.list(dir)?;
-    let (mut meta_size, mut lock_time, mut leftovers) = (None, None, Vec::new());
-    listing.entries.retain(|entry| {
-        let name = entry.name.as_str();
-        if name == META_FILE_NAME && entry.kind == EntryKind::File {
-            meta_size = Some(entry.size.unwrap_or(0));
+impl Crew<'_> {
+    /// Lists a folder and reads its metadata.
+    fn view(&self, session: &mut dyn Session, side: Side, dir: &RelPath) -> Result<Box<View>> {
+        let mut listing = session.list(dir)?;
+        for name in
+            self.hidden.iter().filter(|path| path.parent().as_ref() == Some(dir)).map(RelPath::file_name)
+        {
+            let is_hidden = |entry: &Entry| entry.name.as_str() == name;
+            listing
+                .present_but_skipped
+                .extend(listing.entries.extract_if(.., |entry| is_hidden(entry)).map(|entry| entry.name));
         }
-        let is_lock = name == LOCK_FILE_NAME && dir.is_root();
-        if is_lock {
-            lock_time = entry.mtime_org;
+        let (mut meta_size, mut lock_time, mut leftovers) = (None, None, Vec::new());
+        listing.entries.retain(|entry| {
+            let name = entry.name.as_str();
+            if name == META_FILE_NAME && entry.kind == EntryKind::File {
+                meta_size = Some(entry.size.unwrap_or(0));
+            }
+            let is_lock = name == LOCK_FILE_NAME && dir.is_root();
+            if is_lock {
+                lock_time = entry.mtime_org;
+            }
+            if is_temporary(name) && entry.is_file() {
+                leftovers.push(entry.clone());
+            }
+            name != META_FILE_NAME && !is_lock && !is_temporary(name)
+        });
+        let mut view = View { leftovers, lock_time, ..View::default() };
+        if let Some(size) = meta_size {
+            read_meta(session, side, dir, size, &mut view)?;
         }
-        if is_temporary(name) && entry.is_file() {
-            leftovers.push(entry.clone());
+        if keeps_shadows(&self.pools[side]) {
+            shadow_mtime::apply(&mut listing, &mut view.meta);
         }
-        name != META_FILE_NAME && !is_lock && !is_temporary(name)
-    });
-    let mut view = View { leftovers, lock_time, ..View::default() };
-    if let Some(size) = meta_size {
-        read_meta(session, side, dir, size, &mut view)?;
+        view.entries = listing.entries;
+        view.complete = listing.complete;
+        view.notes = listing.notes;
+        view.present_but_skipped = listing.present_but_skipped;
+        view.guessed = listing.guessed;
+        Ok(Box::new(view))
     }
-    if keeps_shadows {
-        shadow_mtime::apply(&mut listing, &mut view.meta);
-    }
-    view.entries = listing.entries;
-    view.complete = listing.complete;
-    view.notes = listing.notes;
-    view.present_but_skipped = listing.present_but_skipped;
-    view.guessed = listing.guessed;
-    Ok(Box::new(view))
 }
 
 fn read_meta(session: &mut dyn Session, side: Side, dir: &RelPath, size: u64, view: &mut View) -> Result<()> {

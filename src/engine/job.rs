@@ -1,5 +1,6 @@
 //! The pieces of work that threads carry out, and what comes back.
 
+use super::keep::Keep;
 use super::lock::LockNews;
 use crate::error::{Error, Kind, Result};
 use crate::model::meta::MetaError;
@@ -74,10 +75,12 @@ pub struct Doomed {
 }
 
 /// Where a copy lands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Landing {
     /// In a folder that is there, at a name where this is expected.
     At(Expect),
+    /// The same, and what is there is kept.
+    Over(Expect, Keep),
     /// In a folder that may have to be made first.
     NewFolder,
 }
@@ -97,6 +100,8 @@ pub struct CopyJob {
     pub target: RelPath,
     /// Size and time it should have.
     pub put: Put,
+    /// Where what it replaces is kept.
+    pub keep: Option<Keep>,
     /// Whether folders above the target may have to be made.
     pub needs_folders: bool,
     /// Whether what follows the transfer may be left for later.

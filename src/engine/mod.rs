@@ -9,6 +9,7 @@ pub mod executor;
 pub mod folder;
 pub mod hooks;
 pub mod job;
+pub mod keep;
 pub mod limit;
 pub mod lock;
 pub mod observer;
@@ -20,6 +21,7 @@ pub mod transfer;
 pub mod walk;
 
 pub use hooks::{Deed, Hooks, Leaf, NoHooks, Verdict};
+pub use keep::Keeping;
 pub use lock::Locking;
 pub use observer::{Event, Line, LockState, Observer};
 pub use stats::Stats;
@@ -76,6 +78,8 @@ pub struct Run<'a> {
     pub ignore_copy_errors: bool,
     /// Overwrite files in place instead of by temporary name and rename.
     pub inplace: bool,
+    /// What becomes of content that is replaced or removed.
+    pub keeping: Keeping,
     /// How sides that are changed over a network are locked; `None`: not at all.
     pub lock: Option<Locking<'a>>,
     /// Write metadata for human eyes.
@@ -141,7 +145,7 @@ fn conduct(
     choose: Option<&mut Choice<'_>>,
 ) -> Result<()> {
     let mut limited = limit::Limited::new(observer, run.clock, run.time_limit);
-    let crew = crew::Crew::new(run.pools, run.clock, &run.threads);
+    let crew = crew::Crew::new(run.pools, run.clock, &run.keeping, &run.threads);
     let keepers = lock::keepers(run, &crew);
     let outcome = std::thread::scope(|scope| {
         let threads = if choose.is_some() { 0 } else { crew.most() };

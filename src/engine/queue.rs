@@ -265,6 +265,7 @@ mod tests {
             source: RelPath::default(),
             target: RelPath::default(),
             put: Put { size: Some(size), ..Put::default() },
+            keep: None,
             needs_folders: false,
             may_lag: false,
         }))

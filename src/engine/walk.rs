@@ -17,6 +17,7 @@ use super::executor::Executor;
 use super::folder::{Folder, Scope, Visit};
 use super::hooks::{Deed, Hooks, Leaf, Verdict};
 use super::job::{CopyJob, Done, Doomed, Job, Landing, Make, Ticket, View};
+use super::keep::Keep;
 use super::lock::locked_sides;
 use super::observer::{Event, Line, Observer};
 use super::removal::{DoomedDir, Removals, Trace};
@@ -150,6 +151,8 @@ struct Plan {
     complete: Sides<bool>,
     /// What the folder remembered cannot be read.
     is_damaged: bool,
+    /// Every name that is there, on either side.
+    names: HashSet<String>,
     /// Folders inside that are to be visited.
     children: Vec<Folder>,
 }
@@ -446,7 +449,8 @@ impl Walk<'_> {
                 pairs.iter().filter(|pair| pair.past == Past::NoArchive && pair.both().is_some());
             folder.unfinished = first_contacts.map(|pair| pair.name.to_string()).collect();
         }
-        let mut plan = Plan { ticket, dir, paths, complete, is_damaged, children: Vec::new() };
+        let names = present.iter().map(|name| name.as_str().to_lowercase()).collect();
+        let mut plan = Plan { ticket, dir, paths, complete, is_damaged, names, children: Vec::new() };
         for pair in pairs {
             let is_hidden = |side: Side| pair.get(side).is_none() && hidden[side].contains(&pair.name);
             if is_hidden(Side::Local) || is_hidden(Side::Remote) {

@@ -21,5 +21,7 @@ pub const META_FILE_NAME: &str = ".pyftpsync-meta.json";
 pub const LOCK_FILE_NAME: &str = ".pyftpsync-lock.json";
 /// Every temporary file begins with this, so that left-overs are recognised and never synchronised.
 pub const TEMP_PREFIX: &str = ".pyftpsync-tmp-";
+/// The folder in the root of the local side that gets what loses at a first contact; never synchronised.
+pub const TRASH_NAME: &str = ".pyftpsync-trash";
 /// Names of task files; never synchronised.
 pub const CONFIG_FILE_NAMES: [&str; 2] = ["pyftpsync.yaml", ".pyftpsync.yaml"];

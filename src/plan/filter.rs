@@ -1,6 +1,6 @@
 //! Which names take part: shell patterns exactly as Python's `fnmatch` reads them.
 
-use crate::model::{CONFIG_FILE_NAMES, EntryKind, LOCK_FILE_NAME, META_FILE_NAME, TEMP_PREFIX};
+use crate::model::{CONFIG_FILE_NAMES, EntryKind, LOCK_FILE_NAME, META_FILE_NAME, TEMP_PREFIX, TRASH_NAME};
 use regex::RegexSet;
 use std::fmt::Write as _;
 
@@ -49,10 +49,11 @@ impl Filter {
     }
 }
 
-/// Whether the name belongs to the tool itself: metadata, lock, task files. They are never synchronised.
+/// Whether the name belongs to the tool itself: metadata, lock, trash, task files. They are never synchronised.
 pub fn is_always_omitted(name: &str) -> bool {
     name == META_FILE_NAME
         || name == LOCK_FILE_NAME
+        || name == TRASH_NAME
         || CONFIG_FILE_NAMES.contains(&name)
         || is_temporary(name)
 }

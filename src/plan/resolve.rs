@@ -15,6 +15,8 @@ pub enum Strategy {
     Old,
     /// The newer file is right.
     New,
+    /// Both stay: the newer file keeps the name, the older one gets a second name, on both sides.
+    Both,
     /// Leave both as they are.
     Skip,
     /// Ask the user.
@@ -30,6 +32,7 @@ impl Strategy {
             ("local", Mode::Sync | Mode::Upload) => Some(Strategy::Prefer(Side::Local)),
             ("remote", Mode::Sync | Mode::Download) => Some(Strategy::Prefer(Side::Remote)),
             ("old", Mode::Sync) => Some(Strategy::Old),
+            ("keep-both", Mode::Sync) => Some(Strategy::Both),
             ("new", Mode::Sync) => Some(Strategy::New),
             (_, Mode::Sync) => Some(Strategy::Ask),
             (_, Mode::Upload | Mode::Download) => None,
@@ -41,7 +44,7 @@ impl Strategy {
     pub fn swap(self) -> Self {
         match self {
             Strategy::Prefer(side) => Strategy::Prefer(side.other()),
-            Strategy::Old | Strategy::New | Strategy::Skip | Strategy::Ask => self,
+            Strategy::Old | Strategy::New | Strategy::Both | Strategy::Skip | Strategy::Ask => self,
         }
     }
 }
@@ -58,6 +61,11 @@ pub enum Resolution {
     Delete {
         /// The side that loses it.
         on: Side,
+    },
+    /// Keep both: the file of this side gets a second name, and the other one its place.
+    Both {
+        /// The side whose file gives way.
+        loser: Side,
     },
     /// Leave both as they are.
     Skip,
@@ -79,6 +87,15 @@ pub fn resolve(pair: &Pair, strategy: Strategy) -> Resolution {
         Strategy::Ask => Resolution::Ask,
         Strategy::Skip => Resolution::Skip,
         Strategy::Prefer(side) => prefer(side),
+        Strategy::Both => match pair.both() {
+            None => Resolution::Copy {
+                to: if pair.get(Side::Local).is_some() { Side::Remote } else { Side::Local },
+            },
+            Some(entries) if compare_mtimes(entries) == Some(Ordering::Less) => {
+                Resolution::Both { loser: Side::Local }
+            }
+            Some(_) => Resolution::Both { loser: Side::Remote },
+        },
         Strategy::Old | Strategy::New => {
             let Some(entries) = pair.both() else {
                 return Resolution::Skip;

@@ -8,7 +8,7 @@ use super::stage::{Asker, Stage};
 use super::target::{Session, Target};
 use crate::engine::hooks::{Act, Answer, Deed, Go, Leaf, Verdict};
 use crate::engine::stats::Value;
-use crate::engine::{self, Clock, Event, Hooks, Locking, Observer, Run, Stats};
+use crate::engine::{self, Clock, Event, Hooks, Keeping, Locking, Observer, Run, Stats};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Entry, EntryKind, RelPath, Side, Sides, Stamp};
 use crate::plan::guard::GuardRules;
@@ -50,6 +50,10 @@ pub struct Settings {
     migrate: bool,
     ignore_copy_errors: bool,
     inplace: bool,
+    backup_dir: Option<String>,
+    trash: bool,
+    run_label: String,
+    conflict_mark: String,
     lock_owner: Owner,
     lock_age: f64,
     break_lock: bool,
@@ -116,6 +120,12 @@ pub fn run(
         migrate: settings.migrate,
         ignore_copy_errors: settings.ignore_copy_errors,
         inplace: settings.inplace,
+        keeping: Keeping {
+            backup: settings.backup_dir.as_deref().map(backup_folder).transpose()?,
+            has_trash: settings.trash,
+            run: settings.run_label.clone(),
+            mark: settings.conflict_mark.clone(),
+        },
         lock: Some(Locking { rules: &lock_rules, is_running: &lock::is_running }),
         pretty_meta: settings.pretty_meta,
         version: &settings.version,
@@ -150,6 +160,17 @@ pub fn run(
     add_counters(stats, &counters)?;
     py.detach(|| Side::BOTH.into_iter().for_each(|side| pools[side].close(true)));
     raise(py, outcome)
+}
+
+/// A folder below the roots of both sides.
+fn backup_folder(text: &str) -> PyResult<RelPath> {
+    match RelPath::parse(text.trim_end_matches('/')) {
+        Ok(path) if !path.is_root() && !text.starts_with('/') => Ok(path),
+        Ok(_) | Err(_) => {
+            let what = format!("invalid option backup_dir: {text:?} (expected a folder below the root)");
+            Err(PyValueError::new_err(what))
+        }
+    }
 }
 
 /// One side of a run.

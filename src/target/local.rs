@@ -338,6 +338,18 @@ impl Session for LocalSession {
             .map_err(|error| Error::from(error).during("rename").at(from))
     }
 
+    fn keep(&mut self, file: &RelPath, second: &RelPath) -> Result<()> {
+        self.shared.refuse_behind_link(file)?;
+        match fs::hard_link(self.path(file), self.path(second)) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                Err(Error::from(error).during("keep").at(second))
+            }
+            // Not every disk knows second names.
+            Err(_) => self.rename(file, second),
+            Ok(()) => Ok(()),
+        }
+    }
+
     fn set_mtime(&mut self, file: &RelPath, to: Stamp) -> Result<()> {
         filetime::set_file_mtime(self.path(file), file_time(to))
             .map_err(|error| Error::from(error).during("set the time of").at(file))

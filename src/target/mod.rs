@@ -280,6 +280,15 @@ pub trait Session: Send {
         Err(Error::new(Kind::Unsupported, "this target cannot rename").during("rename").at(from))
     }
 
+    /// Gives a file that is about to be replaced a second name, which nothing has; its folder exists. Where a file can have
+    /// two names it keeps the first one meanwhile.
+    ///
+    /// # Errors
+    /// As [`Session::rename`].
+    fn keep(&mut self, file: &RelPath, second: &RelPath) -> Result<()> {
+        self.rename(file, second)
+    }
+
     /// Sets the modification time of a file.
     ///
     /// # Errors

@@ -236,6 +236,7 @@ impl Setup {
             migrate: false,
             ignore_copy_errors: true,
             inplace: false,
+            keeping: ftpsync::engine::Keeping::default(),
             lock: Some(Locking { rules: &rules, is_running: &|process| process == 1 }),
             pretty_meta: false,
             version: "test",

@@ -113,6 +113,7 @@ pub fn run(local: &dyn TargetBox, remote: &dyn TargetBox, setup: &Setup) -> Outc
         migrate: false,
         ignore_copy_errors: true,
         inplace: false,
+        keeping: engine::Keeping::default(),
         lock: None,
         pretty_meta: false,
         version: "test",

@@ -6,6 +6,10 @@ Two kinds. A `Repair` is a defect that can be taken out of the reference exactly
 difference from the repaired reference: in the worlds it speaks of only the fields it names may differ, and
 ours must look as `ours` says.
 
+What loses when two files meet for the first time in sync is kept in `.pyftpsync-trash` of the local root (the
+reference overwrites it). The trees are compared without that folder, so a loser shows in no world; that the
+right one is kept is said in `tests/python/test_keeping.py`.
+
 Each difference is covered by exactly one rule; a rule or repair that changes nothing is stale and must go.
 Worlds are told by their `fields`, see `tests/oracle/worlds.py`.
 """

@@ -46,6 +46,7 @@ from ftpsync.targets import FsTarget
 from ftpsync.util import set_pyftpsync_logger
 
 META = ".pyftpsync-meta.json"
+TRASH = ".pyftpsync-trash"
 SYNCHRONIZERS = {"sync": BiDirSynchronizer, "upload": UploadSynchronizer, "download": DownloadSynchronizer}
 #: Written as the upload time of everything that `past` lists.
 UPLOADED = 1_600_000_005.0
@@ -226,9 +227,10 @@ def plain(text: str, roots: dict[str, str]) -> str:
 
 
 def tree(root: str) -> dict[str, Any]:
-    """What is in a folder, meta files aside: "folder", "link -> ..." or [size, digest, mtime]."""
+    """What is in a folder, meta files and trash aside: "folder", "link -> ..." or [size, digest, mtime]."""
     found: dict[str, Any] = {}
     for where, folders, files in os.walk(root):
+        folders[:] = [folder for folder in folders if folder != TRASH]
         for name in folders + files:
             full = os.path.join(where, name)
             path = os.path.relpath(full, root).replace(os.sep, "/")

@@ -114,7 +114,7 @@ class Look:
                 path.relative_to(root).as_posix(): self.thing(path, meta.get(f"{side}:{folder}"))
                 for path in sorted(root.rglob("*"))
                 for folder in [path.parent.relative_to(root).as_posix()]
-                if path.name != META
+                if path.name != META and ".pyftpsync-trash" not in path.parts
             }
         return {**trees, "meta": meta}
 

@@ -1,5 +1,6 @@
 //! Conflicts: settled by the strategy, or by the user.
 
+use super::pairs::{expected, paths_of};
 use super::*;
 
 impl Walk<'_> {
@@ -13,11 +14,31 @@ impl Walk<'_> {
                 self.action(Line::conflict_delete(on), path, step.pair.is_folder())?;
                 self.remove(plan, step, on, true)
             }
+            Resolution::Both { loser } => self.keep_both(plan, step, path, loser),
             Resolution::Skip | Resolution::SameTime | Resolution::Ask => {
                 self.stats.conflict_files_skipped += 1;
                 self.action(Line::SKIP_CONFLICT, path, step.pair.is_folder())
             }
         }
+    }
+
+    /// The file of one side gives way under a second name, which both sides have in the end.
+    fn keep_both(&mut self, plan: &mut Plan, step: &Step, path: &RelPath, loser: Side) -> Result<()> {
+        let (Some(entry), Some(winner)) = (step.pair.get(loser), step.pair.get(loser.other())) else {
+            return Ok(());
+        };
+        let taken = |name: &str| plan.names.contains(&name.to_lowercase());
+        let Some(name) = self.run.keeping.second_name(&step.pair.name, &taken) else {
+            let error = Error::new(Kind::Exists, "every second name that could be given is taken");
+            return self.problem(path, error.during("keep both versions of").at(path));
+        };
+        plan.names.insert(name.as_str().to_lowercase());
+        self.action(Line::conflict_copy(loser, true), path, false)?;
+        let second = Entry { name: name.clone(), unique: None, ..entry.clone() };
+        let keep = Keep { on: loser, to: plan.paths[loser].join(&name), entry: Some(Box::new(second)) };
+        let landing = Landing::Over(expected(Some(entry)), keep);
+        let paths = paths_of(&plan.paths, &step.pair, loser);
+        self.copy_file(plan.ticket, step.pair.name.as_str(), winner, loser, &paths, landing)
     }
 
     /// How a conflict is settled, by the strategy or by the user.
@@ -31,7 +52,10 @@ impl Walk<'_> {
         let needs_answer = match resolution {
             Resolution::Ask => true,
             Resolution::SameTime => self.run.asks_at_same_time,
-            Resolution::Copy { .. } | Resolution::Delete { .. } | Resolution::Skip => false,
+            Resolution::Copy { .. }
+            | Resolution::Delete { .. }
+            | Resolution::Both { .. }
+            | Resolution::Skip => false,
         };
         if !needs_answer && !self.hooks.resolves_all() {
             if resolution == Resolution::SameTime {

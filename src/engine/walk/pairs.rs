@@ -221,23 +221,35 @@ impl Walk<'_> {
                 {
                     folder.unfinished.insert(step.pair.name.to_string());
                 }
-                self.copy_file(
-                    plan.ticket,
-                    step.pair.name.as_str(),
-                    entry,
-                    to,
-                    &paths,
-                    Landing::At(match self.run.policy.overwrites(to) {
-                        true => Expect::Anything,
-                        false => expected(step.pair.get(to)),
-                    }),
-                )
+                let expect = match self.run.policy.overwrites(to) {
+                    true => Expect::Anything,
+                    false => expected(step.pair.get(to)),
+                };
+                let landing = match self.keep_for(step, to, &paths) {
+                    Some(keep) => Landing::Over(expect, keep),
+                    None => Landing::At(expect),
+                };
+                self.copy_file(plan.ticket, step.pair.name.as_str(), entry, to, &paths, landing)
             }
             EntryKind::Folder => {
                 let name = step.pair.name.as_str();
                 self.copy_subfolder(plan.ticket, name, entry, to, &paths, &mut plan.children)
             }
         }
+    }
+
+    /// Where the file of a side is kept before it is replaced, if it is.
+    fn keep_for(&self, step: &Step, to: Side, paths: &Sides<RelPath>) -> Option<Keep> {
+        step.pair.get(to)?;
+        let keeping = &self.run.keeping;
+        if let Some(kept) = keeping.backup_of(&paths[to]) {
+            return Some(Keep { on: to, to: kept, entry: None });
+        }
+        let is_first_contact = self.run.policy.mode == Mode::Sync && step.pair.past == Past::NoArchive;
+        // A side that cannot rename cannot put its own file aside; what it gets is no reason to refuse the copy.
+        let can_keep = to == Side::Remote || self.run.pools.local.target().caps().renames;
+        let kept = keeping.trash_of(&paths.local).filter(|_| is_first_contact && can_keep)?;
+        Some(Keep { on: Side::Local, to: kept, entry: None })
     }
 
     /// Copies a folder of a folder; what is still to be visited for that is added to `children`.
@@ -288,7 +300,7 @@ impl Walk<'_> {
     ) -> Result<()> {
         let (hooks, dir) = (self.hooks, paths.local.parent().unwrap_or_default());
         let verdict = hooks.leaf(Leaf::CopyFile, to, &dir, entry, &mut || {
-            self.begin_file(ticket, name, entry, to, paths, landing)?;
+            self.begin_file(ticket, name, entry, to, paths, landing.clone())?;
             self.wait_for_copies()
         })?;
         match verdict {
@@ -309,9 +321,10 @@ impl Walk<'_> {
         self.stats.files_written[to] += 1;
         self.stats.entries_touched += 1;
         self.hold(ticket);
-        let (expect, needs_folders) = match landing {
-            Landing::At(expect) => (expect, false),
-            Landing::NewFolder => (Expect::Absent, true),
+        let (expect, keep, needs_folders) = match landing {
+            Landing::At(expect) => (expect, None, false),
+            Landing::Over(expect, keep) => (expect, Some(keep), false),
+            Landing::NewFolder => (Expect::Absent, None, true),
         };
         let put = Put {
             expect,
@@ -328,6 +341,7 @@ impl Walk<'_> {
             source: paths[to.other()].clone(),
             target: paths[to].clone(),
             put,
+            keep,
             needs_folders,
             may_lag: true,
         })))
@@ -342,6 +356,7 @@ impl Walk<'_> {
         match result {
             Ok(written) => {
                 let now = self.run.clock.now();
+                self.copy_second(&job)?;
                 if let Some(folder) = self.folders.get_mut(&job.ticket) {
                     folder.unfinished.remove(&job.name);
                     let mtime = job.put.mtime.map(Stamp::as_secs_f64);
@@ -396,6 +411,18 @@ impl Walk<'_> {
             }
         }
         self.release(Some(job.ticket))
+    }
+}
+
+impl Walk<'_> {
+    /// A file that has given way to another one is a file of its own now: the other side gets it, too.
+    fn copy_second(&mut self, job: &CopyJob) -> Result<()> {
+        let Some(Keep { on, to: kept, entry: Some(entry) }) = &job.keep else { return Ok(()) };
+        let mut paths = Sides::new(kept.clone(), kept.clone());
+        paths[on.other()] = job.source.parent().unwrap_or_default().join(&entry.name);
+        let to = on.other();
+        self.action(Line::copy(to, Change::New), &paths.local, false)?;
+        self.begin_file(job.ticket, entry.name.as_str(), entry, to, &paths, Landing::At(Expect::Absent))
     }
 }
 

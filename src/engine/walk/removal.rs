@@ -202,6 +202,7 @@ impl Walk<'_> {
             }
             Resolution::Copy { .. }
             | Resolution::Delete { .. }
+            | Resolution::Both { .. }
             | Resolution::Skip
             | Resolution::SameTime
             | Resolution::Ask => {

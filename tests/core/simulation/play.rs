@@ -146,6 +146,7 @@ fn run(world: &Arc<World>, weather: Weather, order: u64) -> Told {
         asks_at_same_time: false,
         foresees: true,
         threads: 3..=3,
+        time_limit: None,
         clock: &Imagined(world),
     };
     let (mut listener, mut stats) = (Listener::default(), Stats::default());
