@@ -61,7 +61,10 @@ CONFIG_FILE_NAME: Final = ".pyftpsync.yaml" if emulates_31() else "pyftpsync.yam
 #: What the command line leaves out unless `--exclude` says otherwise. The library leaves out nothing.
 DEFAULT_OMIT: Final = [".DS_Store", ".git", ".hg", ".svn", "#recycle"]
 
-#: What belongs to this tool itself, and is never synchronised.
+#: The folder for what loses when two files meet for the first time; in the root of the local side.
+TRASH_NAME: Final = ".pyftpsync-trash"
+
+#: What belongs to this tool itself, and is never synchronised; nor is the trash.
 ALWAYS_OMIT: Final = (
     "pyftpsync.yaml",
     DirMetadata.META_FILE_NAME,
@@ -170,7 +173,7 @@ def match_path(entry: _Resource, opts: dict[str, Any]) -> bool:
         opts: With the lists `match` (files only) and `exclude` (files and folders; it wins).
     """
     name = entry.name
-    if name in ALWAYS_OMIT:
+    if name in ALWAYS_OMIT or name == TRASH_NAME:
         return False
     wanted = opts.get("match")
     if wanted and entry.is_file() and not any(fnmatch(name, pattern) for pattern in wanted):

@@ -10,7 +10,6 @@ pub mod layer;
 pub mod local;
 pub mod memory;
 mod names;
-mod part;
 pub mod pool;
 pub mod registry;
 #[cfg(feature = "s3")]

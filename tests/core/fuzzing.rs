@@ -3,7 +3,7 @@
 
 use crate::effort::rounds;
 use crate::simulation::dice::Dice;
-use ftpsync::model::meta::PeerKey;
+use ftpsync::model::meta::{Fact, PeerKey};
 use ftpsync::model::{DirMeta, EntryKind, Name, RelPath};
 use ftpsync::plan::Filter;
 use ftpsync::target::url::TargetUrl;
@@ -186,7 +186,8 @@ fn metadata() {
         let text = print(&meta);
         let again = DirMeta::parse(text.as_bytes()).unwrap_or_else(|error| panic!("{error:?}: {text}"));
         assert_eq!((again.archive(&peer), again.tree(&peer)), (archive, tree), "{text}");
-        meta.record(&peer, "new", Some(1.5), Some(5), 1.7e9);
+        let fact = Fact { mtime: Some(1.5), size: Some(5), exact: Some(1.5), ..Fact::default() };
+        meta.record(&peer, "new", &fact, 1.7e9);
         meta.adopt(&peer);
         meta.forget_all(&peer);
         assert!(meta.archive(&peer).seen.is_none_or(|seen| seen.is_empty()));

@@ -16,6 +16,8 @@ mod ftp_server;
 mod fuzzing;
 mod imports;
 mod laws;
+#[cfg(unix)]
+mod local_links;
 mod locks;
 mod lost_folders;
 #[cfg(unix)]

@@ -336,7 +336,7 @@ RULES = [
             r"    Original modification time: .*",
             r"    \(No meta data available\.\)",
         ),
-        ours=(r"Answers \(.*\):", r"  ([lrons]|b|h, \?|Ctrl\+C): .*"),
+        ours=(r"Answers \(.*\):", r"  ([lronsk]|b|h, \?|Ctrl\+C): .*"),
         holds=same_trees,
     ),
     Rule(

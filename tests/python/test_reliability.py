@@ -122,7 +122,7 @@ def settled(sides: tuple[Path, Path]) -> tuple[Path, Path]:
 
 
 def contents(root: Path) -> dict[str, str]:
-    files = (path for path in root.rglob("*") if path.is_file() and ".pyftpsync-" not in path.name)
+    files = (path for path in root.rglob("*") if path.is_file() and ".pyftpsync-" not in str(path))
     return {str(path.relative_to(root)): path.read_text() for path in files}
 
 

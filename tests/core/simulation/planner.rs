@@ -4,7 +4,7 @@
 
 use super::dice::Dice;
 use crate::effort::rounds;
-use ftpsync::model::meta::{Archive, PeerKey};
+use ftpsync::model::meta::{Archive, Fact, PeerKey};
 use ftpsync::model::{DirMeta, Entry, Name, Side, Sides, Stamp};
 use ftpsync::plan::{CaseMode, Effect, Mode, Policy, Resolution, Step, Strategy, compare, pair_up, resolve};
 
@@ -94,7 +94,8 @@ impl World {
         let mut meta = DirMeta::default();
         if self.has_memory {
             let name = if self.is_remembered { "x" } else { "other" };
-            meta.record(&writer, name, Some((AGREED + shift) as f64), Some(SIZE), 0.0);
+            let mtime = Some((AGREED + shift) as f64);
+            meta.record(&writer, name, &Fact { mtime, size: Some(SIZE), ..Fact::default() }, 0.0);
         }
         meta.archive(&peer)
     }

@@ -139,6 +139,7 @@ fn run(world: &Arc<World>, weather: Weather, order: u64) -> Told {
         migrate: false,
         ignore_copy_errors: false,
         inplace: false,
+        keeping: engine::Keeping::default(),
         lock: None,
         pretty_meta: false,
         version: "test",

@@ -73,7 +73,8 @@ pub fn judge_write(wish: &Wish, memory: &Memory, change: &Replaced<'_>) -> Resul
         Strategy::Prefer(winner) => winner == side.other(),
         Strategy::New => newer_wins,
         Strategy::Old => !newer_wins,
-        Strategy::Skip | Strategy::Ask => false,
+        // The older file has a second name then, which the play does not give out.
+        Strategy::Both | Strategy::Skip | Strategy::Ask => false,
     };
     // Where nothing is known about a path the newer file wins; that is documented.
     let is_first_contact = !memory.recorded.contains(*path) && newer_wins;

@@ -1,0 +1,176 @@
+//! Folders by handle: what is done in one cannot end up in another, whatever becomes of its path meanwhile.
+
+use super::{Facts, FileKind};
+use crate::model::Stamp;
+use rustix::fs::{self as system, AtFlags, Dir, FileType, Mode, OFlags, Stat, Timespec, Timestamps};
+use rustix::io::Errno;
+use std::ffi::{OsStr, OsString};
+use std::fs::{File, Permissions};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+/// An open folder.
+#[derive(Debug)]
+pub struct Folder(OwnedFd);
+
+impl Folder {
+    /// Opens a folder by its path, links followed: the user has named it.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        Ok(Folder(system::open(path, directory(), Mode::empty())?))
+    }
+
+    /// Opens a folder below this one. No link is followed on the way.
+    pub fn inside(&self, below: &[u8]) -> io::Result<Self> {
+        let mut names = below.split(|&byte| byte == b'/').filter(|name| !name.is_empty());
+        let step = |folder: &OwnedFd, name: &[u8]| {
+            system::openat(folder, OsStr::from_bytes(name), directory() | OFlags::NOFOLLOW, Mode::empty())
+        };
+        let Some(first) = names.next() else { return Ok(Folder(self.0.try_clone()?)) };
+        let mut folder = step(&self.0, first)?;
+        for name in names {
+            folder = step(&folder, name)?;
+        }
+        Ok(Folder(folder))
+    }
+
+    /// The names in the folder, each with what it is; a link is a link.
+    pub fn names(&self) -> io::Result<Vec<(OsString, io::Result<Facts>)>> {
+        let mut names = Vec::new();
+        for item in Dir::read_from(&self.0)? {
+            let item = item?;
+            let name = item.file_name().to_bytes();
+            if !matches!(name, b"." | b"..") {
+                let name = OsString::from_vec(name.to_vec());
+                let facts = self.facts(&name, false);
+                names.push((name, facts));
+            }
+        }
+        Ok(names)
+    }
+
+    /// What a name is; what a link leads to, if it `follows`.
+    pub fn facts(&self, name: &OsStr, follows: bool) -> io::Result<Facts> {
+        let flags = if follows { AtFlags::empty() } else { AtFlags::SYMLINK_NOFOLLOW };
+        Ok(facts(&system::statat(&self.0, name, flags)?))
+    }
+
+    /// Opens a file to read it; never a link, and without waiting for a pipe.
+    pub fn read(&self, name: &OsStr) -> io::Result<File> {
+        let how = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        Ok(File::from(system::openat(&self.0, name, how, Mode::empty())?))
+    }
+
+    /// Makes a file that nobody else can read yet, and that nobody has made before.
+    pub fn create(&self, name: &OsStr) -> io::Result<File> {
+        let how = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(File::from(system::openat(&self.0, name, how, Mode::RUSR | Mode::WUSR)?))
+    }
+
+    /// Empties a file, or makes it, to write into it; never through a link.
+    pub fn overwrite(&self, name: &OsStr) -> io::Result<File> {
+        let how = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(File::from(system::openat(&self.0, name, how, Mode::from_raw_mode(0o666))?))
+    }
+
+    /// Opens a file to go on writing it, or makes one that is private; never through a link.
+    pub fn go_on(&self, name: &OsStr) -> io::Result<File> {
+        let how = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        Ok(File::from(system::openat(&self.0, name, how, Mode::RUSR | Mode::WUSR)?))
+    }
+
+    pub fn make_folder(&self, name: &OsStr) -> io::Result<()> {
+        Ok(system::mkdirat(&self.0, name, Mode::from_raw_mode(0o777))?)
+    }
+
+    pub fn remove_file(&self, name: &OsStr) -> io::Result<()> {
+        Ok(system::unlinkat(&self.0, name, AtFlags::empty())?)
+    }
+
+    pub fn remove_folder(&self, name: &OsStr) -> io::Result<()> {
+        Ok(system::unlinkat(&self.0, name, AtFlags::REMOVEDIR)?)
+    }
+
+    pub fn rename(&self, name: &OsStr, to: &Folder, new_name: &OsStr) -> io::Result<()> {
+        Ok(system::renameat(&self.0, name, &to.0, new_name)?)
+    }
+
+    /// Gives a file a second name.
+    pub fn link(&self, name: &OsStr, to: &Folder, second: &OsStr) -> io::Result<()> {
+        Ok(system::linkat(&self.0, name, &to.0, second, AtFlags::empty())?)
+    }
+
+    pub fn set_mtime(&self, name: &OsStr, to: Stamp) -> io::Result<()> {
+        let last_modification = Timespec { tv_sec: to.seconds(), tv_nsec: to.nanos().into() };
+        let last_access = Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_OMIT };
+        let times = Timestamps { last_access, last_modification };
+        Ok(system::utimensat(&self.0, name, &times, AtFlags::empty())?)
+    }
+
+    /// Waits until new names are on the disk.
+    pub fn sync(&self) -> io::Result<()> {
+        match system::fsync(&self.0) {
+            // Not every kind of disk can say that of a folder.
+            Err(Errno::INVAL | Errno::ROFS) => Ok(()),
+            synced => Ok(synced?),
+        }
+    }
+}
+
+fn directory() -> OFlags {
+    OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC
+}
+
+#[allow(clippy::unnecessary_cast, reason = "the types differ from system to system")]
+fn facts(stat: &Stat) -> Facts {
+    let kind = match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => FileKind::File,
+        FileType::Directory => FileKind::Folder,
+        FileType::Symlink => FileKind::Link,
+        _ => FileKind::Other,
+    };
+    Facts {
+        kind,
+        size: stat.st_size as u64,
+        mtime: Stamp::new(stat.st_mtime as i64, stat.st_mtime_nsec as u32),
+        mode: Some(stat.st_mode as u32 & 0o7777),
+        unique: Some(stat.st_ino as u64),
+    }
+}
+
+/// Whether a step failed because a link, or something else than a folder, stood in the way.
+pub fn is_in_the_way(error: &io::Error) -> bool {
+    let errno = Errno::from_io_error(error);
+    matches!(errno, Some(Errno::LOOP | Errno::NOTDIR | Errno::MLINK))
+}
+
+/// What a new file gets: everything that the umask of the process leaves.
+pub fn default_mode() -> u32 {
+    // It can only be read by setting it. Meanwhile other files come out more private than they should, never less, and
+    // nobody else here does the same.
+    static READING: Mutex<()> = Mutex::new(());
+    let _alone = READING.lock().unwrap_or_else(PoisonError::into_inner);
+    let umask = rustix::process::umask(Mode::from_raw_mode(0o077));
+    rustix::process::umask(umask);
+    0o666 & !u32::from(umask.as_raw_mode() as u16)
+}
+
+/// Gives a file its mode.
+pub fn set_mode(file: &File, mode: u32) -> io::Result<()> {
+    file.set_permissions(Permissions::from_mode(mode))
+}
+
+pub fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::write_all_at(file, bytes, offset)
+}
+
+pub fn os_string(bytes: &[u8]) -> OsString {
+    OsString::from_vec(bytes.to_vec())
+}
+
+pub fn os_bytes(name: &OsStr) -> std::borrow::Cow<'_, [u8]> {
+    std::borrow::Cow::Borrowed(name.as_bytes())
+}

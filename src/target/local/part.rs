@@ -1,0 +1,96 @@
+//! The part of a large file that an interrupted transfer leaves on the disk, and that the next one continues.
+//!
+//! Two runs on one folder would find the same part. So it is locked while it is written, and whoever comes second writes
+//! elsewhere. What lay there before the system was started is not trusted: it may lack what was never flushed.
+
+use super::{FileKind, Folder, Place};
+use crate::target::Put;
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::io::{self, Seek, SeekFrom};
+use std::sync::Arc;
+
+/// An open part.
+pub struct Part {
+    file: File,
+    folder: Arc<Folder>,
+    name: OsString,
+}
+
+/// How much of a file is there, in bytes.
+pub fn held(place: &Place, put: &Put) -> u64 {
+    if !put.is_resumable() {
+        return 0;
+    }
+    let Ok(found) = place.folder.facts(&part_name(place, put), false) else { return 0 };
+    let is_fresh = started().is_some_and(|started| found.mtime.seconds() >= started);
+    let is_part = found.kind == FileKind::File && Some(found.size) <= put.size;
+    if is_part && is_fresh { found.size } else { 0 }
+}
+
+fn part_name(place: &Place, put: &Put) -> OsString {
+    put.part_name(&place.name.to_string_lossy()).into()
+}
+
+/// When this system was started, in seconds since 1970-01-01 UTC; `None` where it does not tell.
+fn started() -> Option<i64> {
+    let stat = fs::read_to_string("/proc/stat").ok()?;
+    stat.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()
+}
+
+impl Part {
+    /// Opens the part, to go on at `put.from`. `None` if another run writes it.
+    ///
+    /// # Errors
+    /// What the system says, and `WouldBlock` if the part is not there any more to be continued.
+    pub fn open(place: &Place, put: &Put) -> io::Result<Option<Self>> {
+        let (folder, name) = (Arc::clone(&place.folder), part_name(place, put));
+        let mut file = match folder.go_on(&name) {
+            Ok(file) => file,
+            Err(error) if put.from > 0 => return Err(error),
+            Err(_) => return Ok(None),
+        };
+        let is_ours =
+            file.try_lock().is_ok() && is_at(&file, &folder, &name)? && file.metadata()?.len() >= put.from;
+        if !is_ours && put.from > 0 {
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
+        if !is_ours {
+            return Ok(None);
+        }
+        file.set_len(put.from)?;
+        file.seek(SeekFrom::Start(put.from))?;
+        Ok(Some(Part { file, folder, name }))
+    }
+
+    /// The file.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// The file, for writing.
+    pub fn file_mut(&mut self) -> &mut File {
+        &mut self.file
+    }
+
+    /// Gives it its name. It stays locked until then.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn place(self, name: &OsStr) -> io::Result<()> {
+        let renamed = self.folder.rename(&self.name, &self.folder, name);
+        renamed.inspect_err(|_| drop(self.folder.remove_file(&self.name)))
+    }
+
+    /// Removes it.
+    pub fn discard(self) {
+        // The failure that led here is the one to report.
+        let _ = self.folder.remove_file(&self.name);
+    }
+}
+
+/// Whether the open file still has its name: another run may have finished it meanwhile.
+fn is_at(file: &File, folder: &Folder, name: &OsStr) -> io::Result<bool> {
+    let named = folder.facts(name, false)?;
+    Ok(super::inode(&file.metadata()?) == named.unique)
+}
