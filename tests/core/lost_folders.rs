@@ -66,6 +66,23 @@ fn a_folder_that_came_into_a_lost_folder_is_not_removed_with_it() {
 }
 
 #[test]
+fn a_folder_that_came_anew_into_a_lost_one_is_not_taken_for_the_old_one() {
+    let (local, remote) = trees();
+    for file in ["d/a", "d/e/a", "keep"] {
+        local.put(file, b"1", at(0));
+    }
+    sync(&local, &remote);
+    local.take("d");
+    // This one keeps the folder where it is; the rest of it goes.
+    remote.put("d/new", b"2", at(100));
+    sync(&local, &remote);
+    assert!(has(&remote, "d/new") && !has(&remote, "d/e"));
+    remote.put("d/e/old", b"3", long_ago());
+    sync(&local, &remote);
+    assert!(has(&remote, "d/e/old"));
+}
+
+#[test]
 fn what_could_not_be_copied_back_into_a_lost_folder_does_not_look_removed_there() {
     let (local, remote) = trees();
     for file in ["d/a", "d/b", "keep"] {

@@ -260,6 +260,10 @@ impl Walk<'_> {
         if let Some(folder) = self.folders.get_mut(&trace.ticket) {
             folder.metas.local.forget(&self.peer, &trace.name);
             folder.metas.remote.forget_shadow(&trace.name);
+            // A folder that stays although the local side has lost it is remembered only here.
+            if let Some(names) = self.contents.get_mut(folder.paths.local.as_str()) {
+                names.remove(&trace.name);
+            }
         }
         if self.removals.is_counted(&trace) {
             self.stats.entries_touched += 1;

@@ -157,6 +157,11 @@ impl World {
             7 | 8 if !paths.is_empty() => {
                 let path = state.dice.one_of(&paths);
                 state.trace.push(format!("user removes {side} {path}"));
+                if side == Side::Local {
+                    // What a folder remembers lies in it.
+                    let below = format!("{path}/");
+                    state.memory.recorded.retain(|path| !path.starts_with(&below));
+                }
                 tree.take(&path);
             }
             9 if !paths.is_empty() => self.rename(state, side, &paths),
