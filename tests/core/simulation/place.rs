@@ -358,7 +358,8 @@ impl Session for Talk {
             listing.complete = false;
             let mut state = self.0.world.state();
             state.was_incomplete = true;
-            listing.entries.retain(|_| state.dice.happens(500));
+            // What the tool itself has put there has a plain name; it is never the one that cannot be read.
+            listing.entries.retain(|entry| is_own(entry.name.as_str()) || state.dice.happens(500));
         }
         after(mishap)?;
         Ok(listing)
