@@ -43,7 +43,7 @@ demo: build ## a synchronisation with a conflict, against a server inside the pr
 
 test: build ## every test of the core and of the Python face
 	cargo test --quiet
-	$(BIN)/python -m pytest $(if $(CI),,--quiet)
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile $(if $(CI),,--quiet)
 
 chaos: build ## everything that may go wrong, at every step; takes an hour
 	FTPSYNC_THOROUGH=1 cargo test --quiet -- every_command simulation

@@ -44,7 +44,7 @@ def unpacked(*packages: str) -> Path:
     if folder.is_dir():
         return folder
     home.mkdir(parents=True, exist_ok=True)
-    with _locked(home / ".lock"):
+    with locked(home / ".lock"):
         if not folder.is_dir():
             with tempfile.TemporaryDirectory(prefix=".fetch-", dir=home) as scratch:
                 tree = _fetch(packages, Path(scratch))
@@ -67,7 +67,8 @@ def check_libraries(program: Path, *folders: Path) -> None:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
+    """Lets one process at a time do something."""
     import fcntl  # not on Windows, where nothing gets this far
 
     with path.open("w") as lock:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from .base import Kind, Launch, Plan, Server
-from .debian import Unavailable
+from .debian import Unavailable, locked
 
 BUCKET = "test"
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -82,6 +82,13 @@ class S3sFs(S3Kind):
             return program
         if shutil.which("cargo") is None:
             raise Unavailable("cargo is needed to build it")
+        folder.mkdir(parents=True, exist_ok=True)
+        with locked(folder / ".lock"):
+            if not program.exists():
+                self._build(folder)
+        return program
+
+    def _build(self, folder: Path) -> None:
         crate = ["s3s-fs", "--version", self.version, "--features", "binary", "--debug", "--locked"]
         done = subprocess.run(
             [
@@ -103,7 +110,6 @@ class S3sFs(S3Kind):
         if done.returncode != 0:
             raise Unavailable(f"cargo could not build it: {done.stderr.strip()[-300:]}")
         shutil.rmtree(folder / "target", ignore_errors=True)
-        return program
 
 
 def endpoint(server: Server) -> str:
