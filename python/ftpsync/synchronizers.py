@@ -7,7 +7,6 @@ reports. It decides nothing about files itself: every rule lives in the core's p
 from __future__ import annotations
 
 import os
-import platform
 import re
 import time
 from collections.abc import Callable, Iterable
@@ -421,6 +420,8 @@ class BaseSynchronizer:
         backup = self.options.get("backup_dir")
         if backup is not None and not isinstance(backup, str):
             raise ValueError(f"invalid option backup_dir: {backup!r} (expected the name of a folder)")
+        import platform
+
         now = time.localtime()
         host = re.sub(r"[^\w-]", "-", platform.node().split(".")[0]) or "unknown"
         return {

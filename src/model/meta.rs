@@ -134,9 +134,10 @@ impl DirMeta {
         if !peers.values().all(Value::is_object) {
             return Err(invalid("a peer in \"peer_sync\" is not an object"));
         }
+        let mut meta = DirMeta { mtimes, peers, others, was_read: true, ..DirMeta::default() };
         // A document that remembers nothing is better gone.
-        let changed = mtimes.is_empty() && peers.is_empty();
-        Ok(DirMeta { mtimes, peers, others, was_read: true, changed, ..DirMeta::default() })
+        meta.changed = meta.is_empty();
+        Ok(meta)
     }
 
     /// An empty document in place of one that cannot be used. The file stays until there is something to write, unless it

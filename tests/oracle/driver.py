@@ -268,6 +268,8 @@ def records(roots: dict[str, str]) -> dict[str, Any]:
                 record = document["peer_sync"].get(peer)
                 if record is None:
                     found[folder] = f"{len(document['peer_sync'])} other peers"
+                    if not document["peer_sync"] and "folders" in document:
+                        del found[folder]  # Only ours keeps a copy of what the folders below remember.
                 else:
                     found[folder] = {n: _seen(e) for n, e in sorted(record.items()) if n[:1] != ":"}
             except (ValueError, KeyError, TypeError, AttributeError):

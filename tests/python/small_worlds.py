@@ -15,6 +15,7 @@ from ftpsync.metadata import DirMetadata
 from ftpsync.targets import FsTarget
 
 META, LOCK = DirMetadata.META_FILE_NAME, DirMetadata.LOCK_FILE_NAME
+TRASH = ".pyftpsync-trash"
 THEN = 1_577_934_245
 
 Sides = tuple[Path, Path]
@@ -53,8 +54,9 @@ def fill(root: Path, names: str) -> None:
 
 
 def names(root: Path) -> set[str]:
+    """The files of a tree, without those that the package keeps for itself."""
     found = {path.relative_to(root).as_posix() for path in root.rglob("*") if not path.is_dir()}
-    return {name for name in found if not name.endswith((META, LOCK))}
+    return {name for name in found if not name.endswith((META, LOCK)) and not name.startswith(TRASH)}
 
 
 def run(kind: type[Any], sides: Sides, **options: Any) -> dict[str, Any]:

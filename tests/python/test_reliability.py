@@ -49,7 +49,7 @@ def as_nobody(
         if folder.stat().st_mode & 0o055 != 0o055 and str(folder).startswith("/tmp/"):
             folder.chmod(0o755)
     code = (
-        "import os, sys; from pathlib import Path;"
+        "import os, platform, sys; from pathlib import Path;"
         "from ftpsync.synchronizers import *; from ftpsync.targets import make_target;"
         # The other user may not be allowed to read the library of the interpreter, so a run loads it beforehand.
         "from ftpsync._locks import lock_settings; lock_settings({});"
