@@ -103,3 +103,19 @@ fn what_could_not_be_copied_back_into_a_lost_folder_does_not_look_removed_there(
     assert_eq!(user_tree(&local).get("d/a"), Some(&Node::File(b"1".to_vec(), at(0))));
     assert_eq!(user_tree(&local), user_tree(&remote));
 }
+
+#[test]
+fn a_new_file_in_a_lost_folder_stays_although_the_root_had_lost_its_memory_before() {
+    let (local, remote) = trees();
+    for file in ["d/e/a", "keep"] {
+        local.put(file, b"1", at(0));
+    }
+    sync(&local, &remote);
+    local.take(".pyftpsync-meta.json");
+    // The folders inside still know what they held, and the root learns it from them.
+    sync(&local, &remote);
+    local.take("d/e");
+    remote.put("d/e/old", b"2", long_ago());
+    sync(&local, &remote);
+    assert!(has(&remote, "d/e/old") && !has(&remote, "d/e/a"));
+}

@@ -111,14 +111,18 @@ impl Walk<'_> {
         let path = folder.paths.local.as_str();
         let goes = matches!(folder.visit, Visit::Remove { doomed, .. } if !self.removals.is_kept(doomed));
         let is_made = matches!(folder.visit, Visit::Copy { .. });
-        if folder.paths.local.is_root() || goes || !(is_made || folder.metas.local.is_changed()) {
+        let is_news = is_made || folder.metas.local.is_changed();
+        if folder.paths.local.is_root() || goes || !(is_news || folder.visit == Visit::Compare) {
             return;
         }
         let names = match folder.metas.local.archive(&self.peer).seen {
-            Some(seen) => seen.into_iter().map(|(name, seen)| (name, (seen.mtime, seen.size))).collect(),
+            // Also without news: the copy may be missing, as after a run that did not come to the root, or may have been lost.
+            Some(seen) if is_news || seen.values().all(|seen| seen.is_own) => {
+                seen.into_iter().map(|(name, seen)| (name, (seen.mtime, seen.size))).collect()
+            }
             // Also of a folder that held nothing it is known that it held nothing: what is in it later is new.
-            None if is_made || self.contents.contains_key(path) => BTreeMap::default(),
-            None => return,
+            None if is_made || (is_news && self.contents.contains_key(path)) => BTreeMap::default(),
+            Some(_) | None => return,
         };
         self.contents.insert(path.to_owned(), names);
     }
