@@ -63,6 +63,10 @@ class ServerTarget(_Target):
         native = self._native if self._native is not None else self._make_native(create_folder=False)
         return str(native.id)
 
+    def _way(self) -> list[str]:
+        """Returns the names on the way from the root of the server to that of the target."""
+        return [name for name in posixpath.normpath(self.root_dir).split("/") if name]
+
     def _make_native(self, *, create_folder: bool) -> Any:
         """Makes the native target, not connected yet. Abstract."""
         raise NotImplementedError
@@ -84,13 +88,15 @@ class ServerTarget(_Target):
 
     def _on_missing_root(self, refusal: Exception, reason: str) -> None:
         """Reports that the root cannot be entered; returns only if it is to be made."""
-        if emulates_31() or self.is_unbound() or self.is_local():
+        is_made = not self.is_unbound() and not self.readonly and self.get_option("create_folder", False)
+        if emulates_31() or self.is_unbound() or (self.is_local() and not is_made):
             side = "local directory" if not self.is_unbound() and self.is_local() else "directory"
             write_error(f"Could not change {side} to {self.root_dir} ({reason}): missing or not permitted.")
             raise RuntimeError(
                 f"Unable to navigate to working directory {self.root_dir!r} ({reason})."
             ) from refusal
-        message = f"Could not change remote directory to '{self.root_dir}' ({reason})"
+        side = "local" if self.is_local() else "remote"
+        message = f"Could not change {side} directory to '{self.root_dir}' ({reason})"
         if not self.get_option("create_folder", False):
             raise CliSilentRuntimeError(
                 f"{message}. It does not exist, or permissions are missing. "

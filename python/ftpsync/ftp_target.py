@@ -190,6 +190,10 @@ class FTPTarget(ServerTarget):
             exc.what = what  # type: ignore[attr-defined]
             raise
 
+    def _whereabouts(self) -> tuple[tuple[Any, ...], list[str]]:
+        # Another user may see other folders under the same paths.
+        return ("ftp", self.host.lower(), self.port or _FTP_PORT, self.username), self._way()
+
     def _make_native(self, *, create_folder: bool) -> Any:
         from ftpsync import _core
 

@@ -23,7 +23,7 @@ from ftpsync.doctor_command import add_doctor_parser
 from ftpsync.run_command import add_run_parser, handle_run_command
 from ftpsync.scan_command import add_scan_parser
 from ftpsync.synchronizers import BiDirSynchronizer, DownloadSynchronizer, UploadSynchronizer
-from ftpsync.targets import FsTarget, make_target
+from ftpsync.targets import is_url, make_target
 from ftpsync.tree_command import add_tree_parser
 from ftpsync.util import (
     DEBUG_FLAGS,
@@ -143,8 +143,8 @@ class _Commands(argparse._SubParsersAction):  # type: ignore[type-arg]
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="pyftpsync",
-        description="Synchronize folders over FTP, FTPS and the local file system.",
-        epilog="The remote side is ftp://host/path, ftps://host/path or a folder.",
+        description="Synchronize folders of this computer, of FTP and SFTP servers and of S3 buckets.",
+        epilog="Each side is a folder, ftp://host/path, ftps://host/path, sftp://host/path or s3://bucket/path.",
         allow_abbrev=emulates_31(),
     )
     _add_verbosity(parser, "global_", 0)
@@ -168,7 +168,7 @@ def _add_command(commands: Any, name: str, text: str) -> argparse.ArgumentParser
         help=text,
         description=text[0].upper() + text[1:] + ".",
     )
-    parser.add_argument("local", metavar="LOCAL", help="local folder")
+    parser.add_argument("local", metavar="LOCAL", help="local folder, or a URL in its place")
     parser.add_argument("remote", metavar="REMOTE", help="URL or path of the remote folder")
     return parser
 
@@ -282,13 +282,12 @@ def _perform(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
         code: int | None = args.handler(parser, args)
         return _EXIT_OK if code is None else code
 
-    if args.remote == ".":
-        parser.error("'.' is expected to be the local target (not remote)")
+    _check_sides(parser, args)
     target_options = {"ftp_debug": 1 if args.verbose >= 6 else 0}
     args.local_target = make_target(args.local, target_options)
+    if getattr(args, "create_folder", False) and not args.dry_run and not is_url(args.remote):
+        os.makedirs(os.path.expanduser(args.remote), exist_ok=True)
     args.remote_target = make_target(args.remote, target_options)
-    if not isinstance(args.local_target, FsTarget) and isinstance(args.remote_target, FsTarget):
-        parser.error("a file system target is expected to be local")
 
     options = namespace_to_dict(args)
     synchronizer = _SYNCHRONIZERS[args.command](args.local_target, args.remote_target, options)
@@ -303,6 +302,18 @@ def _perform(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
         return _EXIT_ERROR
     _report(synchronizer, args)
     return _exit_code(synchronizer, args)
+
+
+def _check_sides(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Ends with a usage error where the two sides seem to have been mixed up."""
+    takes_server_first = args.command != "download" and is_url(args.local)
+    if args.remote == "." and not takes_server_first:
+        parser.error("'.' is expected to be the local target (not remote)")
+    if is_url(args.local) and not is_url(args.remote) and not takes_server_first:
+        parser.error(
+            "a file system target is expected to be local: 'download LOCAL REMOTE' copies from REMOTE to LOCAL, "
+            "so name the folder first, or use 'upload'"
+        )
 
 
 def _report(synchronizer: Any, args: argparse.Namespace) -> None:

@@ -10,6 +10,7 @@ from ftpsync._proxy import without_password
 from ftpsync._task_checks import problem_with
 from ftpsync.cli_common import common_parser, creds_parser, safety_parser, verbose_parser
 from ftpsync.synchronizers import CONFIG_FILE_NAME
+from ftpsync.targets import is_url
 from ftpsync.tree_command import tree_handler
 from ftpsync.util import write
 
@@ -165,7 +166,7 @@ def handle_run_command(parser: argparse.ArgumentParser, cli_args: argparse.Names
     _check(parser, name, config, task, path)
     _override(cli_args, name, task)
     local, remote = _places(parser, cli_args, task, path)
-    if task["command"] != "tree" and not os.path.isdir(local):
+    if task["command"] != "tree" and not is_url(local) and not os.path.isdir(local):
         parser.error(f"Invalid entry: tasks.{name}.local: '{local}' is not a directory, see {path}")
 
     for key in KNOWN_TASK_ARGS - {"debug", "here", "root"}:
@@ -311,13 +312,16 @@ def _places(
     parser: argparse.ArgumentParser, cli_args: argparse.Namespace, task: dict[str, Any], path: Path
 ) -> tuple[str, str]:
     """Returns the local folder and the URL of the remote one."""
-    root = os.path.normpath(path.parent / str(task.get("local") or "."))
+    given = str(task.get("local") or ".")
+    root = given if is_url(given) else os.path.normpath(path.parent / given)
     remote = str(task["remote"])
     here = os.getcwd()
     if task.get("root") or here == str(path.parent):
         return root, remote
     if not task.get("here"):
         _ask_which(parser, path, root, here)
+    if is_url(root):
+        parser.error(f"--here: the local side of the task is no folder of this computer, but {_shown(root)}")
     if os.path.commonpath([root, here]) != root:
         parser.error(f"--here: {here} is not part of the local folder of the task, {root}")
     branch = os.path.relpath(here, root)
@@ -328,9 +332,15 @@ def _places(
     return here, f"{remote.rstrip('/')}/{branch.replace(os.sep, '/')}"
 
 
+def _shown(url: str) -> str:
+    from ftpsync.targets import make_target
+
+    return make_target(url).get_base_name()
+
+
 def _ask_which(parser: argparse.ArgumentParser, path: Path, root: str, here: str) -> NoReturn:
     parser.error(
         f"`{path.name}` was found in a parent folder. Please pass one of\n"
-        f"  --root: synchronize the whole project ({root})\n"
+        f"  --root: synchronize the whole project ({_shown(root) if is_url(root) else root})\n"
         f"  --here: synchronize this branch only ({here})"
     )

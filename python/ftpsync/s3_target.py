@@ -141,6 +141,9 @@ class S3Target(ServerTarget):
                 self._on_missing_root(exc, "nothing is there")
                 create_folder = True
 
+    def _whereabouts(self) -> tuple[tuple[Any, ...], list[str]]:
+        return ("s3", self.bucket, self._endpoint_host(self.get_options_dict())), self._way()
+
     def _make_native(self, *, create_folder: bool) -> Any:
         from ftpsync import _core
 

@@ -186,6 +186,9 @@ class SFTPTarget(ServerTarget):
         if found:
             self.username, self.password = found
 
+    def _whereabouts(self) -> tuple[tuple[Any, ...], list[str]]:
+        return ("sftp", self.host.lower(), self.port, self.username), self._way()
+
     def _make_native(self, *, create_folder: bool) -> Any:
         import getpass
 

@@ -266,6 +266,7 @@ class BaseSynchronizer:
             OSError: A server could not be reached; a file could not be written.
             KeyboardInterrupt: The user stopped the run. Nothing is torn.
         """
+        self._refuse_overlap()
         hooks = self._overridden_hooks()
         started = time.time()
         self._bind()
@@ -326,6 +327,27 @@ class BaseSynchronizer:
             target.dry_run = self.dry_run
         self.local.readonly = self.dry_run or self._MODE == "upload"
         self.remote.readonly = self.dry_run or self._MODE == "download"
+
+    def _refuse_overlap(self) -> None:
+        """Makes sure that the two sides are different folders, and that none would be synchronised into itself.
+
+        Raises:
+            ValueError: They are not.
+        """
+        one, other = self.local._whereabouts(), self.remote._whereabouts()
+        if one is None or other is None or one[0] != other[0]:
+            return
+        outer, inner = sorted((one[1], other[1]), key=len)
+        if inner[: len(outer)] != outer:
+            return
+        shown = f"{self.local.get_base_name()} and {self.remote.get_base_name()}"
+        if outer == inner:
+            raise ValueError(f"local and remote are the same folder: {shown}")
+        between = inner[len(outer) :]
+        left_out = (*ALWAYS_OMIT, TRASH_NAME, *self.options["exclude"])
+        if not any(fnmatch(name, pattern) for name in between for pattern in left_out):
+            hint = f"exclude {between[0]!r}, or choose another folder"
+            raise ValueError(f"one side is inside the other: {shown} ({hint})")
 
     def _unbind(self) -> None:
         for target in (self.local, self.remote):

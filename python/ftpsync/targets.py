@@ -95,6 +95,15 @@ def _without_login(text: str) -> str:
     return f"***@{rest}" if ":" in login else text
 
 
+#: Schemes of URLs that `make_target()` knows.
+_SCHEMES = ("ftp", "ftps", "sftp", "s3")
+
+
+def is_url(place: str) -> bool:
+    """Tells whether a text is the URL of a server or bucket, as `make_target()` reads it, and not a local path."""
+    return place.partition(":")[0].lower() in _SCHEMES and ":" in place
+
+
 def make_target(url: str, extra_opts: dict[str, Any] | None = None) -> _Target:
     """Makes a target from a URL or a path.
 
@@ -119,7 +128,7 @@ def make_target(url: str, extra_opts: dict[str, Any] | None = None) -> _Target:
         from ftpsync.s3_target import S3Target
 
         return S3Target.from_url(url, extra_opts)
-    if scheme not in ("ftp", "ftps", "sftp"):
+    if scheme not in _SCHEMES:
         if parts.netloc and "@" in parts.netloc:
             # A mistyped scheme: the text holds a password that must not be shown.
             shown = url.replace(parts.netloc.rpartition("@")[0], "***")
@@ -127,6 +136,8 @@ def make_target(url: str, extra_opts: dict[str, Any] | None = None) -> _Target:
         if _without_login(url) != url and not os.path.isdir(os.path.expanduser(url)):
             shown = _without_login(url)
             raise ValueError(f"{shown} is not a directory. (Known schemes: ftp, ftps, s3, sftp.)")
+        if "://" in url and not os.path.isdir(os.path.expanduser(url)):
+            raise ValueError(f"{url} is not a directory. (Known schemes: ftp, ftps, s3, sftp.)")
         return FsTarget(url, extra_opts)
     if not parts.hostname:
         shown = f"{scheme}://{_without_login(parts.path)}"
@@ -239,6 +250,10 @@ class _Target:
     def _memory_key(self) -> str:
         """Returns the key under which peers remember this target: where `get_id()` tells too little, another one."""
         return self.get_id()
+
+    def _whereabouts(self) -> tuple[tuple[Any, ...], list[str]] | None:
+        """Returns what holds the folder, and the names on the way to it; None if that is not known."""
+        return None
 
     def is_unbound(self) -> bool:
         """Tells whether no synchronizer uses the target at the moment."""
@@ -554,9 +569,14 @@ class FsTarget(_Target):
         self.encoding = _get_encoding_opt(None, extra_opts, sys.getfilesystemencoding())
         root_dir = os.path.abspath(os.path.expanduser(root_dir))
         if not os.path.isdir(root_dir):
-            raise ValueError(f"{root_dir} is not a directory.")
+            hint = " (It is a file.)" if os.path.exists(root_dir) else ""
+            raise ValueError(f"{root_dir} is not a directory.{hint}")
         super().__init__(root_dir, extra_opts)
         self.support_set_time = True
+
+    def _whereabouts(self) -> tuple[tuple[Any, ...], list[str]]:
+        drive, path = os.path.splitdrive(os.path.normcase(os.path.realpath(self.root_dir)))
+        return ("disk", drive), [name for name in path.split(os.sep) if name]
 
     def __str__(self) -> str:
         cur_dir = os.path.relpath(self.cur_dir, self.root_dir) if self.cur_dir else "."

@@ -215,6 +215,10 @@ def test_unknown_options_are_ignored(sides: Sides) -> None:
         (("upload", "missing", "REMOTE"), 1, "missing is not a directory."),
         (("upload", "LOCAL", "missing"), 1, "missing is not a directory."),
         (("upload", "LOCAL", "http://u:secret@host/"), 1, "is not a directory."),
+        (("upload", "LOCAL", "webdav://host/x"), 1, "Known schemes: ftp, ftps, s3, sftp."),
+        (("upload", "LOCAL/a", "REMOTE"), 1, "is not a directory. (It is a file.)"),
+        (("upload", "LOCAL", "LOCAL"), 1, "local and remote are the same folder"),
+        (("sync", "LOCAL", "LOCAL/.."), 1, "one side is inside the other"),
         (("upload", "LOCAL", "ftps://u:secret@127.0.0.1:9/", "--tls-pin", "xx"), 1, "hexadecimal digits"),
         (("upload", "LOCAL", "ftps://u:secret@127.0.0.1:9/", "--tls-ca", "no.pem"), 1, "no.pem"),
         (
@@ -233,7 +237,7 @@ def test_unknown_options_are_ignored(sides: Sides) -> None:
         (("upload", "LOCAL", "REMOTE", "extra"), 2, "extra"),
         (("--debug", "all", "upload", "LOCAL", "REMOTE"), 2, "--debug"),
         (("upload", ".", "."), 2, "'.' is expected to be the local target"),
-        (("upload", "ftp://u:secret@host/", "REMOTE"), 2, "a file system target is expected to be local"),
+        (("download", "ftp://u:secret@host/", "REMOTE"), 2, "a file system target is expected to be local"),
         ((), 2, "missing command (choose from"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
@@ -242,8 +246,8 @@ def test_a_mistake_is_told_without_a_traceback(
     arguments: tuple[str, ...], code: int, words: str, sides: Sides
 ) -> None:
     fill(sides[0], "a")
-    place = {"LOCAL": str(sides[0]), "REMOTE": str(sides[1])}
-    done = command_line(*(place.get(word, word) for word in arguments), cwd=sides[0].parent)
+    given = [word.replace("LOCAL", str(sides[0])).replace("REMOTE", str(sides[1])) for word in arguments]
+    done = command_line(*given, cwd=sides[0].parent)
     assert done.returncode == code, done.stderr
     assert words in done.stderr
     assert "Traceback" not in done.stderr and "secret" not in done.stderr + done.stdout

@@ -411,8 +411,11 @@ def test_both_sides_are_locked_where_both_are_servers(start_server: StartServer,
     ],
 )
 def test_a_wrong_option_fails_clearly(tmp_path: Path, key: str, value: Any) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
     for kind in (BiDirSynchronizer, DownloadSynchronizer):
-        targets = [FsTarget(str(tmp_path)), FsTarget(str(tmp_path))]
+        (tmp_path / kind.__name__).mkdir()
+        targets = [FsTarget(str(tmp_path / kind.__name__)), FsTarget(str(place))]
         with pytest.raises(ValueError, match=f"invalid option {key}: "):
             kind(*targets, {key: value, "verbose": 0}).run()
 

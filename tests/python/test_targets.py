@@ -83,7 +83,9 @@ class TestMakeTarget:
 
     def test_anything_else_is_a_folder(self, tmp_path: Path) -> None:
         assert isinstance(make_target(str(tmp_path)), FsTarget)
-        with pytest.raises(ValueError, match=r"is not a directory\.$"):
+        with pytest.raises(
+            ValueError, match=r"is not a directory\. \(Known schemes: ftp, ftps, s3, sftp\.\)$"
+        ):
             make_target("http://x")
 
     def test_a_url_without_host_is_refused(self) -> None:
