@@ -229,6 +229,12 @@ impl DirMeta {
         }
     }
 
+    /// Remembers that the two have met, and nothing else: no name is there for the first time.
+    pub fn record_meeting(&mut self, peer: &PeerKey, now: f64) {
+        self.edit(peer, |entries| drop(entries.insert(LAST_SYNC.to_owned(), number(Some(now)))));
+        self.changed = true;
+    }
+
     /// Remembers that both sides hold `name`.
     pub fn record(&mut self, peer: &PeerKey, name: &str, fact: &Fact, now: f64) {
         let mut seen = json!({"m": number(fact.mtime), "s": fact.size, "u": number(Some(now))});

@@ -62,7 +62,12 @@ impl Walk<'_> {
         {
             return Vec::new();
         }
-        folder.metas.local.set_unfinished(&self.peer, &folder.unfinished);
+        let meta = &mut folder.metas.local;
+        if meta.is_damaged() && meta.is_changed() && self.run.policy.mode == Mode::Sync {
+            // What takes the place of the damaged file still says that this is no first contact.
+            meta.record_meeting(&self.peer, self.run.clock.now());
+        }
+        meta.set_unfinished(&self.peer, &folder.unfinished);
         let writes = |side: Side| side == Side::Local || self.run.policy.mode != Mode::Download;
         Side::BOTH
             .into_iter()
