@@ -22,7 +22,7 @@ from environments import CACHE, Environment, reference, subject
 DRIVER = Path(__file__).with_name("driver.py")
 REPAIRS = Path(__file__).with_name("repairs.py")
 #: The most that one batch of worlds may take; the reference needs a tenth of it.
-DEADLINE = 240.0
+DEADLINE = 900.0
 #: After so many dead interpreters there is nothing to be learned from another one.
 MOST_DEATHS = 5
 #: The wish for synchronizers that override every hook, see `driver.py`.

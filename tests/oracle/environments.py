@@ -18,7 +18,7 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parents[2]
 CACHE = CHECKOUT / ".cache"
 COMPLETE = "complete.txt"
-DEADLINE = 600.0
+DEADLINE = 900.0
 STALE_LOCK = 900.0
 
 

@@ -15,7 +15,7 @@ from environments import Environment
 
 SERVER = Path(__file__).with_name("ftp_server.py")
 USER, PASSWORD = "joe", "secret"
-DEADLINE = 60.0
+DEADLINE = 900.0
 TESTS = Path(__file__).parents[1] / "python"
 
 #: What the tests need that only our environment has; some parts only with some versions of Python.

@@ -15,7 +15,7 @@ from pathlib import Path
 
 #: An answer that is a key press.
 CTRL_C = "^C"
-DEADLINE = 60.0
+DEADLINE = 180.0
 
 _ESCAPE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _CONFLICT = re.compile(r"CONFLICT: '([^']*)'")

@@ -279,12 +279,16 @@ def test_an_unreadable_file_is_named_and_the_rest_is_copied(tmp_path_factory: py
     code = (
         "import sys; from ftpsync.synchronizers import UploadSynchronizer; from ftpsync.targets import FsTarget;"
         # The other user may not be allowed to read the library of the interpreter, so a run loads it beforehand.
-        "from ftpsync._locks import lock_settings; lock_settings({});"
+        "run = lambda *folders: UploadSynchronizer(*map(FsTarget, folders), {'verbose': 0});"
+        "run(sys.argv[3], sys.argv[4]).run();"
         "import os; os.setgid(65534); os.setuid(65534);"
-        "s = UploadSynchronizer(FsTarget(sys.argv[1]), FsTarget(sys.argv[2]), {'verbose': 0});"
+        "s = run(sys.argv[1], sys.argv[2]);"
         "print(s.run(), s.error_count(), s.problem_count())"
     )
-    words = [sys.executable, "-c", code, str(root / "local"), str(root / "remote")]
+    folders = [root / "local", root / "remote", root / "before", root / "before-too"]
+    for folder in folders[2:]:
+        folder.mkdir()
+    words = [sys.executable, "-c", code, *map(str, folders)]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     assert done.stdout == "True 1 1\n", done.stderr
     assert "Could not copy closed: " in done.stderr
