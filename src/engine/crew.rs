@@ -283,9 +283,12 @@ impl<'a> Crew<'a> {
                 Done::Removed { side, results: self.remove_files(side, files) }
             }
             Job::RemoveDirs { side, dirs } => Done::Removed { side, results: self.remove_dirs(side, dirs) },
-            Job::WriteMeta { ticket, side, dir, text } => {
-                let result = self
-                    .persist([side], |sessions| write_meta(borrowed(sessions, side)?, &dir, text.as_deref()));
+            Job::WriteMeta { ticket, side, dir, opposite, text } => {
+                let result = self.secure(side.other(), &opposite).and_then(|()| {
+                    self.persist([side], |sessions| {
+                        write_meta(borrowed(sessions, side)?, &dir, text.as_deref())
+                    })
+                });
                 Done::MetaWritten { ticket, side, dir, result }
             }
         })
@@ -523,6 +526,14 @@ impl<'a> Crew<'a> {
                 .collect(),
             Err(error) => names.iter().map(|(index, _)| (*index, error.duplicate())).collect(),
         }
+    }
+
+    /// What the memory of one side claims of a disk on the other must outlast a power cut there as well.
+    fn secure(&self, side: Side, dir: &RelPath) -> Result<()> {
+        if self.pools[side].target().caps().is_networked {
+            return Ok(());
+        }
+        self.persist([side], |sessions| borrowed(sessions, side)?.secure(dir))
     }
 
     fn remove_dirs(&self, side: Side, dirs: Vec<(RelPath, bool)>) -> Vec<(RelPath, Result<()>)> {

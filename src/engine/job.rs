@@ -49,6 +49,8 @@ pub enum Job {
         side: Side,
         /// Its path there.
         dir: RelPath,
+        /// Its path on the other side.
+        opposite: RelPath,
         /// The text.
         text: Option<String>,
     },

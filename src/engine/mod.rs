@@ -233,10 +233,15 @@ fn save_local(run: &Run<'_>, unsaved: Vec<job::Job>) {
     if run.is_rehearsal || unsaved.is_empty() || target.caps().is_networked {
         return;
     }
-    let Ok(mut session) = target.open() else { return };
+    let opposite = run.pools[Side::Remote].target();
+    let disk = if opposite.caps().is_networked { Ok(None) } else { opposite.open().map(Some) };
+    let (Ok(mut session), Ok(mut disk)) = (target.open(), disk) else { return };
     for job in unsaved {
-        if let job::Job::WriteMeta { side: Side::Local, dir, text, .. } = job {
-            let _: Result<(), Error> = crew::write_meta(session.as_mut(), &dir, text.as_deref());
+        if let job::Job::WriteMeta { side: Side::Local, dir, opposite, text, .. } = job {
+            let is_secure = disk.as_mut().is_none_or(|disk| disk.secure(&opposite).is_ok());
+            if is_secure {
+                let _: Result<(), Error> = crew::write_meta(session.as_mut(), &dir, text.as_deref());
+            }
         }
     }
 }

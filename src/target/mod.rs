@@ -243,6 +243,14 @@ pub trait Session: Send {
         Vec::new()
     }
 
+    /// Returns when the names in a folder, and the way to it, would outlast a power cut, as far as this side can tell.
+    ///
+    /// # Errors
+    /// What the disk says.
+    fn secure(&mut self, _dir: &RelPath) -> Result<()> {
+        Ok(())
+    }
+
     /// Makes a folder; its parent exists. A folder that is there already is fine.
     ///
     /// # Errors

@@ -13,4 +13,4 @@ def points(count: int, usual: int) -> list[int]:
     """The numbers below `count`: all of them, or about `usual`, evenly spread, with both ends."""
     if is_thorough() or count <= usual:
         return list(range(count))
-    return [index * (count - 1) // (usual - 1) for index in range(usual)]
+    return [index * (count - 1) // max(usual - 1, 1) for index in range(usual)]

@@ -124,7 +124,7 @@ impl Walk<'_> {
     /// before all is copied, the rest would look as if it had been removed there.
     fn make_remotely(&mut self, ticket: Ticket) -> Result<()> {
         let Some(folder) = self.folders.get_mut(&ticket) else { return Ok(()) };
-        let dir = folder.paths.local.clone();
+        let (dir, opposite) = (folder.paths.local.clone(), folder.paths.remote.clone());
         let Some(Ok(source)) = &mut folder.views.local else {
             // What cannot be read is not made either; the visit tells why.
             folder.views.remote = Some(Ok(Box::default()));
@@ -137,7 +137,7 @@ impl Walk<'_> {
         source.meta.forget_all(&self.peer);
         let meta = source.meta.clone();
         let text = self.metadata_text(&meta);
-        self.submit(Job::WriteMeta { ticket, side: Side::Local, dir, text })
+        self.submit(Job::WriteMeta { ticket, side: Side::Local, dir, opposite, text })
     }
 
     fn make_at_once(&mut self, ticket: Ticket) -> Result<()> {

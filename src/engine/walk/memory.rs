@@ -79,6 +79,7 @@ impl Walk<'_> {
                     ticket,
                     side,
                     dir: folder.paths[side].clone(),
+                    opposite: folder.paths[side.other()].clone(),
                     text,
                 })
             })

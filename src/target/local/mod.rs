@@ -451,6 +451,21 @@ impl Session for LocalSession {
         })))
     }
 
+    fn secure(&mut self, dir: &RelPath) -> Result<()> {
+        let failed = |error: io::Error| Error::from(error).during("flush").at(dir);
+        let mut way = Some(dir.clone());
+        while let Some(at) = way {
+            match self.folder(&at) {
+                Ok(folder) => folder.sync().map_err(failed)?,
+                // What was removed meanwhile has no names to keep.
+                Err(error) if error.kind() == Kind::NotFound => {}
+                Err(error) => return Err(error.during("flush").at(dir)),
+            }
+            way = at.parent();
+        }
+        Ok(())
+    }
+
     fn mkdir(&mut self, dir: &RelPath) -> Result<()> {
         let failed = |error: Error| error.during("make the folder").at(dir);
         let place = self.place(dir).map_err(failed)?;
@@ -537,7 +552,9 @@ impl Shared {
             return Err(Error::new(Kind::Clash, "a folder has this name"));
         }
         let mode = old.filter(|old| old.kind == FileKind::File).and_then(|old| old.mode);
-        set_mode(file, mode.unwrap_or(self.default_mode))?;
+        // Metadata tells names and servers, which is nobody else's business.
+        let usual = self.default_mode & if place.name == META_FILE_NAME { 0o600 } else { 0o666 };
+        set_mode(file, mode.unwrap_or(usual))?;
         Ok(finish(file, put.mtime)?)
     }
 

@@ -1,0 +1,358 @@
+"""Disks that are full, read-only, closed or cut off from their power, and files with odd times."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import resource
+import shutil
+import signal
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import servers
+from effort import points
+from rough import Sides, contents, small_disk
+from servers import Kind
+from servers.base import StartServer
+from skipping import missing
+from small_servers import Small, ftp_server
+from test_end_to_end import make_world
+
+META = ".pyftpsync-meta.json"
+LARGE = 400_000
+
+
+@pytest.fixture
+def sides(tmp_path: Path) -> Sides:
+    return Sides(tmp_path)
+
+
+@pytest.fixture
+def server(sides: Sides) -> Iterator[Small]:
+    with ftp_server(sides.remote) as small:
+        yield small
+
+
+# -- killed, and without power ----------------------------------------------------------------------
+
+#: The calls by which a file gets its content and its name.
+CALLS = ["openat", "write", "fchmod", "utimensat", "fdatasync", "fsync", "renameat", "mkdirat"]
+
+
+def tracer(log: Path, *options: str) -> list[str]:
+    if shutil.which("strace") is None:
+        missing("strace, which tells and interrupts system calls, is not here")
+    return ["strace", "-f", "-y", "-o", str(log), "-e", f"trace={','.join(CALLS)}", *options]
+
+
+def two_folders(sides: Sides) -> None:
+    """Files in a folder on each side, and metadata that knows of some of them."""
+    for name in ("d", "e"):
+        (sides.local / name).mkdir()
+        (sides.local / name / "old").write_text("old")
+    assert sides.run("sync", str(sides.remote)).returncode == 0
+    for path in (sides.local / "d" / "new", sides.remote / "e" / "new", sides.local / "d" / "old"):
+        path.write_text(f"new {path.name}")
+
+
+def states(sides: Sides) -> dict[str, str]:
+    return {str(path.relative_to(sides.local)): path.read_text() for path in sides.local.rglob(META)}
+
+
+def test_row_07_metadata_is_the_old_or_the_new_one_wherever_a_run_is_killed(sides: Sides) -> None:
+    two_folders(sides)
+    kept = sides.folder / "kept"
+    shutil.copytree(sides.local, kept / "local")
+    shutil.copytree(sides.remote, kept / "remote")
+    old = states(sides)
+    log = sides.folder / "log"
+    assert sides.run("sync", str(sides.remote), launcher=tracer(log)).returncode == 0
+    good, new = sides.contents(), states(sides)
+    assert old.keys() <= new.keys() and old["d/" + META] != new["d/" + META]
+    # Each thread counts its own calls: this is how far the busiest one gets.
+    made = Counter(re.findall(r"^(\d+) +(\w+)\(", log.read_text(), re.MULTILINE))
+    most = {
+        call: max((count for (_, name), count in made.items() if name == call), default=0) for call in CALLS
+    }
+    assert all(most[call] > 0 for call in ("fdatasync", "fsync", "renameat", "fchmod"))
+    killed = 0
+    for call, count in most.items():
+        for number in points(count, 3 if call.startswith(("f", "rename")) else 1):
+            for side in (sides.local, sides.remote):
+                shutil.rmtree(side)
+                shutil.copytree(kept / side.name, side)
+            kill = ("--inject", f"{call}:signal=KILL:when={number + 1}")
+            done = sides.run("sync", str(sides.remote), launcher=tracer(log, *kill))
+            where = f"killed at {call} number {number + 1}"
+            assert done.returncode in (0, -signal.SIGKILL, 128 + signal.SIGKILL), f"{where}: {done.stderr}"
+            killed += done.returncode != 0
+            for name, text in states(sides).items():
+                assert text == old.get(name) or names(text) == names(new[name]), (
+                    f"{where}: {name} is torn: {text}"
+                )
+            again = sides.run("sync", str(sides.remote))
+            assert (again.returncode, sides.contents()) == (0, good), f"{where}: {again.stdout}{again.stderr}"
+    assert killed > 5
+
+
+def names(text: str) -> list[set[str]]:
+    peers = json.loads(text)["peer_sync"].values()
+    return [{name for name in peer if not name.startswith(":")} for peer in peers]
+
+
+def test_row_09_metadata_claims_only_what_outlasts_a_power_cut(sides: Sides) -> None:
+    """Follows the calls of a run on a disk that keeps only what it was told to keep."""
+    two_folders(sides)
+    (sides.local / "d" / "deep").mkdir()
+    (sides.local / "d" / "deep" / "file").write_text("x")
+    (sides.remote / "e" / "deep").mkdir()
+    (sides.remote / "e" / "deep" / "file").write_text("y")
+    log = sides.folder / "log"
+    assert sides.run("sync", str(sides.remote), launcher=tracer(log)).returncode == 0
+    disk = Forgetful()
+    claims = 0
+    for line in joined(log.read_text()):
+        disk.follow(line)
+        if found := re.search(rf'renameat\(.*<{sides.local}/?([^>]*)>, "{META}"\) += 0', line):
+            claims += 1
+            for side in (sides.local, sides.remote):
+                told = [
+                    path
+                    for path in disk.at_risk
+                    if concerns(Path(path), side / found[1], side == sides.remote)
+                ]
+                assert told == [], f"metadata of /{found[1]} claims what a power cut would take"
+    assert claims >= 4, "every folder with news has metadata"
+    assert disk.renamed >= 8
+
+
+def concerns(path: Path, folder: Path, is_opposite: bool) -> bool:
+    """Whether metadata is wrong without this name: one in its folder or, on the other side, one on the way to it."""
+    is_on_the_way = path == folder or path in folder.parents
+    return (path.parent == folder and path.name != META) or (is_opposite and is_on_the_way)
+
+
+def joined(log: str) -> Iterator[str]:
+    """The calls in the order in which they ended, each in one line."""
+    begun: dict[str, str] = {}
+    for line in log.splitlines():
+        pid, _, rest = line.partition(" ")
+        rest = rest.strip()
+        if rest.endswith("<unfinished ...>"):
+            begun[pid] = rest.removesuffix("<unfinished ...>").rstrip()
+        elif found := re.match(r"<\.\.\. \w+ resumed>(.*)", rest):
+            yield begun.pop(pid, "") + found[1]
+        else:
+            yield rest
+
+
+class Forgetful:
+    """A disk without power: what was written and not flushed, and names in folders that were not flushed."""
+
+    def __init__(self) -> None:
+        self.unflushed: set[str] = set()
+        self.at_risk: set[str] = set()
+        self.renamed = 0
+
+    def follow(self, line: str) -> None:
+        if found := re.match(r"write\(\d+<(/[^>]*)>", line):
+            self.unflushed.add(found[1])
+        elif found := re.match(r"f(?:data)?sync\(\d+<([^>]*)>\) += 0", line):
+            path = found[1]
+            self.unflushed.discard(path)
+            self.at_risk = {name for name in self.at_risk if os.path.dirname(name) != path}
+        elif found := re.match(r'renameat\(\d+<([^>]*)>, "([^"]*)", \d+<([^>]*)>, "([^"]*)"\) += 0', line):
+            old, new = f"{found[1]}/{found[2]}", f"{found[3]}/{found[4]}"
+            assert old not in self.unflushed, f"{new} gets its name before its content is on the disk"
+            self.renamed += 1
+            self.at_risk.add(new)
+        elif found := re.match(r'mkdirat\(\d+<([^>]*)>, "([^"]*)".*= 0', line):
+            self.at_risk.add(f"{found[1]}/{found[2]}")
+
+
+# -- full -------------------------------------------------------------------------------------------
+
+
+def test_row_17_a_full_disk_keeps_the_old_file_and_the_others_come(sides: Sides, server: Small) -> None:
+    (sides.remote / "large").write_bytes(b"y" * 3_000_000)
+    (sides.local / "large").write_bytes(b"old")
+    done = sides.run("download", server.url, "--force", launcher=small_disk(sides.local, "2m"))
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "large" in done.stdout + done.stderr and "no space left" in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert contents(sides.local) == {"large": b"old", "mine": b"mine", "theirs": b"theirs"}
+    assert sides.litter() == []
+    assert sides.run("download", server.url, "--force").returncode == 0
+    assert contents(sides.local)["large"] == b"y" * 3_000_000
+
+
+def test_row_18_a_disk_that_is_full_when_metadata_is_written_keeps_the_old_one(
+    sides: Sides, server: Small
+) -> None:
+    for number in range(40):
+        (sides.remote / f"file with a long name {number}").write_text("x")
+    assert sides.run("sync", server.url).returncode == 0
+    old = (sides.local / META).read_bytes()
+    # Everything else fits: two pages for the new files, and none is left for the metadata.
+    (sides.remote / "new").write_text("new")
+    (sides.remote / "theirs").write_text("edited there")
+    page = resource.getpagesize()
+    held = sum(-(-path.stat().st_size // page) for path in sides.local.iterdir())
+    done = sides.run("sync", server.url, launcher=small_disk(sides.local, str((held + 2) * page)))
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert META in done.stderr and "no space left" in done.stderr
+    assert (sides.local / META).read_bytes() == old
+    assert contents(sides.local)["new"] == b"new"
+    assert sides.litter() == []
+    again = sides.run("sync", server.url)
+    assert again.returncode == 0 and "conflict" not in again.stdout.lower(), again.stdout
+    local, remote = sides.contents()
+    assert local == remote
+
+
+def test_row_19_a_limit_of_the_size_of_files_keeps_the_old_file(sides: Sides, server: Small) -> None:
+    (sides.remote / "large").write_bytes(b"y" * LARGE)
+    (sides.local / "large").write_bytes(b"old")
+    done = sides.run("download", server.url, "--force", room=LARGE // 2)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "large" in done.stdout + done.stderr
+    assert (sides.local / "large").read_bytes() == b"old"
+    assert (sides.local / "theirs").read_text() == "theirs", "others go on"
+    assert sides.litter() == []
+
+
+def test_row_18_a_limit_of_the_size_of_files_keeps_the_old_metadata(sides: Sides, server: Small) -> None:
+    assert sides.run("sync", server.url).returncode == 0
+    meta = sides.local / META
+    old = meta.read_bytes()
+    for number in range(40):
+        (sides.remote / f"new{number}").write_text("x")
+    done = sides.run("sync", server.url, room=len(old) + 100)
+    assert done.returncode == 1, done.stdout
+    assert META in done.stderr
+    assert meta.read_bytes() == old
+    assert sides.litter() == []
+    again = sides.run("sync", server.url)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert sides.run("sync", server.url).returncode == 0
+
+
+# -- closed -----------------------------------------------------------------------------------------
+
+
+def nobody(sides: Sides) -> list[str]:
+    """A launcher that takes all rights away, so that modes count. The files are its own."""
+    if os.geteuid() != 0:
+        return []
+    # Who runs the tests may read the interpreter, and loses only the right to ignore modes.
+    return (
+        ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
+        if shutil.which("setpriv")
+        else missing("setpriv")
+    )
+
+
+def test_row_20_a_folder_that_is_read_only_stops_no_other(sides: Sides, server: Small) -> None:
+    for name in ("closed", "open"):
+        (sides.local / name).mkdir()
+        (sides.local / name / "edited").write_text("old")
+        (sides.remote / name).mkdir()
+        (sides.remote / name / "edited").write_text("newer, and longer")
+        (sides.remote / name / "new").write_text("new")
+    (sides.local / "closed").chmod(0o555)
+    try:
+        done = sides.run("download", server.url, "--force", launcher=nobody(sides))
+    finally:
+        (sides.local / "closed").chmod(0o755)
+    assert done.returncode == 1, done.stdout + done.stderr
+    told = done.stdout + done.stderr
+    assert "closed/edited" in told and "closed/new" in told and "permission denied" in told
+    assert "Traceback" not in told
+    local = contents(sides.local)
+    assert local["closed/edited"] == b"old" and "closed/new" not in local
+    assert local["open/edited"] == b"newer, and longer" and local["open/new"] == b"new"
+    assert local["theirs"] == b"theirs"
+    assert sides.run("download", server.url, "--force").returncode == 0
+    assert contents(sides.local)["closed/new"] == b"new"
+
+
+@pytest.mark.parametrize("verb", ["upload", "sync"])
+def test_row_22_below_a_folder_that_cannot_be_read_nothing_is_deleted(
+    sides: Sides, server: Small, verb: str
+) -> None:
+    for name in ("closed/a", "closed/deep/b", "open/a", "gone", "stays"):
+        path = sides.local / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    assert sides.run("sync", server.url).returncode == 0
+    (sides.local / "gone").unlink()
+    (sides.local / "closed").chmod(0)
+    options = ["--delete"] if verb == "upload" else []
+    try:
+        done = sides.run(verb, server.url, *options, launcher=nobody(sides))
+    finally:
+        (sides.local / "closed").chmod(0o755)
+    told = done.stdout + done.stderr
+    assert done.returncode == 1, told
+    assert "closed" in told and "permission denied" in told and "Traceback" not in told
+    remote = contents(sides.remote)
+    assert {"closed/a", "closed/deep/b", "open/a", "stays"} <= remote.keys()
+    assert sides.run(verb, server.url, *options).returncode == 0
+    assert contents(sides.remote).keys() == contents(sides.local).keys() | {"theirs"}
+    assert "gone" not in contents(sides.remote)
+
+
+# -- times ------------------------------------------------------------------------------------------
+
+ODD_TIMES = {
+    "long before": -2e9,
+    "before": -1.5,
+    "zero": 0,
+    "one": 1,
+    "fraction": 1.6e9 + 0.123456,
+    "late": 4.4e9,
+}
+
+
+@pytest.mark.parametrize("kind", [None, *servers.EVERY], ids=lambda kind: kind.name if kind else "disk")
+def test_row_31_files_with_odd_times_are_synchronised_and_then_left_alone(
+    start_server: StartServer, tmp_path: Path, kind: Kind | None
+) -> None:
+    if kind is None:
+        sides = Sides(tmp_path)
+        local, remote = sides.local, sides.remote
+
+        def run(verb: str) -> str:
+            done = sides.run(verb, str(remote))
+            assert done.returncode == 0, done.stdout + done.stderr
+            return done.stdout
+    else:
+        world = make_world(start_server(kind), tmp_path)
+        local, remote = world.local, world.remote
+
+        def run(verb: str) -> str:
+            return world.run(verb).out
+
+    for name, at in ODD_TIMES.items():
+        (local / name).write_text(name)
+        os.utime(local / name, (at, at))
+    run("sync")
+    for name in ODD_TIMES:
+        assert (remote / name).read_text() == name
+    times = {name: (local / name).stat().st_mtime for name in ODD_TIMES}
+    before = {path: path.stat().st_ctime_ns for side in (local, remote) for path in side.iterdir()}
+    again = run("sync")
+    changed = [
+        path.name for path, at in before.items() if path.stat().st_ctime_ns != at and "lock" not in path.name
+    ]
+    assert changed == [], again
+    assert {name: (local / name).stat().st_mtime for name in ODD_TIMES} == times
+    (local / "before").write_text("edited, before the beginning")
+    os.utime(local / "before", (-1, -1))
+    run("sync")
+    assert (remote / "before").read_text() == "edited, before the beginning"
