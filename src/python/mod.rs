@@ -17,6 +17,7 @@ mod errors;
 mod lock;
 #[cfg(feature = "s3")]
 mod s3;
+#[cfg(feature = "sftp")]
 mod sftp;
 mod stage;
 mod target;
@@ -43,6 +44,7 @@ mod _core {
     #[cfg(feature = "s3")]
     #[pymodule_export]
     use super::s3::Bucket;
+    #[cfg(feature = "sftp")]
     #[pymodule_export]
     use super::sftp::Sftp;
     #[pymodule_export]

@@ -4,6 +4,9 @@ use super::aside::{self, Caller};
 use super::by_hand::{ByHand, Trace};
 use super::convert;
 use super::errors::{carried, raise};
+#[cfg(feature = "s3")]
+use super::s3::Bucket;
+#[cfg(feature = "sftp")]
 use super::sftp::Sftp;
 use crate::error::{Error, Kind, Result};
 use crate::model::RelPath;
@@ -12,6 +15,7 @@ use crate::target::ftp::{Engine, FtpConfig, FtpTarget, Identity, Secret, TlsConf
 use crate::target::local::LocalTarget;
 #[cfg(feature = "s3")]
 use crate::target::s3::S3Target;
+#[cfg(feature = "sftp")]
 use crate::target::sftp::{HostKeys, SftpConfig, SftpTarget};
 use crate::target::{Put, Session as CoreSession, Target as CoreTarget};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
@@ -23,11 +27,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use std::time::Duration;
 
+// The description of a method for stubs names its type even where the method is left out.
+#[cfg(not(feature = "s3"))]
+type Bucket = Py<PyAny>;
+#[cfg(not(feature = "sftp"))]
+type Sftp = Py<PyAny>;
+
 /// A place that holds a tree of files.
 #[pyclass(frozen, module = "ftpsync._core")]
 pub struct Target {
     inner: Arc<dyn CoreTarget>,
     /// The same, if it is an SFTP server.
+    #[cfg(feature = "sftp")]
     sftp: Option<Arc<SftpTarget>>,
     /// The same, if it is a bucket.
     #[cfg(feature = "s3")]
@@ -38,6 +49,7 @@ impl Target {
     fn plain(inner: Arc<dyn CoreTarget>) -> Self {
         Target {
             inner,
+            #[cfg(feature = "sftp")]
             sftp: None,
             #[cfg(feature = "s3")]
             s3: None,
@@ -117,6 +129,7 @@ impl Target {
     ///
     /// ``options`` are the documented option keys; ``home``, ``login_name`` and ``agent`` tell what ssh reads from the
     /// environment.
+    #[cfg(feature = "sftp")]
     #[staticmethod]
     #[pyo3(signature = (*, host, port, user, password, root, options, home, login_name, agent))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of a constructor")]
@@ -202,12 +215,14 @@ impl Target {
     }
 
     /// Who logs in, where that is known beforehand.
+    #[cfg(feature = "sftp")]
     #[getter]
     fn user(&self) -> Option<&str> {
         self.sftp.as_ref().map(|sftp| sftp.user())
     }
 
     /// Opens a session by hand with an SFTP server, on the connection that the others use.
+    #[cfg(feature = "sftp")]
     fn by_hand(&self, py: Python<'_>) -> PyResult<Sftp> {
         match &self.sftp {
             Some(sftp) => Sftp::open(py, sftp),
@@ -217,9 +232,9 @@ impl Target {
 
     /// The bucket by its keys.
     #[cfg(feature = "s3")]
-    fn bucket(&self) -> PyResult<super::s3::Bucket> {
+    fn bucket(&self) -> PyResult<Bucket> {
         match &self.s3 {
-            Some(s3) => Ok(super::s3::Bucket::new(Arc::clone(s3))),
+            Some(s3) => Ok(Bucket::new(Arc::clone(s3))),
             None => Err(PyValueError::new_err("only a target on S3 has that")),
         }
     }

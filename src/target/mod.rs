@@ -14,6 +14,7 @@ pub mod pool;
 pub mod registry;
 #[cfg(feature = "s3")]
 pub mod s3;
+#[cfg(feature = "sftp")]
 pub mod sftp;
 pub mod url;
 

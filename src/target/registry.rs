@@ -5,6 +5,7 @@ use super::ftp::{FtpConfig, FtpTarget, TlsConfig};
 use super::local::{Links, LocalTarget};
 #[cfg(feature = "s3")]
 use super::s3::{S3Config, S3Target};
+#[cfg(feature = "sftp")]
 use super::sftp::{SftpConfig, SftpTarget};
 use super::url::TargetUrl;
 use crate::error::{Error, Kind, Result};
@@ -19,6 +20,7 @@ const KINDS: &[(&str, Maker)] = &[
     ("ftps", |url| Ok(Arc::new(FtpTarget::new(ftp_config(url, Some(TlsConfig::default())))?))),
     #[cfg(feature = "s3")]
     ("s3", |url| Ok(Arc::new(S3Target::new(s3_config(url)?)?))),
+    #[cfg(feature = "sftp")]
     ("sftp", |url| Ok(Arc::new(SftpTarget::new(sftp_config(url))?))),
 ];
 
@@ -46,6 +48,7 @@ fn ftp_config(url: &TargetUrl, tls: Option<TlsConfig>) -> FtpConfig {
     config
 }
 
+#[cfg(feature = "sftp")]
 fn sftp_config(url: &TargetUrl) -> SftpConfig {
     let root = if url.path.is_empty() { "/" } else { url.path.as_str() };
     let mut config = SftpConfig::new(url.host.as_str(), root);

@@ -3,4 +3,5 @@
 pub mod ftp;
 #[cfg(feature = "s3")]
 pub mod s3;
+#[cfg(feature = "sftp")]
 pub mod sftp;

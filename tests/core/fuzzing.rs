@@ -8,6 +8,7 @@ use ftpsync::model::{DirMeta, EntryKind, Name, RelPath};
 use ftpsync::plan::Filter;
 use ftpsync::target::url::TargetUrl;
 use ftpsync::wire::ftp::{Features, Reply, ReplyParser, item, list, mlsd, time};
+#[cfg(feature = "sftp")]
 use ftpsync::wire::sftp;
 use std::time::{Duration, Instant};
 
@@ -225,6 +226,7 @@ fn patterns() {
     });
 }
 
+#[cfg(feature = "sftp")]
 #[test]
 fn packets_of_sftp() {
     let mut dice = Dice::new(9);

@@ -20,7 +20,7 @@ mod laws;
 mod local_links;
 mod locks;
 mod lost_folders;
-#[cfg(unix)]
+#[cfg(all(unix, feature = "sftp"))]
 mod openssh;
 mod own_commands;
 mod resume;
