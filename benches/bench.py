@@ -72,6 +72,8 @@ LOADS = (
     Load("small-down", "small", False, "many small files, down"),
     Load("site-up", "site", True, "a web site, up"),
     Load("site-down", "site", False, "a web site, down"),
+    Load("single-up", "single", True, "one large file, up"),
+    Load("single-down", "single", False, "one large file, down"),
     Load("large-up", "large", True, "two large files, up"),
     Load("large-down", "large", False, "two large files, down"),
 )
@@ -403,8 +405,8 @@ def _make_trees(options: argparse.Namespace, folder: Path) -> None:
             trees.MAKERS[name](folder / name)
         elif name == "small":
             trees.small(folder / name, count=200, folders=20)
-        elif name == "large":
-            trees.large(folder / name, size=16 * 1024 * 1024)
+        elif name in {"single", "large"}:
+            trees.MAKERS[name](folder / name, size=16 * 1024 * 1024)
         else:
             trees.site(folder / name, count=150)
 

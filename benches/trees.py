@@ -42,6 +42,11 @@ def large(root: Path, count: int = 2, size: int = 256 * 1024 * 1024) -> None:
         os.utime(path, (EPOCH + number, EPOCH + number))
 
 
+def single(root: Path, size: int = 512 * 1024 * 1024) -> None:
+    """Writes one large file."""
+    large(root, count=1, size=size)
+
+
 def site(root: Path, count: int = 1500) -> None:
     """Writes a web site: pages, styles, scripts and pictures with the sizes such files have."""
     source = random.Random(SEED + 2)
@@ -136,7 +141,7 @@ def _same_bytes(left: Path, right: Path) -> bool:
     return True
 
 
-MAKERS: dict[str, Callable[[Path], None]] = {"small": small, "large": large, "site": site}
+MAKERS: dict[str, Callable[..., None]] = {"small": small, "single": single, "large": large, "site": site}
 
 
 def written(root: Path) -> dict[Path, tuple[int, int, int]]:
