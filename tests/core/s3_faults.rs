@@ -4,7 +4,7 @@ use super::contract::{check, get, path, put};
 use super::s3_fake::{Answer, FakeS3, Question};
 use ftpsync::error::{Error, Kind, Result, Retry};
 use ftpsync::model::RelPath;
-use ftpsync::target::s3::S3Config;
+use ftpsync::target::s3::{S3Config, S3Target};
 use ftpsync::target::{Expect, Put, Session, Target};
 use std::io::{self, Read};
 
@@ -176,7 +176,13 @@ fn what_arrives_damaged_or_short_is_never_whole() {
     fake.answer(is_get, Answer::new(200, "the conTent").header("etag", &etag), 1);
     let error = get(session.as_mut(), "file").unwrap_err();
     assert_eq!((error.kind(), error.retry()), (Kind::Corrupt, Retry::Later), "{error}");
+    // What can be told from other versions goes on where it was cut; what cannot is an error.
     fake.answer(is_get, Answer::new(200, "the content").header("etag", &etag).cut_after(5), 1);
+    fake.asked();
+    assert_eq!(get(session.as_mut(), "file").unwrap(), b"the content");
+    let rest = fake.asked().pop().unwrap().headers;
+    assert_eq!((rest["range"].as_str(), rest["if-match"].as_str()), ("bytes=5-10", etag.as_str()));
+    fake.answer(is_get, Answer::new(200, "the content").cut_after(5), 1);
     let error = get(session.as_mut(), "file").unwrap_err();
     assert_eq!(error.retry(), Retry::NewSession, "{error}");
     // With keys that the server does not tell, an ETag is no sum.
@@ -256,7 +262,8 @@ fn ranges_of_another_version_are_never_put_together() {
     let fake = FakeS3::start();
     let old = vec![1; 30 << 20];
     fake.put("large", &old);
-    let mut session = opened(&fake);
+    let in_ranges = S3Config { in_ranges: Some(true), ..fake.config() };
+    let mut session = S3Target::new(in_ranges).unwrap().open().unwrap();
     let mut all = Vec::new();
     let read = session.read(&path("large"), &mut |body| {
         let mut start = vec![0; 1 << 20];
@@ -373,7 +380,7 @@ fn keys_come_from_files_programs_containers_and_machines() {
         config
     };
     let signed_by = |config: S3Config| {
-        ftpsync::target::s3::S3Target::new(config).unwrap().open().unwrap();
+        S3Target::new(config).unwrap().open().unwrap();
         fake.asked().pop().unwrap().headers["authorization"].clone()
     };
     let own = [("AWS_ACCESS_KEY_ID", "AKOWN"), ("AWS_SECRET_ACCESS_KEY", "x"), ("AWS_PROFILE", "plain")];
@@ -400,13 +407,11 @@ fn keys_come_from_files_programs_containers_and_machines() {
     );
     let mut anonymous = with(&[]);
     anonymous.anonymous = true;
-    ftpsync::target::s3::S3Target::new(anonymous).unwrap().open().unwrap();
+    S3Target::new(anonymous).unwrap().open().unwrap();
     assert!(!fake.asked().pop().unwrap().headers.contains_key("authorization"));
 }
 
 fn refusal(config: S3Config) -> Error {
-    let Err(error) = ftpsync::target::s3::S3Target::new(config).and_then(|target| target.open()) else {
-        panic!("it opened")
-    };
+    let Err(error) = S3Target::new(config).and_then(|target| target.open()) else { panic!("it opened") };
     error
 }

@@ -121,7 +121,8 @@ fn large_files_travel_in_parts_and_come_back(server: &S3Server) {
         Put { size: Some(content.len() as u64), mtime: Some(Stamp::new(1_600_000_000, 0)), ..Put::default() };
     let written = session.write(&path("three parts"), &mut content.as_slice(), &at).unwrap();
     assert_eq!(written.size, content.len() as u64);
-    let mut again = server.target("large").open().unwrap();
+    let in_ranges = S3Config { in_ranges: Some(true), ..server.config("large") };
+    let mut again = S3Target::new(in_ranges).unwrap().open().unwrap();
     for session in [session.as_mut(), again.as_mut()] {
         assert!(get(session, "three parts").unwrap() == content);
         session.list(&RelPath::root()).unwrap();

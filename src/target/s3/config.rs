@@ -68,6 +68,8 @@ pub struct S3Config {
     pub create_root: bool,
     /// Larger files travel in parts of this size, in bytes.
     pub part_size: usize,
+    /// Whether they come in ranges of that size (true) or at once; `None` for what suits the distance.
+    pub in_ranges: Option<bool>,
 }
 
 /// What S3 demands of parts, except for the last one.
@@ -94,6 +96,7 @@ impl S3Config {
             connections: 16,
             create_root: false,
             part_size: 8 * 1024 * 1024,
+            in_ranges: None,
         }
     }
 

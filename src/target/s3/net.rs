@@ -17,10 +17,12 @@ use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Bytes that are read from the network at a time.
 const BLOCK: usize = 64 * 1024;
+/// A server that answers a new connection this soon is near.
+const NEAR: Duration = Duration::from_millis(2);
 
 /// The way to servers, and the connections that are idle.
 pub struct Net {
@@ -31,6 +33,8 @@ pub struct Net {
     pub tls: TlsConfig,
     trusts: Mutex<HashMap<String, Trusted>>,
     idle: Mutex<Vec<(Address, Connection)>>,
+    /// The shortest time that a connection took.
+    shortest: Mutex<Option<Duration>>,
 }
 
 /// Who is trusted to be a host, and the sessions of TLS with it.
@@ -80,7 +84,13 @@ impl Net {
             tls,
             trusts: Mutex::default(),
             idle: Mutex::default(),
+            shortest: Mutex::default(),
         }
+    }
+
+    /// Whether the server is so near that one connection is as fast as several.
+    pub fn is_near(&self) -> bool {
+        self.proxy.is_none() && lock(&self.shortest).is_some_and(|time| time < NEAR)
     }
 
     /// Sends a question and waits for the head of the answer. One that goes out on a connection which the server has closed
@@ -170,8 +180,13 @@ impl Net {
         let unknown = || Error::new(Kind::UnknownHost, format!("unknown host {host:?}"));
         let mut failure = unknown();
         for to in (host, port).to_socket_addrs().map_err(|_| unknown())? {
+            let begun = Instant::now();
             match self.sockets.dial(to, self.connect_timeout, interruptions) {
                 Ok(mut socket) => {
+                    let time = begun.elapsed();
+                    let mut shortest = lock(&self.shortest);
+                    *shortest = Some(shortest.map_or(time, |known| known.min(time)));
+                    drop(shortest);
                     if let Some(proxy) = &self.proxy {
                         socket.set_read_timeout(Some(self.connect_timeout))?;
                         let host = match address.host.parse() {

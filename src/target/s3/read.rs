@@ -1,4 +1,5 @@
-//! Downloads: small files in one question, large ones in ranges that are fetched side by side, all of the same version.
+//! Downloads: in one question if the file is small or the server near, else in ranges that are fetched side by side, all of the
+//! same version.
 
 use super::client::{Ask, nonsense};
 use super::parts::{Sum, is_sum};
@@ -40,12 +41,14 @@ impl S3Session {
     ) -> Result<(), Unread> {
         let piece = self.server.config.usual_part() as u64;
         let seen = self.server.known().seen(key).cloned();
-        let is_small = seen.as_ref().is_some_and(|seen| seen.size <= piece);
+        // A server near by is not faster on several connections, but has to open the object for each range.
+        let in_ranges = self.server.config.in_ranges.unwrap_or_else(|| !self.server.client.net.is_near());
+        let at_once = !in_ranges || seen.as_ref().is_some_and(|seen| seen.size <= piece);
         let mut ask = Ask::key("GET", key);
         if let Some(seen) = seen.filter(|seen| !seen.etag.is_empty()) {
             ask = ask.header("if-match", format!("\"{}\"", seen.etag));
         }
-        let answer = match is_small {
+        let answer = match at_once {
             true => self.ask(&ask),
             false => {
                 let ranged = Ask { headers: ask.headers.clone(), ..Ask::key("GET", key) };
@@ -59,11 +62,16 @@ impl S3Session {
         let answer = answer.inspect_err(|_| self.server.known().unsee(key))?;
         let head = answer.head.clone();
         let etag = head.get("etag").map(unquoted).unwrap_or_default();
-        let total = match head.status {
+        let (total, next) = match head.status {
             206 => {
-                whole_size(&head).ok_or_else(|| nonsense("a part of an object does not say of how much"))?
+                let total = whole_size(&head);
+                let total = total.ok_or_else(|| nonsense("a part of an object does not say of how much"))?;
+                (total, piece)
             }
-            _ => piece,
+            _ => {
+                let total = head.get("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+                (total, total)
+            }
         };
         let check = if must_match { self.check(&head, &etag) } else { None };
         let stop = AtomicBool::new(false);
@@ -77,11 +85,12 @@ impl S3Session {
                 first: answer.body,
                 ahead: VecDeque::new(),
                 current: io::Cursor::default(),
-                next: piece,
+                next,
                 piece,
                 total,
                 check,
                 is_first: true,
+                of_first: 0,
             };
             let outcome = lend(&mut reader, &head);
             stop.store(true, Ordering::Relaxed);
@@ -186,7 +195,7 @@ struct Check {
 
 type Fetching<'scope> = ScopedJoinHandle<'scope, Result<Vec<u8>, Trouble>>;
 
-/// An object from its first byte to its last. The first piece comes as it arrives, the others are fetched ahead.
+/// An object from its first byte to its last. The first answer comes as it arrives, the pieces behind it are fetched ahead.
 struct Ranged<'scope, 'env> {
     session: &'env S3Session,
     scope: &'scope Scope<'scope, 'env>,
@@ -202,6 +211,8 @@ struct Ranged<'scope, 'env> {
     total: u64,
     check: Option<Check>,
     is_first: bool,
+    /// Bytes of the first answer.
+    of_first: u64,
 }
 
 impl Ranged<'_, '_> {
@@ -225,10 +236,28 @@ impl Ranged<'_, '_> {
         (from, self.next)
     }
 
+    /// Reads from the first answer. If that is all and is cut short, the rest comes in pieces.
+    fn read_first(&mut self, out: &mut [u8]) -> Result<usize> {
+        let error = match self.first.read(out) {
+            Ok(count) => {
+                self.of_first += count as u64;
+                return Ok(count);
+            }
+            Err(error) => Error::from(error),
+        };
+        let is_all = self.next == self.total && self.of_first < self.total;
+        if !is_all || self.etag.is_empty() || error.retry() == Retry::No || !self.session.is_on() {
+            return Err(error);
+        }
+        self.next = self.of_first;
+        self.is_first = false;
+        Ok(0)
+    }
+
     fn fill(&mut self, out: &mut [u8]) -> Result<usize> {
         loop {
             let count = match self.is_first {
-                true => self.first.read(out)?,
+                true => self.read_first(out)?,
                 false => self.current.read(out)?,
             };
             if count > 0 || out.is_empty() {

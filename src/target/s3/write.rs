@@ -4,7 +4,7 @@ use super::client::{Ask, nonsense};
 use super::kinds::kind_of;
 use super::known::Seen;
 use super::look::{There, is_as};
-use super::parts::{MOST_PARTS, Parts, composite, is_sum, part_size};
+use super::parts::{MOST_PARTS, Parts, Slot, composite, is_sum, part_size};
 use super::refusal::{Refused, Trouble};
 use super::session::S3Session;
 use crate::error::{Error, Kind, Result};
@@ -14,7 +14,9 @@ use crate::wire::s3::answer::{self, unquoted};
 use crate::wire::s3::time;
 use std::fmt::Write as _;
 use std::io::Read;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, channel};
 
 /// What S3 offers for the modification time of a file: the metadata of an object, by the name that rclone gave it.
 pub const MTIME: &str = "x-amz-meta-mtime";
@@ -248,53 +250,52 @@ impl S3Session {
         parts: &mut Parts<'_>,
         wanted: &Wanted,
     ) -> Result<Placed, Failure> {
-        let mut sums: Vec<u8> = Vec::new();
-        let etags = std::thread::scope(|scope| -> Result<Vec<String>, Failure> {
-            let mut helpers = Vec::new();
-            let mut etags: Vec<String> = Vec::new();
-            let (mut part, mut number) = (first, 0);
+        let sent = std::thread::scope(|scope| -> Result<Vec<SentPart>, Failure> {
+            let (tell, told) = channel();
+            let (mut part, mut sent, mut under_way) = (first, Vec::new(), 0);
             loop {
-                number += 1;
+                let index = sent.len();
+                let number = index as u64 + 1;
                 if number > MOST_PARTS {
                     return Err(
                         Trouble::from(Error::new(Kind::Full, "it needs more parts than S3 takes")).into()
                     );
                 }
-                let sum = md5::compute(&part).0;
-                sums.extend_from_slice(&sum);
-                etags.push(String::new());
-                match self.server.slots.take() {
-                    Some(slot) => helpers.push((
-                        etags.len() - 1,
+                sent.push(SentPart::default());
+                // While the others travel, the next one is read. It goes from here only if nobody else can take any.
+                match self.slot_or(&told, &mut sent, &mut under_way)? {
+                    Some(slot) => {
+                        under_way += 1;
+                        let tell = tell.clone();
                         scope.spawn(move || {
-                            let sent = self.send_part(key, upload, number, &part, sum);
+                            let work = AssertUnwindSafe(|| self.send_part(key, upload, number, &part));
+                            let outcome = catch_unwind(work).unwrap_or_else(|_| Err(internal().into()));
                             drop(slot);
-                            sent
-                        }),
-                    )),
-                    None => {
-                        let etag = self.send_part(key, upload, number, &part, sum)?;
-                        if let Some(slot) = etags.last_mut() {
-                            *slot = etag;
-                        }
+                            // Nobody listens any more after another one has failed.
+                            drop(tell.send((index, outcome)));
+                        });
                     }
+                    None => take_sent(&mut sent, (index, self.send_part(key, upload, number, &part)))?,
                 }
                 // A part that has failed ends it before the rest is read.
-                let (done, open): (Vec<_>, Vec<_>) =
-                    helpers.into_iter().partition(|(_, helper)| helper.is_finished());
-                helpers = open;
-                take_etags(&mut etags, done)?;
+                for outcome in told.try_iter() {
+                    under_way -= 1;
+                    take_sent(&mut sent, outcome)?;
+                }
                 if parts.is_over() {
                     break;
                 }
                 part = parts.next(parts.size()).map_err(Failure::OfBody)?;
             }
-            take_etags(&mut etags, helpers)?;
-            Ok(etags)
+            for _ in 0..under_way {
+                take_sent(&mut sent, told.recv().map_err(|_| Trouble::from(internal()))?)?;
+            }
+            Ok(sent)
         })?;
+        let sums: Vec<u8> = sent.iter().flat_map(|part| part.sum).collect();
         self.check_size(parts.total, wanted)?;
         let mut body = "<CompleteMultipartUpload>".to_owned();
-        for (index, etag) in etags.iter().enumerate() {
+        for (index, SentPart { etag, .. }) in sent.iter().enumerate() {
             // Writing to a string cannot fail.
             let _ = write!(
                 body,
@@ -328,14 +329,8 @@ impl S3Session {
         Ok(self.placed(key, parts.total, etag, &expected, date)?)
     }
 
-    fn send_part(
-        &self,
-        key: &str,
-        upload: &str,
-        number: u64,
-        part: &[u8],
-        sum: [u8; 16],
-    ) -> Result<String, Trouble> {
+    fn send_part(&self, key: &str, upload: &str, number: u64, part: &[u8]) -> Result<SentPart, Trouble> {
+        let sum = md5::compute(part).0;
         let ask = Ask::key("PUT", key)
             .query("partNumber", number.to_string())
             .query("uploadId", upload)
@@ -347,9 +342,30 @@ impl S3Session {
             answer.bytes(super::client::LIMIT)?;
             match etag.is_empty() {
                 true => Err(nonsense("the server does not say what it has got").into()),
-                false => Ok(etag),
+                false => Ok(SentPart { etag, sum }),
             }
         })
+    }
+
+    /// The right to send one more part beside the others. Where there is none, one of ours is waited for; `None` if none of ours
+    /// is under way either.
+    fn slot_or(
+        &self,
+        told: &Receiver<(usize, Result<SentPart, Trouble>)>,
+        sent: &mut [SentPart],
+        under_way: &mut usize,
+    ) -> Result<Option<Slot<'_>>, Trouble> {
+        loop {
+            if let Some(slot) = self.server.slots.take() {
+                return Ok(Some(slot));
+            }
+            if *under_way == 0 {
+                return Ok(None);
+            }
+            let outcome = told.recv().map_err(|_| internal())?;
+            *under_way -= 1;
+            take_sent(sent, outcome)?;
+        }
     }
 
     /// Tells the server that an upload has come to nothing. It is told also after everything was interrupted.
@@ -403,17 +419,27 @@ impl From<Sent> for (String, Option<Stamp>) {
     }
 }
 
-type Helper<'s> = (usize, std::thread::ScopedJoinHandle<'s, Result<String, Trouble>>);
+/// A part that the server has: what it calls it, and its MD5.
+#[derive(Debug, Clone, Default)]
+struct SentPart {
+    etag: String,
+    sum: [u8; 16],
+}
 
-/// Puts what helpers were told at its place.
-fn take_etags(etags: &mut [String], helpers: Vec<Helper<'_>>) -> Result<(), Trouble> {
-    for (index, helper) in helpers {
-        let etag = helper.join().map_err(|_| Error::new(Kind::Io, "internal error, please report it"))??;
-        if let Some(slot) = etags.get_mut(index) {
-            *slot = etag;
-        }
+/// Puts what became of a part at its place.
+fn take_sent(
+    sent: &mut [SentPart],
+    (index, outcome): (usize, Result<SentPart, Trouble>),
+) -> Result<(), Trouble> {
+    let part = outcome?;
+    if let Some(place) = sent.get_mut(index) {
+        *place = part;
     }
     Ok(())
+}
+
+fn internal() -> Error {
+    Error::new(Kind::Io, "internal error, please report it")
 }
 
 fn conditional<'a>(ask: Ask<'a>, condition: &Condition) -> Ask<'a> {
