@@ -273,6 +273,11 @@ impl<'a> Crew<'a> {
                 });
                 Done::Listed { ticket, side, result: result.map_err(|error| error.during("list").at(&dir)) }
             }
+            Job::AskTimes { ticket, side, files } => {
+                let told = self.persist([side], |sessions| borrowed(sessions, side)?.own_times(&files));
+                let result = told.map(|times| files.into_iter().zip(times).collect());
+                Done::Times { ticket, side, result }
+            }
             Job::Copy(job) if job.put.size.is_some_and(|size| size >= LARGE) => {
                 let done = self.copy_large(job);
                 self.queue.finished_large();

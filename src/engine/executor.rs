@@ -44,7 +44,7 @@ impl Executor for Rehearsal<'_> {
                 let view = super::job::View { complete: true, ..Default::default() };
                 Some(Done::Listed { ticket, side, result: Ok(Box::new(view)) })
             }
-            Job::List { .. } => {
+            Job::List { .. } | Job::AskTimes { .. } => {
                 self.0.submit(job);
                 None
             }

@@ -70,6 +70,10 @@ pub struct Folder {
     pub is_submitted: bool,
     /// Listings that were asked for before it was known that it is visited.
     pub is_awaited: Sides<bool>,
+    /// Whether the times that listings do not show were looked after.
+    pub has_true_times: bool,
+    /// Answers about them that are under way.
+    pub times_awaited: usize,
     /// The folders expected in it.
     pub children: Vec<Ticket>,
     /// Whether everything in it was decided.
@@ -90,6 +94,8 @@ impl Folder {
             unfinished: BTreeSet::new(),
             is_submitted: false,
             is_awaited: Sides::default(),
+            has_true_times: false,
+            times_awaited: 0,
             children: Vec::new(),
             is_planned: false,
             open: 0,
@@ -98,10 +104,11 @@ impl Folder {
 
     /// Whether everything that it needs was listed.
     pub fn is_ready(&self) -> bool {
-        Side::BOTH.into_iter().all(|side| match &self.visit {
+        let is_listed = Side::BOTH.into_iter().all(|side| match &self.visit {
             Visit::Compare | Visit::Copy { .. } => self.views[side].is_some(),
             Visit::Remove { on, .. } => side != *on || self.views[side].is_some(),
-        })
+        });
+        is_listed && self.times_awaited == 0
     }
 
     /// Whether the remote side is to get it, and it has not been made there yet.

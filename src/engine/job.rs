@@ -25,6 +25,15 @@ pub enum Job {
         /// What is to be done before.
         make: Make,
     },
+    /// Ask for the times that files carry with them.
+    AskTimes {
+        /// The folder.
+        ticket: Ticket,
+        /// The side.
+        side: Side,
+        /// The files.
+        files: Vec<RelPath>,
+    },
     /// Copy one file.
     Copy(Box<CopyJob>),
     /// Delete files of one side.
@@ -147,6 +156,15 @@ pub enum Done {
         /// What it holds.
         result: Result<Box<View>>,
     },
+    /// The times that files carry with them, in the order in which they were asked for.
+    Times {
+        /// The folder.
+        ticket: Ticket,
+        /// The side.
+        side: Side,
+        /// The files and their times.
+        result: Result<Vec<(RelPath, Option<Stamp>)>>,
+    },
     /// A copy.
     Copied {
         /// What was to be copied.
@@ -193,14 +211,17 @@ impl Done {
         let is_outage = |error: &&Error| error.is_outage() || error.kind() == Kind::Cancelled;
         match self {
             Done::Listed { result: Err(error), .. }
+            | Done::Times { result: Err(error), .. }
             | Done::Copied { result: Err(error), .. }
             | Done::MetaWritten { result: Err(error), .. } => Some(error).filter(is_outage),
             Done::Removed { results, .. } => {
                 results.iter().filter_map(|(_, result)| result.as_ref().err()).find(is_outage)
             }
-            Done::Listed { .. } | Done::Copied { .. } | Done::MetaWritten { .. } | Done::Locked { .. } => {
-                None
-            }
+            Done::Listed { .. }
+            | Done::Times { .. }
+            | Done::Copied { .. }
+            | Done::MetaWritten { .. }
+            | Done::Locked { .. } => None,
         }
     }
 }

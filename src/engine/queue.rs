@@ -130,7 +130,7 @@ impl Queue {
     pub fn add(&self, job: Job, is_far: impl FnOnce() -> bool) {
         let mut state = self.state();
         match job {
-            Job::List { .. } => state.listings.push_back(job),
+            Job::List { .. } | Job::AskTimes { .. } => state.listings.push_back(job),
             Job::Copy(ref copy) if copy.put.size.is_some_and(|size| size >= LARGE) => {
                 state.large_seen += 1;
                 let large = Large { size: copy.put.size.unwrap_or(0), age: state.large_seen, job };

@@ -12,6 +12,7 @@ mod pairs;
 mod removal;
 mod shifts;
 mod telling;
+mod times;
 
 use super::executor::Executor;
 use super::folder::{Folder, Scope, Visit};
@@ -176,6 +177,9 @@ impl Walk<'_> {
             self.list_ahead()?;
             let is_ready = self.folders.get(&ticket).is_some_and(Folder::is_ready);
             if is_ready && self.copies < COPIES_AHEAD {
+                if self.asks_times(ticket)? {
+                    continue;
+                }
                 self.agenda.pop();
                 self.visit(ticket)?;
             } else {
@@ -251,6 +255,7 @@ impl Walk<'_> {
         }
         match done {
             Done::Listed { ticket, side, result } => self.take_listing(ticket, side, result),
+            Done::Times { ticket, side, result } => self.take_times(ticket, side, result),
             Done::Copied { job, bytes, was_opened, seconds, result } => {
                 self.copies -= 1;
                 self.stats.bytes_written[job.to] += bytes;

@@ -14,6 +14,7 @@ pub mod pair;
 pub mod policy;
 pub mod resolve;
 pub mod shift;
+pub mod times;
 
 pub use classify::{Change, Past, classify};
 pub use filter::Filter;

@@ -65,6 +65,11 @@ pub trait Target: Send + Sync {
         None
     }
 
+    /// Whether files may carry a time of their own that listings do not show, see [`Session::own_times`].
+    fn hides_times(&self) -> bool {
+        false
+    }
+
     /// Ends every conversation at once, from any thread: blocked reads and writes fail within moments.
     fn interrupt(&self) {}
 
@@ -303,6 +308,15 @@ pub trait Session: Send {
     /// [`Kind::Unsupported`] where [`Caps::sets_mtime`] is false.
     fn set_mtime(&mut self, file: &RelPath, _to: Stamp) -> Result<()> {
         Err(Error::new(Kind::Unsupported, "this target cannot set times").during("set the time of").at(file))
+    }
+
+    /// The times that these files carry with them, where listings show when they were put there: one answer for each, in order.
+    /// `None` for a file that carries none, or that is another one than was listed. It takes a question for each file.
+    ///
+    /// # Errors
+    /// What ends the conversation.
+    fn own_times(&mut self, files: &[RelPath]) -> Result<Vec<Option<Stamp>>> {
+        Ok(vec![None; files.len()])
     }
 
     /// Looks whether what should be at these names is there: one answer for each, in order. `Ok(None)`: cannot tell.

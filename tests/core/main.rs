@@ -30,12 +30,14 @@ mod s3_fake;
 mod s3_faults;
 #[cfg(all(unix, feature = "s3"))]
 mod s3_servers;
+#[cfg(feature = "s3")]
+mod s3_times;
 mod second_engine;
 mod segments;
 mod servers_rows;
-#[cfg(unix)]
+#[cfg(all(unix, feature = "sftp"))]
 mod sftp_conversations;
-#[cfg(unix)]
+#[cfg(all(unix, feature = "sftp"))]
 mod sftp_server;
 mod simulation;
 mod targets;

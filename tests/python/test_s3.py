@@ -116,6 +116,25 @@ def test_a_tree_goes_up_comes_down_and_a_second_run_has_nothing_to_do(place: Pla
     assert "Wrote 0/4 files" in other.sync("sync")
 
 
+def test_times_that_objects_carry_are_believed_without_any_metadata(place: Place, tmp_path: Path) -> None:
+    """What rclone puts there has the same header, and no metadata beside it."""
+    files = {"a.txt": "1", "sub/b.txt": "22", "sub/c.txt": "333"}
+    place.write(files)
+    place.sync("upload", "--create-folder")
+    with place.target() as target:
+        for folder in ("", "sub/"):
+            target.remove_file(f"{folder}.pyftpsync-meta.json")
+
+    other = Place(place.server, tmp_path / "other", place.prefix)
+    other.local.mkdir()
+    other.write(files | {"sub/c.txt": "444"})
+    os.utime(other.local / "sub" / "c.txt", (1_500_000_000, 1_500_000_000))
+    assert "Wrote 1/3 files" in other.sync("sync", "--resolve=new", "--no-trash")
+    assert other.files() == files
+    assert (other.local / "sub" / "c.txt").stat().st_mtime == 1_600_000_000
+    assert "Wrote 0/3 files" in other.sync("sync")
+
+
 def test_a_synchronisation_goes_both_ways_and_deletes(place: Place, tmp_path: Path) -> None:
     place.write({"keep": "1", "ours": "2", "theirs": "3", "sub/gone": "4", "sub/stays": "5"})
     place.sync("sync", "--create-folder")

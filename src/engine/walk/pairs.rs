@@ -179,18 +179,20 @@ impl Walk<'_> {
     /// Two files that both changed and came out alike: from now on that is what both agreed on. So are files that are alike
     /// where the memory was damaged.
     pub(super) fn remember_alike(&mut self, plan: &Plan, step: &Step) {
+        let told = self.told_time(plan.ticket, &step.pair);
         let (Some(entry), Some(folder)) = (step.pair.get(Side::Local), self.folders.get_mut(&plan.ticket))
         else {
             return;
         };
-        let is_news = step.changes == Sides::new(Change::Modified, Change::Modified)
+        let is_news = told.is_some()
+            || step.changes == Sides::new(Change::Modified, Change::Modified)
             || (plan.is_damaged && self.run.policy.mode == Mode::Sync && step.pair.both().is_some());
         if !is_news || step.pair.is_folder() {
             return;
         }
         let mtime = entry.mtime.map(Stamp::as_secs_f64);
         let exact = self.run.exact_time(entry.mtime_org);
-        let fact = Fact { mtime, size: entry.size, exact, dated: None };
+        let fact = Fact { mtime, size: entry.size, exact, dated: told.map(Stamp::as_secs_f64) };
         folder.metas.local.record(&self.peer, step.pair.name.as_str(), &fact, self.run.clock.now());
     }
 

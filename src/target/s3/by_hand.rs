@@ -4,10 +4,11 @@ use super::Server;
 use super::client::{Ask, nonsense};
 use super::kinds::kind_of;
 use super::listing::Wanted as WantedPage;
+use super::own_time::own_time;
 use super::parts::{Parts, Sum, part_size};
 use super::refusal::Trouble;
 use super::session::S3Session;
-use super::write::{Condition, MD5, MTIME, PART_SIZE, Wanted};
+use super::write::{Condition, MD5, PART_SIZE, Wanted};
 use crate::error::{Error, Kind, Result};
 use crate::model::{RelPath, Stamp};
 use crate::target::layer::retry;
@@ -217,7 +218,7 @@ fn found(head: &Head, is_opaque: bool) -> Result<Found, Trouble> {
     let whole = head.get("content-range").and_then(|range| range.rsplit_once('/')).map(|(_, size)| size);
     let size = whole.or_else(|| head.get("content-length")).and_then(|size| size.trim().parse().ok());
     let etag = head.get("etag").map(unquoted).unwrap_or_default();
-    let own = head.get(MTIME).and_then(|at| at.parse().ok()).and_then(Stamp::from_secs_f64);
+    let own = own_time(head);
     let md5 = head.get(MD5).and_then(|sum| data_encoding::BASE64.decode(sum.as_bytes()).ok());
     let is_locked = head.get("x-amz-server-side-encryption").is_some_and(|how| how.starts_with("aws:"))
         || head.get("x-amz-server-side-encryption-customer-algorithm").is_some();

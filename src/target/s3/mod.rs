@@ -18,6 +18,7 @@ mod known;
 mod listing;
 mod look;
 mod net;
+mod own_time;
 mod parts;
 mod profile;
 mod read;
@@ -158,6 +159,10 @@ impl Target for S3Target {
             return Err(error);
         }
         Ok(Box::new(session))
+    }
+
+    fn hides_times(&self) -> bool {
+        true
     }
 
     fn interrupt(&self) {

@@ -5,6 +5,7 @@ use super::client::{Ask, LIMIT, each};
 use super::known::Seen;
 use super::listing::{Wanted, folders_of};
 use super::net::{Answer, interrupted};
+use super::own_time::own_time;
 use super::refusal::{Refused, Trouble};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Listing, RelPath, Stamp};
@@ -96,6 +97,21 @@ impl S3Session {
                 }))
             }
             Err(trouble) if trouble.is_missing() => Ok(None),
+            Err(trouble) => Err(trouble),
+        }
+    }
+
+    /// The time that a file carries with it, if it still is the object that was listed.
+    fn own_time(&self, file: &RelPath) -> Result<Option<Stamp>, Trouble> {
+        let key = self.key(file)?;
+        let listed = self.server.known().seen(&key).map(|seen| seen.etag.clone()).unwrap_or_default();
+        match self.patiently(|| self.ask(&Ask::key("HEAD", &key))) {
+            Ok(answer) => {
+                let etag = answer.head.get("etag").map(unquoted).unwrap_or_default();
+                Ok(own_time(&answer.head).filter(|_| listed.is_empty() || etag == listed))
+            }
+            // It went meanwhile, or may be listed but not looked at: then what was listed counts.
+            Err(Trouble::Refused(_)) => Ok(None),
             Err(trouble) => Err(trouble),
         }
     }
@@ -334,6 +350,11 @@ impl Session for S3Session {
     fn set_mtime(&mut self, file: &RelPath, _to: Stamp) -> Result<()> {
         let error = Error::new(Kind::Unsupported, "S3 dates its objects itself");
         Err(error.during("set the time of").at(file))
+    }
+
+    fn own_times(&mut self, files: &[RelPath]) -> Result<Vec<Option<Stamp>>> {
+        let told = each(files, |file| self.own_time(file).map_err(|trouble| Error::from(trouble).at(file)));
+        told.into_iter().collect()
     }
 
     fn still(&mut self, names: &[(RelPath, Expect)]) -> Vec<Result<Option<bool>>> {
