@@ -10,7 +10,7 @@ use super::segments::{SPLIT, Segments};
 use super::transfer::{Transfer, transfer};
 use super::{Choice, Clock};
 use crate::error::{Error, Kind, Result, Retry};
-use crate::model::meta::MAX_META_SIZE;
+use crate::model::meta::{MAX_LOCAL_META_SIZE, MAX_META_SIZE};
 use crate::model::{DirMeta, Entry, EntryKind, LOCK_FILE_NAME, META_FILE_NAME, Name, RelPath, Side, Sides};
 use crate::plan::filter::is_temporary;
 use crate::target::layer::{retry, shadow_mtime};
@@ -736,13 +736,14 @@ fn read_meta(session: &mut dyn Session, side: Side, dir: &RelPath, size: u64, vi
     let Ok(name) = Name::new(META_FILE_NAME) else {
         return Ok(());
     };
+    let most = if side == Side::Local { MAX_LOCAL_META_SIZE } else { MAX_META_SIZE };
     let mut bytes = Vec::new();
-    let read = if size > MAX_META_SIZE {
+    let read = if size > most {
         Err(Error::new(Kind::Size, "too large"))
     } else {
         session.read(&dir.join(&name), &mut |body| {
             bytes.clear();
-            body.take(MAX_META_SIZE + 1).read_to_end(&mut bytes).map_err(Error::from)?;
+            body.take(most + 1).read_to_end(&mut bytes).map_err(Error::from)?;
             Ok(())
         })
     };

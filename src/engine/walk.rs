@@ -25,8 +25,9 @@ use super::removal::{DoomedDir, Removals, Trace};
 use super::stats::Stats;
 use super::{POLL, Run, crew};
 use crate::error::{Error, Kind, Result};
+use crate::model::copies::Copies;
 use crate::model::entry::GUESSED;
-use crate::model::meta::{Archive, FILE_VERSION, Fact, MetaError, PeerKey, Shadow, Tree};
+use crate::model::meta::{Archive, FILE_VERSION, Fact, MetaError, PeerKey, Shadow};
 use crate::model::stamp::EPS_TIME;
 use crate::model::{DirMeta, Entry, EntryKind, Name, RelPath, Side, Sides, Stamp};
 use crate::plan::guard::{Tally, judge};
@@ -85,7 +86,7 @@ pub fn walk(
         listings: 0,
         may_look_ahead: true,
         removals: Removals::default(),
-        contents: Tree::default(),
+        contents: Copies::default(),
         tally: Tally::default(),
         resolve_all: run.resolve_all,
         under_way: 0,
@@ -127,7 +128,7 @@ struct Walk<'a> {
     may_look_ahead: bool,
     removals: Removals,
     /// What every folder below the root held when it was last synchronised.
-    contents: Tree,
+    contents: Copies,
     tally: Tally,
     resolve_all: Option<Strategy>,
     /// Jobs that have not been answered.
@@ -407,7 +408,7 @@ impl Walk<'_> {
         };
         let complete = Sides::new(views.local.complete, views.remote.complete).map(|it| it && !is_damaged);
         let hidden = Sides::new(&views.local, &views.remote).map(|view| view.present_but_skipped.clone());
-        let folder_tree = if dir.is_root() { views.local.meta.tree(&self.peer) } else { Tree::default() };
+        let copies = if dir.is_root() { views.local.meta.copies(&self.peer) } else { Copies::default() };
         let leftovers = Sides::new(views.local.leftovers, views.remote.leftovers);
         folder.metas = Sides::new(views.local.meta, views.remote.meta);
         // What this run may continue stays.
@@ -428,7 +429,7 @@ impl Walk<'_> {
             self.undo_shift(side, &mut entries[side], &archive)?;
         }
         if dir.is_root() {
-            self.contents = folder_tree;
+            self.contents = copies;
             self.tally.root_known = archive.seen.as_ref().map_or(0, |seen| seen.len() as u64);
             self.tally.root_present = entries.as_ref().map(|entries| entries.len() as u64);
         }

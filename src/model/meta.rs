@@ -4,15 +4,20 @@
 //! tells a deletion from an addition. `mtimes`, on targets that cannot set times: the time that a file should have.
 //! pyftpsync 3.1 and 4.1 read and write the same file; whatever else it holds is kept.
 
+use super::copies::Copies;
 use super::entry::Seen;
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::value::RawValue;
 use serde_json::{Map, Number, Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 
 /// The only layout this version reads or writes.
 pub const FILE_VERSION: u64 = 3;
-/// A metadata file larger than this (bytes) is not read: no folder needs it, and a server may lie.
+/// A metadata file larger than this (bytes) is not read from a server: no folder needs it, and a server may lie.
 pub const MAX_META_SIZE: u64 = 16 * 1024 * 1024;
+/// The same for the local disk, where the file of the root grows with the tree.
+pub const MAX_LOCAL_META_SIZE: u64 = 512 * 1024 * 1024;
 
 const LAST_SYNC: &str = ":last_sync";
 const FOLDERS: &str = "folders";
@@ -45,12 +50,6 @@ pub struct PeerKey {
     /// Host and root, as pyftpsync 3.1 and 4.1 write it. The same as `id` for local folders.
     pub legacy: String,
 }
-
-/// What every folder below the root held at the last synchronisation with a peer: path, name, time (seconds) and size.
-///
-/// A folder's own memory lies inside it and goes with it. This second one, in the file of the root, still tells afterwards
-/// which files of the other side are as they were.
-pub type Tree = BTreeMap<String, BTreeMap<String, (Option<f64>, Option<u64>)>>;
 
 /// The memory of one folder about one peer.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -99,6 +98,8 @@ pub struct Shadow {
 pub struct DirMeta {
     mtimes: Map<String, Value>,
     peers: Map<String, Value>,
+    /// What the folders below held, for each peer. Only in the file of the root.
+    copies: BTreeMap<String, Copies>,
     /// Keys of the document that are not ours to interpret.
     others: Map<String, Value>,
     was_read: bool,
@@ -115,11 +116,18 @@ impl DirMeta {
     /// [`MetaError::Version`] for another layout, [`MetaError::Invalid`] for anything that is not a metadata file.
     pub fn parse(bytes: &[u8]) -> Result<Self, MetaError> {
         let invalid = |why: &str| MetaError::Invalid(why.to_owned());
-        let document: Value =
-            serde_json::from_slice(bytes).map_err(|error| MetaError::Invalid(error.to_string()))?;
-        let Value::Object(mut others) = document else {
+        let not_json = |error: serde_json::Error| MetaError::Invalid(error.to_string());
+        let document: &RawValue = serde_json::from_slice(bytes).map_err(not_json)?;
+        if !document.get().starts_with('{') {
             return Err(invalid("not a JSON object"));
-        };
+        }
+        let mut sections: BTreeMap<String, &RawValue> =
+            serde_json::from_str(document.get()).map_err(not_json)?;
+        let copies = sections.remove(FOLDERS).map(read_copies).unwrap_or_default();
+        let mut others = Map::new();
+        for (key, section) in sections {
+            others.insert(key, serde_json::from_str(section.get()).map_err(not_json)?);
+        }
         match others.remove("_file_version") {
             Some(Value::Number(version)) if version.as_u64() == Some(FILE_VERSION) => {}
             Some(version) => return Err(MetaError::Version(version.to_string())),
@@ -134,7 +142,7 @@ impl DirMeta {
         if !peers.values().all(Value::is_object) {
             return Err(invalid("a peer in \"peer_sync\" is not an object"));
         }
-        let mut meta = DirMeta { mtimes, peers, others, was_read: true, ..DirMeta::default() };
+        let mut meta = DirMeta { mtimes, peers, copies, others, was_read: true, ..DirMeta::default() };
         // A document that remembers nothing is better gone.
         meta.changed = meta.is_empty();
         Ok(meta)
@@ -168,11 +176,7 @@ impl DirMeta {
 
     /// Whether nothing is remembered at all.
     pub fn is_empty(&self) -> bool {
-        let trees = self.others.get(FOLDERS).and_then(Value::as_object);
-        let has_tree = |trees: &Map<String, Value>| {
-            trees.values().any(|tree| tree.as_object().is_some_and(|tree| !tree.is_empty()))
-        };
-        self.mtimes.is_empty() && self.peers.is_empty() && !trees.is_some_and(has_tree)
+        self.mtimes.is_empty() && self.peers.is_empty() && self.copies.values().all(Copies::is_empty)
     }
 
     /// What this folder remembers about a peer.
@@ -306,37 +310,18 @@ impl DirMeta {
     }
 
     /// What every folder below this one, the root, held. Empty if nothing is known.
-    pub fn tree(&self, peer: &PeerKey) -> Tree {
-        let folders =
-            self.others.get(FOLDERS).and_then(|folders| folders.get(&peer.id)).and_then(Value::as_object);
-        let fact = |value: &Value| Some((value.get(0)?.as_f64(), value.get(1)?.as_u64()));
-        folders
-            .into_iter()
-            .flatten()
-            .filter_map(|(path, names)| {
-                let names =
-                    names.as_object()?.iter().filter_map(|(name, value)| Some((name.clone(), fact(value)?)));
-                Some((path.clone(), names.collect()))
-            })
-            .collect()
+    pub fn copies(&self, peer: &PeerKey) -> Copies {
+        self.copies.get(&peer.id).cloned().unwrap_or_default()
     }
 
     /// Remembers what every folder below this one, the root, held.
-    pub fn set_tree(&mut self, peer: &PeerKey, tree: &Tree) {
-        if tree.is_empty() && !self.others.contains_key(FOLDERS) {
-            return;
-        }
-        let facts = tree.iter().map(|(path, names)| {
-            let names =
-                names.iter().map(|(name, (mtime, size))| (name.clone(), json!([number(*mtime), size])));
-            (path.clone(), Value::Object(names.collect()))
-        });
-        let facts = Value::Object(facts.collect());
-        let folders = self.others.entry(FOLDERS).or_insert_with(|| Value::Object(Map::new()));
-        if let Value::Object(folders) = folders
-            && folders.get(&peer.id) != Some(&facts)
-        {
-            folders.insert(peer.id.clone(), facts);
+    pub fn set_copies(&mut self, peer: &PeerKey, copies: &Copies) {
+        let fitting = if copies.fits() { copies.clone() } else { Copies::default() };
+        if self.copies(peer) != fitting {
+            match fitting.is_empty() {
+                true => drop(self.copies.remove(&peer.id)),
+                false => drop(self.copies.insert(peer.id.clone(), fitting)),
+            }
             self.changed = true;
         }
     }
@@ -394,9 +379,17 @@ impl DirMeta {
         document.insert("_time_str".into(), readable(now).into());
         document.insert("mtimes".into(), Value::Object(mtimes));
         document.insert("peer_sync".into(), Value::Object(peers));
+        if pretty && !self.copies.is_empty() {
+            let copies = self.copies.iter().map(|(peer, copies)| (peer.clone(), copies.value()));
+            document.insert(FOLDERS.into(), Value::Object(copies.collect()));
+        }
         let mut document = Value::Object(document);
         document.sort_all_objects();
-        if pretty { pretty_print(&document) } else { document.to_string() }
+        if pretty {
+            return pretty_print(&document);
+        }
+        let document = Document { values: &document, copies: &self.copies };
+        serde_json::to_string(&document).unwrap_or_default()
     }
 
     fn peer(&self, key: &str) -> Option<&Map<String, Value>> {
@@ -430,6 +423,31 @@ impl DirMeta {
                 self.peers.insert(peer.legacy.clone(), copy);
             }
         }
+    }
+}
+
+/// The document as it is written, with sorted keys: the copies among the values.
+struct Document<'a> {
+    values: &'a Value,
+    copies: &'a BTreeMap<String, Copies>,
+}
+
+impl Serialize for Document<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut document = serializer.serialize_map(None)?;
+        let is_before = |key: &str| key < FOLDERS;
+        let values = || self.values.as_object().into_iter().flatten();
+        for (key, value) in values().filter(|(key, _)| is_before(key)) {
+            document.serialize_entry(key, value)?;
+        }
+        if !self.copies.is_empty() {
+            let copies: BTreeMap<_, _> = self.copies.iter().map(|(peer, it)| (peer, it.texts())).collect();
+            document.serialize_entry(FOLDERS, &copies)?;
+        }
+        for (key, value) in values().filter(|(key, _)| !is_before(key)) {
+            document.serialize_entry(key, value)?;
+        }
+        document.end()
     }
 }
 
@@ -476,6 +494,11 @@ fn read_unfinished(entries: &Map<String, Value>) -> HashSet<String> {
     names.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
+fn read_copies(section: &RawValue) -> BTreeMap<String, Copies> {
+    let peers: BTreeMap<String, &RawValue> = serde_json::from_str(section.get()).unwrap_or_default();
+    peers.into_iter().map(|(peer, section)| (peer, Copies::parse(section))).collect()
+}
+
 fn read_shadow(value: &Value) -> Option<Shadow> {
     let seconds = |key: &str| value.get(key).and_then(Value::as_f64).filter(|value| value.is_finite());
     Some(Shadow {
@@ -486,7 +509,7 @@ fn read_shadow(value: &Value) -> Option<Shadow> {
 }
 
 /// Seconds as a JSON number with all its digits, whole seconds too: `1600000000.0`, as Python prints the double.
-fn number(seconds: Option<f64>) -> Value {
+pub(super) fn number(seconds: Option<f64>) -> Value {
     seconds.and_then(Number::from_f64).map_or(Value::Null, Value::Number)
 }
 
@@ -606,15 +629,21 @@ mod tests {
     fn the_tree_survives_the_file() {
         let mut meta = DirMeta::default();
         meta.record(&key("joe"), "d", &Fact::default(), 3.0);
-        let names =
-            BTreeMap::from([("a".to_owned(), (Some(1.5), Some(7))), ("sub".to_owned(), (None, None))]);
-        let tree = Tree::from([("d".to_owned(), names)]);
-        meta.set_tree(&key("joe"), &tree);
-        let mut back = DirMeta::parse(print(&meta).as_bytes()).unwrap();
-        assert_eq!(back.tree(&key("joe")), tree);
-        assert!(back.tree(&key("ann")).is_empty());
-        back.set_tree(&key("joe"), &tree);
-        assert!(!back.is_changed());
+        let held = BTreeMap::from([("a".to_owned(), (Some(1.5), Some(7))), ("sub".to_owned(), (None, None))]);
+        let mut copies = Copies::default();
+        copies.insert("d", &held);
+        meta.set_copies(&key("joe"), &copies);
+        let pretty = meta.print("5.0.0", 1.0, 0.0, &|_| "T".into(), true);
+        for text in [print(&meta), pretty] {
+            let mut back = DirMeta::parse(text.as_bytes()).unwrap();
+            assert_eq!(back.copies(&key("joe")).get("d"), Some(held.clone()));
+            assert!(back.copies(&key("ann")).is_empty());
+            let sorted =
+                text.find("folders") < text.find("mtimes") && text.find("exact") < text.find("folders");
+            assert!(sorted, "{text}");
+            back.set_copies(&key("joe"), &back.copies(&key("joe")));
+            assert!(!back.is_changed());
+        }
     }
 
     #[test]

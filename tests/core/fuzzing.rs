@@ -182,11 +182,11 @@ fn metadata() {
     let print = |meta: &DirMeta| meta.print("test", 1.7e9, 0.0, &|at| at.to_string(), false);
     feed(include_str!("corpus/meta.txt"), |bytes| {
         let Ok(mut meta) = DirMeta::parse(bytes) else { return };
-        let (archive, tree) = (meta.archive(&peer), meta.tree(&peer));
+        let (archive, tree) = (meta.archive(&peer), meta.copies(&peer));
         // What was read is written and read again as the same.
         let text = print(&meta);
         let again = DirMeta::parse(text.as_bytes()).unwrap_or_else(|error| panic!("{error:?}: {text}"));
-        assert_eq!((again.archive(&peer), again.tree(&peer)), (archive, tree), "{text}");
+        assert_eq!((again.archive(&peer), again.copies(&peer)), (archive, tree), "{text}");
         let fact = Fact { mtime: Some(1.5), size: Some(5), exact: Some(1.5), ..Fact::default() };
         meta.record(&peer, "new", &fact, 1.7e9);
         meta.adopt(&peer);

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::Seen;
-use std::collections::BTreeMap;
+use crate::model::copies::Held;
 
 /// How old a temporary file must be to be taken for a left-over, in seconds.
 const LEFTOVER_AGE: f64 = 24.0 * 3600.0;
@@ -35,7 +35,7 @@ impl Walk<'_> {
         }
         self.remember_contents(&folder);
         if ticket == ROOT {
-            folder.metas.local.set_tree(&self.peer, &self.contents);
+            folder.metas.local.set_copies(&self.peer, &self.contents);
         }
         for job in self.metadata_jobs(ticket, &mut folder) {
             if let Job::WriteMeta { side, dir, text, .. } = &job {
@@ -127,30 +127,22 @@ impl Walk<'_> {
                 seen.into_iter().map(|(name, seen)| (name, (seen.mtime, seen.size))).collect()
             }
             // Also of a folder that held nothing it is known that it held nothing: what is in it later is new.
-            None if is_made || (is_news && self.contents.contains_key(path)) => BTreeMap::default(),
+            None if is_made || (is_news && self.contents.contains(path)) => Held::default(),
             Some(_) | None => return,
         };
-        self.contents.insert(path.to_owned(), names);
+        self.contents.insert(path, &names);
     }
 
     /// What a folder that is gone from the local side held, if it is known.
     pub(super) fn remembered_of(&self, folder: &RelPath) -> Option<HashMap<String, Seen>> {
         let names = self.contents.get(folder.as_str())?;
-        let seen = |(mtime, size): &(Option<f64>, Option<u64>)| Seen {
-            mtime: *mtime,
-            size: *size,
-            dated: None,
-            exact: None,
-            synced: None,
-            is_own: true,
-        };
-        Some(names.iter().map(|(name, fact)| (name.clone(), seen(fact))).collect())
+        let seen = |(mtime, size)| Seen { mtime, size, dated: None, exact: None, synced: None, is_own: true };
+        Some(names.into_iter().map(|(name, fact)| (name, seen(fact))).collect())
     }
 
     /// Forgets what a folder held, and all below it.
     pub(super) fn forget_tree(&mut self, folder: &RelPath) {
-        let below = format!("{folder}/");
-        self.contents.retain(|path, _| path != folder.as_str() && !path.starts_with(&below));
+        self.contents.forget_tree(folder.as_str());
     }
 
     /// Removes temporary files that a run has left behind, from a side that this mode changes. Young ones may belong to a

@@ -261,9 +261,7 @@ impl Walk<'_> {
             folder.metas.local.forget(&self.peer, &trace.name);
             folder.metas.remote.forget_shadow(&trace.name);
             // A folder that stays although the local side has lost it is remembered only here.
-            if let Some(names) = self.contents.get_mut(folder.paths.local.as_str()) {
-                names.remove(&trace.name);
-            }
+            self.contents.forget(folder.paths.local.as_str(), &trace.name);
         }
         if self.removals.is_counted(&trace) {
             self.stats.entries_touched += 1;

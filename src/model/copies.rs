@@ -1,0 +1,134 @@
+//! The copy, in the file of the root, of what every folder below it held at the last synchronisation with a peer.
+//!
+//! A folder's own memory lies inside it and goes with it. This second one still tells afterwards which files of the other
+//! side are as they were. It is needed only when a folder was lost, so it stays the text that it is in the file: a tree of a
+//! million files costs some 60 MB, and no folder is parsed that nobody asks for.
+
+use super::meta::number;
+use serde_json::value::{RawValue, to_raw_value};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// More than this (bytes) is not written: a folder that is lost then counts as one of which nothing is known, and comes back.
+const MAX_SIZE: usize = 192 * 1024 * 1024;
+
+/// What a folder held: name, time (seconds) and size (bytes).
+pub type Held = BTreeMap<String, (Option<f64>, Option<u64>)>;
+
+/// What folders held, by path. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Copies(BTreeMap<String, Arc<RawValue>>);
+
+impl PartialEq for Copies {
+    fn eq(&self, other: &Self) -> bool {
+        self.texts().iter().map(text_of).eq(other.texts().iter().map(text_of))
+    }
+}
+
+impl Copies {
+    /// Takes over the section of a peer. What is no folder is left out.
+    pub(super) fn parse(section: &RawValue) -> Self {
+        let folders: BTreeMap<String, Box<RawValue>> =
+            serde_json::from_str(section.get()).unwrap_or_default();
+        Copies(folders.into_iter().map(|(path, held)| (path, compact(held))).collect())
+    }
+
+    /// Whether nothing is known of any folder.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether it is known what a folder held.
+    pub fn contains(&self, path: &str) -> bool {
+        self.0.contains_key(path)
+    }
+
+    /// What a folder held.
+    pub fn get(&self, path: &str) -> Option<Held> {
+        let names: Map<String, Value> = serde_json::from_str(self.0.get(path)?.get()).ok()?;
+        let fact = |value: &Value| Some((value.get(0)?.as_f64(), value.get(1)?.as_u64()));
+        Some(names.iter().filter_map(|(name, value)| Some((name.clone(), fact(value)?))).collect())
+    }
+
+    /// Remembers what a folder held.
+    pub fn insert(&mut self, path: &str, held: &Held) {
+        let names = held.iter().map(|(name, (mtime, size))| (name.clone(), json!([number(*mtime), size])));
+        let names: Map<String, Value> = names.collect();
+        if let Ok(text) = to_raw_value(&names) {
+            self.0.insert(path.to_owned(), Arc::from(text));
+        }
+    }
+
+    /// Forgets one name in a folder.
+    pub fn forget(&mut self, path: &str, name: &str) {
+        if let Some(mut held) = self.get(path)
+            && held.remove(name).is_some()
+        {
+            self.insert(path, &held);
+        }
+    }
+
+    /// Forgets a folder and all below it.
+    pub fn forget_tree(&mut self, path: &str) {
+        let below = format!("{path}/");
+        self.0.retain(|other, _| other != path && !other.starts_with(&below));
+    }
+
+    /// Whether it may be written.
+    pub(super) fn fits(&self) -> bool {
+        self.0.iter().map(|(path, held)| path.len() + held.get().len()).sum::<usize>() < MAX_SIZE
+    }
+
+    /// The section of a peer, folder by folder.
+    pub(super) fn texts(&self) -> BTreeMap<&str, &RawValue> {
+        self.0.iter().map(|(path, held)| (path.as_str(), held.as_ref())).collect()
+    }
+
+    /// The section of a peer as a value, for who wants to indent it.
+    pub(super) fn value(&self) -> Value {
+        let parsed = |held: &RawValue| serde_json::from_str(held.get()).unwrap_or_default();
+        Value::Object(self.0.iter().map(|(path, held)| (path.clone(), parsed(held))).collect())
+    }
+}
+
+fn text_of<'a>((path, held): (&&'a str, &&'a RawValue)) -> (&'a str, &'a str) {
+    (path, held.get())
+}
+
+/// Text without the blanks that somebody may have put in for the eye.
+fn compact(text: Box<RawValue>) -> Arc<RawValue> {
+    let parse = |text: &RawValue| to_raw_value(&serde_json::from_str::<Value>(text.get()).ok()?).ok();
+    let is_indented = text.get().contains('\n');
+    Arc::from(if is_indented { parse(&text).unwrap_or(text) } else { text })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn held() -> Held {
+        Held::from([("a".to_owned(), (Some(1.5), Some(7))), ("sub".to_owned(), (None, None))])
+    }
+
+    #[test]
+    fn a_folder_is_known_until_it_is_forgotten_with_all_below_it() {
+        let mut copies = Copies::default();
+        for path in ["d", "d/e", "d-2"] {
+            copies.insert(path, &held());
+        }
+        assert_eq!(copies.get("d/e"), Some(held()));
+        copies.forget("d/e", "a");
+        assert_eq!(copies.get("d/e").unwrap().len(), 1);
+        copies.forget_tree("d");
+        assert!(!copies.contains("d") && !copies.contains("d/e") && copies.contains("d-2"));
+    }
+
+    #[test]
+    fn what_is_no_folder_is_unknown() {
+        for odd in ["7", "[]", r#"{"d":7}"#, r#"{"d":{"a":7}}"#] {
+            let odd = RawValue::from_string(odd.to_owned()).unwrap();
+            assert!(Copies::parse(&odd).get("d").is_none_or(|held| held.is_empty()));
+        }
+    }
+}
