@@ -246,9 +246,9 @@ class SFTPTarget(ServerTarget):
         """Asks for the passphrase of a key, or gives up."""
         import getpass
 
-        write_error(str(refusal))
         if self.get_option("no_prompt", True):
             raise refusal
+        write_error(str(refusal))
         try:
             answer = getpass.getpass("Enter the passphrase of the key (empty for a password instead): ")
         except EOFError:

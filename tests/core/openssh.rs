@@ -153,7 +153,7 @@ fn unusable_key_files_say_what_to_do() {
     assert!(stranger.to_string().contains("the server refused") && stranger.to_string().contains("stranger"));
     let missing = with("nothing");
     assert_eq!(missing.kind(), Kind::NotFound, "{missing}");
-    assert!(missing.to_string().contains("there is no such file"), "{missing}");
+    assert!(missing.to_string().contains("there is no such file; check the path"), "{missing}");
     let locked = with("locked_ed25519");
     assert_eq!(locked.kind(), Kind::Locked, "{locked}");
     assert!(locked.to_string().contains("it is encrypted, and no passphrase is given"), "{locked}");
@@ -180,6 +180,30 @@ fn a_wrong_passphrase_is_told() {
         assert!(error.to_string().contains("the passphrase does not open it"), "{error}");
         assert!(!error.to_string().contains("close sesame"));
     }
+}
+
+#[test]
+fn a_certificate_beside_the_key_logs_in() {
+    let Some(server) = OpenSsh::start() else { return };
+    let keygen = |words: &[&str]| {
+        let done = Command::new("ssh-keygen").args(words).current_dir(&server.secrets).status().unwrap();
+        assert!(done.success());
+    };
+    keygen(&["-q", "-t", "ed25519", "-N", "", "-f", "authority"]);
+    let authority = fs::read_to_string(server.secrets.join("authority.pub")).unwrap();
+    fs::write(server.secrets.join("authorized_keys"), format!("cert-authority {authority}")).unwrap();
+    let with_key = || server.open_with(|config| config.key_files = vec![server.secrets.join("stranger")]);
+
+    let Err(without) = with_key() else { panic!("a stranger was let in") };
+    assert_eq!(without.kind(), Kind::SshLogin, "{without}");
+    keygen(&["-q", "-s", "authority", "-I", "joe", "-n", &server.user, "stranger.pub"]);
+    let session = with_key().unwrap();
+    let greeting = session.greeting();
+    assert!(greeting.iter().any(|(_, line)| line.contains("certificate of the key file")), "{greeting:?}");
+
+    keygen(&["-q", "-s", "authority", "-I", "joe", "-n", "somebody-else", "stranger.pub"]);
+    let Err(refused) = with_key() else { panic!("the certificate of somebody else was taken") };
+    assert!(refused.to_string().contains("stranger, the certificate of /"), "{refused}");
 }
 
 #[test]
@@ -249,6 +273,8 @@ fn the_key_of_the_host_is_checked() {
     );
 
     let stranger = fs::read_to_string(server.secrets.join("stranger.pub")).unwrap();
+    let unchecked = refused(with(&format!("@cert-authority * {stranger}"), HostKeys::Known));
+    assert!(unchecked.contains("my_hosts, line 1 names an authority"), "{unchecked}");
     let changed = format!("# one line before\n[127.0.0.1]:{} {stranger}", server.port);
     for host_keys in [HostKeys::Known, HostKeys::AcceptNew] {
         let changed = refused(with(&changed, host_keys));

@@ -127,13 +127,21 @@ impl server::Handler for Client {
     ) -> Result<Auth, russh::Error> {
         let answers: Vec<Vec<u8>> = response.into_iter().flatten().map(|answer| answer.to_vec()).collect();
         let questions = if self.habits.asks_twice { 2 } else { 1 };
-        if self.round > 0 && answers != [b"right".to_vec()] {
+        if (1..=questions).contains(&self.round) && answers != [b"right".to_vec()] {
             return Ok(Auth::reject());
         }
-        if self.round == questions {
-            return Ok(Auth::Accept);
+        if self.round == questions + 1 {
+            return Ok(if answers.is_empty() { Auth::Accept } else { Auth::reject() });
         }
         self.round += 1;
+        if self.round == questions + 1 {
+            // As OpenSSH with PAM: in the end it asks nothing, and wants no answer to it.
+            return Ok(Auth::Partial {
+                name: Cow::Borrowed(""),
+                instructions: Cow::Borrowed("Welcome"),
+                prompts: Cow::Borrowed(&[]),
+            });
+        }
         Ok(Auth::Partial {
             name: Cow::Borrowed(""),
             instructions: Cow::Borrowed(""),

@@ -127,10 +127,21 @@ impl Attempts {
                 continue;
             }
             if let Some(key) = self.load(file, hop)? {
-                let hash = rsa_hash(handle, &key.algorithm()).await?;
-                let key = PrivateKeyWithHashAlg::new(Arc::new(key), hash);
-                let answer = handle.authenticate_publickey(hop.user.as_str(), key).await.map_err(broken)?;
+                let (key, user) = (Arc::new(key), hop.user.as_str());
                 self.tried.push(shown.clone());
+                if let Some(certificate) = keys::certificate_beside(&file.path, &key) {
+                    let answer = handle.authenticate_openssh_cert(user, Arc::clone(&key), certificate).await;
+                    self.tried.push(format!("the certificate of {shown}"));
+                    if let Answer::LoggedIn = self.take(answer.map_err(broken)?) {
+                        return Ok(Some(format!("certificate of the key file {shown}")));
+                    }
+                    if handle.is_closed() || !self.has(MethodKind::PublicKey) {
+                        break;
+                    }
+                }
+                let hash = rsa_hash(handle, &key.algorithm()).await?;
+                let key = PrivateKeyWithHashAlg::new(key, hash);
+                let answer = handle.authenticate_publickey(user, key).await.map_err(broken)?;
                 if let Answer::LoggedIn = self.take(answer) {
                     return Ok(Some(format!("key file {shown}")));
                 }

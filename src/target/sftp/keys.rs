@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Kind};
 use crate::target::ftp::Secret;
-use russh::keys::{self, PrivateKey, PublicKey};
+use russh::keys::{self, Certificate, PrivateKey, PublicKey};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -30,12 +30,15 @@ impl Unusable {
 
     /// The same as an error, for a file that the user asked for.
     pub fn error(&self, path: &Path) -> Error {
-        let kind = match self {
-            Unusable::Missing => Kind::NotFound,
-            Unusable::Locked(_) => Kind::Locked,
-            Unusable::Bad(_) => Kind::Denied,
-        };
-        Error::new(kind, self.words(path)).during("use the key file").at(path.display())
+        let error =
+            |kind: Kind| Error::new(kind, self.words(path)).during("use the key file").at(path.display());
+        match self {
+            Unusable::Missing => error(Kind::NotFound).advise("check the path after --identity-file"),
+            Unusable::Locked(_) => error(Kind::Locked).advise(
+                "run it where it may ask for the passphrase, or give the key to the agent with ssh-add",
+            ),
+            Unusable::Bad(_) => error(Kind::Denied),
+        }
     }
 }
 
@@ -102,8 +105,18 @@ fn decode(text: &str, passphrase: Option<&Secret>) -> Result<PrivateKey, Unusabl
 
 /// The public half that lies beside a private key, to know which key of an agent is meant.
 pub fn public_beside(path: &Path) -> Option<PublicKey> {
+    PublicKey::from_openssh(&first_line_beside(path, ".pub")?).ok()
+}
+
+/// The certificate that lies beside a private key and belongs to it.
+pub fn certificate_beside(path: &Path, key: &PrivateKey) -> Option<Certificate> {
+    let certificate = Certificate::from_openssh(&first_line_beside(path, "-cert.pub")?).ok()?;
+    (certificate.public_key() == key.public_key().key_data()).then_some(certificate)
+}
+
+fn first_line_beside(path: &Path, ending: &str) -> Option<String> {
     let mut name = path.as_os_str().to_owned();
-    name.push(".pub");
+    name.push(ending);
     let text = fs::read_to_string(PathBuf::from(name)).ok()?;
-    PublicKey::from_openssh(text.lines().next()?).ok()
+    text.lines().next().map(str::to_owned)
 }

@@ -35,6 +35,8 @@ pub struct Place {
 #[derive(Debug, Default)]
 pub struct KnownHost {
     lines: Vec<Line>,
+    /// Where an authority is named whose certificates the host may have.
+    authority: Option<Place>,
 }
 
 #[derive(Debug)]
@@ -52,19 +54,22 @@ impl KnownHost {
     /// If a file exists and cannot be read: it may hold the key that matters.
     pub fn read(files: &[PathBuf], host: &str, port: u16) -> Result<Self> {
         let name = name_of(host, port);
-        let mut lines = Vec::new();
+        let (mut lines, mut authority) = (Vec::new(), None);
         for file in files {
             let text = match fs::read(file) {
                 Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(Error::from(error).during("read").at(file.display())),
             };
+            if let Some(index) = text.lines().position(|line| names_authority(line, &name)) {
+                authority.get_or_insert(Place { file: file.clone(), line: index + 1 });
+            }
             lines.extend(text.lines().enumerate().filter_map(|(index, line)| {
                 let (key, is_revoked) = parse(line, &name)?;
                 Some(Line { place: Place { file: file.clone(), line: index + 1 }, key, is_revoked })
             }));
         }
-        Ok(KnownHost { lines })
+        Ok(KnownHost { lines, authority })
     }
 
     /// What they say about a key of this host.
@@ -82,6 +87,11 @@ impl KnownHost {
             Some(line) => Verdict::Changed(line.place.clone()),
             None => Verdict::Unknown,
         }
+    }
+
+    /// Where an authority for this host is named. Its certificates are not asked for.
+    pub fn authority(&self) -> Option<&Place> {
+        self.authority.as_ref()
     }
 
     /// Whether a key of this kind is known: then the server is asked for that one first.
@@ -164,6 +174,12 @@ fn parse(line: &str, name: &str) -> Option<(PublicKey, bool)> {
     Some((PublicKey::from_openssh(&format!("{kind} {blob}")).ok()?, is_revoked))
 }
 
+/// Whether a line names an authority for a host.
+fn names_authority(line: &str, name: &str) -> bool {
+    let mut words = line.split_whitespace();
+    words.next() == Some("@cert-authority") && words.next().is_some_and(|hosts| names(hosts, name))
+}
+
 /// Whether the first field of a line is about a host.
 fn names(field: &str, name: &str) -> bool {
     let Some(hashed) = field.strip_prefix("|1|") else {
@@ -238,6 +254,8 @@ mod tests {
         let revoked = format!("web {ONE}\n@revoked * {ONE}\n");
         assert!(matches!(judge(&revoked, "web", 22, ONE), Verdict::Revoked(Place { line: 2, .. })));
         assert_eq!(judge(&format!("@cert-authority * {ONE}"), "web", 22, TWO), Verdict::Unknown);
+        assert!(names_authority(&format!("@cert-authority *.org,web {ONE}"), "web"));
+        assert!(!names_authority(&format!("@cert-authority *.org {ONE}"), "web"));
     }
 
     #[test]

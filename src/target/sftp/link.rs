@@ -289,9 +289,15 @@ impl Hop {
                 };
             }
             Verdict::Unknown => {
+                let but = known.authority().map_or_else(String::new, |Place { file, line }| {
+                    format!(
+                        " (its certificate is not asked for, although {}, line {line} names an authority)",
+                        file.display()
+                    )
+                });
                 return Err(Error::new(
                     Kind::Ssh,
-                    format!("the key of the host {host} is not known: {print}"),
+                    format!("the key of the host {host} is not known: {print}{but}"),
                 )
                 .advise(
                     "if it is the right one, pass --accept-new-host-key once, or connect with ssh first \
