@@ -125,6 +125,7 @@ def _facts(report: dict[str, Any]) -> list[tuple[str, str]]:
     get = report.get
     facts = [
         ("server", ", ".join(word for word in (get("software"), get("system")) if word)),
+        ("endpoint", f"{get('endpoint')}, region {get('region')}" if "endpoint" in report else None),
         ("host key", get("host_key")),
         ("login", _login(report)),
         ("encryption", _encryption(report)),
@@ -194,6 +195,8 @@ def _changes(report: dict[str, Any]) -> str:
 def _times(report: dict[str, Any]) -> str | None:
     if "sets_times" not in report:
         return None
+    if "takes_conditions" in report:
+        return "objects are dated by the server; the time of a file is kept with its object"
     if not report["sets_times"]:
         return "cannot be set"
     how = f"set by {report['times_set_by']}" if report.get("times_set_by") else "can be set"
@@ -242,13 +245,17 @@ def _uses(report: dict[str, Any]) -> list[str]:
         if get("sets_times"):
             uses.append("Files get the time of their source.")
         else:
-            uses.append("Times of uploads are remembered in .pyftpsync-meta.json.")
+            also = ", and with each object" if "takes_conditions" in report else ""
+            uses.append(f"Times of uploads are remembered in .pyftpsync-meta.json{also}.")
     elif get("writable") is False:
         uses.append("Downloads only.")
     return uses or ["Files are read."]
 
 
 def _use_of_names(report: dict[str, Any]) -> str:
+    if "takes_conditions" in report:
+        how = "" if report["takes_conditions"] else "; it is asked before, since it takes no conditions"
+        return f"Files appear whole, and replace only what was listed{how}."
     if report.get("temporary_names") is False or report["renames"] is False:
         return "Files are written in place, since temporary names or renaming do not work."
     if report.get("rename_replaces") is False:

@@ -201,6 +201,22 @@ def test_problems_are_one_line_that_says_what_to_do(place: Place) -> None:
         assert len(line) == 1, told
 
 
+def test_a_check_up_says_what_matters_of_a_bucket(place: Place) -> None:
+    place.write({"a": "1"})
+    place.sync("upload", "--create-folder")
+    told = place.run("doctor", place.url)
+    for words in [
+        f"{s3.endpoint(place.server)}, region us-east-1",
+        "Files appear whole, and replace only what was listed.",
+        "and with each object",
+        "Nothing seems wrong.",
+    ]:
+        assert words in " ".join(told.split()), told
+    assert "renamed" not in told
+    with place.target() as target:
+        assert {entry.name for entry in target.get_dir()} == {"a"}
+
+
 def test_the_url_may_say_everything(place: Place) -> None:
     place.write({"a": "1"})
     variables = dict.fromkeys(s3.environment(place.server), "")

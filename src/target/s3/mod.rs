@@ -38,6 +38,7 @@ use self::net::Net;
 use self::parts::Slots;
 use self::session::S3Session;
 use crate::error::{Error, Kind, Result};
+use crate::target::checkup::Findings;
 use crate::target::ftp::proxy::Proxy;
 use crate::target::{Caps, Session, Target};
 use std::path::PathBuf;
@@ -163,6 +164,17 @@ impl Target for S3Target {
 
     fn hides_times(&self) -> bool {
         true
+    }
+
+    fn particulars(&self) -> Findings {
+        let client = &self.server.client;
+        let region = client.region();
+        let is_taken = !self.server.ignores_conditions.load(Ordering::Relaxed);
+        Findings::from([
+            ("endpoint", client.endpoint.shown(&region).into()),
+            ("region", region.into()),
+            ("takes_conditions", is_taken.into()),
+        ])
     }
 
     fn interrupt(&self) {

@@ -112,7 +112,7 @@ impl Refused {
                 error(Kind::NotFound).advise("there is no such bucket: check its name, the endpoint and the region")
             }
             ("NoSuchKey", _) | ("", 404) => Error::new(Kind::NotFound, "no such file or folder"),
-            ("InvalidAccessKeyId", _) => {
+            ("InvalidAccessKeyId" | "NotSignedUp", _) => {
                 error(Kind::Denied).advise("the server does not know the access key: check AWS_ACCESS_KEY_ID, --profile and the endpoint")
             }
             ("SignatureDoesNotMatch", _) => {
