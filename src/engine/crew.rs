@@ -323,8 +323,10 @@ impl<'a> Crew<'a> {
         let is_the_same = || {
             self.persist([from], |sessions| {
                 let session = borrowed(sessions, from)?;
-                let answer = session.still(&source).pop().unwrap_or(Ok(None))?;
-                Ok(session.can_read_from() && answer == Some(true))
+                if !session.can_read_from() {
+                    return Ok(false);
+                }
+                Ok(session.still(&source).pop().unwrap_or(Ok(None))? == Some(true))
             })
         };
         // Ranges of different contents must not become one file: no ranges from a server that cannot tell.

@@ -114,6 +114,7 @@ fn names_that_xml_cannot_hold_are_kept(server: &S3Server) {
 fn large_files_travel_in_parts_and_come_back(server: &S3Server) {
     let target = server.target("large");
     let mut session = target.open().unwrap();
+    assert!(target.round_trip().is_some());
     let size = 21_u32 << 20;
     let content: Vec<u8> =
         (0..size + 7).map(|index| (index.wrapping_mul(2_654_435_761) >> 24) as u8).collect();

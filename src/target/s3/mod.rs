@@ -44,6 +44,7 @@ use crate::target::{Caps, Session, Target};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// A folder of a bucket.
 pub struct S3Target {
@@ -160,6 +161,10 @@ impl Target for S3Target {
             return Err(error);
         }
         Ok(Box::new(session))
+    }
+
+    fn round_trip(&self) -> Option<Duration> {
+        self.server.client.net.round_trip()
     }
 
     fn hides_times(&self) -> bool {

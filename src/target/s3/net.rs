@@ -88,9 +88,14 @@ impl Net {
         }
     }
 
+    /// How long the way to the server and back takes at the least, if that is known. A proxy answers for itself.
+    pub fn round_trip(&self) -> Option<Duration> {
+        lock(&self.shortest).filter(|_| self.proxy.is_none())
+    }
+
     /// Whether the server is so near that one connection is as fast as several.
     pub fn is_near(&self) -> bool {
-        self.proxy.is_none() && lock(&self.shortest).is_some_and(|time| time < NEAR)
+        self.round_trip().is_some_and(|time| time < NEAR)
     }
 
     /// Sends a question and waits for the head of the answer. One that goes out on a connection which the server has closed

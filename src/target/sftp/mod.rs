@@ -42,6 +42,7 @@ use crate::target::checkup::Findings;
 use crate::target::{Caps, Session, Target};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 /// A folder on an SFTP server.
 pub struct SftpTarget {
@@ -70,6 +71,15 @@ struct Server {
 struct Learned {
     /// Times that are set do not come back.
     forgets_times: bool,
+    /// The shortest time that an answer took.
+    round_trip: Option<Duration>,
+}
+
+impl Learned {
+    /// An answer took this long.
+    fn took(&mut self, time: Duration) {
+        self.round_trip = Some(self.round_trip.map_or(time, |known| known.min(time)));
+    }
 }
 
 impl SftpTarget {
@@ -145,6 +155,10 @@ impl Target for SftpTarget {
 
     fn interrupt(&self) {
         self.server.interruptions.interrupt();
+    }
+
+    fn round_trip(&self) -> Option<Duration> {
+        self.server.learned().round_trip
     }
 
     fn particulars(&self) -> Findings {

@@ -11,7 +11,7 @@ use crate::wire::sftp::{Attributes, FileType, Reply, Request};
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// One conversation with the server, its root being there.
 pub struct SftpSession {
@@ -31,8 +31,10 @@ impl SftpSession {
     pub fn open(server: Arc<Server>, talk: Conversation, greeting: Vec<(u8, String)>) -> Result<Self> {
         let mut session = SftpSession { server, talk, behind: Behind::default(), real_root: None, greeting };
         let root = session.path(&RelPath::root())?;
+        let asked = Instant::now();
         let replies =
             session.talk.ask_all([Request::Stat { path: &root }, Request::RealPath { path: &root }])?;
+        session.server.learned().took(asked.elapsed());
         let [found, real] = replies.try_into().map_err(|_| super::errors::nonsense())?;
         match attributes(found) {
             Ok(found) if found.file_type() != FileType::File => session.real_root = real_path(real).ok(),
