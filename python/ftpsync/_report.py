@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ftpsync.synchronizers import BaseSynchronizer
     from ftpsync.targets import _Target
 
-__all__ = ["Reporter"]
+__all__ = ["Reporter", "printable"]
 
 #: Control characters of a name would reach the terminal as commands.
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -44,7 +44,7 @@ _HELP: Final = {
 _NAMES: Final = {"l": "Local", "r": "Remote", "o": "Older", "n": "Newer", "s": "Skip"}
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Shows control characters as escapes, so that a name cannot steer the terminal."""
     return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
 
@@ -72,7 +72,16 @@ class Reporter:
 
     def action(self, action: str, status: str, symbol: str, path: str, is_dir: bool, level: int) -> None:
         """Takes what is done about one entry."""
+        journal = self._synchronizer._journal
+        if journal is not None and (action, status) == ("skip", "conflict"):
+            journal("conflict", path, None, 0, None)
         self.write_line(action, status, symbol, path, is_dir, level)
+
+    def finished(self, action: str, path: str, is_local: bool, size: int, error: str | None) -> None:
+        """Takes what was done to one entry, or why it could not be."""
+        journal = self._synchronizer._journal
+        if journal is not None:
+            journal(action, path, is_local, size, error)
 
     def write_line(self, action: str, status: str, symbol: str, path: str, is_dir: bool, level: int) -> None:
         """Writes the line of one entry."""
@@ -81,7 +90,7 @@ class Reporter:
         tag = f"{action} {status}".strip().upper()
         if len(symbol) > 1 and symbol[0] in "<>":
             symbol = " " + symbol
-        shown = _printable(path)
+        shown = printable(path)
         color, reset = self._colors(action, status, symbol)
         erase = ("\x1b[0K" if ansi_code("Fore.RED") else " " * 10) if self._to_terminal else ""
         place = f"[{shown}]" if is_dir else shown
@@ -90,15 +99,15 @@ class Reporter:
     def note(self, level: int, text: str) -> None:
         """Writes anything else that is worth telling from a verbosity on."""
         if self._verbose >= level:
-            write(_printable(text))
+            write(printable(text))
 
     def warning(self, text: str) -> None:
         """Writes what the user should look at, although the run goes on."""
-        write(_printable(text), warning=True)
+        write(printable(text), warning=True)
 
     def failure(self, text: str) -> None:
         """Writes what failed, although the run goes on."""
-        write_error(_printable(text[:1].upper() + text[1:]))
+        write_error(printable(text[:1].upper() + text[1:]))
 
     def lock(self, is_local: bool, state: str, text: str | None, seconds: float | None) -> None:
         """Takes what has become of the lock file of a side."""
@@ -127,7 +136,7 @@ class Reporter:
             return
         color = ansi_code("Fore.LIGHTRED_EX") if self._colored else ""
         reset = ansi_code("Style.RESET_ALL") if self._colored else ""
-        write(f"{color}ERROR: {_printable(str(exc))}\n    {_printable(str(pair))}{reset}")
+        write(f"{color}ERROR: {printable(str(exc))}\n    {printable(str(pair))}{reset}")
 
     def same_time(self, fields: dict[str, Any], strategy: str) -> None:
         """Tells that a strategy goes by time and cannot decide."""
@@ -135,7 +144,7 @@ class Reporter:
 
     def tell_same_time(self, pair: EntryPair, strategy: str) -> None:
         """Prints that a strategy goes by time and cannot decide about this pair."""
-        print(f"Cannot resolve using '{strategy}' strategy: {_printable(str(pair))}")
+        print(f"Cannot resolve using '{strategy}' strategy: {printable(str(pair))}")
 
     def resolve(self, fields: dict[str, Any], _: object = None) -> tuple[str, bool]:
         """Has the user settle a conflict; returns the answer, and whether it is for all."""
@@ -151,7 +160,7 @@ class Reporter:
         erase = VT_ERASE_LINE if self._to_terminal else ""
         color = ansi_code("Fore.LIGHTRED_EX") if self._colored else ""
         reset = ansi_code("Style.RESET_ALL") if self._colored else ""
-        path = _printable(pair.rel_path)
+        path = printable(pair.rel_path)
         write(
             f"{erase}{color}CONFLICT: {path!r} was modified on both targets since last sync ({last}).{reset}"
         )

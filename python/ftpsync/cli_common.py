@@ -346,6 +346,18 @@ safety_parser.add_argument(
     help="compare the content after each transfer, by checksums of the server or by reading the file once more",
 )
 safety_parser.add_argument(
+    "--checksum",
+    action="store_true",
+    default=argparse.SUPPRESS,
+    help="compare files of one size by content, which is read on both sides; set times where only they differ",
+)
+safety_parser.add_argument(
+    "--stateless",
+    action="store_true",
+    default=argparse.SUPPRESS,
+    help="go by what both sides are now, as rsync does, and leave no metadata (only for upload and download)",
+)
+safety_parser.add_argument(
     "--lock-age",
     metavar="SECONDS",
     type=_seconds,

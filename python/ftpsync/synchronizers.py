@@ -241,6 +241,8 @@ class BaseSynchronizer:
         self.is_script: bool | None = None
         self.resolve_all: str | None = None
         self._reporter: Reporter | None = None
+        #: Takes what was done: action, path, whether on the local side (None: on both), bytes, error.
+        self._journal: Callable[[str, str, bool | None, int, str | None], None] | None = None
         self._stats: dict[str, Any] = dict.fromkeys(_COUNTERS, 0)
         self._stats.update(elap_secs=None, elap_str=None, result_code=None)
 
@@ -408,7 +410,8 @@ class BaseSynchronizer:
         return {
             "mode": self._MODE,
             # A hook for lines gets all of them, whatever is shown.
-            "verbose": max(4 if "_log_action" in hooks else 0, min(self.verbose, 9)),
+            # So does whoever wants to know of conflicts.
+            "verbose": max(4 if "_log_action" in hooks else 3 if self._journal else 0, min(self.verbose, 9)),
             "dry_run": self._only_tells(),
             "progress": reporter.shows_progress or "_tick" in hooks,
             "match": options["match"],
@@ -417,6 +420,9 @@ class BaseSynchronizer:
             "force": bool(options.get("force")),
             "delete": bool(options.get("delete")),
             "delete_unmatched": bool(options.get("delete_unmatched")),
+            "stateless": self._is_stateless(),
+            "checksum": self._flag("checksum"),
+            "records": self._journal is not None,
             "resolve": resolve,
             "resolve_all": self.resolve_all,
             "asks_at_same_time": bool(self.is_script),
@@ -436,6 +442,17 @@ class BaseSynchronizer:
             "max_time": self._max_time(),
             "hooks": hooks,
         }
+
+    def _is_stateless(self) -> bool:
+        if self._flag("stateless") and self._MODE == "sync":
+            raise ValueError("invalid option stateless: what changed on two sides takes a memory to tell")
+        return self._flag("stateless")
+
+    def _flag(self, name: str) -> bool:
+        value = self.options.get(name)
+        if value is not None and not (isinstance(value, int) and value in (0, 1)):
+            raise ValueError(f"invalid option {name}: {value!r} (expected True or False)")
+        return bool(value)
 
     def _keeping(self) -> dict[str, Any]:
         """What becomes of files that are replaced or removed."""

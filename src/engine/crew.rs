@@ -2,12 +2,12 @@
 //!
 //! They decide nothing and know no metadata; listings go first, because everything else waits for them.
 
-use super::job::{CopyJob, Done, Doomed, Job, Make, View};
+use super::job::{CopyJob, DateJob, Done, Doomed, Job, Make, View};
 use super::keep::{Keep, Keeping, Made, Replacement};
 use super::lock::Keeper;
 use super::queue::{LARGE, Next, Queue, Work};
 use super::segments::{SPLIT, Segments};
-use super::transfer::{Transfer, transfer};
+use super::transfer::{Transfer, is_same, transfer};
 use super::{Choice, Clock};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::model::meta::{MAX_LOCAL_META_SIZE, MAX_META_SIZE};
@@ -284,6 +284,11 @@ impl<'a> Crew<'a> {
                 return done;
             }
             Job::Copy(job) => return self.copy(job),
+            Job::Compare { name, paths } => Done::Compared { name, result: self.compare(&paths) },
+            Job::Date(job) => {
+                let result = self.persist([job.side], |sessions| date(borrowed(sessions, job.side)?, &job));
+                Done::Dated { job, result }
+            }
             Job::RemoveFiles { side, files } => {
                 Done::Removed { side, results: self.remove_files(side, files) }
             }
@@ -296,6 +301,17 @@ impl<'a> Crew<'a> {
                 });
                 Done::MetaWritten { ticket, side, dir, result }
             }
+        })
+    }
+
+    /// Reads two files at the same time, one on each side.
+    fn compare(&self, paths: &Sides<RelPath>) -> Result<bool> {
+        self.persist(Side::BOTH, |sessions| {
+            let Sides { local: Some(local), remote: Some(remote) } = sessions else {
+                return Err(no_session());
+            };
+            let (local, remote) = ((local.session(), &paths.local), (remote.session(), &paths.remote));
+            is_same(local, remote, &self.cancelled)
         })
     }
 
@@ -671,6 +687,19 @@ pub(super) fn borrowed<'s>(
     side: Side,
 ) -> Result<&'s mut dyn Session> {
     loans[side].as_mut().map(Loan::session).ok_or_else(no_session)
+}
+
+/// Sets the time of a file that is as it was listed; false if the side cannot keep it.
+fn date(session: &mut dyn Session, job: &DateJob) -> Result<bool> {
+    let answer = session.still(&[(job.path.clone(), job.expect)]).pop().transpose()?.flatten();
+    if answer == Some(false) {
+        let why = "it was changed since it was listed; the next run decides anew";
+        return Err(Error::new(Kind::Changed, why).during("set the time of").at(&job.path));
+    }
+    match session.set_mtime(&job.path, job.at) {
+        Err(error) if error.kind() == Kind::Unsupported => Ok(false),
+        result => result.map(|()| true),
+    }
 }
 
 /// Makes every folder above a file; those that are there are fine.

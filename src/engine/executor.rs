@@ -44,7 +44,7 @@ impl Executor for Rehearsal<'_> {
                 let view = super::job::View { complete: true, ..Default::default() };
                 Some(Done::Listed { ticket, side, result: Ok(Box::new(view)) })
             }
-            Job::List { .. } | Job::AskTimes { .. } => {
+            Job::List { .. } | Job::AskTimes { .. } | Job::Compare { .. } => {
                 self.0.submit(job);
                 None
             }
@@ -53,6 +53,7 @@ impl Executor for Rehearsal<'_> {
                     Written { size: job.put.size.unwrap_or(0), mtime_kept: true, ..Written::default() };
                 Some(Done::Copied { job, bytes: 0, was_opened: true, seconds: 0.0, result: Ok(written) })
             }
+            Job::Date(job) => Some(Done::Dated { job, result: Ok(true) }),
             Job::RemoveFiles { side, files } => {
                 Some(removed(side, files.into_iter().map(|doomed| doomed.path).collect()))
             }

@@ -3,8 +3,8 @@
 use super::keep::Keep;
 use super::lock::LockNews;
 use crate::error::{Error, Kind, Result};
-use crate::model::meta::MetaError;
-use crate::model::{DirMeta, Entry, Name, Note, RelPath, Side, Stamp};
+use crate::model::meta::{Fact, MetaError};
+use crate::model::{DirMeta, Entry, Name, Note, RelPath, Side, Sides, Stamp};
 use crate::target::{Expect, Put, Written};
 
 /// The folder that a piece of work belongs to.
@@ -36,6 +36,15 @@ pub enum Job {
     },
     /// Copy one file.
     Copy(Box<CopyJob>),
+    /// Compare the contents of two files.
+    Compare {
+        /// The name under which they are remembered.
+        name: String,
+        /// Where they are.
+        paths: Sides<RelPath>,
+    },
+    /// Set the time of a file.
+    Date(Box<DateJob>),
     /// Delete files of one side.
     RemoveFiles {
         /// The side that loses them.
@@ -119,6 +128,25 @@ pub struct CopyJob {
     pub may_lag: bool,
 }
 
+/// A file whose time is to be set.
+#[derive(Debug)]
+pub struct DateJob {
+    /// The folder it is in.
+    pub ticket: Ticket,
+    /// The side it is on.
+    pub side: Side,
+    /// The name under which it is remembered.
+    pub name: String,
+    /// Its path.
+    pub path: RelPath,
+    /// What was listed there.
+    pub expect: Expect,
+    /// The time.
+    pub at: Stamp,
+    /// What is to be remembered then.
+    pub fact: Fact,
+}
+
 /// What a folder holds on one side, our own files set apart.
 #[derive(Debug, Default)]
 pub struct View {
@@ -178,6 +206,20 @@ pub enum Done {
         /// The outcome.
         result: Result<Written>,
     },
+    /// Two files, and whether their contents are the same.
+    Compared {
+        /// The name under which they are remembered.
+        name: String,
+        /// The outcome.
+        result: Result<bool>,
+    },
+    /// A time that was set, if the side can keep it.
+    Dated {
+        /// What was to be done.
+        job: Box<DateJob>,
+        /// Whether the side keeps it.
+        result: Result<bool>,
+    },
     /// Deleted files or folders, with the outcome of each.
     Removed {
         /// The side that lost them.
@@ -213,6 +255,8 @@ impl Done {
             Done::Listed { result: Err(error), .. }
             | Done::Times { result: Err(error), .. }
             | Done::Copied { result: Err(error), .. }
+            | Done::Compared { result: Err(error), .. }
+            | Done::Dated { result: Err(error), .. }
             | Done::MetaWritten { result: Err(error), .. } => Some(error).filter(is_outage),
             Done::Removed { results, .. } => {
                 results.iter().filter_map(|(_, result)| result.as_ref().err()).find(is_outage)
@@ -220,6 +264,8 @@ impl Done {
             Done::Listed { .. }
             | Done::Times { .. }
             | Done::Copied { .. }
+            | Done::Compared { .. }
+            | Done::Dated { .. }
             | Done::MetaWritten { .. }
             | Done::Locked { .. } => None,
         }

@@ -23,7 +23,7 @@ pub mod walk;
 pub use hooks::{Deed, Hooks, Leaf, NoHooks, Verdict};
 pub use keep::Keeping;
 pub use lock::Locking;
-pub use observer::{Event, Line, LockState, Observer};
+pub use observer::{Event, Finished, Line, LockState, Observer};
 pub use stats::Stats;
 
 use crate::error::{Error, Result};
@@ -70,6 +70,8 @@ pub struct Run<'a> {
     pub filter: Filter,
     /// When too much would be deleted.
     pub guard: GuardRules,
+    /// Files of one size are told apart by their contents, not by their times.
+    pub compares_contents: bool,
     /// Only say what would be done.
     pub is_rehearsal: bool,
     /// Replace metadata of another layout instead of stopping.

@@ -1,7 +1,7 @@
 //! What a run reports while it goes on. The core says what happened; how it looks is the face's business.
 
 use super::stats::Stats;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::lock::Lock;
 use crate::model::{RelPath, Side};
 use crate::plan::{Change, Effect, Skip, Step, Strategy};
@@ -30,6 +30,11 @@ impl Line {
     pub const VISIT: Line = Line::new("", "visit", "?", 4);
     /// A conflict that is left alone.
     pub const SKIP_CONFLICT: Line = Line::new("skip", "conflict", "*?*", 3);
+
+    /// Contents are the same, so a file gets the time of the other.
+    pub fn set_time(on: Side) -> Self {
+        Line::new("set", "time", arrow(on), 3)
+    }
 
     /// An entry is copied; `change` is that of the side it comes from.
     pub fn copy(to: Side, change: Change) -> Self {
@@ -136,8 +141,25 @@ pub enum Event<'a> {
         /// What.
         state: LockState<'a>,
     },
+    /// Something was done, or could not be; in a dry run, would be.
+    Finished(Finished<'a>),
     /// An entry was looked at or dealt with.
     Tick,
+}
+
+/// What was done to one entry of a side.
+#[derive(Debug, Clone, Copy)]
+pub struct Finished<'a> {
+    /// `copy`, `mkdir`, `delete`, `time`; `error` if it did not come so far.
+    pub deed: &'static str,
+    /// The entry, relative to the root of the side.
+    pub path: &'a RelPath,
+    /// The side that was to be changed.
+    pub side: Side,
+    /// Bytes that were copied.
+    pub bytes: u64,
+    /// Why it failed.
+    pub error: Option<&'a Error>,
 }
 
 /// What has become of a lock file.

@@ -6,6 +6,9 @@ use crate::target::{Expect, Put, Session, Written};
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+/// Bytes that are compared at a time.
+const COMPARED: usize = 64 << 10;
+
 /// What moved, and what became of it.
 #[derive(Debug)]
 pub struct Transfer {
@@ -73,6 +76,49 @@ fn goes_on_at(
         Some(Err(error)) if error.retry() != Retry::No => Err(error),
         _ => Ok(0),
     }
+}
+
+/// Whether two files have the same content. Both are read to the end.
+pub fn is_same(
+    one: (&mut dyn Session, &RelPath),
+    other: (&mut dyn Session, &RelPath),
+    cancelled: &AtomicBool,
+) -> Result<bool> {
+    let mut answer = None;
+    one.0.read(one.1, &mut |left| {
+        other.0.read(other.1, &mut |right| {
+            answer = Some(is_same_stream(left, right, cancelled)?);
+            Ok(())
+        })
+    })?;
+    answer.ok_or_else(|| Error::new(Kind::Io, "the files were never read").during("compare").at(one.1))
+}
+
+fn is_same_stream(left: &mut dyn Read, right: &mut dyn Read, cancelled: &AtomicBool) -> Result<bool> {
+    let mut blocks = [vec![0; COMPARED], vec![0; COMPARED]];
+    let mut is_same = true;
+    loop {
+        if cancelled.load(Ordering::Relaxed) {
+            return Err(Error::cancelled());
+        }
+        let (from_left, from_right) = (fill(left, &mut blocks[0])?, fill(right, &mut blocks[1])?);
+        is_same &= blocks[0][..from_left] == blocks[1][..from_right];
+        if from_left == 0 && from_right == 0 {
+            return Ok(is_same);
+        }
+    }
+}
+
+/// Reads until the block is full or the file ends.
+fn fill(body: &mut dyn Read, block: &mut [u8]) -> Result<usize> {
+    let mut filled = 0;
+    while filled < block.len() {
+        match body.read(&mut block[filled..])? {
+            0 => break,
+            count => filled += count,
+        }
+    }
+    Ok(filled)
 }
 
 /// Counts what passes, and fails once the run is cancelled.

@@ -5,6 +5,7 @@
 //! remembered once nothing in it is under way any more, so that the metadata never claims what has not happened.
 
 mod conflicts;
+mod contents;
 mod foresight;
 mod locks;
 mod memory;
@@ -17,10 +18,10 @@ mod times;
 use super::executor::Executor;
 use super::folder::{Folder, Scope, Visit};
 use super::hooks::{Deed, Hooks, Leaf, Verdict};
-use super::job::{CopyJob, Done, Doomed, Job, Landing, Make, Ticket, View};
+use super::job::{CopyJob, DateJob, Done, Doomed, Job, Landing, Make, Ticket, View};
 use super::keep::Keep;
 use super::lock::locked_sides;
-use super::observer::{Event, Line, Observer};
+use super::observer::{Event, Finished, Line, Observer};
 use super::removal::{DoomedDir, Removals, Trace};
 use super::stats::Stats;
 use super::{POLL, Run, crew};
@@ -36,6 +37,7 @@ use crate::plan::{
     resolve,
 };
 use crate::target::{Expect, Put};
+use contents::Comparisons;
 use foresight::Foreseen;
 use std::collections::{HashMap, HashSet};
 use std::sync::mpsc::Receiver;
@@ -94,6 +96,9 @@ pub fn walk(
         lock_times: Sides::default(),
         shifts: Sides::default(),
         copies: 0,
+        comparing: 0,
+        compared: Comparisons::new(),
+        source_is_sealed: false,
         failure: None,
     };
     match walk.tree() {
@@ -135,12 +140,18 @@ struct Walk<'a> {
     under_way: usize,
     /// Copies among them.
     copies: usize,
+    /// Comparisons of contents among them.
+    comparing: usize,
+    /// What came of those that are done.
+    compared: Comparisons,
     /// Locks that are not decided yet.
     locks_awaited: usize,
     /// When each lock was written, until its time was compared with what the side says.
     lock_times: Sides<Option<f64>>,
     /// By how many seconds the times of each side have moved without any edit.
     shifts: Sides<Option<i64>>,
+    /// It was told that the source takes no metadata.
+    source_is_sealed: bool,
     failure: Option<Error>,
 }
 
@@ -155,6 +166,8 @@ struct Plan {
     is_damaged: bool,
     /// Every name that is there, on either side.
     names: HashSet<String>,
+    /// What contents that were compared have shown.
+    comparisons: Comparisons,
     /// Folders inside that are to be visited.
     children: Vec<Folder>,
 }
@@ -259,6 +272,7 @@ impl Walk<'_> {
             Done::Times { ticket, side, result } => self.take_times(ticket, side, result),
             Done::Copied { job, bytes, was_opened, seconds, result } => {
                 self.copies -= 1;
+                self.tell_copied(&job, bytes, result.as_ref().err())?;
                 self.stats.bytes_written[job.to] += bytes;
                 if self.executor.is_live() {
                     self.stats.add_write_time(job.to, seconds);
@@ -268,8 +282,17 @@ impl Walk<'_> {
             Done::Removed { side, results } => {
                 results.into_iter().try_for_each(|(path, result)| self.removed(side, &path, result))
             }
+            Done::Compared { name, result } => {
+                self.comparing -= 1;
+                self.compared.insert(name, result);
+                Ok(())
+            }
+            Done::Dated { job, result } => self.dated(&job, result),
             Done::Locked { .. } => Ok(()),
-            Done::MetaWritten { ticket, dir, result, .. } => match self.forgot(ticket, result)? {
+            Done::MetaWritten { ticket, side, dir, result } => match self.forgot(ticket, result)? {
+                Some(Err(error)) if self.run.policy.mode.source() == Some(side) => {
+                    self.cannot_remember(&error)
+                }
                 Some(Err(error)) => self.problem(&dir, error.during("write the metadata of")),
                 Some(Ok(())) | None => Ok(()),
             },
@@ -456,7 +479,9 @@ impl Walk<'_> {
             folder.unfinished = first_contacts.map(|pair| pair.name.to_string()).collect();
         }
         let names = present.iter().map(|name| name.as_str().to_lowercase()).collect();
-        let mut plan = Plan { ticket, dir, paths, complete, is_damaged, names, children: Vec::new() };
+        let comparisons = self.compare_contents(&paths, &pairs)?;
+        let mut plan =
+            Plan { ticket, dir, paths, complete, is_damaged, names, comparisons, children: Vec::new() };
         for pair in pairs {
             let is_hidden = |side: Side| pair.get(side).is_none() && hidden[side].contains(&pair.name);
             if is_hidden(Side::Local) || is_hidden(Side::Remote) {
@@ -487,10 +512,15 @@ impl Walk<'_> {
         views: Sides<View>,
     ) -> Result<Vec<Folder>> {
         let now = self.run.clock.now();
-        let Some(folder) = self.folders.get_mut(&ticket) else {
+        let Some(folder) = self.folders.get(&ticket) else {
             return Ok(Vec::new());
         };
         let (paths, parent) = (folder.paths.clone(), folder.parent);
+        let made = Finished { deed: "mkdir", path: &paths[to], side: to, bytes: 0, error: None };
+        self.event(Event::Finished(made))?;
+        let Some(folder) = self.folders.get_mut(&ticket) else {
+            return Ok(Vec::new());
+        };
         let from = to.other();
         let source = match from {
             Side::Local => views.local,

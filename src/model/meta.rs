@@ -105,6 +105,10 @@ pub struct DirMeta {
     was_read: bool,
     is_damaged: bool,
     changed: bool,
+    /// The times of files have changed.
+    shadows_changed: bool,
+    /// What is remembered of peers, while nobody is to see it.
+    aside: Option<(Map<String, Value>, Map<String, Value>)>,
     /// The peer whose two records are known to be alike.
     adopted: Option<String>,
 }
@@ -239,6 +243,18 @@ impl DirMeta {
         self.changed = true;
     }
 
+    /// Hides what is remembered of peers, until it is [put back](DirMeta::put_back).
+    pub fn put_aside(&mut self) {
+        self.aside = Some((std::mem::take(&mut self.peers), std::mem::take(&mut self.others)));
+        self.is_damaged = false;
+    }
+
+    /// Forgets whatever was learned about peers since it was put aside. Times of files stay as they are now.
+    pub fn put_back(&mut self) {
+        (self.peers, self.others) = self.aside.take().unwrap_or_default();
+        self.changed = self.shadows_changed;
+    }
+
     /// Remembers that both sides hold `name`.
     pub fn record(&mut self, peer: &PeerKey, name: &str, fact: &Fact, now: f64) {
         let mut seen = json!({"m": number(fact.mtime), "s": fact.size, "u": number(Some(now))});
@@ -275,7 +291,8 @@ impl DirMeta {
 
     /// Forgets `name`, for this peer and as a file with a time of its own.
     pub fn forget(&mut self, peer: &PeerKey, name: &str) {
-        let mut found = self.mtimes.shift_remove(name).is_some();
+        self.forget_shadow(name);
+        let mut found = false;
         for key in [&peer.id, &peer.legacy] {
             if let Some(Value::Object(entries)) = self.peers.get_mut(key) {
                 found |= entries.shift_remove(name).is_some();
@@ -342,12 +359,15 @@ impl DirMeta {
             "m": number(Some(shadow.mtime)), "s": shadow.size, "u": number(Some(shadow.written)),
         });
         self.mtimes.insert(name.to_owned(), value);
+        self.shadows_changed = true;
         self.changed = true;
     }
 
     /// Forgets the time that `name` should have.
     pub fn forget_shadow(&mut self, name: &str) {
-        self.changed |= self.mtimes.shift_remove(name).is_some();
+        let found = self.mtimes.shift_remove(name).is_some();
+        self.shadows_changed |= found;
+        self.changed |= found;
     }
 
     /// The file, as text: sorted keys, no blanks, no final newline; indented and with readable times if `pretty`.

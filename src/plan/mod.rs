@@ -3,9 +3,10 @@
 //! In the order of the decision: [`pair`] puts the two listings together, [`classify`] judges each side against what the
 //! last synchronisation remembers, [`operation`] says what the situation calls for, [`policy`] what the mode and the flags
 //! allow, [`resolve`] settles conflicts. [`filter`] says which names take part, [`guard`] when too much would be deleted,
-//! [`lock`] whether somebody else is at work.
+//! [`lock`] whether somebody else is at work, [`contents`] what is known beyond size and time.
 
 pub mod classify;
+pub mod contents;
 pub mod filter;
 pub mod guard;
 pub mod lock;

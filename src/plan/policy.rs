@@ -59,6 +59,8 @@ pub struct Policy {
     pub deep_conflicts: bool,
     /// Entries without memory on the target side of a one-way run are kept (pyftpsync 3.1 does so).
     pub keeps_orphans: bool,
+    /// A one-way run goes by what both sides are now: it neither asks a memory nor leaves one.
+    pub follows: bool,
 }
 
 impl Policy {
@@ -73,6 +75,7 @@ impl Policy {
             case: CaseMode::Refuse,
             deep_conflicts: true,
             keeps_orphans: false,
+            follows: false,
         }
     }
 
@@ -89,7 +92,7 @@ impl Policy {
     /// What a one-way mode makes of a situation: the target follows the source.
     pub fn reclassify(&self, step: &Step) -> Option<(Operation, &'static str)> {
         use Change::{Deleted, Existing, Missing, Modified, New, Unmodified};
-        let source = self.mode.source()?;
+        let source = self.mode.source().filter(|_| !self.follows)?;
         let target = source.other();
         let copy = Operation::copy_from(source);
         let is_file = !step.pair.is_folder();

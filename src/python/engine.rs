@@ -8,7 +8,7 @@ use super::stage::{Asker, Stage};
 use super::target::{Session, Target};
 use crate::engine::hooks::{Act, Answer, Deed, Go, Leaf, Verdict};
 use crate::engine::stats::Value;
-use crate::engine::{self, Clock, Event, Hooks, Keeping, Locking, Observer, Run, Stats};
+use crate::engine::{self, Clock, Event, Finished, Hooks, Keeping, Locking, Observer, Run, Stats};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Entry, EntryKind, RelPath, Side, Sides, Stamp};
 use crate::plan::guard::GuardRules;
@@ -39,6 +39,9 @@ pub struct Settings {
     force: bool,
     delete: bool,
     delete_unmatched: bool,
+    stateless: bool,
+    checksum: bool,
+    records: bool,
     resolve: String,
     resolve_all: Option<String>,
     asks_at_same_time: bool,
@@ -94,6 +97,7 @@ pub fn run(
         case: convert::case_mode(settings.case.as_deref())?,
         deep_conflicts: settings.deep_conflicts,
         keeps_orphans: settings.keeps_orphans,
+        follows: settings.stateless,
     };
     let guard = GuardRules {
         limit: convert::limit(settings.max_delete.as_deref())?,
@@ -116,6 +120,7 @@ pub fn run(
         policy,
         filter,
         guard,
+        compares_contents: settings.checksum,
         is_rehearsal: settings.dry_run,
         migrate: settings.migrate,
         ignore_copy_errors: settings.ignore_copy_errors,
@@ -250,6 +255,7 @@ struct Listener {
     reporter: Arc<Py<PyAny>>,
     verbose: u8,
     progress: bool,
+    records: bool,
     last_look: Instant,
 }
 
@@ -260,6 +266,7 @@ impl Listener {
             reporter: Arc::new(reporter),
             verbose: settings.verbose,
             progress: settings.progress,
+            records: settings.records,
             last_look: Instant::now(),
         }
     }
@@ -315,6 +322,11 @@ impl Observer for Listener {
             Event::Lock { side, state } => {
                 let (state, text, seconds) = lock::told(state);
                 self.tell("lock", (side == Side::Local, state, text, seconds))
+            }
+            Event::Finished(_) if !self.records => Ok(()),
+            Event::Finished(Finished { deed, path, side, bytes, error }) => {
+                let (path, error) = (path.as_str().to_owned(), error.map(ToString::to_string));
+                self.tell("finished", (deed, path, side == Side::Local, bytes, error))
             }
             Event::Tick => {
                 self.look_for_signals()?;

@@ -232,6 +232,7 @@ impl Setup {
             policy: Policy { delete: true, ..Policy::new(self.mode) },
             filter: Filter::all(),
             guard: GuardRules { limit: None, is_off: self.guard_off },
+            compares_contents: false,
             is_rehearsal: self.dry_run,
             migrate: false,
             ignore_copy_errors: true,

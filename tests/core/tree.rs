@@ -109,6 +109,7 @@ pub fn run(local: &dyn TargetBox, remote: &dyn TargetBox, setup: &Setup) -> Outc
         policy: setup.policy,
         filter: Filter::new(&[], &setup.exclude, false).unwrap(),
         guard: setup.guard,
+        compares_contents: false,
         is_rehearsal: setup.dry_run,
         migrate: false,
         ignore_copy_errors: true,

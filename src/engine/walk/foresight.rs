@@ -163,6 +163,12 @@ impl Walk<'_> {
     pub(super) fn take_listing(&mut self, ticket: Ticket, side: Side, view: Result<Box<View>>) -> Result<()> {
         self.listings -= 1;
         self.may_look_ahead = true;
+        let mut view = view;
+        if let Ok(view) = &mut view
+            && self.run.policy.follows
+        {
+            view.meta.put_aside();
+        }
         self.remember_links(ticket, side, &view);
         if let Some(folder) = self.folders.get_mut(&ticket) {
             folder.views[side] = Some(view);

@@ -68,6 +68,9 @@ impl Walk<'_> {
             meta.record_meeting(&self.peer, self.run.clock.now());
         }
         meta.set_unfinished(&self.peer, &folder.unfinished);
+        if self.run.policy.follows {
+            Side::BOTH.into_iter().for_each(|side| folder.metas[side].put_back());
+        }
         let writes = |side: Side| side == Side::Local || self.run.policy.mode != Mode::Download;
         Side::BOTH
             .into_iter()
@@ -84,6 +87,15 @@ impl Walk<'_> {
                 })
             })
             .collect()
+    }
+
+    /// A source that may only be read can be copied all the same: files are then told apart by size and time alone.
+    pub(super) fn cannot_remember(&mut self, error: &Error) -> Result<()> {
+        if std::mem::replace(&mut self.source_is_sealed, true) {
+            return Ok(());
+        }
+        let text = format!("Nothing is remembered on the side that is only read: {}", error.reason());
+        self.note(3, &text)
     }
 
     pub(super) fn metadata_text(&self, meta: &DirMeta) -> Option<String> {

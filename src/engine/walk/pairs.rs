@@ -63,6 +63,20 @@ impl Walk<'_> {
             return self.judge_clash(plan, pair, &path, is_match);
         }
         let (mut step, mut is_gone) = (Step::new(pair), false);
+        if let Some(source) = self.run.policy.mode.source().filter(|_| self.run.policy.follows) {
+            step.follow(source);
+        }
+        match plan.comparisons.remove(step.pair.name.as_str()) {
+            // Nobody knows whether they are the same: both stay as they are.
+            Some(Err(error)) => return self.problem(&path, error),
+            Some(Ok(is_same)) => {
+                step.weigh(&self.run.policy, is_same);
+                if is_same {
+                    self.set_time(plan, &step, &path)?;
+                }
+            }
+            None => {}
+        }
         let verdict = self.hooks.reclassify(&plan.dir, &mut step, &self.run.policy)?;
         is_match = self.hooks.matches(&plan.dir, &step)?.unwrap_or(is_match);
         // What does not take part is told, whatever else was said about it.
@@ -266,11 +280,11 @@ impl Walk<'_> {
     ) -> Result<()> {
         let (hooks, dir) = (self.hooks, paths.local.parent().unwrap_or_default());
         let verdict = hooks.leaf(Leaf::CopyFolder, to, &dir, entry, &mut || {
-            let begun = self.begin_subfolder(ticket, name, to, paths);
+            let begun = self.begin_subfolder(ticket, name, to, paths)?;
             self.finish_at_once(begun.into_iter().collect())
         })?;
         if verdict == Verdict::Proceed {
-            children.extend(self.begin_subfolder(ticket, name, to, paths));
+            children.extend(self.begin_subfolder(ticket, name, to, paths)?);
         }
         Ok(())
     }
@@ -281,14 +295,17 @@ impl Walk<'_> {
         name: &str,
         to: Side,
         paths: &Sides<RelPath>,
-    ) -> Option<Folder> {
+    ) -> Result<Option<Folder>> {
         self.stats.dirs_created += 1;
         self.stats.entries_touched += 1;
-        if !self.executor.is_live() {
-            return None;
+        // What is in a new folder is shown by a dry run only where nobody relies on the old counters.
+        if !self.executor.is_live() && !self.run.policy.follows {
+            let made = Finished { deed: "mkdir", path: &paths[to], side: to, bytes: 0, error: None };
+            return self.event(Event::Finished(made)).map(|()| None);
         }
         self.hold(ticket);
-        Some(Folder::new(paths.clone(), Visit::Copy { to, name: name.to_owned() }, Some(ticket)))
+        let visit = Visit::Copy { to, name: name.to_owned() };
+        Ok(Some(Folder::new(paths.clone(), visit, Some(ticket))))
     }
 
     pub(super) fn copy_file(

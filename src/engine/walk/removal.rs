@@ -245,6 +245,11 @@ impl Walk<'_> {
 
     pub(super) fn removed(&mut self, side: Side, path: &RelPath, result: Result<()>) -> Result<()> {
         let trace = self.removals.take_trace(side, path);
+        let is_counted = trace.as_ref().is_some_and(|trace| self.removals.is_counted(trace));
+        if is_counted || result.is_err() {
+            let done = Finished { deed: "delete", path, side, bytes: 0, error: result.as_ref().err() };
+            self.event(Event::Finished(done))?;
+        }
         if let Err(error) = result {
             if let Some(within) = trace.as_ref().and_then(|trace| trace.within) {
                 self.removals.keep(within);
@@ -252,7 +257,7 @@ impl Walk<'_> {
             if error.kind() == Kind::Changed {
                 self.warn(&format!("Not deleted: {path}: {}.", error.reason()))?;
             } else {
-                self.problem(path, error)?;
+                self.failed(path, error)?;
             }
             return self.release(trace.map(|trace| trace.ticket));
         }
@@ -263,7 +268,7 @@ impl Walk<'_> {
             // A folder that stays although the local side has lost it is remembered only here.
             self.contents.forget(folder.paths.local.as_str(), &trace.name);
         }
-        if self.removals.is_counted(&trace) {
+        if is_counted {
             self.stats.entries_touched += 1;
             if self.removals.is_folder(side, path) {
                 self.forget_tree(path);

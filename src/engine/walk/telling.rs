@@ -42,8 +42,21 @@ impl Walk<'_> {
         self.event(Event::Warning(text))
     }
 
-    /// Reports a problem with one entry; the run goes on, and the first problem is what it ends with.
+    pub(super) fn tell_copied(&mut self, job: &CopyJob, bytes: u64, error: Option<&Error>) -> Result<()> {
+        let bytes = if self.executor.is_live() { bytes } else { job.put.size.unwrap_or(0) };
+        let done = Finished { deed: "copy", path: &job.target, side: job.to, bytes, error };
+        self.event(Event::Finished(done))
+    }
+
+    /// Reports a problem with one entry that no other report is about.
     pub(super) fn problem(&mut self, path: &RelPath, error: Error) -> Result<()> {
+        let side = self.run.policy.mode.source().map_or(Side::Remote, Side::other);
+        self.event(Event::Finished(Finished { deed: "error", path, side, bytes: 0, error: Some(&error) }))?;
+        self.failed(path, error)
+    }
+
+    /// Reports a problem with one entry; the run goes on, and the first problem is what it ends with.
+    pub(super) fn failed(&mut self, path: &RelPath, error: Error) -> Result<()> {
         self.stats.errors += 1;
         let text = error.to_string();
         self.event(Event::Failure(&text))?;

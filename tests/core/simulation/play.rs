@@ -135,6 +135,7 @@ fn run(world: &Arc<World>, weather: Weather, order: u64) -> Told {
         policy,
         filter: Filter::new(&[], &exclude, false).unwrap(),
         guard: GuardRules { limit: None, is_off: !wish.guard_is_on },
+        compares_contents: false,
         is_rehearsal: wish.is_rehearsal,
         migrate: false,
         ignore_copy_errors: false,

@@ -1,0 +1,90 @@
+//! Contents that are compared (`--checksum`), and times that are set where only they differ.
+
+use super::pairs::expected;
+use super::*;
+use crate::plan::contents::needs_look;
+
+/// For names whose contents were compared, whether they are the same.
+pub type Comparisons = HashMap<String, Result<bool>>;
+
+impl Walk<'_> {
+    /// Compares the files of a folder that are of one size, all at the same time.
+    pub(super) fn compare_contents(&mut self, paths: &Sides<RelPath>, pairs: &[Pair]) -> Result<Comparisons> {
+        if !self.run.compares_contents {
+            return Ok(Comparisons::new());
+        }
+        for pair in pairs.iter().filter(|pair| needs_look(pair)) {
+            let Some(entries) = pair.both() else { continue };
+            if !self.run.filter.matches(entries.local.name.as_str(), EntryKind::File) {
+                continue;
+            }
+            let name = pair.name.to_string();
+            if entries.local.size == Some(0) {
+                self.compared.insert(name, Ok(true));
+                continue;
+            }
+            let paths = Sides::from_fn(|side| paths[side].join(&entries[side].name));
+            self.comparing += 1;
+            self.submit(Job::Compare { name, paths })?;
+        }
+        while self.comparing > 0 {
+            self.wait()?;
+        }
+        Ok(std::mem::take(&mut self.compared))
+    }
+
+    /// Gives a file the time of the other side's, which has the same content.
+    pub(super) fn set_time(&mut self, plan: &Plan, step: &Step, path: &RelPath) -> Result<()> {
+        let (Some((side, at)), Some(entries)) = (step.wrong_time(self.run.policy.mode), step.pair.both())
+        else {
+            return Ok(());
+        };
+        self.action(Line::set_time(side), path, false)?;
+        self.stats.entries_touched += 1;
+        let shown = if side == Side::Local { Some(at) } else { entries.local.mtime_org };
+        let fact = Fact {
+            mtime: Some(at.as_secs_f64()),
+            size: entries.local.size,
+            exact: self.run.exact_time(shown),
+            dated: None,
+        };
+        self.hold(plan.ticket);
+        let target = plan.paths[side].join(&entries[side].name);
+        let (name, expect) = (step.pair.name.to_string(), expected(step.pair.get(side)));
+        self.submit(Job::Date(Box::new(DateJob {
+            ticket: plan.ticket,
+            side,
+            name,
+            path: target,
+            expect,
+            at,
+            fact,
+        })))
+    }
+
+    pub(super) fn dated(&mut self, job: &DateJob, result: Result<bool>) -> Result<()> {
+        let deed = Finished {
+            deed: "time",
+            path: &job.path,
+            side: job.side,
+            bytes: 0,
+            error: result.as_ref().err(),
+        };
+        self.event(Event::Finished(deed))?;
+        let now = self.run.clock.now();
+        match result {
+            Err(error) => self.failed(&job.path, error)?,
+            Ok(is_kept) => {
+                if let Some(folder) = self.folders.get_mut(&job.ticket) {
+                    folder.metas.local.record(&self.peer, &job.name, &job.fact, now);
+                    let meta = &mut folder.metas[job.side];
+                    if !is_kept || meta.shadow(&job.name).is_some() {
+                        let mtime = job.at.as_secs_f64();
+                        meta.set_shadow(&job.name, Shadow { mtime, size: job.fact.size, written: now });
+                    }
+                }
+            }
+        }
+        self.release(Some(job.ticket))
+    }
+}

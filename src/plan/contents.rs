@@ -1,0 +1,121 @@
+//! What contents say beyond size and time, and runs that remember nothing.
+
+use super::classify::{Change, compare_mtimes};
+use super::operation::Operation;
+use super::pair::Pair;
+use super::policy::Mode;
+use super::{Policy, Step};
+use crate::model::{Entry, Side, Sides, Stamp};
+use std::cmp::Ordering;
+
+/// Whether it takes a look at the contents to tell two files apart: they are of one size.
+pub fn needs_look(pair: &Pair) -> bool {
+    pair.both().is_some_and(|entries| {
+        entries.local.is_file()
+            && entries.remote.is_file()
+            && entries.local.size.is_some()
+            && entries.local.size == entries.remote.size
+    })
+}
+
+impl Step {
+    /// Judges the pair as a run does that remembers nothing: the target is to look like the source, as both are now.
+    pub fn follow(&mut self, source: Side) {
+        let target = source.other();
+        let (here, there, operation) = match (self.pair.get(source), self.pair.get(target)) {
+            (Some(_), None) => (Change::New, Change::Missing, Operation::copy_from(source)),
+            (None, _) => (Change::Missing, Change::Existing, Operation::delete_on(target)),
+            (Some(_), Some(_)) if self.pair.is_folder() || self.pair.both().is_some_and(looks_alike) => {
+                (Change::Unmodified, Change::Unmodified, Operation::Equal)
+            }
+            (Some(_), Some(_)) => (Change::Modified, Change::Unmodified, Operation::copy_from(source)),
+        };
+        self.changes[source] = here;
+        self.changes[target] = there;
+        self.operation = operation;
+    }
+
+    /// Takes into account whether the contents of two files of one size are the same.
+    pub fn weigh(&mut self, policy: &Policy, is_same: bool) {
+        if is_same {
+            self.changes = Sides::new(Change::Unmodified, Change::Unmodified);
+            self.operation = Operation::Equal;
+        } else if self.pair.both().is_some_and(looks_alike) {
+            // Size and time say nothing about who has changed it.
+            self.changes = Sides::new(Change::Modified, Change::Modified);
+            self.operation = policy.mode.source().map_or(Operation::Conflict, Operation::copy_from);
+        }
+    }
+
+    /// Of two files with the same content: the side whose time is wrong, and the right time. Both ways the later one is right.
+    pub fn wrong_time(&self, mode: Mode) -> Option<(Side, Stamp)> {
+        let entries = self.pair.both()?;
+        let wrong = match (compare_mtimes(entries), mode.source()) {
+            (Some(Ordering::Equal) | None, _) => return None,
+            (Some(_), Some(source)) => source.other(),
+            (Some(Ordering::Less), None) => Side::Local,
+            (Some(Ordering::Greater), None) => Side::Remote,
+        };
+        Some((wrong, entries[wrong.other()].mtime?))
+    }
+}
+
+/// Whether size and time are the same. What a side does not tell cannot differ.
+fn looks_alike(entries: Sides<&Entry>) -> bool {
+    let is_unknown = entries.local.size.is_none() || entries.remote.size.is_none();
+    let is_one_size = is_unknown || entries.local.size == entries.remote.size;
+    is_one_size && compare_mtimes(entries).is_none_or(|order| order == Ordering::Equal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Name;
+    use crate::plan::Past;
+
+    fn entry(size: u64, seconds: i64) -> Entry {
+        let at = Some(Stamp::new(1_600_000_000 + seconds, 0));
+        Entry::file(Name::new("a").unwrap(), Some(size), at)
+    }
+
+    fn step(local: Option<Entry>, remote: Option<Entry>) -> Step {
+        Step::new(Pair::new(Sides::new(local, remote), Past::NoArchive).unwrap())
+    }
+
+    fn followed(local: Option<Entry>, remote: Option<Entry>) -> Operation {
+        let mut step = step(local, remote);
+        step.follow(Side::Local);
+        step.operation
+    }
+
+    #[test]
+    fn without_memory_the_target_is_to_look_like_the_source() {
+        assert_eq!(followed(Some(entry(1, 0)), None), Operation::CopyLocal);
+        assert_eq!(followed(None, Some(entry(1, 0))), Operation::DeleteRemote);
+        assert_eq!(followed(Some(entry(1, 0)), Some(entry(1, 1))), Operation::Equal);
+        assert_eq!(
+            followed(Some(entry(1, 0)), Some(entry(1, 60))),
+            Operation::CopyLocal,
+            "also over a newer one"
+        );
+        assert_eq!(followed(Some(entry(1, 0)), Some(entry(2, 0))), Operation::CopyLocal);
+    }
+
+    #[test]
+    fn contents_count_more_than_times() {
+        let weighed = |mode: Mode, seconds: i64, is_same: bool| {
+            let mut step = step(Some(entry(1, 0)), Some(entry(1, seconds)));
+            step.operation = Operation::NeedCompare;
+            step.weigh(&Policy::new(mode), is_same);
+            (step.operation, step.wrong_time(mode).map(|(side, _)| side))
+        };
+        assert_eq!(weighed(Mode::Upload, 0, true), (Operation::Equal, None));
+        assert_eq!(weighed(Mode::Upload, 60, true), (Operation::Equal, Some(Side::Remote)));
+        assert_eq!(weighed(Mode::Download, -60, true), (Operation::Equal, Some(Side::Local)));
+        assert_eq!(weighed(Mode::Sync, 60, true), (Operation::Equal, Some(Side::Local)));
+        assert_eq!(weighed(Mode::Upload, 0, false).0, Operation::CopyLocal);
+        assert_eq!(weighed(Mode::Download, 0, false).0, Operation::CopyRemote);
+        assert_eq!(weighed(Mode::Sync, 0, false).0, Operation::Conflict);
+        assert_eq!(weighed(Mode::Sync, 60, false).0, Operation::NeedCompare, "the times tell");
+    }
+}
