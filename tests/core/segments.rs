@@ -192,8 +192,9 @@ fn a_large_file_comes_over_several_connections_at_the_same_time() {
     assert!(here.large() == whole);
     assert_eq!(outcome.stats.bytes_written.local, whole.len() as u64);
     let mut starts = far.starts();
-    assert_eq!(starts.remove(0), 0);
-    assert!(starts.len() >= 2 && starts.iter().all(|&start| start > 0), "{starts:?}");
+    // Whoever is first.
+    starts.sort_unstable();
+    assert!(starts.len() >= 3 && starts[0] == 0 && starts[1] > 0, "{starts:?}");
     assert_eq!(here.names(), ["large"]);
 }
 
@@ -205,7 +206,8 @@ fn what_a_lost_connection_leaves_is_read_by_others() {
         here.get(&far).result.unwrap();
         assert!(here.large() == whole, "reader {reader}");
         assert!(far.starts().len() >= 4, "somebody went on where it broke: {:?}", far.starts());
-        assert!(!far.starts()[1..].contains(&0), "nothing is read twice: {:?}", far.starts());
+        let at_the_beginning = far.starts().into_iter().filter(|&start| start == 0).count();
+        assert_eq!(at_the_beginning, 1, "nothing is read twice: {:?}", far.starts());
     }
 }
 
