@@ -4,7 +4,7 @@
 //! They never contain a password: whoever builds one passes a display form that has none.
 
 use std::error::Error as StdError;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::io;
 use std::sync::Arc;
 
@@ -372,9 +372,30 @@ fn words(error: &io::Error) -> String {
     }
 }
 
+/// Passes text on without what would steer a terminal: servers put anything into their replies.
+struct Harmless<'a, 'f>(&'a mut fmt::Formatter<'f>);
+
+impl fmt::Write for Harmless<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for piece in text.split_inclusive(|char: char| is_harmful(char)) {
+            let mut chars = piece.chars();
+            match chars.next_back().filter(|last| is_harmful(*last)) {
+                Some(last) => write!(self.0, "{}\\x{:02x}", chars.as_str(), u32::from(last))?,
+                None => self.0.write_str(piece)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_harmful(char: char) -> bool {
+    char.is_control() && !matches!(char, '\n' | '\t')
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let inner = &self.0;
+        let mut f = Harmless(f);
         match (inner.op.is_empty(), &inner.path) {
             (false, Some(path)) => write!(f, "could not {} {path:?}: {}", inner.op, inner.detail)?,
             (false, None) => write!(f, "could not {}: {}", inner.op, inner.detail)?,
@@ -407,6 +428,12 @@ mod tests {
             .at("photos")
             .advise("try --create-folder");
         assert_eq!(error.to_string(), "could not list \"photos\": 550 no such folder; try --create-folder");
+    }
+
+    #[test]
+    fn control_characters_of_a_reply_are_shown_and_not_sent() {
+        let error = Error::new(Kind::Refused, "550 no \x1b[2J\u{9b}31m\x07\r\nend").at("a\x1b");
+        assert_eq!(error.to_string(), "\"a\\u{1b}\": 550 no \\x1b[2J\\x9b31m\\x07\\x0d\nend");
     }
 
     #[test]

@@ -5,8 +5,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import signal
 import sys
+import threading
 import traceback
+from collections.abc import Iterator
 from typing import Any, Final
 
 from ftpsync import __version__
@@ -71,7 +74,8 @@ def run() -> None:
     _settle_verbosity(parser, args)
     _warn_about_rivals()
     try:
-        code = _perform(parser, args)
+        with _orderly_termination():
+            code = _perform(parser, args)
     except KeyboardInterrupt:
         print("\nAborted by user.", file=sys.stderr)
         code = _EXIT_ABORTED
@@ -90,6 +94,19 @@ def run() -> None:
             print(f"ERROR: {in_one_line(exc)}", file=sys.stderr)
     if code != _EXIT_OK:
         sys.exit(code)
+
+
+@contextlib.contextmanager
+def _orderly_termination() -> Iterator[None]:
+    """Makes SIGTERM end a run as Ctrl+C does: what is finished is remembered, and the lock removed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _is_reader_gone() -> bool:

@@ -7,6 +7,11 @@ use std::hash::{Hash, Hasher};
 /// Where the 128 private characters for bytes that are not UTF-8 begin: 0x80 is U+F780, 0xFF is U+F7FF.
 const STRAY_BYTES: u32 = 0xF700;
 
+/// Whether a text stands for bytes that are no text, as [`Name::from_utf8_bytes`] makes it.
+pub fn is_beyond_text(text: &str) -> bool {
+    matches!(utf8_bytes(text), Cow::Owned(_))
+}
+
 /// The bytes that a side storing UTF-8 uses for a text of ours; the inverse of [`Name::from_utf8_bytes`].
 pub fn utf8_bytes(text: &str) -> Cow<'_, [u8]> {
     let stray = |char: char| {

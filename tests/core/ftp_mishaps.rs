@@ -133,19 +133,29 @@ fn a_file_that_grows_while_it_is_sent_is_not_taken_for_synchronised() {
 }
 
 #[test]
-fn a_file_that_vanishes_before_it_is_sent_is_no_deletion() {
+fn row_25_a_file_that_vanishes_before_it_is_sent_is_an_error_and_no_deletion() {
     let pair = Pair::new();
     pair.put("a", b"old");
     pair.put("b", b"stays");
     assert!(pair.run().result.is_ok());
     pair.put("a", b"edited");
-    pair.put("new", b"n");
-    // Both are listed by then; the first transfer waits.
-    let outcome = pair.run_and_meanwhile("MLSD", || fs::remove_file(pair.folder.path().join("new")).unwrap());
-    assert!(outcome.result.is_ok() || outcome.stats.errors > 0);
-    assert_eq!(pair.server.content("/a").unwrap(), b"edited");
-    assert_eq!(pair.content("b").unwrap(), b"stays");
+    pair.put("b", b"edited, too");
+    let outcome = pair.run_and_meanwhile("MLSD", || {
+        // The disk has long answered when the server may.
+        std::thread::sleep(Duration::from_millis(300));
+        fs::remove_file(pair.folder.path().join("a")).unwrap();
+    });
+    assert_eq!(outcome.stats.copy_errors, 1, "{outcome:?}");
+    assert!(outcome.failures.iter().any(|text| text.contains('a')), "{outcome:?}");
+    assert_eq!(
+        pair.server.content("/a").unwrap(),
+        b"old",
+        "what vanished meanwhile was not removed by anybody yet"
+    );
+    assert_eq!(pair.server.content("/b").unwrap(), b"edited, too", "the others go on");
+    // The next run decides anew, with a listing that does not have it.
     assert!(pair.run().result.is_ok() && pair.is_in_step());
+    assert_eq!((pair.server.content("/a"), pair.content("a")), (None, None));
 }
 
 #[test]

@@ -63,6 +63,8 @@ pub struct Quirks {
     pub pretends_to_replace: bool,
     /// RETR sends half of a file and calls it complete.
     pub halves_downloads: bool,
+    /// TYPE I is agreed to, and line feeds are sent as two characters and kept as one all the same.
+    pub rewrites_line_ends: bool,
     /// STOR ends with this reply after the first bytes, and keeps nothing.
     pub stor_ends_with: Option<&'static str>,
     /// STOR keeps one byte less and calls it complete.
@@ -843,7 +845,14 @@ impl Conversation {
             self.passive = None;
             return self.say("550 cannot open");
         };
-        let content = self.perhaps_flipped("RETR", content);
+        let mut content = self.perhaps_flipped("RETR", content);
+        if self.quirks.rewrites_line_ends {
+            content = content
+                .iter()
+                .flat_map(|byte| if *byte == b'\n' { &b"\r\n"[..] } else { std::slice::from_ref(byte) })
+                .copied()
+                .collect();
+        }
         let content = content[std::mem::take(&mut self.offset).min(content.len())..].to_vec();
         let length = if self.quirks.halves_downloads { content.len() / 2 } else { content.len() };
         let mut data = self.data()?;
@@ -897,7 +906,10 @@ impl Conversation {
         if self.quirks.loses_all {
             content.clear();
         }
-        let content = self.perhaps_flipped("STOR", content);
+        let mut content = self.perhaps_flipped("STOR", content);
+        if self.quirks.rewrites_line_ends {
+            content.retain(|byte| *byte != b'\r');
+        }
         let mtime = "20240102030405".to_owned();
         self.state.tree.lock().unwrap().insert(path, Node::File { content, mtime });
         if self.quirks.no_226 {

@@ -6,6 +6,7 @@ mod contract;
 mod decision_table;
 mod effort;
 mod every_command;
+mod fault_rows;
 mod foresight;
 mod ftp_conversations;
 mod ftp_data;

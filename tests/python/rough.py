@@ -130,7 +130,7 @@ def contents(root: Path) -> dict[str, bytes]:
     return {
         path.relative_to(root).as_posix(): path.read_bytes()
         for path in root.rglob("*")
-        if path.is_file() and ".pyftpsync-" not in path.name
+        if path.is_file() and ".pyftpsync-" not in path.relative_to(root).as_posix()
     }
 
 

@@ -10,12 +10,13 @@ import socket
 import socketserver
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pyftpdlib.authorizers import DummyAuthorizer
+from pyftpdlib.filesystems import AbstractedFS
 from pyftpdlib.handlers import FTPHandler
 from pyftpdlib.ioloop import IOLoop
 from pyftpdlib.servers import FTPServer
@@ -48,6 +49,8 @@ def ftp_server(
     users: Sequence[str] = ("joe",),
     hides_dots: bool = False,
     before: Callable[[str], None] = lambda command: None,
+    folds: Callable[[str], str] | None = None,
+    refuses: Mapping[str, str] | None = None,
 ) -> Iterator[Small]:
     """Serves a folder.
 
@@ -58,6 +61,8 @@ def ftp_server(
         users: All with the same password.
         hides_dots: NLST leaves out names that begin with a dot, and answers 550 where nothing is left.
         before: Called with each command before it is carried out, e.g. with `STOR a`.
+        folds: Names that this makes alike are one to the disk of the server.
+        refuses: Replies to commands that are not carried out, e.g. `{"RNTO": "550 no"}`.
     """
     authorizer = DummyAuthorizer()
     for user in users:
@@ -70,6 +75,8 @@ def ftp_server(
             command = f"{cmd} {arg}".strip()
             small.commands.append(command)
             before(command)
+            if refuses and cmd in refuses:
+                return self.respond(refuses[cmd])
             return super().pre_process_command(line, cmd, arg)
 
         def ftp_NLST(self, path: str) -> Any:
@@ -80,7 +87,16 @@ def ftp_server(
                 return self.respond("550 No files found.")
             return self.push_dtp_data("".join(f"{name}\r\n" for name in names).encode(), cmd="NLST")
 
+    class Folding(AbstractedFS):  # type: ignore[misc]
+        def ftp2fs(self, path: str) -> str:
+            found = Path(super().ftp2fs(path))
+            if folds is None or not found.parent.is_dir():
+                return str(found)
+            alike = (name for name in os.listdir(found.parent) if folds(name) == folds(found.name))
+            return str(found.parent / next(alike, found.name))
+
     Session.authorizer = authorizer
+    Session.abstracted_fs = Folding
     # A loop of its own, so that several servers can run at the same time.
     server = FTPServer(("127.0.0.1", 0), Session, ioloop=IOLoop())
     small = Small(server.address[1])

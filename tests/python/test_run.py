@@ -86,8 +86,9 @@ def is_arriving(folder: Path) -> bool:
 # -- being stopped ---------------------------------------------------------------------------------
 
 
-def test_ctrl_c_during_a_download_keeps_the_old_file_and_the_next_run_finishes(
-    slow_server: tuple[Path, str], tmp_path: Path
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
+def test_row_05_an_interrupted_download_keeps_the_old_file_and_the_next_run_finishes(
+    slow_server: tuple[Path, str], tmp_path: Path, how: signal.Signals
 ) -> None:
     root, url = slow_server
     local = tmp_path / "local"
@@ -99,14 +100,17 @@ def test_ctrl_c_during_a_download_keeps_the_old_file_and_the_next_run_finishes(
     process = start("download", local, url)
     wait_until(lambda: is_arriving(local), "the first bytes")
     wait_until(lambda: (local / "small").exists(), "the small file")
-    process.send_signal(signal.SIGINT)
+    begun = time.monotonic()
+    process.send_signal(how)
     _, errors = process.communicate(timeout=DEADLINE)
     assert process.returncode == 3, errors
+    assert time.monotonic() - begun < 5
     assert "Aborted by user" in errors
     assert "Traceback" not in errors
     assert (local / "big").read_bytes() == b"old"
     assert temporaries(local) == []
     assert '"small"' in (local / DirMetadata.META_FILE_NAME).read_text(), "what was finished is remembered"
+    assert not (root / ".pyftpsync-lock.json").exists()
     done = start("download", local, url)
     _, errors = done.communicate(timeout=DEADLINE)
     assert done.returncode == 0, errors

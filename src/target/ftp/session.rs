@@ -12,6 +12,7 @@ use super::learned::MtimeBy;
 use super::stream::Stream;
 use super::upload::Move;
 use crate::error::{Error, Kind, Result};
+use crate::model::path::is_beyond_text;
 use crate::model::{Listing, RelPath, Stamp};
 use crate::target::{Expect, Put, Session, Settled, Written};
 use crate::wire::ftp::{Command, Features, Reply};
@@ -100,10 +101,14 @@ impl FtpSession {
         Ok(full)
     }
 
-    /// Refuses a new name that Windows does not have, before anything is sent for it: the server would refuse it in unclear
-    /// words, or cut a blank or dot at its end.
+    /// Refuses a new name that would come out as another one, before anything is sent for it: one that is no text, and one
+    /// that Windows does not have. That would refuse it in unclear words, or cut a blank or dot at its end.
     pub(super) fn check_new_name(&self, path: &RelPath) -> Result<()> {
         let name = path.file_name();
+        if is_beyond_text(name) {
+            let why = "the bytes of the name are no UTF-8 text, which a listing of the server would show as another name";
+            return Err(Error::new(Kind::Name, why).advise("rename the file, or leave it out with --exclude"));
+        }
         let bad = name.chars().find(|c| "<>:\"|?*\\".contains(*c));
         let bad = bad.or_else(|| name.chars().next_back().filter(|last| matches!(last, '.' | ' ')));
         match bad.filter(|_| self.server.learned().is_windows) {
