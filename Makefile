@@ -47,7 +47,7 @@ test: build ## every test of the core and of the Python face
 
 chaos: build ## everything that may go wrong, at every step; takes an hour
 	FTPSYNC_THOROUGH=1 cargo test --quiet -- every_command simulation
-	FTPSYNC_THOROUGH=1 $(BIN)/python -m pytest --quiet tests/python/test_killed.py
+	FTPSYNC_THOROUGH=1 $(BIN)/python -m pytest --quiet tests/python/test_killed.py tests/python/test_rough_disks.py tests/python/test_chaos.py
 
 fuzz: ## bytes that nobody would send, for everything that reads bytes of others; takes some minutes
 	FTPSYNC_THOROUGH=1 cargo test --quiet -- fuzzing

