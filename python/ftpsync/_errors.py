@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-__all__ = ["in_one_line"]
+import re
+from typing import Final
+
+__all__ = ["harmless", "in_one_line"]
+
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def harmless(text: str) -> str:
+    """Shows control characters as escapes: servers put anything into their replies."""
+    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
 
 
 def in_one_line(exc: Exception) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from ftpsync import __version__
-from ftpsync._errors import in_one_line
+from ftpsync._errors import harmless, in_one_line
 from ftpsync.cli_common import (
     _add_verbosity,
     common_parser,
@@ -81,17 +81,17 @@ def run() -> None:
         code = _EXIT_ABORTED
     except CliSilentRuntimeError as exc:
         if args.verbose > exc.min_verbosity:
-            traceback.print_exc()
+            print(harmless(traceback.format_exc()), end="", file=sys.stderr)
         else:
-            print(f"\nERROR:\n{exc}\n", file=sys.stderr)
+            print(f"\nERROR:\n{harmless(str(exc))}\n", file=sys.stderr)
         code = exc.exit_code
     except Exception as exc:
         code = _EXIT_ERROR
         # Whoever reads the output, as `head` does, may have had enough of it; that needs no words.
         if not (isinstance(exc, BrokenPipeError) and _is_reader_gone()):
             if args.verbose >= _TRACEBACK_VERBOSITY:
-                traceback.print_exc()
-            print(f"ERROR: {in_one_line(exc)}", file=sys.stderr)
+                print(harmless(traceback.format_exc()), end="", file=sys.stderr)
+            print(f"ERROR: {harmless(in_one_line(exc))}", file=sys.stderr)
     if code != _EXIT_OK:
         sys.exit(code)
 
