@@ -8,6 +8,7 @@ import time
 from datetime import timedelta
 from typing import Any
 
+from ftpsync._errors import harmless
 from ftpsync.cli_common import common_parser, creds_parser, matcher_parser, verbose_parser
 from ftpsync.metadata import DirMetadata
 from ftpsync.resources import _Resource
@@ -57,7 +58,7 @@ def scan_handler(parser: argparse.ArgumentParser, args: argparse.Namespace) -> N
             else:
                 files += 1
             if args.list:
-                print(_line(entry))
+                print(harmless(_line(entry)))
             if entry.is_dir() and args.recursive and (args.remove_meta or args.remove_locks):
                 with target.enter_subdir(entry.name):
                     _clean(target, args)
@@ -90,6 +91,6 @@ def _clean(target: _Target, args: argparse.Namespace) -> None:
 def _remove(target: _Target, name: str, is_rehearsal: bool) -> None:
     if name not in target._names():
         return
-    print(f"DELETE {posixpath.join(target.cur_dir or '', name)}")
+    print(f"DELETE {harmless(posixpath.join(target.cur_dir or '', name))}")
     if not is_rehearsal:
         target.remove_file(name)

@@ -6,6 +6,7 @@ import argparse
 import time
 from typing import Any
 
+from ftpsync._errors import harmless
 from ftpsync.cli_common import common_parser, creds_parser, matcher_parser, verbose_parser
 from ftpsync.synchronizers import match_path, process_options
 from ftpsync.targets import make_target
@@ -46,10 +47,10 @@ def tree_handler(parser: argparse.ArgumentParser, args: argparse.Namespace) -> N
         ):
             if entry.is_dir():
                 folders += 1
-                print(f"{prefix}[{entry.name}]")
+                print(f"{prefix}[{harmless(entry.name)}]")
             else:
                 files += 1
-                print(f"{prefix}{entry.name:<20} {entry.as_string()}")
+                print(f"{prefix}{harmless(entry.name):<20} {entry.as_string()}")
     finally:
         target.close()
     elapsed = time.perf_counter() - started
