@@ -321,6 +321,8 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--connections", type=int, default=4)
     parser.add_argument("--tls", action="store_true", help="FTPS instead of FTP")
     parser.add_argument("--quick", action="store_true", help="a tenth of the files, one run")
+    parser.add_argument("--small", type=int, metavar="N", help="many small files are so many (default: 2000)")
+    parser.add_argument("--site", type=int, metavar="N", help="a web site has so many files (default: 1500)")
     parser.add_argument("--timeout", type=float, default=900.0, help="seconds for one run (default: 900)")
     parser.add_argument("--ours", metavar="FILE", default=str(CHECKOUT / ".venv" / "bin" / "pyftpsync"))
     parser.add_argument(
@@ -401,7 +403,11 @@ def _work_folder(chosen: str | None) -> Iterator[Path]:
 def _make_trees(options: argparse.Namespace, folder: Path) -> None:
     for name in {_load(load).tree for load in options.loads}:
         _say(f"writing the tree {name}")
-        if not options.quick:
+        if name == "small" and options.small:
+            trees.small(folder / name, count=options.small, folders=max(1, options.small // 20))
+        elif name == "site" and options.site:
+            trees.site(folder / name, count=options.site)
+        elif not options.quick:
             trees.MAKERS[name](folder / name)
         elif name == "small":
             trees.small(folder / name, count=200, folders=20)
@@ -483,7 +489,7 @@ def _cpu_lines() -> list[str]:
 
 
 def _document(runs: list[Run], versions: dict[str, str], options: argparse.Namespace) -> dict[str, Any]:
-    keep = ("connections", "tls", "quick", "runs", "rtt", "timeout")
+    keep = ("connections", "tls", "quick", "small", "site", "runs", "rtt", "timeout")
     return {
         "machine": _machine(),
         "settings": {name: getattr(options, name) for name in keep},

@@ -2,8 +2,8 @@
 
 use crate::contract::{self, get, put};
 use crate::ftp_conversations::{config, listed_names, trusting};
-use crate::ftp_server::{Quirks, Server, Tls};
-use ftpsync::error::Kind;
+use crate::ftp_server::{Lingering, Quirks, Server, Tls};
+use ftpsync::error::{Kind, Retry};
 use ftpsync::model::RelPath;
 use ftpsync::target::Target;
 use ftpsync::target::ftp::{FtpConfig, FtpTarget};
@@ -178,4 +178,46 @@ fn a_port_without_a_host_and_other_odd_replies_are_understood() {
     assert_eq!(port("227 Entering Passive Mode. 10,0,0,1,19,136.\r\n"), Some(5000));
     assert_eq!(port("227 Entering Passive Mode (10, 0, 0, 1, 19, 136)\r\n"), Some(5000));
     assert_eq!(port("229 Entering Passive Mode (|||5000|\r\n"), Some(5000));
+}
+
+/// Fetches nine files from a server that confirms late; returns the files that failed, and how many early ends it saw.
+fn fetch_from(lingering: Lingering, size: usize) -> (Vec<usize>, usize) {
+    let server = Server::start(Quirks { lingers: Some(lingering), ..Quirks::default() });
+    let content = vec![b'x'; size];
+    server.put("/file", &content);
+    let target = target(config(&server));
+    let mut session = target.open().unwrap();
+    let mut failed = Vec::new();
+    // The first transfer asks for the passive connection step by step.
+    for number in 0..9 {
+        match get(session.as_mut(), "file") {
+            Ok(bytes) => assert_eq!(bytes, content),
+            Err(error) => {
+                assert_eq!(error.retry(), Retry::NewSession, "{error}");
+                failed.push(number);
+                session = target.open().unwrap();
+            }
+        }
+    }
+    (failed, server.early_ends())
+}
+
+#[test]
+fn where_the_server_waits_for_our_end_it_gets_that_at_once() {
+    assert_eq!(fetch_from(Lingering::ForTheOther, 1000), (vec![], 5));
+}
+
+#[test]
+fn an_early_end_that_is_of_no_use_is_not_repeated() {
+    assert_eq!(fetch_from(Lingering::Anyway, 1000), (vec![], 1));
+}
+
+#[test]
+fn an_early_end_that_is_taken_for_an_abort_is_not_repeated_and_the_file_is_worth_another_attempt() {
+    assert_eq!(fetch_from(Lingering::UnlessAborted, 1000), (vec![4], 1));
+}
+
+#[test]
+fn the_end_of_what_is_large_comes_at_the_end() {
+    assert_eq!(fetch_from(Lingering::ForTheOther, 300 * 1024), (vec![], 0));
 }

@@ -77,6 +77,8 @@ pub struct Quirks {
     pub hears_one_at_a_time: bool,
     /// A wrong password ends the conversation.
     pub leaves_strangers: bool,
+    /// Downloads are confirmed late, or not at all.
+    pub lingers: Option<Lingering>,
     /// Listings end in the middle, with this reply.
     pub listing_ends_with: Option<&'static str>,
     /// Listings have no end.
@@ -99,6 +101,17 @@ pub struct Quirks {
     pub greets_briefly: bool,
     /// What idle conversations are told before they are ended by [`Server::say_farewell`].
     pub farewell: Option<&'static str>,
+}
+
+/// What a server does at the end of a download.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lingering {
+    /// It waits for the other side to end the connection too, as ProFTPD does.
+    ForTheOther,
+    /// It is late, whatever the other side does.
+    Anyway,
+    /// It is late, and takes an end of the other side that comes before its own for an abort.
+    UnlessAborted,
 }
 
 /// The one version of TLS that a server speaks.
@@ -246,6 +259,8 @@ struct State {
     has_flipped: AtomicBool,
     /// Bytes that came by STOR.
     stored: AtomicUsize,
+    /// Downloads that the other side has ended before they began.
+    early_ends: AtomicUsize,
     faults: Faults,
 }
 
@@ -337,6 +352,11 @@ impl Server {
             std::thread::sleep(Duration::from_millis(10));
         }
         false
+    }
+
+    /// How many downloads the other side has ended before they began.
+    pub fn early_ends(&self) -> usize {
+        self.state.early_ends.load(Ordering::SeqCst)
     }
 
     /// How many bytes came by STOR, again and again perhaps.
@@ -856,6 +876,9 @@ impl Conversation {
         let content = content[std::mem::take(&mut self.offset).min(content.len())..].to_vec();
         let length = if self.quirks.halves_downloads { content.len() / 2 } else { content.len() };
         let mut data = self.data()?;
+        if let Some(lingering) = self.quirks.lingers {
+            return self.retrieve_lingering(lingering, data, &content);
+        }
         if self.quirks.early_226 {
             self.say("226 sent")?;
         }
@@ -865,6 +888,24 @@ impl Conversation {
             return Ok(true);
         }
         self.say(if sent.is_ok() { "226 sent" } else { "426 gave up" })
+    }
+
+    fn retrieve_lingering(&mut self, lingering: Lingering, mut data: Line, content: &[u8]) -> Goes {
+        const LATE: Duration = Duration::from_millis(200);
+        data.socket().set_read_timeout(Some(LATE))?;
+        let has_ended = matches!(data.socket().peek(&mut [0]), Ok(0));
+        if has_ended {
+            self.state.early_ends.fetch_add(1, Ordering::SeqCst);
+            if lingering == Lingering::UnlessAborted {
+                return self.say("426 aborted");
+            }
+        }
+        data.write_all(content)?;
+        self.hang_up(data);
+        if !has_ended || lingering == Lingering::Anyway {
+            std::thread::sleep(LATE);
+        }
+        self.say("226 sent")
     }
 
     fn store(&mut self, path: String) -> Goes {

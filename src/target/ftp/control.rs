@@ -192,6 +192,11 @@ impl Control {
         self.lent.as_deref_mut()
     }
 
+    /// What is known about the server.
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+
     /// The server: the only host that data connections go to.
     pub fn host(&self) -> &Host {
         &self.host

@@ -9,6 +9,7 @@ use super::active::start_active;
 use super::config::Speaker;
 use super::control::{Control, lost};
 use super::dial;
+use super::early_end;
 use super::errors::refusal;
 use super::learned::{Mode, Passive};
 use super::proxy::Host;
@@ -18,7 +19,7 @@ use crate::wire::ftp::{Command, Reply};
 use std::io;
 use std::net::TcpStream;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long to wait for the reply to a transfer that cannot be.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -290,6 +291,28 @@ pub fn final_reply(control: &mut Control, early: Option<Reply>) -> Result<Reply>
     Ok(reply)
 }
 
+/// As [`final_reply`], for a transfer towards us whose data have ended.
+///
+/// # Errors
+/// As [`final_reply`]; what a server refuses because our direction was ended early is worth another attempt.
+pub fn confirmation(control: &mut Control, stream: Stream, early: Option<Reply>) -> Result<Reply> {
+    let (is_clear, was_early) = (control.tls().is_none(), stream.is_ended_early());
+    drop(stream);
+    let begun = Instant::now();
+    let reply = final_reply(control, early);
+    if is_clear {
+        let is_confirmed = reply.as_ref().is_ok_and(Reply::is_success);
+        early_end::learn(control.server(), was_early, is_confirmed, begun.elapsed());
+    }
+    match reply {
+        Ok(reply) if was_early && !reply.is_success() => {
+            control.doubt();
+            Err(refusal(&reply).retrying(Retry::NewSession))
+        }
+        reply => reply,
+    }
+}
+
 impl Channel {
     /// An open connection; `early` is a final reply that came instead of the preliminary one.
     pub fn new(stream: Stream, early: Option<Reply>) -> Self {
@@ -337,7 +360,12 @@ fn start_in_one_packet(
     }
     let outcome = match connect(server, control, &answer) {
         Ok(stream) if how == Begin::AtOnce => begin_at_once(server, control, stream)?,
-        Ok(stream) => begin(server, control, stream)?,
+        Ok(mut stream) => {
+            if control.tls().is_none() {
+                early_end::end_if_of_use(server, &mut stream, &replies, verb);
+            }
+            begin(server, control, stream)?
+        }
         Err(error) => Err(refused_before_connection(control, error).map_err(Failure::NoConnection)?),
     };
     Ok(Started { before: replies, outcome, is_about_connection: false })

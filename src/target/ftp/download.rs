@@ -4,6 +4,7 @@
 
 use super::control::lost;
 use super::data::{self, Channel};
+use super::early_end;
 use super::errors::refusal;
 use super::session::{CHUNK, Ending, FtpSession, is_lost};
 use crate::error::{Error, Kind, Result, Retry};
@@ -120,13 +121,12 @@ impl Download<'_> {
     /// The data connection ended: only the server knows whether that was all.
     fn confirm(&mut self, channel: Channel, is_cut: bool) -> Result<()> {
         let (stream, early) = channel.into_parts();
-        drop(stream);
         // What is cut short will not be confirmed, however long one waits.
         let is_short = self.size.is_some_and(|size| self.count < size);
         let timeout = self.session.server.config.timeout;
         let patience = if is_short { timeout.min(LAST_WORDS) } else { timeout };
         let control = &mut self.session.control;
-        let ended = control.with_patience(patience, |control| data::final_reply(control, early));
+        let ended = control.with_patience(patience, |control| data::confirmation(control, stream, early));
         let reply = match ended {
             // Everything is here, and only the confirmation was lost: routers forget connections that are silent for long.
             Err(error) if is_lost(&error) && !is_cut && self.size == Some(self.count) => return Ok(()),
@@ -154,6 +154,9 @@ impl Download<'_> {
     /// The data connection broke. The server's own words are better than those of the system.
     fn broken(&mut self, channel: Channel, error: io::Error) -> Error {
         let (stream, early) = channel.into_parts();
+        if stream.is_ended_early() {
+            early_end::learn(&self.session.server, true, false, Duration::ZERO);
+        }
         stream.reset();
         // Some never say anything.
         let patience = self.session.server.config.timeout.min(LAST_WORDS);

@@ -1,5 +1,6 @@
 //! What was learned about a server. All sessions of a target share it, so that each trial is made once.
 
+use super::early_end::EarlyEnd;
 use super::tls::Versions;
 use crate::error::Result;
 use crate::model::Stamp;
@@ -22,6 +23,8 @@ pub struct Learned {
     pub mode_was_changed: bool,
     /// How passive connections are asked for.
     pub passive: Option<Passive>,
+    /// Whether it helps to end our direction of a data connection right away.
+    pub early_end: EarlyEnd,
     /// How folders are listed.
     pub lister: Option<Lister>,
     /// An empty MLSD is to be believed: one with lines in it was seen.

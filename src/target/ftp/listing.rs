@@ -230,8 +230,7 @@ impl FtpSession {
             let detail = format!("the listing of this folder is larger than {limit} MiB, or has no end");
             return Err(Error::new(Kind::Protocol, detail));
         }
-        drop(stream);
-        let reply = data::final_reply(&mut self.control, early)?;
+        let reply = data::confirmation(&mut self.control, stream, early)?;
         if !reply.is_success() {
             // 450 and 550 after an empty listing: some servers say so when there is nothing to list.
             if bytes.is_empty() && matches!(reply.code(), 450 | 550) {

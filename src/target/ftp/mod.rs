@@ -15,6 +15,7 @@ mod control;
 mod data;
 mod dial;
 mod download;
+mod early_end;
 mod errors;
 mod handshake;
 mod learned;

@@ -16,6 +16,7 @@ use std::time::Duration;
 pub struct Stream {
     inner: Inner,
     lease: Lease,
+    is_ended_early: bool,
 }
 
 enum Inner {
@@ -62,7 +63,7 @@ impl Stream {
     pub fn new(socket: TcpStream, timeout: Duration, sockets: &Arc<Sockets>) -> Result<Self> {
         prepare(&socket, timeout)?;
         let lease = sockets.register(&socket)?;
-        Ok(Stream { inner: Inner::Plain(socket), lease })
+        Ok(Stream { inner: Inner::Plain(socket), lease, is_ended_early: false })
     }
 
     /// A data connection of the other engine.
@@ -73,7 +74,7 @@ impl Stream {
     pub fn lent(lent: Lent, timeout: Duration, sockets: &Arc<Sockets>) -> Result<Self> {
         prepare(lent.socket(), timeout)?;
         let lease = sockets.register(lent.socket())?;
-        Ok(Stream { inner: Inner::Lent(Box::new(lent)), lease })
+        Ok(Stream { inner: Inner::Lent(Box::new(lent)), lease, is_ended_early: false })
     }
 
     /// Puts TLS on top and sends the first message of the handshake, without waiting for the answer.
@@ -88,7 +89,8 @@ impl Stream {
         while connection.wants_write() {
             connection.write_tls(&mut socket)?;
         }
-        Ok(Stream { inner: Inner::Tls(Box::new(StreamOwned::new(connection, socket))), lease: self.lease })
+        let inner = Inner::Tls(Box::new(StreamOwned::new(connection, socket)));
+        Ok(Stream { inner, ..self })
     }
 
     /// Finishes a handshake; does nothing without TLS.
@@ -184,6 +186,18 @@ impl Stream {
             while matches!(self.read(&mut rest), Ok(count) if count > 0) {}
         }
         Ok(())
+    }
+
+    /// Tells the peer of a connection in clear that nothing will be sent to it.
+    pub fn end_early(&mut self) {
+        if let Inner::Plain(socket) = &self.inner {
+            self.is_ended_early = socket.shutdown(Shutdown::Write).is_ok();
+        }
+    }
+
+    /// Whether the peer was told so.
+    pub fn is_ended_early(&self) -> bool {
+        self.is_ended_early
     }
 
     /// Ends the connection with a reset, so that the peer cannot take it for a complete transfer.
