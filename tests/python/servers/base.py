@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -25,9 +26,12 @@ from .debian import Unavailable
 
 __all__ = ["Kind", "Launch", "Plan", "Server", "Unavailable", "runs", "wrapped"]
 
-START_WITHIN = 15.0
+# A machine that is busy with other tests takes its time.
+START_WITHIN = 60.0
 STOP_WITHIN = 5.0
 POLL = 0.02
+# How many ports, below those that the system hands out, are for these servers.
+PORTS = 8000
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,7 @@ class Server:
         self.root, self.log = plan.root, plan.log
         self.ca = plan.certificates.authority if plan.certificates else None
         self._plan, self._work, self._process = plan, plan.work, process
+        self.port_kept: _FreePort | None = None
 
     @property
     def tls(self) -> bool:
@@ -102,6 +107,8 @@ class Server:
     def stop(self) -> None:
         """Ends the server with all its sessions and removes its configuration, logs and certificates."""
         _end(self._process)
+        if self.port_kept is not None:
+            self.port_kept.release()
         shutil.rmtree(self._work, ignore_errors=True)
         self.kind.clean_up()
 
@@ -185,12 +192,17 @@ class Kind(ABC):
         attempts = 1 if port is not None else 3
         while True:
             work = Path(tempfile.mkdtemp(prefix=f"{self.name}-"))
+            kept = _FreePort(host) if port is None else None
             try:
-                chosen = port if port is not None else _free_port(host)
+                chosen = kept.number if kept is not None else port or 0
                 made = (proof or certificates.make(work, host, "localhost")) if tls else None
                 plan = Plan(root.resolve(), host, chosen, user, password, work, made)
-                return self._start(plan, launcher)
+                server = self._start(plan, launcher)
+                server.port_kept = kept
+                return server
             except BaseException as error:
+                if kept is not None:
+                    kept.release()
                 shutil.rmtree(work, ignore_errors=True)
                 attempts -= 1
                 # Another process may have taken the port between the choice and the start.
@@ -226,10 +238,40 @@ class _EndedEarly(RuntimeError):
     pass
 
 
-def _free_port(host: str) -> int:
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
+class _FreePort:
+    """A port that no other test takes meanwhile, so that nobody else's greeting is taken for that of our server.
+
+    It lies below those that the system hands out by itself, and is locked as long as the server runs.
+    """
+
+    def __init__(self, host: str) -> None:
+        import fcntl  # Where there is none, there are none of these servers either.
+
+        folder = Path(tempfile.gettempdir()) / f"ftpsync-ports-{os.geteuid()}"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        last = max(_first_port_of_system() - 1, 1024 + PORTS)
+        while True:
+            self.number = random.randint(last - PORTS + 1, last)
+            self._file = (folder / str(self.number)).open("w")
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                with socket.socket() as probe:
+                    probe.bind((host, self.number))
+                return
+            except OSError:
+                self._file.close()
+
+    def release(self) -> None:
+        """Leaves the port to others. Harmless twice."""
+        self._file.close()
+
+
+def _first_port_of_system() -> int:
+    """The first of the ports that the system hands out."""
+    try:
+        return int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    except OSError:
+        return 49152
 
 
 def _dies_with_parent() -> list[str]:
