@@ -15,7 +15,7 @@ use crate::model::{DirMeta, Entry, EntryKind, LOCK_FILE_NAME, META_FILE_NAME, Na
 use crate::plan::filter::is_temporary;
 use crate::target::layer::{retry, shadow_mtime};
 use crate::target::pool::{Loan, Pool};
-use crate::target::{Expect, Put, Session, Settled, Written, first_unique};
+use crate::target::{Expect, Put, Session, Settled, Written, next_unique};
 use std::collections::HashMap;
 use std::io::Read;
 use std::ops::RangeInclusive;
@@ -459,7 +459,7 @@ impl<'a> Crew<'a> {
                     to: (to, &job.target),
                     kept: &keep.to,
                     put: &job.put,
-                    unique: first_unique(),
+                    unique: next_unique(),
                 };
                 return Ok(replacement.carry_out(&self.cancelled));
             }
@@ -731,11 +731,12 @@ impl Crew<'_> {
                 .present_but_skipped
                 .extend(listing.entries.extract_if(.., |entry| is_hidden(entry)).map(|entry| entry.name));
         }
-        let (mut meta_size, mut lock_time, mut leftovers) = (None, None, Vec::new());
+        let (mut meta_size, mut meta_time, mut lock_time, mut leftovers) = (None, None, None, Vec::new());
         listing.entries.retain(|entry| {
             let name = entry.name.as_str();
             if name == META_FILE_NAME && entry.kind == EntryKind::File {
                 meta_size = Some(entry.size.unwrap_or(0));
+                meta_time = entry.mtime_org.map(|at| at.as_secs_f64());
             }
             let is_lock = name == LOCK_FILE_NAME && dir.is_root();
             if is_lock {
@@ -746,7 +747,7 @@ impl Crew<'_> {
             }
             name != META_FILE_NAME && !is_lock && !is_temporary(name)
         });
-        let mut view = View { leftovers, lock_time, ..View::default() };
+        let mut view = View { leftovers, lock_time, meta_time, ..View::default() };
         if let Some(size) = meta_size {
             read_meta(session, side, dir, size, &mut view)?;
         }

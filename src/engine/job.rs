@@ -164,6 +164,8 @@ pub struct View {
     pub leftovers: Vec<Entry>,
     /// The metadata.
     pub meta: DirMeta,
+    /// When it was written, as listed, in seconds since 1970-01-01 UTC.
+    pub meta_time: Option<f64>,
     /// Its length, in characters.
     pub meta_chars: u64,
     /// Why the metadata could not be used.

@@ -9,6 +9,7 @@ pub mod executor;
 pub mod folder;
 pub mod hooks;
 pub mod job;
+pub mod journal;
 pub mod keep;
 pub mod limit;
 pub mod lock;
@@ -149,6 +150,7 @@ fn conduct(
     let mut limited = limit::Limited::new(observer, run.clock, run.time_limit);
     let crew = crew::Crew::new(run.pools, run.clock, &run.keeping, &run.threads);
     let keepers = lock::keepers(run, &crew);
+    let mut journal = journal::Journal::new(run);
     let outcome = std::thread::scope(|scope| {
         let threads = if choose.is_some() { 0 } else { crew.most() };
         let (report, done) = crew.start(scope, threads, &keepers);
@@ -159,12 +161,12 @@ fn conduct(
         let outcome = match choose {
             Some(choose) => {
                 let mut in_turn = InTurn { inner: executor, crew: &crew, report, choose };
-                walk::walk(run, &mut in_turn, &done, hooks, &mut limited, stats)
+                walk::walk(run, &mut in_turn, &done, hooks, &mut limited, stats, &mut journal)
             }
             None => {
                 // The threads report by channels of their own; the end of all of them is the end of the run.
                 drop(report);
-                walk::walk(run, executor, &done, hooks, &mut limited, stats)
+                walk::walk(run, executor, &done, hooks, &mut limited, stats, &mut journal)
             }
         };
         if outcome.is_ok() {
@@ -183,6 +185,7 @@ fn conduct(
         Err(walk::Broken { error, unsaved }) => (Some(error), true, unsaved),
     };
     save_local(run, unsaved);
+    journal.close(run, !was_cut);
     let released = release(&keepers, was_cut, observer, stats);
     failure.map_or(released, Err)
 }

@@ -19,6 +19,7 @@ use super::executor::Executor;
 use super::folder::{Folder, Scope, Visit};
 use super::hooks::{Deed, Hooks, Leaf, Verdict};
 use super::job::{CopyJob, DateJob, Done, Doomed, Job, Landing, Make, Ticket, View};
+use super::journal::{Journal, Noted, is_journal};
 use super::keep::Keep;
 use super::lock::locked_sides;
 use super::observer::{Event, Finished, Line, Observer};
@@ -67,6 +68,7 @@ pub fn walk(
     hooks: &dyn Hooks,
     observer: &mut dyn Observer,
     stats: &mut Stats,
+    journal: &mut Journal,
 ) -> Result<Option<Error>, Broken> {
     let remote = run.pools.remote.target();
     let peer = PeerKey { id: remote.id().to_owned(), legacy: remote.legacy_id().to_owned() };
@@ -78,6 +80,7 @@ pub fn walk(
         hooks,
         observer,
         stats,
+        journal,
         folders: HashMap::new(),
         next_ticket: 0,
         agenda: Vec::new(),
@@ -115,6 +118,7 @@ struct Walk<'a> {
     hooks: &'a dyn Hooks,
     observer: &'a mut dyn Observer,
     stats: &'a mut Stats,
+    journal: &'a mut Journal,
     folders: HashMap<Ticket, Folder>,
     next_ticket: usize,
     /// Folders still to visit; the next one is the last.
@@ -398,7 +402,13 @@ impl Walk<'_> {
         match visit {
             Visit::Compare => {}
             Visit::Copy { .. } => self.release(parent)?,
-            Visit::Remove { doomed, .. } => self.removals.keep(*doomed),
+            Visit::Remove { on, doomed, .. } => {
+                self.removals.keep(*doomed);
+                // The guard must not count less because less could be seen.
+                let unseen = self.contents.count_files(dir.as_str());
+                self.tally.doomed[*on] += unseen;
+                self.tally.known += unseen;
+            }
         }
         self.problem(dir, error)
     }
@@ -418,16 +428,26 @@ impl Walk<'_> {
     }
 
     /// Both sides have the folder.
-    fn compare_folder(&mut self, ticket: Ticket, views: Sides<View>) -> Result<Vec<Folder>> {
+    fn compare_folder(&mut self, ticket: Ticket, mut views: Sides<View>) -> Result<Vec<Folder>> {
+        let Some(dir) = self.folders.get(&ticket).map(|folder| folder.shown().clone()) else {
+            return Ok(Vec::new());
+        };
+        if dir.is_root() {
+            self.read_journals(&mut views.local)?;
+        }
+        let unfinished = self.recall(&dir, &mut views);
         let Some(folder) = self.folders.get_mut(&ticket) else {
             return Ok(Vec::new());
         };
-        let (dir, paths) = (folder.shown().clone(), folder.paths.clone());
+        let paths = folder.paths.clone();
         let is_damaged = views.local.meta.is_damaged();
         let archive = match views.local.meta.archive(&self.peer) {
             // What was remembered is unknown: no name is met for the first time, so that no time decides between two files.
             _ if is_damaged && self.run.policy.mode == Mode::Sync => Archive::forgotten(),
-            archive => archive,
+            mut archive => {
+                archive.unfinished.extend(unfinished);
+                archive
+            }
         };
         let complete = Sides::new(views.local.complete, views.remote.complete).map(|it| it && !is_damaged);
         let hidden = Sides::new(&views.local, &views.remote).map(|view| view.present_but_skipped.clone());
@@ -529,6 +549,9 @@ impl Walk<'_> {
         folder.metas[from] = source.meta;
         if let Some(parent) = parent.and_then(|ticket| self.folders.get_mut(&ticket)) {
             parent.metas.local.record(&self.peer, name, &Fact::default(), now);
+            let above = parent.paths.local.clone();
+            let made = Noted { name: name.to_owned(), to, fact: Fact::default(), written: None, at: now };
+            self.journal.finished(self.run, &above, &made);
         }
         if self.run.policy.case != plan::CaseMode::Strict
             && let Err(twins) = plan::pair::refuse_twins(&source.entries, from)

@@ -51,6 +51,14 @@ impl Copies {
         Some(names.iter().filter_map(|(name, value)| Some((name.clone(), fact(value)?))).collect())
     }
 
+    /// How many files a folder and those below it held.
+    pub fn count_files(&self, path: &str) -> u64 {
+        let below = format!("{path}/");
+        let inside = self.0.keys().filter(|other| *other == path || other.starts_with(&below));
+        let held = inside.filter_map(|path| self.get(path)).flatten();
+        held.filter(|(_, (_, size))| size.is_some()).count() as u64
+    }
+
     /// Remembers what a folder held.
     pub fn insert(&mut self, path: &str, held: &Held) {
         let names = held.iter().map(|(name, (mtime, size))| (name.clone(), json!([number(*mtime), size])));
@@ -118,6 +126,7 @@ mod tests {
             copies.insert(path, &held());
         }
         assert_eq!(copies.get("d/e"), Some(held()));
+        assert_eq!(copies.count_files("d"), 2);
         copies.forget("d/e", "a");
         assert_eq!(copies.get("d/e").unwrap().len(), 1);
         copies.forget_tree("d");

@@ -3,7 +3,7 @@
 //! The trials are those of any target, by the verbs of [`Session`]; what only one kind can tell comes from
 //! [`Target::particulars`]. Whatever a trial writes is a temporary file, and is removed again.
 
-use super::{Expect, Put, Session, Target, first_unique, temp_name};
+use super::{Expect, Put, Session, Target, next_unique, temp_name};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::model::{Entry, RelPath, Stamp};
 use std::collections::BTreeMap;
@@ -140,9 +140,8 @@ struct Files {
 
 impl Files {
     fn new() -> Option<Self> {
-        let unique = first_unique();
-        let path = |number| RelPath::parse(&temp_name("doctor", unique.wrapping_add(number))).ok();
-        Some(Files { first: path(0)?, second: path(1)? })
+        let path = || RelPath::parse(&temp_name("doctor", next_unique())).ok();
+        Some(Files { first: path()?, second: path()? })
     }
 
     fn try_all(&self, session: &mut dyn Session, found: &mut Findings) -> Result<()> {

@@ -20,8 +20,12 @@ pub mod url;
 
 use crate::error::{Error, Kind, Result};
 use crate::model::{Listing, RelPath, Stamp};
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
 use std::io::Read;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// What a target can do. Claiming a capability is asking the contract suite to test it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +77,17 @@ pub trait Target: Send + Sync {
     /// Ends every conversation at once, from any thread: blocked reads and writes fail within moments.
     fn interrupt(&self) {}
 
+    /// Begins a file of this name in the root, for notes that outlast the death of the process. It stays locked while the notes
+    /// live. `None` where there is no place for it.
+    fn begin_notes(&self, _name: &str) -> Option<Box<dyn Notes>> {
+        None
+    }
+
+    /// The notes of this name that somebody has left. `None` if he still writes them, or if they cannot be had.
+    fn left_notes(&self, _name: &str) -> Option<Box<dyn Notes>> {
+        None
+    }
+
     /// What was found out about the target since the last call, for the user's eyes: one line each, with the verbosity from
     /// which it is shown.
     fn news(&self) -> Vec<(u8, String)> {
@@ -84,6 +99,18 @@ pub trait Target: Send + Sync {
     fn particulars(&self) -> checkup::Findings {
         checkup::Findings::new()
     }
+}
+
+/// Notes that outlast the process.
+pub trait Notes: Send {
+    /// Adds something; whether it worked.
+    fn add(&mut self, text: &str) -> bool;
+
+    /// All that they say, as far as it can be read.
+    fn text(&mut self) -> String;
+
+    /// Removes them.
+    fn remove(self: Box<Self>);
 }
 
 /// What should be at a name at this moment, as the plan knows it.
@@ -381,11 +408,29 @@ pub fn temp_name(file_name: &str, unique: u64) -> String {
     format!("{}{unique:016x}-{}", crate::model::TEMP_PREFIX, &file_name[..kept])
 }
 
-/// Where the numbers of temporary names start: different for each process and start, so that two clients of one server do
-/// not meet.
-pub(crate) fn first_unique() -> u64 {
-    let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    (u64::from(std::process::id()) << 40) ^ (clock.as_nanos() as u64).rotate_left(16)
+/// Bits of a temporary name's number that count; the others are the same for all names of a process.
+const COUNTING: u32 = 24;
+
+/// A number for a temporary name: two clients of one server do not meet, nor two targets of one process.
+pub(crate) fn next_unique() -> u64 {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    numbered(COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// The number that this process makes of another one.
+pub(crate) fn numbered(number: u64) -> u64 {
+    (process_number() << COUNTING) | (number & ((1 << COUNTING) - 1))
+}
+
+/// The digits with which the numbers of this process begin.
+pub(crate) fn process_tag() -> String {
+    format!("{:010x}", process_number())
+}
+
+/// Different for each process; also for one that was split off another.
+fn process_number() -> u64 {
+    static RANDOM: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    RANDOM.hash_one(std::process::id()) >> COUNTING
 }
 
 #[cfg(test)]
@@ -397,5 +442,12 @@ mod tests {
         let long = "ä".repeat(127);
         let name = temp_name(&long, 7);
         assert!(name.len() <= 255 && name.starts_with(crate::model::TEMP_PREFIX));
+    }
+
+    #[test]
+    fn temporary_names_of_a_process_begin_alike_and_differ() {
+        let names = [temp_name("file", next_unique()), temp_name("file", next_unique())];
+        let beginning = format!("{}{}", crate::model::TEMP_PREFIX, process_tag());
+        assert!(names.iter().all(|name| name.starts_with(&beginning)) && names[0] != names[1], "{names:?}");
     }
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -146,3 +147,78 @@ def test_a_run_that_is_killed_at_any_command_does_no_harm(stage: Stage) -> None:
         assert [contents(stage.local), contents(stage.remote)] == good, f"killed at {number}: {again.stdout}"
         assert again.stdout.count("CONFLICT") == undisturbed.stdout.count("CONFLICT") == 1
         assert not [name for name in litter(stage.local) + litter(stage.remote) if "tmp" not in name]
+
+
+NAMES = [f"file{number:02}" for number in range(12)]
+
+
+class Batch(Stage):
+    """New files on both sides, which no metadata tells until the end: all of them lie in the root."""
+
+    def __init__(self, folder: Path, server: Small) -> None:
+        self.local, self.remote, self.kept = folder / "local", folder / "remote", folder / "kept"
+        self.server = server
+        for name in NAMES:
+            put(self.local / f"up-{name}", f"sent {name} " * 20_000, 100)
+            put(self.remote / f"down-{name}", f"fetched {name} " * 20_000, 50)
+        put(self.local / "sub" / "file", "in a folder", 100)
+        self.before = [contents(self.local), contents(self.remote)]
+
+    def passed(self, since: int = 0) -> tuple[list[str], list[str]]:
+        """The files that were sent, and those that were fetched, by what the server was told."""
+        commands = self.server.commands[since:]
+        sent = [line.rpartition("-up-")[2] for line in commands if line.startswith("STOR") and "-up-" in line]
+        fetched = [
+            line.rpartition("/down-")[2] for line in commands if line.startswith("RETR") and "down-" in line
+        ]
+        return sent, fetched
+
+
+@pytest.fixture(params=[(), ("MFMT", "MDTM", "SITE UTIME")], ids=["times", "no-times"])
+def batch(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Batch]:
+    for side in ("local", "remote"):
+        (tmp_path / side).mkdir()
+    stages: list[Batch] = []
+    with ftp_server(
+        tmp_path / "remote", without=request.param, before=lambda command: stages[0].before_command(command)
+    ) as server:
+        made = Batch.__new__(Batch)
+        stages.append(made)
+        made.heard, made.kill_at, made.process = 0, None, None
+        made.__init__(tmp_path, server)  # type: ignore[misc]
+        yield made
+
+
+def test_a_rerun_sends_again_only_what_was_in_flight_and_leaves_nothing_behind(batch: Batch) -> None:
+    shutil.copytree(batch.local, batch.kept / "local")
+    shutil.copytree(batch.remote, batch.kept / "remote")
+    assert batch.run().returncode == 0
+    good = [contents(batch.local), contents(batch.remote)]
+    remembered = memory(batch.local)
+    for number in points(batch.heard, 5)[1:]:
+        batch.rewind()
+        killed = batch.run(kill_at=number)
+        assert killed.returncode in (0, -signal.SIGKILL)
+        finished = [
+            {name[3:] for name in contents(batch.remote) if name.startswith("up-")},
+            {name[5:] for name in contents(batch.local) if name.startswith("down-")},
+        ]
+        begun = len(batch.server.commands)
+        again = batch.run()
+        assert again.returncode == 0, f"killed at {number}: {again.stdout}"
+        assert [contents(batch.local), contents(batch.remote)] == good
+        assert not litter(batch.local) + litter(batch.remote), f"killed at {number}"
+        for folder, names in memory(batch.local).items():
+            assert names == remembered[folder], f"killed at {number}: {folder}: {names ^ remembered[folder]}"
+        sent, fetched = batch.passed(begun)
+        # A name is there before the answer that tells the run so: at most one file for each connection.
+        assert len(finished[0] & set(sent)) + len(finished[1] & set(fetched)) <= 4, f"killed at {number}"
+
+
+def memory(root: Path) -> dict[str, set[str]]:
+    """Which names the metadata remembers, by folder."""
+    found = {}
+    for path in root.rglob(".pyftpsync-meta.json"):
+        peers = json.loads(path.read_text())["peer_sync"]
+        found[str(path.parent.relative_to(root))] = {name for peer in peers.values() for name in peer}
+    return found

@@ -130,11 +130,12 @@ impl Walk<'_> {
         let goes = matches!(folder.visit, Visit::Remove { doomed, .. } if !self.removals.is_kept(doomed));
         let is_made = matches!(folder.visit, Visit::Copy { .. });
         let is_news = is_made || folder.metas.local.is_changed();
-        if folder.paths.local.is_root() || goes || !(is_news || folder.visit == Visit::Compare) {
+        // The copy may be missing, as after a run that did not come to the root, or may have been lost.
+        let is_missing = folder.visit == Visit::Compare && !self.contents.contains(path);
+        if folder.paths.local.is_root() || goes || !(is_news || is_missing) {
             return;
         }
         let names = match folder.metas.local.archive(&self.peer).seen {
-            // Also without news: the copy may be missing, as after a run that did not come to the root, or may have been lost.
             Some(seen) if is_news || seen.values().all(|seen| seen.is_own) => {
                 seen.into_iter().map(|(name, seen)| (name, (seen.mtime, seen.size))).collect()
             }
@@ -157,8 +158,51 @@ impl Walk<'_> {
         self.contents.forget_tree(folder.as_str());
     }
 
+    /// Takes in what dead runs have told in the root, and sets the journals of others apart.
+    pub(super) fn read_journals(&mut self, view: &mut View) -> Result<()> {
+        if self.run.policy.follows {
+            // A run without memory neither asks a journal nor writes one.
+            view.leftovers.retain(|entry| !is_journal(entry.name.as_str()));
+            return Ok(());
+        }
+        let names: Vec<String> = view.leftovers.iter().map(|entry| entry.name.to_string()).collect();
+        let names: Vec<String> = names.into_iter().filter(|name| is_journal(name)).collect();
+        let left = self.journal.read(self.run, names);
+        view.leftovers.retain(|entry| !left.contains(entry.name.as_str()));
+        if self.journal.has_left() {
+            let count = self.journal.count();
+            self.note(4, &format!("an interrupted run goes on: {count} of its copies were finished"))?;
+        }
+        Ok(())
+    }
+
+    /// Adds to the metadata of a folder what a run has finished there before it was killed. Returns the names that this run
+    /// had not come to when the two sides first met.
+    pub(super) fn recall(&mut self, dir: &RelPath, views: &mut Sides<View>) -> Vec<String> {
+        let news = self.journal.finished_in(dir, views.local.meta_time);
+        if news.is_empty() || views.local.meta.is_damaged() {
+            return Vec::new();
+        }
+        let is_first_contact = views.local.meta.archive(&self.peer).seen.is_none();
+        for Noted { name, to, fact, written, at } in &news {
+            views.local.meta.record(&self.peer, name, fact, *at);
+            if let (Some(written), Some(mtime)) = (*written, fact.mtime) {
+                views[*to].meta.set_shadow(name, Shadow { mtime, size: fact.size, written });
+            }
+        }
+        if !is_first_contact {
+            return Vec::new();
+        }
+        let entries = [&views.local.entries, &views.remote.entries].into_iter().flatten();
+        let dealt_with: HashSet<&str> = news.iter().map(|finished| finished.name.as_str()).collect();
+        entries
+            .map(|entry| entry.name.to_string())
+            .filter(|name| !dealt_with.contains(name.as_str()))
+            .collect()
+    }
+
     /// Removes temporary files that a run has left behind, from a side that this mode changes. Young ones may belong to a
-    /// run that goes on elsewhere.
+    /// run that goes on elsewhere, unless the journal of a dead one names them.
     pub(super) fn clear_leftovers(
         &mut self,
         paths: &Sides<RelPath>,
@@ -173,8 +217,9 @@ impl Walk<'_> {
                 let is_old = leftover
                     .mtime_org
                     .is_some_and(|at| at.as_secs_f64() + LEFTOVER_AGE < self.run.clock.now());
-                if is_old && !parts[side].contains(leftover.name.as_str()) {
-                    let path = paths[side].join(&leftover.name);
+                let path = paths[side].join(&leftover.name);
+                let is_of_dead = self.journal.is_left(side, &path);
+                if (is_old || is_of_dead) && !parts[side].contains(leftover.name.as_str()) {
                     self.note(4, &format!("{side}: removed what an interrupted run left behind: {path}"))?;
                     self.removals.add_file(
                         side,

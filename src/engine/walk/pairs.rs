@@ -187,11 +187,18 @@ impl Walk<'_> {
                 remote: plan.paths.remote.join(&entries.remote.name),
             };
             plan.children.push(Folder::new(paths, Visit::Compare, Some(plan.ticket)));
+            let (name, now) = (step.pair.name.as_str(), self.run.clock.now());
+            if self.journal.was_begun(&plan.dir, name)
+                && let Some(folder) = self.folders.get_mut(&plan.ticket)
+            {
+                // A run that was killed has made it, and could not say so any more.
+                folder.metas.local.record(&self.peer, name, &Fact::default(), now);
+            }
         }
     }
 
     /// Two files that both changed and came out alike: from now on that is what both agreed on. So are files that are alike
-    /// where the memory was damaged.
+    /// where the memory was damaged, or that a run was copying when it was killed.
     pub(super) fn remember_alike(&mut self, plan: &Plan, step: &Step) {
         let told = self.told_time(plan.ticket, &step.pair);
         let (Some(entry), Some(folder)) = (step.pair.get(Side::Local), self.folders.get_mut(&plan.ticket))
@@ -200,7 +207,8 @@ impl Walk<'_> {
         };
         let is_news = told.is_some()
             || step.changes == Sides::new(Change::Modified, Change::Modified)
-            || (plan.is_damaged && self.run.policy.mode == Mode::Sync && step.pair.both().is_some());
+            || (plan.is_damaged && self.run.policy.mode == Mode::Sync && step.pair.both().is_some())
+            || (step.pair.both().is_some() && self.journal.was_begun(&plan.dir, step.pair.name.as_str()));
         if !is_news || step.pair.is_folder() {
             return;
         }
@@ -304,6 +312,8 @@ impl Walk<'_> {
             return self.event(Event::Finished(made)).map(|()| None);
         }
         self.hold(ticket);
+        let above = paths.local.parent().unwrap_or_default();
+        self.journal.begun(self.run, &above, name);
         let visit = Visit::Copy { to, name: name.to_owned() };
         Ok(Some(Folder::new(paths.clone(), visit, Some(ticket))))
     }
@@ -353,6 +363,18 @@ impl Walk<'_> {
             from: 0,
             is_repeated: false,
         };
+        if self.executor.is_live() {
+            // Its metadata lies in the folder of the ticket, also where the file lands below it.
+            let dir = self.folders.get(&ticket).map(|folder| folder.paths.local.clone()).unwrap_or_default();
+            self.journal.begun(self.run, &dir, name);
+            if put.is_resumable() {
+                let part = put.part_name(paths[to].file_name());
+                let above = paths[to].parent().unwrap_or_default();
+                if let Ok(part) = Name::new(part) {
+                    self.journal.part(self.run, to, &above.join(&part));
+                }
+            }
+        }
         self.submit(Job::Copy(Box::new(CopyJob {
             ticket,
             name: name.to_owned(),
@@ -387,17 +409,23 @@ impl Walk<'_> {
                         exact: self.run.exact_time(shown),
                     };
                     folder.metas.local.record(&self.peer, &job.name, &fact, now);
+                    let dir = folder.paths.local.clone();
                     let meta = &mut folder.metas[job.to];
+                    let mut written_there = None;
                     // A target that cannot keep the time gets it remembered; an old memory is kept true.
                     if let Some(mtime) =
                         mtime.filter(|_| !written.mtime_kept || meta.shadow(&job.name).is_some())
                     {
                         let written_at = written.dated.map_or(now, Stamp::as_secs_f64);
+                        written_there = Some(written_at);
                         meta.set_shadow(
                             &job.name,
                             Shadow { mtime, size: Some(written.size), written: written_at },
                         );
                     }
+                    let name = job.name.clone();
+                    let finished = Noted { name, to: job.to, fact, written: written_there, at: now };
+                    self.journal.finished(self.run, &dir, &finished);
                 }
             }
             Err(error) => {

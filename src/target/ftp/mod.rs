@@ -47,7 +47,6 @@ use crate::error::{Error, Kind, Result};
 use crate::target::checkup::Findings;
 use crate::target::names::Names;
 use crate::target::{Caps, Session, Target};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -81,7 +80,6 @@ struct Server {
     /// What the user is to be told about it.
     news: Mutex<Vec<(u8, String)>>,
     sockets: Arc<Sockets>,
-    unique: AtomicU64,
 }
 
 impl FtpTarget {
@@ -131,7 +129,6 @@ impl FtpTarget {
                 learned: Mutex::new(learned),
                 news: Mutex::default(),
                 sockets: Arc::default(),
-                unique: AtomicU64::new(crate::target::first_unique()),
                 config,
             }),
         })
@@ -211,11 +208,6 @@ impl Server {
     /// Leaves a line for the user, shown from verbosity `level`.
     fn tell(&self, level: u8, line: impl Into<String>) {
         lock(&self.news).push((level, line.into()));
-    }
-
-    /// A number for a temporary name.
-    fn next_unique(&self) -> u64 {
-        self.unique.fetch_add(1, Ordering::Relaxed)
     }
 }
 

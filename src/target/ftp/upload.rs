@@ -13,7 +13,7 @@ use super::session::{CHUNK, Ending, FtpSession, Presence, is_lost};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::model::{RelPath, Stamp};
 use crate::target::digest::Digesting;
-use crate::target::{Expect, Put, Written, temp_name};
+use crate::target::{Expect, Put, Written, next_unique, temp_name};
 use crate::wire::ftp::{Command, Reply};
 use std::io::{self, Read, Write};
 use std::time::Duration;
@@ -203,7 +203,7 @@ impl FtpSession {
         if let Some(known) = self.server.learned().renames {
             return Ok(known);
         }
-        let nobody = format!("{}{:016x}", crate::model::TEMP_PREFIX, self.server.next_unique());
+        let nobody = format!("{}{:016x}", crate::model::TEMP_PREFIX, next_unique());
         let path =
             self.path(&RelPath::parse(&nobody).map_err(|bad| Error::new(Kind::Name, bad.to_string()))?)?;
         let reply = self.control.ask(&Command::path("RNFR", &path)?)?;
@@ -215,7 +215,7 @@ impl FtpSession {
 
     /// A path beside `target`. A name that the encoding of the server cannot hold is left out of it.
     pub(super) fn temp_path(&self, file: &RelPath, target: &[u8]) -> Vec<u8> {
-        self.numbered_path(file, target, self.server.next_unique())
+        self.numbered_path(file, target, next_unique())
     }
 
     /// The same for each attempt to write this content.

@@ -9,6 +9,7 @@
 
 #[cfg(unix)]
 mod handles;
+mod notes;
 mod part;
 #[cfg(not(unix))]
 mod paths;
@@ -20,10 +21,11 @@ use paths as system;
 
 use super::checkup::Findings;
 use super::digest::{Algorithm, Digest, Digesting};
-use super::{Caps, Expect, Parts, Put, Session, Target, Written};
+use super::{Caps, Expect, Notes, Parts, Put, Session, Target, Written};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::model::{Entry, Listing, META_FILE_NAME, Name, Note, RelPath, Stamp, TEMP_PREFIX};
 use filetime::FileTime;
+use notes::LocalNotes;
 use part::Part;
 use std::collections::hash_map::RandomState;
 use std::ffi::{OsStr, OsString};
@@ -116,6 +118,16 @@ impl Target for LocalTarget {
 
     fn particulars(&self) -> Findings {
         Findings::from([("rename_replaces", true.into())])
+    }
+
+    fn begin_notes(&self, name: &str) -> Option<Box<dyn Notes>> {
+        let notes = LocalNotes::begin(&self.shared.root, name).ok()?;
+        Some(Box::new(notes))
+    }
+
+    fn left_notes(&self, name: &str) -> Option<Box<dyn Notes>> {
+        let notes = LocalNotes::left(&self.shared.root, name).ok()?;
+        Some(Box::new(notes))
     }
 
     fn open(&self) -> Result<Box<dyn Session>> {
@@ -309,8 +321,8 @@ struct Temporary {
 impl Temporary {
     fn make(folder: &Arc<Folder>) -> io::Result<Self> {
         for _ in 0..8 {
-            let name =
-                OsString::from(format!("{TEMP_PREFIX}{:016x}", RandomState::new().build_hasher().finish()));
+            let number = super::numbered(RandomState::new().build_hasher().finish());
+            let name = OsString::from(format!("{TEMP_PREFIX}{number:016x}"));
             match folder.create(&name) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 made => {

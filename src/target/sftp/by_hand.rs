@@ -199,7 +199,6 @@ impl Server {
             link: Arc::clone(&self.link),
             interruptions: Arc::clone(&self.interruptions),
             learned: Default::default(),
-            unique: std::sync::atomic::AtomicU64::new(crate::target::first_unique()),
             config,
         })
     }

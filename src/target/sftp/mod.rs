@@ -40,7 +40,6 @@ use self::session::SftpSession;
 use crate::error::{Error, Kind, Result};
 use crate::target::checkup::Findings;
 use crate::target::{Caps, Session, Target};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -63,7 +62,6 @@ struct Server {
     link: Arc<Mutex<Weak<Link>>>,
     interruptions: Arc<Interruptions>,
     learned: Mutex<Learned>,
-    unique: AtomicU64,
 }
 
 /// What was learned about the server; all sessions share it, so that each trial is made once.
@@ -104,7 +102,6 @@ impl SftpTarget {
                 link: Arc::default(),
                 interruptions: Arc::default(),
                 learned: Mutex::default(),
-                unique: AtomicU64::new(crate::target::first_unique()),
                 config,
             }),
         })
@@ -196,11 +193,6 @@ impl Server {
 
     fn learned(&self) -> MutexGuard<'_, Learned> {
         lock(&self.learned)
-    }
-
-    /// A number for a temporary name.
-    fn next_unique(&self) -> u64 {
-        self.unique.fetch_add(1, Ordering::Relaxed)
     }
 }
 

@@ -6,7 +6,7 @@ use super::conversation::Conversation;
 use super::errors::{expected, refusal, success};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Listing, RelPath, Stamp};
-use crate::target::{Expect, Put, Session, Settled, Written, temp_name};
+use crate::target::{Expect, Put, Session, Settled, Written, next_unique, temp_name};
 use crate::wire::sftp::{Attributes, FileType, Reply, Request};
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -86,7 +86,7 @@ impl SftpSession {
     /// A path for a temporary file beside `target`. What the encoding of the server cannot hold is left out of the name.
     pub(super) fn temp_path(&self, file: &RelPath, target: &[u8]) -> Vec<u8> {
         let folder = target.iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
-        let unique = self.server.next_unique();
+        let unique = next_unique();
         let name = self.server.names.encode_text(&temp_name(file.file_name(), unique));
         let name = name.unwrap_or_else(|_| temp_name("", unique).into_bytes());
         [target.get(..folder).unwrap_or_default(), name.as_slice()].concat()

@@ -1,0 +1,233 @@
+//! The journal of a run: what it has finished, told before the metadata tells it, in a file that outlasts the run's death.
+//!
+//! A folder's metadata is written once nothing in it is under way. Should the run be killed before, the next one finds the
+//! journal and knows all the same which copies were finished, and which temporary files nobody is going to finish. Whether a
+//! run is dead is told by its file: it stays locked while the run lives. A run that ends in good order leaves none.
+
+use super::Run;
+use crate::model::meta::Fact;
+use crate::model::{RelPath, Side, Sides, TEMP_PREFIX};
+use crate::target::{Notes, next_unique, process_tag};
+use serde_json::{Value, json};
+use std::collections::{HashMap, HashSet};
+
+/// The end of a journal's name.
+const MARK: &str = ".journal";
+
+/// A copy or a folder that was finished.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Noted {
+    /// The name under which it is remembered.
+    pub name: String,
+    /// The side that got it.
+    pub to: Side,
+    /// What both sides hold.
+    pub fact: Fact,
+    /// When it was written there by that side's clock, if the time that it should have is remembered there.
+    pub written: Option<f64>,
+    /// When it was finished, by our clock.
+    pub at: f64,
+}
+
+/// What this run writes, and what dead ones have left.
+#[derive(Default)]
+pub struct Journal {
+    /// `None` until there is something to tell, and where there is no place for it.
+    notes: Option<Box<dyn Notes>>,
+    was_tried: bool,
+    head: Option<Value>,
+    left: Vec<Left>,
+}
+
+/// The journal of a dead run.
+struct Left {
+    notes: Box<dyn Notes>,
+    tag: String,
+    mode: String,
+    finished: HashMap<String, Vec<Noted>>,
+    begun: HashSet<(String, String)>,
+    parts: Sides<HashSet<String>>,
+}
+
+/// Whether a name is that of a journal.
+pub fn is_journal(name: &str) -> bool {
+    name.starts_with(TEMP_PREFIX) && name.ends_with(MARK)
+}
+
+impl Journal {
+    /// The journal of this run; nothing is written yet.
+    pub fn new(run: &Run<'_>) -> Self {
+        let peer = run.pools.remote.target().id();
+        let head = json!({
+            "peer": peer, "host": host(run), "mode": format!("{:?}", run.policy.mode), "tag": process_tag(),
+        });
+        Journal {
+            head: Some(head).filter(|_| !run.is_rehearsal && !run.policy.follows),
+            ..Journal::default()
+        }
+    }
+
+    /// Notes that a copy into a folder is finished.
+    pub fn finished(&mut self, run: &Run<'_>, dir: &RelPath, finished: &Noted) {
+        let Noted { name, to, fact, written, at } = finished;
+        let line = json!({
+            "dir": dir.as_str(), "name": name, "to": to.to_string(), "m": fact.mtime, "s": fact.size, "d": fact.dated,
+            "e": fact.exact, "w": written, "u": at,
+        });
+        self.add(run, &line);
+    }
+
+    /// Notes that a copy into a folder begins.
+    pub fn begun(&mut self, run: &Run<'_>, dir: &RelPath, name: &str) {
+        self.add(run, &json!({"dir": dir.as_str(), "begun": name}));
+    }
+
+    fn begin(&mut self, run: &Run<'_>) {
+        if self.was_tried {
+            return;
+        }
+        self.was_tried = true;
+        let Some(head) = self.head.take() else { return };
+        let name = format!("{TEMP_PREFIX}{:016x}{MARK}", next_unique());
+        self.notes = run.pools.local.target().begin_notes(&name);
+        self.add(run, &head);
+    }
+
+    /// Notes that a part of a large file is about to be written, under a name that does not tell whose it is.
+    pub fn part(&mut self, run: &Run<'_>, side: Side, path: &RelPath) {
+        self.add(run, &json!({"part": path.as_str(), "to": side.to_string()}));
+    }
+
+    fn add(&mut self, run: &Run<'_>, line: &Value) {
+        self.begin(run);
+        if let Some(notes) = &mut self.notes
+            && !notes.add(&format!("{line}\n"))
+        {
+            // A journal with a gap would still be true, but the disk is full or gone; the run will hear of it soon enough.
+            self.notes = None;
+        }
+    }
+
+    /// Reads what dead runs with this peer have left, from the names in the root. Returns those that are no left-overs: read now,
+    /// or still being written.
+    pub fn read(&mut self, run: &Run<'_>, names: Vec<String>) -> HashSet<String> {
+        let mut kept = HashSet::new();
+        for name in names {
+            let Some(mut notes) = run.pools.local.target().left_notes(&name) else {
+                kept.insert(name);
+                continue;
+            };
+            let text = notes.text();
+            // The last line may be torn.
+            let mut lines = text.lines().map_while(|line| serde_json::from_str::<Value>(line).ok());
+            if let Some(head) = lines.next().filter(|head| is_of(head, run)) {
+                self.left.push(Left::new(notes, &head, lines));
+                kept.insert(name);
+            }
+        }
+        kept
+    }
+
+    /// What dead runs have finished in a folder, whose metadata was written last at this time.
+    pub fn finished_in(&self, dir: &RelPath, since: Option<f64>) -> Vec<Noted> {
+        let all = self.left.iter().filter_map(|left| left.finished.get(dir.as_str())).flatten();
+        // What was written later has taken it into account, and may know better by now.
+        let mut news: Vec<Noted> =
+            all.filter(|finished| since.is_none_or(|since| finished.at > since)).cloned().collect();
+        news.sort_by(|one, other| one.at.total_cmp(&other.at));
+        news
+    }
+
+    /// Whether a dead run had begun to copy this file.
+    pub fn was_begun(&self, dir: &RelPath, name: &str) -> bool {
+        let copy = (dir.as_str().to_owned(), name.to_owned());
+        self.left.iter().any(|left| left.begun.contains(&copy))
+    }
+
+    /// Whether a temporary file belongs to a run that is certainly dead.
+    pub fn is_left(&self, side: Side, path: &RelPath) -> bool {
+        let number = path.file_name().strip_prefix(TEMP_PREFIX).unwrap_or_default();
+        self.left.iter().any(|left| {
+            let is_tagged = number.starts_with(&left.tag) && left.tag != process_tag();
+            is_tagged || left.parts[side].contains(path.as_str())
+        })
+    }
+
+    /// How many copies dead runs have finished.
+    pub fn count(&self) -> usize {
+        self.left.iter().flat_map(|left| left.finished.values()).map(Vec::len).sum()
+    }
+
+    /// Whether there was a dead run.
+    pub fn has_left(&self) -> bool {
+        !self.left.is_empty()
+    }
+
+    /// Removes the journal: the metadata says it all. Those of dead runs go if this one came to its end, and had a say on each
+    /// side that they have written to.
+    pub fn close(self, run: &Run<'_>, is_complete: bool) {
+        if let Some(notes) = self.notes {
+            notes.remove();
+        }
+        let mode = format!("{:?}", run.policy.mode);
+        for left in self.left {
+            if is_complete && !run.is_rehearsal && (mode == left.mode || mode == "Sync") {
+                left.notes.remove();
+            }
+        }
+    }
+}
+
+impl Left {
+    fn new(notes: Box<dyn Notes>, head: &Value, lines: impl Iterator<Item = Value>) -> Self {
+        let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
+        // A tag of another length would fit names that are none of that run.
+        let tag = text(head, "tag").filter(|tag| tag.len() == process_tag().len());
+        let mut left = Left {
+            notes,
+            tag: tag.unwrap_or_else(process_tag),
+            mode: text(head, "mode").unwrap_or_default(),
+            finished: HashMap::new(),
+            begun: HashSet::new(),
+            parts: Sides::default(),
+        };
+        for line in lines {
+            if let (Some(dir), Some(begun)) = (text(&line, "dir"), text(&line, "begun")) {
+                left.begun.insert((dir, begun));
+                continue;
+            }
+            let Some(to) = Side::BOTH.into_iter().find(|side| text(&line, "to") == Some(side.to_string()))
+            else {
+                continue;
+            };
+            if let Some(part) = text(&line, "part") {
+                left.parts[to].insert(part);
+            } else if let (Some(dir), Some(finished)) = (text(&line, "dir"), read_finished(&line, to)) {
+                left.finished.entry(dir).or_default().push(finished);
+            }
+        }
+        left
+    }
+}
+
+fn read_finished(line: &Value, to: Side) -> Option<Noted> {
+    let seconds = |key: &str| line.get(key).and_then(Value::as_f64);
+    let fact = Fact {
+        mtime: seconds("m"),
+        size: line.get("s").and_then(Value::as_u64),
+        dated: seconds("d"),
+        exact: seconds("e"),
+    };
+    let name = line.get("name")?.as_str()?.to_owned();
+    Some(Noted { name, to, fact, written: seconds("w"), at: seconds("u")? })
+}
+
+fn host<'a>(run: &Run<'a>) -> Option<&'a str> {
+    run.lock.as_ref().and_then(|lock| lock.rules.owner.host.as_deref())
+}
+
+/// Whether a journal tells of this peer, and was written on this computer: elsewhere a lock may not be seen.
+fn is_of(head: &Value, run: &Run<'_>) -> bool {
+    let text = |key: &str| head.get(key).and_then(Value::as_str);
+    text("peer") == Some(run.pools.remote.target().id()) && text("host") == host(run)
+}
