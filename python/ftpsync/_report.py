@@ -107,7 +107,17 @@ class Reporter:
 
     def failure(self, text: str) -> None:
         """Writes what failed, although the run goes on."""
-        write_error(printable(text[:1].upper() + text[1:]))
+        line = printable(text[:1].upper() + text[1:])
+        self._synchronizer._closing.problems.add(line)
+        write_error(line)
+
+    def conflict_left(self, path: str) -> None:
+        """Takes a conflict that nobody has settled."""
+        self._synchronizer._closing.conflicts.add(printable(path))
+
+    def trashed(self, place: str) -> None:
+        """Takes where the content of a file lies that lost at the first contact."""
+        self._synchronizer._closing.kept.add(printable(place))
 
     def lock(self, is_local: bool, state: str, text: str | None, seconds: float | None) -> None:
         """Takes what has become of the lock file of a side."""

@@ -314,6 +314,7 @@ def _perform(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
     except Exception as exc:
         # A problem with single entries did not end the run, and was told when it came up.
         if args.verbose > 4 or not getattr(exc, "was_told", False):
+            _tell_closing(synchronizer, args)
             raise
         _report(synchronizer, args)
         return _EXIT_ERROR
@@ -341,6 +342,13 @@ def _report(synchronizer: Any, args: argparse.Namespace) -> None:
         pprint(stats)
     elif args.verbose >= 1:
         print(_summary(synchronizer, args))
+    _tell_closing(synchronizer, args)
+
+
+def _tell_closing(synchronizer: Any, args: argparse.Namespace) -> None:
+    """Lists what the user has to look at. Release 3.1 ended with the line before."""
+    if not emulates_31():
+        synchronizer._closing.tell(args.verbose)
 
 
 def _summary(synchronizer: Any, args: argparse.Namespace) -> str:

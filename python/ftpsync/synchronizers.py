@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Final, TypeVar
 
 from ftpsync import __version__, _steps
 from ftpsync._bridge import TargetBridge, is_native
+from ftpsync._closing import Closing
 from ftpsync._hooks import HookRelay
 from ftpsync._locks import lock_settings
 from ftpsync._report import Reporter
@@ -243,6 +244,7 @@ class BaseSynchronizer:
         self._reporter: Reporter | None = None
         #: Takes what was done: action, path, whether on the local side (None: on both), bytes, error.
         self._journal: Callable[[str, str, bool | None, int, str | None], None] | None = None
+        self._closing = Closing()
         self._stats: dict[str, Any] = dict.fromkeys(_COUNTERS, 0)
         self._stats.update(elap_secs=None, elap_str=None, result_code=None)
 

@@ -31,6 +31,13 @@ pub struct Keep {
     pub entry: Option<Box<Entry>>,
 }
 
+impl Keep {
+    /// Whether it goes into the trash.
+    pub fn is_trashed(&self) -> bool {
+        self.entry.is_none() && self.to.as_str().split('/').next() == Some(TRASH_NAME)
+    }
+}
+
 impl Keeping {
     /// Folders that hold what was kept; they are never synchronised.
     pub fn hidden(&self) -> Vec<RelPath> {

@@ -134,6 +134,10 @@ pub enum Event<'a> {
         /// The strategy.
         strategy: Strategy,
     },
+    /// A conflict is left alone.
+    ConflictLeft(&'a RelPath),
+    /// A file lost when the two sides first met. Its content lies here, in the trash of the local side.
+    Trashed(&'a RelPath),
     /// What has become of the lock file of a side.
     Lock {
         /// The side.

@@ -319,6 +319,8 @@ impl Observer for Listener {
                     reporter.bind(py).call_method1("same_time", (pair, word)).map(drop)
                 })
             }
+            Event::ConflictLeft(path) => self.tell("conflict_left", (path.as_str().to_owned(),)),
+            Event::Trashed(place) => self.tell("trashed", (place.as_str().to_owned(),)),
             Event::Lock { side, state } => {
                 let (state, text, seconds) = lock::told(state);
                 self.tell("lock", (side == Side::Local, state, text, seconds))

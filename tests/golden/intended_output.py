@@ -434,4 +434,15 @@ RULES = [
         fields=TREES | {"exit"},
         holds=lambda reference, ours: ours["exit"] == 0 and nothing_lost(reference, ours),
     ),
+    Rule(
+        id="the end of a run",
+        contract="section 16: problems and conflicts are never silent",
+        reason="What has to be looked at is listed once more behind the statistics: problems, conflicts that were left "
+        "alone, and where the older of two files lies that met for the first time.",
+        ours=(
+            r"\d+ (problems? in this run|conflicts? left alone; .*|older files? gave way .*)",
+            r"\d+ (problems? in this run|conflicts? left alone; .*|older files? gave way .*):?",
+            r"  (?! )\S.*",
+        ),
+    ),
 ]

@@ -17,6 +17,7 @@ impl Walk<'_> {
             Resolution::Both { loser } => self.keep_both(plan, step, path, loser),
             Resolution::Skip | Resolution::SameTime | Resolution::Ask => {
                 self.stats.conflict_files_skipped += 1;
+                self.event(Event::ConflictLeft(path))?;
                 self.action(Line::SKIP_CONFLICT, path, step.pair.is_folder())
             }
         }

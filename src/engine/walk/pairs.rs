@@ -398,6 +398,9 @@ impl Walk<'_> {
             Ok(written) => {
                 let now = self.run.clock.now();
                 self.copy_second(&job)?;
+                if let Some(Keep { to, .. }) = job.keep.as_ref().filter(|keep| keep.is_trashed()) {
+                    self.event(Event::Trashed(to))?;
+                }
                 if let Some(folder) = self.folders.get_mut(&job.ticket) {
                     folder.unfinished.remove(&job.name);
                     let mtime = job.put.mtime.map(Stamp::as_secs_f64);

@@ -208,6 +208,7 @@ impl Walk<'_> {
             | Resolution::Ask => {
                 self.removals.keep(doomed);
                 self.stats.conflict_files_skipped += 1;
+                self.event(Event::ConflictLeft(path))?;
                 self.action(Line::SKIP_CONFLICT, path, false)
             }
         }

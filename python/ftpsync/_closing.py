@@ -1,0 +1,63 @@
+"""What a run says in the end: every problem, every conflict and what is in the trash, once more in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from ftpsync.util import write, write_error
+
+__all__ = ["Closing"]
+
+#: So many of each kind are listed; the others were told when they came up.
+_LISTED: Final = 40
+
+
+@dataclass
+class _Items:
+    """The first ones of a kind, and how many there were."""
+
+    first: list[str] = field(default_factory=list)
+    count: int = 0
+
+    def add(self, text: str) -> None:
+        """Takes one more."""
+        self.count += 1
+        if self.count <= _LISTED:
+            self.first.append(text)
+
+    def lines(self, title: str) -> list[str]:
+        """Returns the title and one line for each; nothing if there are none."""
+        if not self.count:
+            return []
+        more = [f"  and {self.count - _LISTED} more, see above"] if self.count > _LISTED else []
+        return [title, *(f"  {text}" for text in self.first), *more]
+
+
+class Closing:
+    """Collects what is listed at the end of a run."""
+
+    def __init__(self) -> None:
+        self.problems = _Items()
+        self.conflicts = _Items()
+        self.kept = _Items()
+
+    def tell(self, verbose: int) -> None:
+        """Writes the lists; nothing where there is nothing to say. Problems are told at every verbosity."""
+        if verbose >= 3:
+            conflicts = self.conflicts.lines(
+                f"{_counted(self.conflicts, 'conflict')} left alone; decide with --resolve local, remote, old or new, "
+                "or keep both files with --resolve keep-both:"
+            )
+            kept = self.kept.lines(
+                f"{_counted(self.kept, 'older file')} gave way when the two sides first met; the content is kept in "
+                "the local folder, as"
+            )
+            for line in (*conflicts, *kept):
+                write(line)
+        for line in self.problems.lines(f"{_counted(self.problems, 'problem')} in this run:"):
+            write_error(line)
+
+
+def _counted(items: _Items, word: str) -> str:
+    return f"{items.count} {word}{'' if items.count == 1 else 's'}"

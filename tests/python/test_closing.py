@@ -1,0 +1,95 @@
+"""The end of a run lists what the user has to look at, and nothing where there is nothing."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ftpsync._closing import Closing
+
+
+def put(path: Path, text: str, age: int = 0) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    os.utime(path, (1.6e9 - age, 1.6e9 - age))
+
+
+class World:
+    """Two folders, and the command line."""
+
+    def __init__(self, folder: Path) -> None:
+        self.local, self.remote = folder / "local", folder / "remote"
+        self.local.mkdir()
+        self.remote.mkdir()
+
+    def run(self, *options: str, command: str = "sync") -> tuple[list[str], list[str]]:
+        """What was said: the lines behind the statistics, and those of standard error."""
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "ftpsync", command, str(self.local), str(self.remote)),
+                *("--resolve", "skip", *options),
+            ],
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=60,
+            check=False,
+        )
+        lines = done.stdout.splitlines()
+        end = next((index for index, line in enumerate(lines) if line.startswith("Wrote ")), len(lines) - 1)
+        return lines[end + 1 :], done.stderr.splitlines()
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def test_a_run_without_problems_ends_with_its_statistics(world: World) -> None:
+    put(world.local / "a", "a")
+    assert world.run() == ([], [])
+
+
+def test_conflicts_are_listed_with_what_to_do(world: World) -> None:
+    put(world.local / "d/both", "old", 500)
+    put(world.local / "other", "other", 500)
+    world.run()
+    put(world.local / "d/both", "edited here", 100)
+    put(world.remote / "d/both", "edited there, too", 50)
+    told, errors = world.run()
+    assert told[0].startswith("1 conflict left alone; decide with --resolve ") and told[1:] == ["  d/both"]
+    assert not errors
+    assert world.run("-q") == ([], []), "who wants it quieter is told by the exit code"
+
+
+def test_problems_are_listed_with_their_paths_at_every_verbosity(world: World) -> None:
+    put(world.local / "clash", "a file")
+    (world.remote / "clash").mkdir()
+    put(world.local / "b", "b")
+    for quiet in ([], ["-q"], ["-qqq"]):
+        _, errors = world.run(*quiet)
+        at = errors.index("1 problem in this run:")
+        assert "clash" in errors[at + 1] and errors[at + 1].startswith("  ") and len(errors) == at + 2
+
+
+def test_what_lost_at_the_first_contact_is_said_to_be_in_the_trash(world: World) -> None:
+    put(world.local / "d/a", "newer", 10)
+    put(world.remote / "d/a", "older", 500)
+    told, _ = world.run()
+    assert told[0].startswith("1 older file gave way")
+    assert (world.local / told[1].strip()).read_text() == "older"
+
+
+def test_many_of_a_kind_are_not_all_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    closing = Closing()
+    for number in range(77):
+        closing.problems.add(f"file {number}")
+    lines: list[str] = []
+    monkeypatch.setattr("ftpsync._closing.write_error", lines.append)
+    closing.tell(0)
+    assert lines[0] == "77 problems in this run:" and lines[1] == "  file 0"
+    assert lines[-1] == "  and 37 more, see above" and len(lines) == 42
