@@ -31,7 +31,7 @@ class _Items:
         if not self.count:
             return []
         more = [f"  and {self.count - _LISTED} more, see above"] if self.count > _LISTED else []
-        return [title, *(f"  {text}" for text in self.first), *more]
+        return [title, *(f"  {text}" for text in sorted(self.first)), *more]
 
 
 class Closing:

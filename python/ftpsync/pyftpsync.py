@@ -314,7 +314,7 @@ def _perform(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
     except Exception as exc:
         # A problem with single entries did not end the run, and was told when it came up.
         if args.verbose > 4 or not getattr(exc, "was_told", False):
-            _tell_closing(synchronizer, args)
+            _list_what_is_left(synchronizer, args)
             raise
         _report(synchronizer, args)
         return _EXIT_ERROR
@@ -324,14 +324,10 @@ def _perform(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
 
 def _check_sides(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """Ends with a usage error where the two sides seem to have been mixed up."""
-    takes_server_first = args.command != "download" and is_url(args.local)
-    if args.remote == "." and not takes_server_first:
+    if args.remote == ".":
         parser.error("'.' is expected to be the local target (not remote)")
-    if is_url(args.local) and not is_url(args.remote) and not takes_server_first:
-        parser.error(
-            "a file system target is expected to be local: 'download LOCAL REMOTE' copies from REMOTE to LOCAL, "
-            "so name the folder first, or use 'upload'"
-        )
+    if is_url(args.local) and not is_url(args.remote):
+        parser.error("a file system target is expected to be local")
 
 
 def _report(synchronizer: Any, args: argparse.Namespace) -> None:
@@ -342,13 +338,15 @@ def _report(synchronizer: Any, args: argparse.Namespace) -> None:
         pprint(stats)
     elif args.verbose >= 1:
         print(_summary(synchronizer, args))
-    _tell_closing(synchronizer, args)
+    _list_what_is_left(synchronizer, args)
 
 
-def _tell_closing(synchronizer: Any, args: argparse.Namespace) -> None:
+def _list_what_is_left(synchronizer: Any, args: argparse.Namespace) -> None:
     """Lists what the user has to look at. Release 3.1 ended with the line before."""
-    if not emulates_31():
-        synchronizer._closing.tell(args.verbose)
+    # Whoever puts a class of their own in the place of a synchronizer need not keep such lists.
+    closing = getattr(synchronizer, "_closing", None)
+    if closing is not None and not emulates_31():
+        closing.tell(args.verbose)
 
 
 def _summary(synchronizer: Any, args: argparse.Namespace) -> str:

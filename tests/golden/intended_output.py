@@ -440,9 +440,9 @@ RULES = [
         reason="What has to be looked at is listed once more behind the statistics: problems, conflicts that were left "
         "alone, and where the older of two files lies that met for the first time.",
         ours=(
-            r"\d+ (problems? in this run|conflicts? left alone; .*|older files? gave way .*)",
-            r"\d+ (problems? in this run|conflicts? left alone; .*|older files? gave way .*):?",
-            r"  (?! )\S.*",
+            r" *\d+ (problems? in this run|conflicts? left alone; .*|older files? gave way .*):?",
+            # Scripts may indent what they print.
+            r"(    )?  (?! )\S.*",
         ),
     ),
 ]

@@ -205,7 +205,9 @@ def test_a_run_killed_in_the_middle_of_a_file_leaves_the_old_one(
     source, goal = make_place(one), make_place(other)
     goal.put("large", b"old", THEN)
     source.put("large", LARGE, THEN + 60)
-    words = ["upload", source.url, goal.url, "--force", "--no-verify-host-keys", "--no-prompt"]
+    # A folder of this computer is named first.
+    verb, *places = ("download", goal, source) if other == "local" else ("upload", source, goal)
+    words = [verb, *(place.url for place in places), "--force", "--no-verify-host-keys", "--no-prompt"]
     process = subprocess.Popen(
         [sys.executable, "-m", "ftpsync", *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     )
@@ -215,7 +217,7 @@ def test_a_run_killed_in_the_middle_of_a_file_leaves_the_old_one(
     process.communicate(timeout=10)
     assert process.returncode == -signal.SIGKILL, "it was over before it was killed"
     assert contents(goal) == {"large": b"old"}
-    command("upload", source.url, goal.url, "--force", "--no-prompt")
+    command(verb, *(place.url for place in places), "--force", "--no-prompt")
     assert contents(goal) == {"large": LARGE}
 
 
@@ -283,10 +285,8 @@ class TestCommandLine:
         assert "s3cret" not in told
         assert contents(other) == {"d/a": b"a"}
 
-    def test_a_server_is_copied_into_a_folder_that_is_made(
-        self, make_place: MakePlace, tmp_path: Path
-    ) -> None:
-        source, goal = make_place("ftp"), tmp_path / "new" / "folder"
+    def test_a_folder_is_copied_into_one_that_is_made(self, make_place: MakePlace, tmp_path: Path) -> None:
+        source, goal = make_place("local"), tmp_path / "new" / "folder"
         source.put("a", b"a", THEN)
         assert "is not a directory" in command("upload", source.url, str(goal), code=1)
         command("upload", source.url, str(goal), "--create-folder", "--dry-run", code=1)
