@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Final
 
 from ftpsync.util import write, write_error
@@ -13,12 +12,12 @@ __all__ = ["Closing"]
 _LISTED: Final = 40
 
 
-@dataclass
 class _Items:
     """The first ones of a kind, and how many there were."""
 
-    first: list[str] = field(default_factory=list)
-    count: int = 0
+    def __init__(self) -> None:
+        self.first: list[str] = []
+        self.count = 0
 
     def add(self, text: str) -> None:
         """Takes one more."""

@@ -76,6 +76,9 @@ def run() -> None:
     try:
         with _orderly_termination():
             code = _perform(parser, args)
+            if sys.stdout is not None:
+                # Here, where a reader that has gone can still be dealt with.
+                sys.stdout.flush()
     except KeyboardInterrupt:
         print("\nAborted by user.", file=sys.stderr)
         code = _EXIT_ABORTED

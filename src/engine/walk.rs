@@ -92,6 +92,7 @@ pub fn walk(
         may_look_ahead: true,
         removals: Removals::default(),
         contents: Copies::default(),
+        has_news: false,
         tally: Tally::default(),
         resolve_all: run.resolve_all,
         under_way: 0,
@@ -138,6 +139,8 @@ struct Walk<'a> {
     removals: Removals,
     /// What every folder below the root held when it was last synchronised.
     contents: Copies,
+    /// Something in a folder below the root is remembered differently than before.
+    has_news: bool,
     tally: Tally,
     resolve_all: Option<Strategy>,
     /// Jobs that have not been answered.

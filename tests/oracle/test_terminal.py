@@ -66,6 +66,8 @@ def lines(text: str, folder: Path) -> list[str]:
     """The lines without progress, in an order of their own."""
     text = PROGRESS.sub("", text).replace(str(folder), "<folder>")
     text = re.sub(r"Elap: [\d.]+ sec", "Elap: <time>", text)
+    # What is listed at the end has no counterpart.
+    text = re.sub(r"(?m)^\d+ (conflicts? left alone|older files? gave way).*\n(  \S.*\n)+", "", text)
     # colorama resets the colours at exit, on a line of its own.
     return sorted(line for line in text.splitlines() if line != "\x1b[0m")
 

@@ -407,7 +407,9 @@ def assert_clear_error(result: Result, pattern: str) -> None:
     assert "s3cret" not in result.err + result.out, result
     # A refused login is announced the way it always was, for whoever looks for it, before the run gives up.
     announced = ("ERROR:", "Could not login to ")
-    lines = [line for line in result.err.splitlines() if line.strip() and not line.startswith(announced)]
+    # And what went wrong with single files is listed once more.
+    told = re.sub(r"(?m)^\d+ problems? in this run:\n(  \S.*\n)+", "", result.err)
+    lines = [line for line in told.splitlines() if line.strip() and not line.startswith(announced)]
     lines += re.findall(r"^ERROR: .+", result.err, re.MULTILINE)
     assert len(lines) == 1, result
     assert re.search(pattern, result.err, re.IGNORECASE), result

@@ -236,9 +236,11 @@ def test_row_18_a_limit_of_the_size_of_files_keeps_the_old_metadata(sides: Sides
     assert done.returncode == 1, done.stdout
     assert META in done.stderr
     assert meta.read_bytes() == old
-    assert sides.litter() == []
+    # What the metadata lacks stays in the journal, until it has been written.
+    assert [name for name in sides.litter() if not name.endswith(".journal")] == []
     again = sides.run("sync", server.url)
     assert again.returncode == 0, again.stdout + again.stderr
+    assert sides.litter() == []
     assert sides.run("sync", server.url).returncode == 0
 
 

@@ -362,7 +362,7 @@ def test_a_clash_is_one_line_and_exit_code_1_and_the_rest_is_done(tmp_path: Path
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     told = [line for line in done.stderr.splitlines() if line]
-    assert len(told) == 1, done.stderr
+    assert told[1:] == ["1 problem in this run:", f"  {told[0]}"], done.stderr
     assert '"name"' in told[0]
     assert (local / "name").read_text() == "file"
     assert (remote / "name" / "in").read_text() == "folder"

@@ -34,8 +34,11 @@ impl Walk<'_> {
             return Ok(());
         }
         self.remember_contents(&folder);
-        if ticket == ROOT {
-            folder.metas.local.set_copies(&self.peer, &self.contents);
+        let root = &mut folder.metas.local;
+        // Metadata that pyftpsync 3.1 or 4.1 has written is not written anew for the copies alone.
+        let is_theirs = root.was_read() && root.copies(&self.peer).is_empty();
+        if ticket == ROOT && (self.has_news || root.is_changed() || !is_theirs) {
+            root.set_copies(&self.peer, &self.contents);
         }
         for job in self.metadata_jobs(ticket, &mut folder) {
             if let Job::WriteMeta { side, dir, text, .. } = &job {
@@ -143,6 +146,7 @@ impl Walk<'_> {
             None if is_made || (is_news && self.contents.contains(path)) => Held::default(),
             Some(_) | None => return,
         };
+        self.has_news |= is_news;
         self.contents.insert(path, &names);
     }
 
