@@ -4,7 +4,7 @@
     python benches/summary.py plain.json tls.json
 
 Each line is one load on one server. The columns of the other tools are the quotient of wall times, ours by
-theirs: what is below 1 is quicker here. The last columns are for ours: seconds of CPU and peak memory (MiB).
+theirs: what is below 1 is quicker here. The last columns are seconds of CPU and peak memory (MiB) of all tools.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ def main(files: list[str]) -> int:
     documents = [json.loads(Path(file).read_text()) for file in files]
     others = list(dict.fromkeys(tool for each in documents for tool in each["tools"] if tool != "ours"))
     heads = ["server", "round trip", "load", "files", "ours, s", *(f"by {tool}" for tool in others)]
-    heads += ["CPU, s", *(f"CPU of {tool}" for tool in others), "MiB", *(f"MiB of {tool}" for tool in others)]
+    everybody = " / ".join(["ours", *others])
+    heads += [f"CPU, s: {everybody}", f"MiB: {everybody}"]
     print("| " + " | ".join(heads) + " |")
     print("|---" * len(heads) + "|")
     for document in documents:
@@ -48,9 +49,10 @@ def _lines(document: dict[str, Any], others: list[str]) -> list[list[str]]:
             _shown(ours["wall"] / other["wall"] if other else None, 2) for other in _of(medians, others)
         ]
         costs = [
-            _shown(it[what] if it else None, digits)
+            " / ".join(
+                _shown(it[what] if it else None, digits) or "-" for it in (ours, *_of(medians, others))
+            )
             for what, digits in (("cpu", 2), ("memory", 0))
-            for it in (ours, *_of(medians, others))
         ]
         first = [SERVERS.get(server, server) + security, f"{rtt:g} ms", document["loads"][load]]
         lines.append([*first, f"{ours['files']:g}", f"{ours['wall']:.2f}", *quotients, *costs])
