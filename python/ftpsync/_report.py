@@ -72,16 +72,16 @@ class Reporter:
 
     def action(self, action: str, status: str, symbol: str, path: str, is_dir: bool, level: int) -> None:
         """Takes what is done about one entry."""
-        journal = self._synchronizer._journal
-        if journal is not None and (action, status) == ("skip", "conflict"):
-            journal("conflict", path, None, 0, None)
+        tell = self._synchronizer._on_deed
+        if tell is not None and (action, status) == ("skip", "conflict"):
+            tell("conflict", path, None, 0, None)
         self.write_line(action, status, symbol, path, is_dir, level)
 
     def finished(self, action: str, path: str, is_local: bool, size: int, error: str | None) -> None:
         """Takes what was done to one entry, or why it could not be."""
-        journal = self._synchronizer._journal
-        if journal is not None:
-            journal(action, path, is_local, size, error)
+        tell = self._synchronizer._on_deed
+        if tell is not None:
+            tell(action, path, is_local, size, error)
 
     def write_line(self, action: str, status: str, symbol: str, path: str, is_dir: bool, level: int) -> None:
         """Writes the line of one entry."""

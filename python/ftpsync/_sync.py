@@ -204,7 +204,7 @@ def sync(
         side = "both" if is_local is None else names[is_local]
         entries.append(SyncEntry(path, action, side, size, error, dry_run))
 
-    synchronizer._journal = take
+    synchronizer._on_deed = take
     try:
         synchronizer.run()
     except Exception as exc:

@@ -243,7 +243,7 @@ class BaseSynchronizer:
         self.resolve_all: str | None = None
         self._reporter: Reporter | None = None
         #: Takes what was done: action, path, whether on the local side (None: on both), bytes, error.
-        self._journal: Callable[[str, str, bool | None, int, str | None], None] | None = None
+        self._on_deed: Callable[[str, str, bool | None, int, str | None], None] | None = None
         self._closing = Closing()
         self._stats: dict[str, Any] = dict.fromkeys(_COUNTERS, 0)
         self._stats.update(elap_secs=None, elap_str=None, result_code=None)
@@ -413,7 +413,7 @@ class BaseSynchronizer:
             "mode": self._MODE,
             # A hook for lines gets all of them, whatever is shown.
             # So does whoever wants to know of conflicts.
-            "verbose": max(4 if "_log_action" in hooks else 3 if self._journal else 0, min(self.verbose, 9)),
+            "verbose": max(4 if "_log_action" in hooks else 3 if self._on_deed else 0, min(self.verbose, 9)),
             "dry_run": self._only_tells(),
             "progress": reporter.shows_progress or "_tick" in hooks,
             "match": options["match"],
@@ -424,7 +424,7 @@ class BaseSynchronizer:
             "delete_unmatched": bool(options.get("delete_unmatched")),
             "stateless": self._is_stateless(),
             "checksum": self._flag("checksum"),
-            "records": self._journal is not None,
+            "records": self._on_deed is not None,
             "resolve": resolve,
             "resolve_all": self.resolve_all,
             "asks_at_same_time": bool(self.is_script),

@@ -7,6 +7,7 @@
 use super::Run;
 use crate::model::meta::Fact;
 use crate::model::{RelPath, Side, Sides, TEMP_PREFIX};
+use crate::plan::Mode;
 use crate::target::{Notes, next_unique, process_tag};
 use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet};
@@ -59,7 +60,7 @@ impl Journal {
     pub fn new(run: &Run<'_>) -> Self {
         let peer = run.pools.remote.target().id();
         let head = json!({
-            "peer": peer, "host": host(run), "mode": format!("{:?}", run.policy.mode), "tag": process_tag(),
+            "peer": peer, "host": host(run), "mode": word(run.policy.mode), "tag": process_tag(),
         });
         Journal {
             head: Some(head).filter(|_| !run.is_rehearsal && !run.policy.follows),
@@ -82,6 +83,11 @@ impl Journal {
         self.add(run, &json!({"dir": dir.as_str(), "begun": name}));
     }
 
+    /// Notes that a part of a large file is about to be written, under a name that does not tell whose it is.
+    pub fn part(&mut self, run: &Run<'_>, side: Side, path: &RelPath) {
+        self.add(run, &json!({"part": path.as_str(), "to": side.to_string()}));
+    }
+
     fn begin(&mut self, run: &Run<'_>) {
         if self.was_tried {
             return;
@@ -91,11 +97,6 @@ impl Journal {
         let name = format!("{TEMP_PREFIX}{:016x}{MARK}", next_unique());
         self.notes = run.pools.local.target().begin_notes(&name);
         self.add(run, &head);
-    }
-
-    /// Notes that a part of a large file is about to be written, under a name that does not tell whose it is.
-    pub fn part(&mut self, run: &Run<'_>, side: Side, path: &RelPath) {
-        self.add(run, &json!({"part": path.as_str(), "to": side.to_string()}));
     }
 
     fn add(&mut self, run: &Run<'_>, line: &Value) {
@@ -169,9 +170,9 @@ impl Journal {
         if let Some(notes) = self.notes {
             notes.remove();
         }
-        let mode = format!("{:?}", run.policy.mode);
+        let mode = run.policy.mode;
         for left in self.left {
-            if is_complete && !run.is_rehearsal && (mode == left.mode || mode == "Sync") {
+            if is_complete && !run.is_rehearsal && (mode == Mode::Sync || word(mode) == left.mode) {
                 left.notes.remove();
             }
         }
@@ -220,6 +221,15 @@ fn read_finished(line: &Value, to: Side) -> Option<Noted> {
     };
     let name = line.get("name")?.as_str()?.to_owned();
     Some(Noted { name, to, fact, written: seconds("w"), at: seconds("u")? })
+}
+
+/// A mode, as the journal tells it.
+fn word(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Sync => "sync",
+        Mode::Upload => "upload",
+        Mode::Download => "download",
+    }
 }
 
 fn host<'a>(run: &Run<'a>) -> Option<&'a str> {

@@ -221,3 +221,17 @@ fn an_early_end_that_is_taken_for_an_abort_is_not_repeated_and_the_file_is_worth
 fn the_end_of_what_is_large_comes_at_the_end() {
     assert_eq!(fetch_from(Lingering::ForTheOther, 300 * 1024), (vec![], 0));
 }
+
+#[test]
+fn listings_end_early_only_once_a_file_has_proven_it() {
+    let server = Server::start(Quirks { lingers: Some(Lingering::ForTheOther), ..Quirks::default() });
+    server.put("/file", b"content");
+    let mut session = target(config(&server)).open().unwrap();
+    assert_eq!((listed_names(session.as_mut()), server.early_ends()), (vec!["file".to_owned()], 0));
+    for _ in 0..8 {
+        assert_eq!(get(session.as_mut(), "file").unwrap(), b"content");
+    }
+    let before = server.early_ends();
+    assert!(before > 0);
+    assert_eq!((listed_names(session.as_mut()), server.early_ends()), (vec!["file".to_owned()], before + 1));
+}

@@ -808,6 +808,9 @@ impl Conversation {
             lines.truncate(lines.len() / 2);
         }
         let mut data = self.data()?;
+        if self.quirks.lingers.is_some() {
+            self.has_ended_early(&data, Duration::from_millis(200))?;
+        }
         if let Some(sends) = self.quirks.mlsd_sends.filter(|_| is_machine) {
             data.write_all(sends)?;
             self.hang_up(data);
@@ -890,12 +893,18 @@ impl Conversation {
         self.say(if sent.is_ok() { "226 sent" } else { "426 gave up" })
     }
 
+    /// Whether the other side has ended the connection before anything was sent.
+    fn has_ended_early(&self, data: &Line, patience: Duration) -> std::io::Result<bool> {
+        data.socket().set_read_timeout(Some(patience))?;
+        let has_ended = matches!(data.socket().peek(&mut [0]), Ok(0));
+        self.state.early_ends.fetch_add(usize::from(has_ended), Ordering::SeqCst);
+        Ok(has_ended)
+    }
+
     fn retrieve_lingering(&mut self, lingering: Lingering, mut data: Line, content: &[u8]) -> Goes {
         const LATE: Duration = Duration::from_millis(200);
-        data.socket().set_read_timeout(Some(LATE))?;
-        let has_ended = matches!(data.socket().peek(&mut [0]), Ok(0));
+        let has_ended = self.has_ended_early(&data, LATE)?;
         if has_ended {
-            self.state.early_ends.fetch_add(1, Ordering::SeqCst);
             if lingering == Lingering::UnlessAborted {
                 return self.say("426 aborted");
             }

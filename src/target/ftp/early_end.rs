@@ -38,12 +38,13 @@ impl Default for EarlyEnd {
 
 /// Ends our direction of a fresh connection, if that is of use.
 pub fn end_if_of_use(server: &Server, stream: &mut Stream, before: &[Reply], verb: &Command) {
-    let is_small = match verb.words().0.as_str() {
+    let is_fit = match verb.words().0.as_str() {
         "RETR" => before.first().and_then(Reply::size).is_some_and(|size| size <= SMALL),
+        // Nothing tells how long a listing should be, so none is cut by a trial.
         "MLSD" | "LIST" => server.learned().early_end == EarlyEnd::Helps,
         _ => false,
     };
-    if !is_small || server.proxy.is_some() {
+    if !is_fit || server.proxy.is_some() {
         return;
     }
     let known = &mut server.learned().early_end;
