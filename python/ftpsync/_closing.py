@@ -12,6 +12,14 @@ __all__ = ["Closing"]
 _LISTED: Final = 40
 
 
+#: How to settle conflicts, by what the mode accepts.
+_ADVICE: Final = {
+    "sync": "decide with --resolve local, remote, old or new, or keep both files with --resolve keep-both",
+    "upload": "--resolve local replaces the remote files",
+    "download": "--resolve remote replaces the local files",
+}
+
+
 class _Items:
     """The first ones of a kind, and how many there were."""
 
@@ -36,7 +44,8 @@ class _Items:
 class Closing:
     """Collects what is listed at the end of a run."""
 
-    def __init__(self) -> None:
+    def __init__(self, mode: str) -> None:
+        self._mode = mode
         self.problems = _Items()
         self.conflicts = _Items()
         self.kept = _Items()
@@ -45,8 +54,7 @@ class Closing:
         """Writes the lists; nothing where there is nothing to say. Problems are told at every verbosity."""
         if verbose >= 3:
             conflicts = self.conflicts.lines(
-                f"{_counted(self.conflicts, 'conflict')} left alone; decide with --resolve local, remote, old or new, "
-                "or keep both files with --resolve keep-both:"
+                f"{_counted(self.conflicts, 'conflict')} left alone; {_ADVICE[self._mode]}:"
             )
             kept = self.kept.lines(
                 f"{_counted(self.kept, 'older file')} gave way when the two sides first met; the content is kept in "

@@ -244,7 +244,7 @@ class BaseSynchronizer:
         self._reporter: Reporter | None = None
         #: Takes what was done: action, path, whether on the local side (None: on both), bytes, error.
         self._on_deed: Callable[[str, str, bool | None, int, str | None], None] | None = None
-        self._closing = Closing()
+        self._closing = Closing(self._MODE)
         self._stats: dict[str, Any] = dict.fromkeys(_COUNTERS, 0)
         self._stats.update(elap_secs=None, elap_str=None, result_code=None)
 

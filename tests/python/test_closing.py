@@ -54,6 +54,18 @@ def test_a_run_without_problems_ends_with_its_statistics(world: World) -> None:
     assert world.run() == ([], [])
 
 
+@pytest.mark.parametrize(("command", "advice"), [("upload", "local"), ("download", "remote")])
+def test_a_one_way_run_recommends_only_what_it_accepts(world: World, command: str, advice: str) -> None:
+    put(world.local / "both", "old", 500)
+    put(world.local / "other", "other", 500)
+    world.run()
+    put(world.local / "both", "edited here", 100)
+    put(world.remote / "both", "edited there, too", 50)
+    told, _ = world.run(command=command)
+    assert told[0].startswith(f"1 conflict left alone; --resolve {advice} ") and told[1:] == ["  both"]
+    assert world.run("--resolve", advice, command=command) == ([], [])
+
+
 def test_conflicts_are_listed_with_what_to_do(world: World) -> None:
     put(world.local / "d/both", "old", 500)
     put(world.local / "other", "other", 500)
@@ -85,7 +97,7 @@ def test_what_lost_at_the_first_contact_is_said_to_be_in_the_trash(world: World)
 
 
 def test_many_of_a_kind_are_not_all_listed(monkeypatch: pytest.MonkeyPatch) -> None:
-    closing = Closing()
+    closing = Closing("sync")
     for number in range(77):
         closing.problems.add(f"file {number}")
     lines: list[str] = []
