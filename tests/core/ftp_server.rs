@@ -904,10 +904,8 @@ impl Conversation {
     fn retrieve_lingering(&mut self, lingering: Lingering, mut data: Line, content: &[u8]) -> Goes {
         const LATE: Duration = Duration::from_millis(200);
         let has_ended = self.has_ended_early(&data, LATE)?;
-        if has_ended {
-            if lingering == Lingering::UnlessAborted {
-                return self.say("426 aborted");
-            }
+        if has_ended && lingering == Lingering::UnlessAborted {
+            return self.say("426 aborted");
         }
         data.write_all(content)?;
         self.hang_up(data);
