@@ -37,6 +37,7 @@ help: ## show this list
 	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1: /p' $(firstword $(MAKEFILE_LIST))
 
 build: $(VENV)/build.stamp ## environment and extension module, in .venv
+	@$(BIN)/python -m compileall -q python/ftpsync
 
 demo: build ## a synchronisation with a conflict, against a server inside the process
 	@$(BIN)/python -m ftpsync demo

@@ -13,6 +13,8 @@ import time
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
+from ftpsync.util import computer_name
+
 if TYPE_CHECKING:
     from ftpsync.targets import _Target
 
@@ -39,9 +41,7 @@ def lock_settings(options: dict[str, Any]) -> dict[str, Any]:
         raise ValueError(f"invalid option lock_age: {age!r} (expected a number of seconds, at least 1)")
     if breaks is not None and not isinstance(breaks, bool):
         raise ValueError(f"invalid option break_lock: {breaks!r} (expected true or false)")
-    import socket
-
-    owner = (socket.gethostname(), _system(), os.getpid(), os.urandom(8).hex())
+    owner = (computer_name(), _system(), os.getpid(), os.urandom(8).hex())
     return {"lock_owner": owner, "lock_age": float(age), "break_lock": bool(breaks)}
 
 
@@ -49,24 +49,19 @@ def lock_settings(options: dict[str, Any]) -> dict[str, Any]:
 def _system() -> str | None:
     """Returns a text that only processes share whose numbers mean the same: of one started system and container.
 
-    Names of computers do not tell that: many are called `localhost`. It is hashed, since anybody may read the file.
+    Names of computers do not tell that: many are called `localhost`. The core hashes it, since anybody may read the
+    file.
     """
-    import hashlib
-    from pathlib import Path
-
     try:
-        place = [
-            Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
-            os.readlink("/proc/self/ns/pid"),
-        ]
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return f"{file.read().strip()} {os.readlink('/proc/self/ns/pid')}"
     except OSError:
         import platform
         import uuid
 
         if platform.system() != "Darwin":
             return None
-        place = [str(uuid.getnode())]
-    return hashlib.sha256(" ".join(["pyftpsync", *place]).encode()).hexdigest()[:16]
+        return str(uuid.getnode())
 
 
 def take_news(target: _Target, state: str, text: str | None, seconds: float | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import re
 import signal
 import sys
 import threading
@@ -56,6 +57,9 @@ _SYNCHRONIZERS: Final = {
 }
 
 _CREATE_FOLDER_HELP: Final = "create the remote folder if it is missing"
+#: What installers leave beside a distribution that has modules of the same name.
+_RIVAL: Final = re.compile(r"(pyftpsync|ftpsync)-([^-]+)(?:-py[\d.]+)?\.(?:dist|egg)-info")
+
 _PROBLEMS_HELP: Final = (
     f"return exit code {_EXIT_PROBLEMS} if a conflict was skipped or a file could not be copied"
 )
@@ -272,17 +276,20 @@ def _settle_verbosity(parser: argparse.ArgumentParser, args: argparse.Namespace)
 
 
 def _warn_about_rivals() -> None:
-    """Tells when another distribution has put its files into the same folder: one of the two is broken."""
-    from importlib import metadata
+    """Tells when another distribution has put its files into the same folder: one of the two is broken.
 
-    for name in ("pyftpsync", "ftpsync"):
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            version = metadata.version(name)
-            print(
-                f"WARNING: {name} {version} is installed as well, in the same folder as pyftpsync-rs. Run\n"
-                f"  pip uninstall {name} && pip install --force-reinstall pyftpsync-rs",
-                file=sys.stderr,
-            )
+    The names of the folders say it; `importlib.metadata` would take as long as all the rest of the start.
+    """
+    for folder in sys.path:
+        with contextlib.suppress(OSError):
+            for entry in os.listdir(folder or os.curdir):
+                if rival := _RIVAL.fullmatch(entry):
+                    name, version = rival.groups()
+                    print(
+                        f"WARNING: {name} {version} is installed as well, in the same folder as pyftpsync-rs."
+                        f" Run\n  pip uninstall {name} && pip install --force-reinstall pyftpsync-rs",
+                        file=sys.stderr,
+                    )
 
 
 # --- Work ---

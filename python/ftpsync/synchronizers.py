@@ -28,6 +28,7 @@ from ftpsync.util import (
     DRY_RUN_PREFIX,
     IS_REDIRECTED,
     VT_ERASE_LINE,
+    computer_name,
     emulates_31,
     write,
     write_error,
@@ -461,10 +462,8 @@ class BaseSynchronizer:
         backup = self.options.get("backup_dir")
         if backup is not None and not isinstance(backup, str):
             raise ValueError(f"invalid option backup_dir: {backup!r} (expected the name of a folder)")
-        import platform
-
         now = time.localtime()
-        host = re.sub(r"[^\w-]", "-", platform.node().split(".")[0]) or "unknown"
+        host = re.sub(r"[^\w-]", "-", computer_name().split(".")[0]) or "unknown"
         return {
             "backup_dir": backup,
             "trash": not self.options.get("no_trash"),

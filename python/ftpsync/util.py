@@ -7,7 +7,6 @@ missing, and replaceable by tests.
 
 from __future__ import annotations
 
-import configparser
 import functools
 import importlib
 import logging
@@ -15,7 +14,10 @@ import os
 import sys
 from collections.abc import Mapping
 from datetime import datetime
-from typing import IO, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    import configparser
 
 __all__ = [
     "DEBUG_FLAGS",
@@ -343,14 +345,27 @@ def _read_block(stream: IO[bytes]) -> bytes:
     return bytes(block)
 
 
+def computer_name() -> str:
+    """Returns the name of this computer."""
+    if hasattr(os, "uname"):
+        return os.uname().nodename
+    import socket
+
+    return socket.gethostname()
+
+
 # --- Settings and credentials ---
 
 
 @functools.cache
-def _rc_file() -> configparser.RawConfigParser:
-    """Reads `~/.pyftpsyncrc`, once."""
-    parser = configparser.RawConfigParser()
+def _rc_file() -> configparser.RawConfigParser | None:
+    """Reads `~/.pyftpsyncrc`, once. Few people have one."""
     path = os.path.expanduser("~/.pyftpsyncrc")
+    if not os.path.exists(path):
+        return None
+    import configparser
+
+    parser = configparser.RawConfigParser()
     try:
         parser.read(path, encoding="utf-8")
     except (OSError, configparser.Error, UnicodeDecodeError) as exc:
@@ -363,7 +378,8 @@ def get_option(env_name: str, section: str, opt_name: str, default: Any = None) 
     value = os.environ.get(env_name)
     if value is not None:
         return value
-    return _rc_file().get(section, opt_name, fallback=default)
+    file = _rc_file()
+    return default if file is None else file.get(section, opt_name, fallback=default)
 
 
 def prompt_for_password(

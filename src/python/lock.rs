@@ -3,15 +3,24 @@
 use crate::engine::LockState;
 use crate::model::lock::Holder;
 use crate::plan::lock::LockRules;
+use crate::target::digest::{Algorithm, Digest};
 
-/// Computer, system, process number and token of a run.
+/// Computer, what only the processes of one started system share, process number and token of a run.
 pub type Owner = (String, Option<String>, u32, String);
 
 /// The rules that the settings of a run make.
 pub fn rules(owner: &Owner, age: f64, breaks: bool) -> LockRules {
     let (host, system, process, token) = owner.clone();
+    let system = system.map(|system| hashed(&system));
     let owner = Holder { host: Some(host), system, process: Some(process), token: Some(token) };
     LockRules { owner, age, breaks }
+}
+
+/// Anybody may read the lock file, so it identifies the system without telling about it.
+fn hashed(system: &str) -> String {
+    let mut digest = Digest::new(Algorithm::Sha256);
+    digest.update(format!("pyftpsync {system}").as_bytes());
+    digest.finish()[..16].to_owned()
 }
 
 /// Whether a process of this computer exists. One of somebody else may not be signalled, but is there.

@@ -313,13 +313,13 @@ class TestOutput:
 
 
 class TestRivals:
+    @pytest.mark.parametrize("info", ["pyftpsync-4.1.0.dist-info", "pyftpsync-4.1.0-py3.11.egg-info"])
     def test_another_distribution_in_the_same_folder_is_pointed_out(
-        self, cli: Any, capsys: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, cli: Any, capsys: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, info: str
     ) -> None:
-        info = tmp_path / "site" / "pyftpsync-4.1.0.dist-info"
-        info.mkdir(parents=True)
-        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: pyftpsync\nVersion: 4.1.0\n")
-        monkeypatch.syspath_prepend(str(info.parent))
+        (tmp_path / "site" / info).mkdir(parents=True)
+        (tmp_path / "site" / "pyftpsync_rs-5.0.0.dist-info").mkdir()
+        monkeypatch.syspath_prepend(str(tmp_path / "site"))
         assert cli("sync", "local", URL) == 0
         err = capsys.readouterr().err
         assert err.startswith("WARNING: pyftpsync 4.1.0 ")

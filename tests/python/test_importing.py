@@ -19,6 +19,10 @@ MODULES = """ftpsync ftpsync.targets ftpsync.ftp_target ftpsync.sftp_target ftps
     ftpsync.resources ftpsync.metadata ftpsync.util ftpsync.compat ftpsync.cli_common ftpsync.pyftpsync
     ftpsync.run_command ftpsync.scan_command ftpsync.tree_command"""
 
+#: What together takes longer to import than all that a run needs.
+HEAVY = """asyncio configparser email ftplib getpass hashlib http importlib.metadata inspect netrc platform shlex socket
+    ssl subprocess tempfile urllib.request uuid yaml zipfile"""
+
 #: Runs before the import: whatever would open a connection or a keyring, ask, or need a package that may be missing.
 FORBIDDEN = """
 import builtins, getpass, importlib.abc, netrc, socket, sys
@@ -50,6 +54,28 @@ def test_a_module_can_be_imported_first_and_alone(module: str, tmp_path: Path) -
         check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_a_run_loads_nothing_that_takes_long_and_is_not_needed(tmp_path: Path) -> None:
+    """Most runs of the command find little to do, so its start is what they take."""
+    code = (
+        "import sys\n"
+        "from ftpsync.pyftpsync import run\n"
+        "sys.argv = ['pyftpsync', 'upload', 'here', 'there']\n"
+        "run()\n"
+        f"print(sorted(sys.modules.keys() & {HEAVY.split()}))"
+    )
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_optional_packages_are_a_module_or_none(tmp_path: Path) -> None:
