@@ -1,0 +1,222 @@
+//! Bringing the content of one file to the other side, by one session on each or by several.
+
+use super::{Crew, Lagging, borrowed, locked, no_session};
+use crate::engine::job::{CopyJob, DateJob, Done};
+use crate::engine::keep::{Keep, Replacement};
+use crate::engine::segments::{SPLIT, Segments};
+use crate::engine::transfer::{Transfer, is_same, transfer};
+use crate::error::{Error, Kind, Result};
+use crate::model::{RelPath, Side, Sides};
+use crate::target::{Expect, Put, Session, Written, next_unique};
+use std::sync::Arc;
+
+impl Crew<'_> {
+    /// Reads two files at the same time, one on each side.
+    pub(super) fn compare(&self, paths: &Sides<RelPath>) -> Result<bool> {
+        self.persist(Side::BOTH, |sessions| {
+            let Sides { local: Some(local), remote: Some(remote) } = sessions else {
+                return Err(no_session());
+            };
+            let (local, remote) = ((local.session(), &paths.local), (remote.session(), &paths.remote));
+            is_same(local, remote, &self.cancelled)
+        })
+    }
+
+    /// A large file comes over several connections if that helps.
+    pub(super) fn copy_large(&self, job: Box<CopyJob>) -> Option<Done> {
+        let begun = self.clock.elapsed();
+        match self.copy_in_segments(&job) {
+            None => self.copy(job),
+            Some((bytes, result)) => {
+                let seconds = self.clock.elapsed() - begun;
+                Some(Done::Copied { job, bytes, was_opened: bytes > 0, seconds, result })
+            }
+        }
+    }
+
+    /// `None` if the file is to be copied as others are.
+    fn copy_in_segments(&self, job: &CopyJob) -> Option<(u64, Result<Written>)> {
+        let from = job.to.other();
+        // What is replaced is kept while the new content waits under a temporary name: one file, one session.
+        let size = job.put.size.filter(|&size| size >= SPLIT && job.keep.is_none())?;
+        if !self.is_far(from) || locked(&self.full)[job.to].is_some() {
+            return None;
+        }
+        let source = [(job.source.clone(), Expect::File(Some(size), job.put.mtime))];
+        let is_the_same = || {
+            self.persist([from], |sessions| {
+                let session = borrowed(sessions, from)?;
+                if !session.can_read_from() {
+                    return Ok(false);
+                }
+                Ok(session.still(&source).pop().unwrap_or(Ok(None))? == Some(true))
+            })
+        };
+        // Ranges of different contents must not become one file: no ranges from a server that cannot tell.
+        if !is_the_same().unwrap_or(false) {
+            return None;
+        }
+        let parts = self.persist([job.to], |sessions| {
+            let session = borrowed(sessions, job.to)?;
+            if job.needs_folders {
+                make_folders(session, &job.target)?;
+            }
+            session.write_parts(&job.target, &job.put)
+        });
+        let segments = match parts {
+            Ok(None) => return None,
+            Ok(Some(parts)) => Arc::new(Segments::new(from, job, size, parts)),
+            Err(error) => return Some((0, Err(error))),
+        };
+        self.queue.add_readers(&segments);
+        let written = self.read_all(&segments).and_then(|()| match is_the_same()? {
+            true => segments.finish(),
+            false => {
+                let error = Error::new(Kind::Changed, "the file changed while it was being read");
+                Err(error.during("read").at(&job.source))
+            }
+        });
+        segments.give_up();
+        match written {
+            // The server has announced what it does not do.
+            Err(error) if error.kind() == Kind::Unsupported => None,
+            written => Some((segments.arrived(), written)),
+        }
+    }
+
+    /// Reads until all ranges have arrived, also those that others have begun and could not finish.
+    fn read_all(&self, segments: &Segments) -> Result<()> {
+        let from = segments.from();
+        loop {
+            let read =
+                self.persist([from], |sessions| segments.read(borrowed(sessions, from)?, &self.cancelled));
+            if read.is_err() || segments.is_complete(&self.cancelled)? {
+                return read;
+            }
+            if segments.is_hopeless() {
+                return Err(Error::new(Kind::Disconnected, "too many connections failed").during("read"));
+            }
+        }
+    }
+
+    /// Reads ranges of a file that another thread copies. If that fails, the others read them.
+    pub(super) fn help(&self, segments: &Segments) {
+        let from = segments.from();
+        drop(self.attempt([from], &mut |sessions| segments.read(borrowed(sessions, from)?, &self.cancelled)));
+    }
+
+    pub(super) fn copy(&self, job: Box<CopyJob>) -> Option<Done> {
+        if let Some(error) = &locked(&self.full)[job.to] {
+            let result = Err(error.duplicate().told());
+            return Some(Done::Copied { job, bytes: 0, was_opened: true, seconds: 0.0, result });
+        }
+        let to = job.to;
+        let (mut bytes, mut was_opened) = (0, false);
+        let begun = self.clock.elapsed();
+        // Taken out once the session has left the rest for later; until then every attempt needs it.
+        let mut waiting = Some(job);
+        let result = self.persist(Side::BOTH, |sessions| {
+            let (Sides { local: Some(local), remote: Some(remote) }, Some(job)) = (sessions, &mut waiting)
+            else {
+                return Err(no_session());
+            };
+            let (from, to) = match job.to {
+                Side::Remote => (local, remote),
+                Side::Local => (remote, local),
+            };
+            if job.needs_folders {
+                make_folders(to.session(), &job.target)?;
+            }
+            let moved = self.move_file(job, from.session(), to.session())?;
+            bytes += moved.bytes;
+            was_opened |= moved.was_opened;
+            let written = moved.result.inspect_err(|error| {
+                job.put.is_repeated = true;
+                if error.has_damaged() {
+                    // What is there now is nobody's work.
+                    job.put.expect = Expect::Anything;
+                }
+            })?;
+            if written.is_none()
+                && let Some(job) = waiting.take()
+            {
+                let seconds = self.clock.elapsed() - begun;
+                let key = (job.to, job.target.clone());
+                locked(&self.lagging).insert(key, Lagging { job, bytes, seconds });
+            }
+            Ok(written)
+        });
+        let seconds = self.clock.elapsed() - begun;
+        if let Err(error) = &result
+            && matches!(error.reply(), Some((452 | 552, _)))
+        {
+            locked(&self.full)[to] = Some(error.duplicate());
+        }
+        let result = result.and_then(|written| written.ok_or_else(no_session));
+        waiting.map(|job| Done::Copied { job, bytes, was_opened, seconds, result })
+    }
+
+    /// Brings the content of a file to the other side; what it replaces is kept first, if that is wanted.
+    fn move_file(&self, job: &CopyJob, from: &mut dyn Session, to: &mut dyn Session) -> Result<Transfer> {
+        match &job.keep {
+            Some(keep) if keep.on == job.to => {
+                locked(&self.made).above(keep.on, to, &keep.to)?;
+                let replacement = Replacement {
+                    from: (from, &job.source),
+                    to: (to, &job.target),
+                    kept: &keep.to,
+                    put: &job.put,
+                    unique: next_unique(),
+                };
+                return Ok(replacement.carry_out(&self.cancelled));
+            }
+            Some(keep) => {
+                locked(&self.made).above(keep.on, from, &keep.to)?;
+                self.fetch_old(job, keep, to, from)?;
+            }
+            None => {}
+        }
+        let (source, target) = ((from, &job.source), (to, &job.target));
+        Ok(transfer(source, target, &job.put, job.may_lag, &self.cancelled))
+    }
+
+    /// Copies the file that is to be replaced to where it is kept, on the other side.
+    fn fetch_old(
+        &self,
+        job: &CopyJob,
+        keep: &Keep,
+        holder: &mut dyn Session,
+        keeper: &mut dyn Session,
+    ) -> Result<()> {
+        let put = match job.put.expect {
+            Expect::File(size, mtime) => Put { size, mtime, ..Put::default() },
+            Expect::Anything | Expect::Absent => Put::default(),
+        };
+        let (source, target) = ((holder, &job.target), (keeper, &keep.to));
+        transfer(source, target, &put, false, &self.cancelled).result.map(drop)
+    }
+}
+
+/// Sets the time of a file that is as it was listed; false if the side cannot keep it.
+pub(super) fn date(session: &mut dyn Session, job: &DateJob) -> Result<bool> {
+    let answer = session.still(&[(job.path.clone(), job.expect)]).pop().transpose()?.flatten();
+    if answer == Some(false) {
+        let why = "it was changed since it was listed; the next run decides anew";
+        return Err(Error::new(Kind::Changed, why).during("set the time of").at(&job.path));
+    }
+    match session.set_mtime(&job.path, job.at) {
+        Err(error) if error.kind() == Kind::Unsupported => Ok(false),
+        result => result.map(|()| true),
+    }
+}
+
+/// Makes every folder above a file; those that are there are fine.
+fn make_folders(session: &mut dyn Session, file: &RelPath) -> Result<()> {
+    let mut missing = Vec::new();
+    let mut folder = file.parent();
+    while let Some(path) = folder.filter(|path| !path.is_root()) {
+        folder = path.parent();
+        missing.push(path);
+    }
+    missing.iter().rev().try_for_each(|path| session.mkdir(path))
+}
