@@ -170,8 +170,8 @@ pub struct View {
     pub meta_chars: u64,
     /// Why the metadata could not be used.
     pub meta_problem: Option<MetaError>,
-    /// The time of the lock file, as listed in the root.
-    pub lock_time: Option<Stamp>,
+    /// Size and time of the lock file, as listed in the root.
+    pub lock: Option<(Option<u64>, Option<Stamp>)>,
 }
 
 /// What came of a piece of work.

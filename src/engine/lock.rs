@@ -165,13 +165,17 @@ impl Keeper<'_> {
         // Not joined: looking up a host name cannot be interrupted.
         let asked = Arc::clone(&target);
         std::thread::spawn(move || drop(sender.send(removal.carry_out(asked.as_ref(), idle))));
-        let answer = answer_within(if was_cut { HASTE } else { PATIENCE }, &receiver, poll);
+        let answer = std::thread::scope(|scope| {
+            if !was_cut {
+                // Nothing else is left to do: the other sessions say goodbye meanwhile.
+                scope.spawn(|| pool.close(true));
+            }
+            answer_within(if was_cut { HASTE } else { PATIENCE }, &receiver, poll)
+        });
         match answer {
             Ok((session, outcome)) => {
-                match session {
-                    Some(session) if was_cut => session.close(),
-                    Some(session) => pool.add(session),
-                    None => {}
+                if let Some(session) = session {
+                    session.close();
                 }
                 outcome.map(|()| Released::Yes)
             }
@@ -200,7 +204,7 @@ impl Keeper<'_> {
                 (None, true) => Expect::Absent,
                 (Some(_), _) | (None, false) => Expect::Anything,
             };
-            match self.write(session, expect) {
+            match self.write(session, expect, true) {
                 // Another run was quicker: the next look finds its lock.
                 Err(error) if error.kind() == Kind::Changed => {
                     is_writing = false;
@@ -216,11 +220,13 @@ impl Keeper<'_> {
         }
     }
 
-    /// Writes the lock, straight under its name: nobody mistakes a part of it for a lock.
-    fn write(&self, session: &mut dyn Session, expect: Expect) -> Result<Lock> {
+    /// Writes the lock, straight under its name: nobody mistakes a part of it for a lock. The first time the listing of the root
+    /// follows, which shows its size.
+    fn write(&self, session: &mut dyn Session, expect: Expect, is_hasty: bool) -> Result<Lock> {
         let lock = Lock { time: self.clock.now(), holder: Some(self.locking.rules.owner.clone()) };
         let text = lock.print();
-        let put = Put { expect, size: Some(text.len() as u64), inplace: true, ..Put::default() };
+        let size = Some(text.len() as u64);
+        let put = Put { expect, size, inplace: true, is_hasty, ..Put::default() };
         // Noted before: whatever interrupts the write, what it leaves is ours to remove.
         let was_held = self.held().replace(Held { confirmed: self.clock.elapsed(), is_whole: false });
         let written = session.write(&self.path, &mut text.as_bytes(), &put);
@@ -276,7 +282,7 @@ impl Keeper<'_> {
                 format!("{} has taken the lock over; nothing more is changed", found.holder()),
             ));
         }
-        let lock = self.write(session, Expect::Anything)?;
+        let lock = self.write(session, Expect::Anything, false)?;
         Ok(LockNews::Renewed { lock, was_gone: found == Found::Nothing })
     }
 
@@ -306,14 +312,21 @@ struct Removal {
     is_sure: bool,
 }
 
+/// What came of it, and the session if that is still to be closed.
 type Removed = (Option<Box<dyn Session>>, Result<()>);
 
 impl Removal {
+    /// In the session that lies idle it is the last thing; where that fails, in a fresh one.
     fn carry_out(&self, target: &dyn Target, idle: Option<Box<dyn Session>>) -> Removed {
         if let Some(mut session) = idle {
-            match self.remove(session.as_mut()) {
+            let removed = match self.is_ours(session.as_mut()) {
+                Ok(true) => session.close_removing(&self.path),
+                Ok(false) => return (Some(session), Ok(())),
+                Err(error) => Err(error),
+            };
+            match removed {
                 Err(error) if error.retry() == Retry::NewSession => {}
-                outcome => return (Some(session), outcome),
+                outcome => return (None, gone(outcome)),
             }
         }
         match target.open() {
@@ -326,15 +339,22 @@ impl Removal {
     }
 
     fn remove(&self, session: &mut dyn Session) -> Result<()> {
-        let is_ours = self.is_sure
-            || matches!(look(session, &self.path)?, Found::Lock(lock) if lock.is_of(&self.owner));
-        if !is_ours {
-            return Ok(());
+        match self.is_ours(session)? {
+            true => gone(session.remove_file(&self.path)),
+            false => Ok(()),
         }
-        match session.remove_file(&self.path) {
-            Err(error) if error.kind() == Kind::NotFound => Ok(()),
-            outcome => outcome,
-        }
+    }
+
+    fn is_ours(&self, session: &mut dyn Session) -> Result<bool> {
+        Ok(self.is_sure || matches!(look(session, &self.path)?, Found::Lock(lock) if lock.is_of(&self.owner)))
+    }
+}
+
+/// What is not there any more is removed.
+fn gone(removed: Result<()>) -> Result<()> {
+    match removed {
+        Err(error) if error.kind() == Kind::NotFound => Ok(()),
+        outcome => outcome,
     }
 }
 
@@ -357,7 +377,7 @@ fn answer_within(
 
 /// Whether there is certainly no lock file; asking costs less than trying to read it.
 fn is_free(session: &mut dyn Session, path: &RelPath) -> Result<bool> {
-    match session.still(&[(path.clone(), Expect::Absent)]).pop() {
+    match session.still_before_write(&[(path.clone(), Expect::Absent)]).pop() {
         Some(Ok(answer)) => Ok(answer == Some(true)),
         Some(Err(error)) => Err(error),
         None => Ok(false),

@@ -97,6 +97,11 @@ impl Removals {
         files.chunks(burst).map(<[Doomed]>::to_vec).collect()
     }
 
+    /// How many files of one side there are.
+    pub fn count_files(&self, side: Side) -> usize {
+        self.files.iter().filter(|(on, _)| *on == side).count()
+    }
+
     /// How deep the deepest folder of a side lies.
     pub fn depth(&self, side: Side) -> usize {
         self.dirs.iter().filter(|dir| dir.side == side).map(|dir| dir.path.depth()).max().unwrap_or(0)

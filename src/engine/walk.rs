@@ -29,6 +29,7 @@ use super::{POLL, Run, crew};
 use crate::error::{Error, Kind, Result};
 use crate::model::copies::Copies;
 use crate::model::entry::GUESSED;
+use crate::model::lock::Lock;
 use crate::model::meta::{Archive, FILE_VERSION, Fact, MetaError, PeerKey, Shadow};
 use crate::model::stamp::EPS_TIME;
 use crate::model::{DirMeta, Entry, EntryKind, Name, RelPath, Side, Sides, Stamp};
@@ -45,7 +46,7 @@ use std::sync::mpsc::Receiver;
 
 /// Copies that may wait before no further folder is visited.
 const COPIES_AHEAD: usize = 2_000;
-/// Files deleted in one burst.
+/// Folders deleted in one burst.
 const BURST: usize = 100;
 /// Folders within folders, at most: a server may show a tree without an end.
 const MAX_DEPTH: usize = 256;
@@ -97,7 +98,7 @@ pub fn walk(
         resolve_all: run.resolve_all,
         under_way: 0,
         locks_awaited: locked_sides(run).len(),
-        lock_times: Sides::default(),
+        written_locks: Sides::default(),
         shifts: Sides::default(),
         copies: 0,
         comparing: 0,
@@ -153,8 +154,8 @@ struct Walk<'a> {
     compared: Comparisons,
     /// Locks that are not decided yet.
     locks_awaited: usize,
-    /// When each lock was written, until its time was compared with what the side says.
-    lock_times: Sides<Option<f64>>,
+    /// Each lock as it was written, until it was compared with what the side lists.
+    written_locks: Sides<Option<Lock>>,
     /// By how many seconds the times of each side have moved without any edit.
     shifts: Sides<Option<i64>>,
     /// It was told that the source takes no metadata.
@@ -345,9 +346,9 @@ impl Walk<'_> {
             };
             let view = &mut usable[side];
             self.stats.meta_bytes_read += view.meta_chars;
-            let lock_time = view.lock_time;
+            let lock = view.lock;
             self.report_metadata(dir, side, view)?;
-            self.compare_clocks(side, lock_time)?;
+            self.check_lock(side, lock)?;
             if dir.depth() >= MAX_DEPTH {
                 let error =
                     Error::new(Kind::Refused, format!("more than {MAX_DEPTH} folders within folders"));

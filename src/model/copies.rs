@@ -44,6 +44,13 @@ impl Copies {
         self.0.contains_key(path)
     }
 
+    /// Whether it is known what a folder, or one below it, held.
+    pub fn leads_to(&self, path: &str) -> bool {
+        let below = format!("{path}/");
+        let mut inside = self.0.range(below.clone()..).take_while(|(other, _)| other.starts_with(&below));
+        self.contains(path) || inside.next().is_some()
+    }
+
     /// What a folder held.
     pub fn get(&self, path: &str) -> Option<Held> {
         let names: Map<String, Value> = serde_json::from_str(self.0.get(path)?.get()).ok()?;

@@ -137,6 +137,8 @@ pub struct Put {
     pub mtime: Option<Stamp>,
     /// Overwrite in place instead of by temporary name and rename.
     pub inplace: bool,
+    /// A few bytes, written in place, whose folder is listed soon after: what that shows is not asked for beside it.
+    pub is_hasty: bool,
     /// The body begins with this byte of the content; what comes before is here already, see [`Session::held`].
     pub from: u64,
     /// An earlier attempt has ended without an answer: what it was to put there may be there already.
@@ -307,6 +309,38 @@ pub trait Session: Send {
         files.iter().map(|file| self.remove_file(file)).collect()
     }
 
+    /// As [`Session::remove_files`], each file only if it is still as it was listed ([`Session::still`]): else that is
+    /// [`Kind::Changed`](crate::error::Kind::Changed). Where an earlier attempt has ended without an answer (`is_repeated`), a
+    /// file that is not there was removed by that.
+    fn remove_if_still(&mut self, files: &[(RelPath, Expect)], is_repeated: bool) -> Vec<Result<()>> {
+        let is_gone = |session: &mut Self, file: &RelPath| {
+            let answer = session.still(&[(file.clone(), Expect::Absent)]).pop();
+            is_repeated && matches!(answer, Some(Ok(Some(true))))
+        };
+        let looks = self.still(files);
+        let mut results: Vec<Option<Result<()>>> = Vec::with_capacity(files.len());
+        for ((file, _), look) in files.iter().zip(looks) {
+            results.push(match look {
+                Ok(Some(true) | None) => None,
+                Ok(Some(false)) if is_gone(self, file) => Some(Ok(())),
+                Ok(Some(false)) => Some(Err(changed_since_listed().during("delete").at(file))),
+                Err(error) => Some(Err(error)),
+            });
+        }
+        let sure: Vec<RelPath> = files
+            .iter()
+            .zip(&results)
+            .filter(|(_, result)| result.is_none())
+            .map(|((file, _), _)| file.clone())
+            .collect();
+        let mut removed = self.remove_files(&sure).into_iter();
+        let unanswered = || Err(Error::new(Kind::Protocol, "no answer").during("delete"));
+        results
+            .into_iter()
+            .map(|result| result.or_else(|| removed.next()).unwrap_or_else(unanswered))
+            .collect()
+    }
+
     /// Removes many empty folders in one go, in order; one result for each.
     fn remove_dirs(&mut self, dirs: &[RelPath]) -> Vec<Result<()>> {
         dirs.iter().map(|dir| self.remove_dir(dir)).collect()
@@ -354,6 +388,12 @@ pub trait Session: Send {
         names.iter().map(|_| Ok(None)).collect()
     }
 
+    /// As [`Session::still`], of names of which one is written right after if nothing is there. Sides with round trips prepare
+    /// that in the same one.
+    fn still_before_write(&mut self, names: &[(RelPath, Expect)]) -> Vec<Result<Option<bool>>> {
+        self.still(names)
+    }
+
     /// The conversation for commands of the user's own, if it is one over FTP.
     fn as_ftp(&mut self) -> Option<ftp::ByHand<'_>> {
         None
@@ -375,6 +415,16 @@ pub trait Session: Send {
 
     /// Ends the conversation politely. Dropping a session ends it without ceremony.
     fn close(self: Box<Self>) {}
+
+    /// Removes one file as the last thing that the conversation does, and ends it politely.
+    ///
+    /// # Errors
+    /// As [`Session::remove_file`].
+    fn close_removing(mut self: Box<Self>, file: &RelPath) -> Result<()> {
+        let removed = self.remove_file(file);
+        self.close();
+        removed
+    }
 }
 
 /// A file that is written in parts. What was there before stays until it is finished; dropped or discarded, it leaves
@@ -394,6 +444,11 @@ pub trait Parts: Send + Sync {
 
     /// Removes what was written; harmless when it is finished.
     fn discard(&self);
+}
+
+/// The error for a file that is not deleted because it is another one than was listed.
+pub(crate) fn changed_since_listed() -> Error {
+    Error::new(Kind::Changed, "it was changed since it was listed")
 }
 
 /// A name for a temporary file: recognisable, never synchronised, unlikely to meet another.

@@ -219,16 +219,71 @@ fn a_download_and_a_listing_take_one_packet_each() {
 }
 
 #[test]
-fn files_are_removed_forty_at_a_time() {
+fn files_are_removed_as_many_at_a_time_as_eight_kilobytes_hold() {
     let (server, mut session) = open(Quirks::default());
-    let files: Vec<RelPath> = (0..50).map(|number| path(&format!("f{number}"))).collect();
+    let long = "long ".repeat(20);
+    let files: Vec<RelPath> = (0..100).map(|number| path(&format!("{long}{number:02}"))).collect();
     for file in &files {
         server.put(&format!("/{file}"), b"");
     }
     assert!(session.remove_files(&files).iter().all(Result::is_ok));
+    // A command has 110 bytes.
     let lengths: Vec<usize> = server.packets().iter().map(Vec::len).collect();
-    assert_eq!(lengths, [40, 10]);
+    assert_eq!(lengths, [75, 25]);
     assert_eq!(server.paths(), ["/"]);
+}
+
+#[test]
+fn folders_are_removed_in_one_packet() {
+    let (server, mut session) = open(Quirks::default());
+    let folders: Vec<RelPath> = ["a/b", "a", "c"].map(path).into();
+    for folder in ["/a", "/a/b", "/c", "/c/full"] {
+        server.put_folder(folder);
+    }
+    let removed: Vec<bool> = session.remove_dirs(&folders).iter().map(Result::is_ok).collect();
+    assert_eq!(removed, [true, true, false]);
+    assert_eq!(server.script()[0], "RMD /a/b | RMD /a | RMD /c");
+    assert_eq!(server.paths(), ["/", "/c", "/c/full"]);
+}
+
+#[test]
+fn files_are_looked_at_together_with_the_removal_of_those_before() {
+    let (server, mut session) = open(Quirks::default());
+    let long = "long ".repeat(20);
+    let name = |number: usize| format!("{long}{number:02}");
+    let files: Vec<(RelPath, Expect)> =
+        (0..90).map(|number| (path(&name(number)), Expect::File(Some(1), None))).collect();
+    (0..90).for_each(|number| server.put(&format!("/{}", name(number)), b"1"));
+    server.put(&format!("/{}", name(7)), b"edited");
+    let removed = session.remove_if_still(&files, false);
+    for (number, removed) in removed.iter().enumerate() {
+        let kind = removed.as_ref().err().map(Error::kind);
+        assert_eq!(kind, (number == 7).then_some(Kind::Changed), "{number}");
+    }
+    assert_eq!(server.content(&format!("/{}", name(7))), Some(b"edited".to_vec()));
+    assert_eq!(server.paths().len(), 2);
+    let said = |packet: &[String]| {
+        ["SIZE", "DELE"].map(|verb| packet.iter().filter(|line| line.starts_with(verb)).count())
+    };
+    let packets = server.packets();
+    let packets: Vec<_> = packets.iter().filter(|packet| said(packet) != [0, 0]).collect();
+    assert_eq!(
+        packets.iter().map(|packet| said(packet)).collect::<Vec<_>>(),
+        [[75, 0], [1, 74], [14, 1], [0, 14]]
+    );
+}
+
+#[test]
+fn what_an_attempt_without_an_answer_has_removed_is_no_work_of_others() {
+    let (server, mut session) = open(Quirks::default());
+    server.put("/b", b"1");
+    let files = ["a", "b"].map(|name| (path(name), Expect::File(Some(1), None)));
+    let kinds = |removed: Vec<Result<(), Error>>| -> Vec<Option<Kind>> {
+        removed.iter().map(|removed| removed.as_ref().err().map(Error::kind)).collect()
+    };
+    assert_eq!(kinds(session.remove_if_still(&files, false)), [Some(Kind::Changed), None]);
+    server.put("/b", b"1");
+    assert_eq!(kinds(session.remove_if_still(&files, true)), [Some(Kind::NotFound), None]);
 }
 
 #[test]
@@ -714,7 +769,7 @@ fn looking_again_makes_do_with_what_the_server_has() {
 }
 
 #[test]
-fn looking_again_asks_forty_questions_at_a_time_and_names_what_failed() {
+fn looking_again_asks_many_questions_at_a_time_and_names_what_failed() {
     let (server, mut session) = open(Quirks { cuts_at: Some("SIZE /f60"), ..Quirks::default() });
     let names: Vec<(RelPath, Expect)> =
         (0..90).map(|number| (path(&format!("f{number}")), Expect::Absent)).collect();
@@ -726,7 +781,7 @@ fn looking_again_asks_forty_questions_at_a_time_and_names_what_failed() {
         assert_eq!(error.retry(), Retry::NewSession, "{error}");
     }
     let lengths: Vec<usize> = server.packets().iter().map(Vec::len).collect();
-    assert_eq!(lengths, [40, 40]);
+    assert_eq!(lengths, [90]);
 }
 
 // ---- listings ---------------------------------------------------------------------------------------------------

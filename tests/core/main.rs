@@ -25,6 +25,7 @@ mod lost_folders;
 mod openssh;
 mod own_commands;
 mod resume;
+mod round_trips;
 #[cfg(feature = "s3")]
 mod s3_fake;
 #[cfg(feature = "s3")]

@@ -1,10 +1,12 @@
 //! Runs of the engine over trees in memory.
 
 use ftpsync::engine::hooks::Answer;
-use ftpsync::engine::{self, Clock, Event, Hooks, Observer, Run, Stats};
+use ftpsync::engine::{self, Clock, Event, Hooks, Locking, Observer, Run, Stats};
 use ftpsync::error::{Error, Result};
+use ftpsync::model::lock::Holder;
 use ftpsync::model::{RelPath, Sides, Stamp};
 use ftpsync::plan::guard::GuardRules;
+use ftpsync::plan::lock::LockRules;
 use ftpsync::plan::{Filter, Mode, Policy, Step, Strategy};
 use ftpsync::target::Target;
 use ftpsync::target::memory::{MemoryTarget, Node};
@@ -31,6 +33,10 @@ pub struct Setup {
     pub dry_run: bool,
     pub threads: usize,
     pub time_limit: Option<f64>,
+    /// Sessions with each side, at most.
+    pub sessions: usize,
+    /// Sides that are changed over a network are locked.
+    pub locks: bool,
     /// The time, in seconds since 1970-01-01 UTC.
     pub now: f64,
 }
@@ -44,6 +50,8 @@ impl Setup {
             dry_run: false,
             threads: 2,
             time_limit: None,
+            sessions: 4,
+            locks: false,
             now: 1_700_000_000.0,
         }
     }
@@ -103,7 +111,8 @@ impl Hooks for Fixed {
 
 /// Runs the engine once over two targets.
 pub fn run(local: &dyn TargetBox, remote: &dyn TargetBox, setup: &Setup) -> Outcome {
-    let pools = Sides::new(Pool::new(local.share(), 4), Pool::new(remote.share(), 4));
+    let pools = Sides::new(local, remote).map(|side| Pool::new(side.share(), setup.sessions));
+    let rules = LockRules { owner: Holder::default(), age: 900.0, breaks: false };
     let run = Run {
         pools: &pools,
         policy: setup.policy,
@@ -115,7 +124,7 @@ pub fn run(local: &dyn TargetBox, remote: &dyn TargetBox, setup: &Setup) -> Outc
         ignore_copy_errors: true,
         inplace: false,
         keeping: engine::Keeping::default(),
-        lock: None,
+        lock: setup.locks.then_some(Locking { rules: &rules, is_running: &|_| true }),
         pretty_meta: false,
         version: "test",
         resolve_all: None,

@@ -17,26 +17,28 @@ impl Crew<'_> {
             .enumerate()
             .filter_map(|(index, doomed)| Some((index, (doomed.gone_from.clone()?, Expect::Absent))))
             .collect();
-        let still: Vec<(usize, (RelPath, Expect))> = files
-            .iter()
-            .enumerate()
-            .map(|(index, doomed)| (index, (doomed.path.clone(), doomed.expect)))
-            .collect();
-        let mut refusals: HashMap<usize, Error> =
-            self.doubts(side.other(), &gone, "the other side has it after all");
-        refusals.extend(self.doubts(side, &still, "it was changed since it was listed"));
+        let mut refusals = self.doubts(side.other(), &gone, "the other side has it after all");
+        if self.keeping.backup.is_some() {
+            let still: Vec<(usize, (RelPath, Expect))> = files
+                .iter()
+                .enumerate()
+                .map(|(index, doomed)| (index, (doomed.path.clone(), doomed.expect)))
+                .collect();
+            refusals.extend(self.doubts(side, &still, "it was changed since it was listed"));
+        }
         let (mut sure, mut results) = (Vec::new(), Vec::new());
         for (index, doomed) in files.into_iter().enumerate() {
             match refusals.remove(&index) {
                 Some(error) => results.push((doomed.path, Err(error))),
-                None => sure.push(doomed.path),
+                None => sure.push((doomed.path, doomed.expect)),
             }
         }
-        let remove = |session: &mut dyn Session, files: &[RelPath]| match &self.keeping.backup {
-            None => session.remove_files(files),
-            Some(_) => files.iter().map(|file| self.put_away(session, side, file)).collect(),
-        };
-        results.extend(self.remove_all(side, sure, remove));
+        let removed =
+            self.remove_all(side, sure.len(), |session, done, is_repeated| match self.keeping.backup {
+                None => session.remove_if_still(&sure[done..], is_repeated),
+                Some(_) => sure[done..].iter().map(|(file, _)| self.put_away(session, side, file)).collect(),
+            });
+        results.extend(sure.iter().map(|(file, _)| file.clone()).zip(removed));
         results
     }
 
@@ -76,24 +78,29 @@ impl Crew<'_> {
         let metas: Vec<RelPath> =
             dirs.iter().filter(|(_, has_meta)| *has_meta).filter_map(|(dir, _)| own(dir)).collect();
         // A metadata file that will not go shows in the result for its folder.
-        drop(self.remove_all(side, metas, |session, files| session.remove_files(files)));
-        let dirs = dirs.into_iter().map(|(dir, _)| dir).collect();
-        self.remove_all(side, dirs, |session, dirs| session.remove_dirs(dirs))
+        drop(self.remove_all(side, metas.len(), |session, done, _| session.remove_files(&metas[done..])));
+        let dirs: Vec<RelPath> = dirs.into_iter().map(|(dir, _)| dir).collect();
+        let removed =
+            self.remove_all(side, dirs.len(), |session, done, _| session.remove_dirs(&dirs[done..]));
+        dirs.into_iter().zip(removed).collect()
     }
 
-    /// Removes everything listed; after a lost conversation it goes on with what has no answer yet.
+    /// Removes so many items, an answer for each. After a lost conversation `remove` goes on with what has no answer yet: it is
+    /// told how many have one, and whether some of the others may have been carried out nevertheless.
     fn remove_all(
         &self,
         side: Side,
-        paths: Vec<RelPath>,
-        remove: impl Fn(&mut dyn Session, &[RelPath]) -> Vec<Result<()>>,
-    ) -> Vec<(RelPath, Result<()>)> {
-        let mut answers: Vec<Result<()>> = Vec::with_capacity(paths.len());
-        while answers.len() < paths.len() {
+        count: usize,
+        remove: impl Fn(&mut dyn Session, usize, bool) -> Vec<Result<()>>,
+    ) -> Vec<Result<()>> {
+        let mut answers: Vec<Result<()>> = Vec::with_capacity(count);
+        let mut is_repeated = false;
+        while answers.len() < count {
             let before = answers.len();
             let went_on = self.persist([side], |sessions| {
                 let session = borrowed(sessions, side)?;
-                for result in remove(session, &paths[answers.len()..]) {
+                let was_tried = std::mem::replace(&mut is_repeated, true);
+                for result in remove(session, answers.len(), was_tried) {
                     match result {
                         Err(error) if error.retry() != Retry::No => return Err(error),
                         // What is gone already is as it should be.
@@ -106,9 +113,10 @@ impl Crew<'_> {
             match went_on {
                 Ok(()) if answers.len() > before => {}
                 Ok(()) => answers.push(Err(Error::new(Kind::Protocol, "no answer").during("delete"))),
+                Err(error) if error.is_outage() => answers.resize_with(count, || Err(error.duplicate())),
                 Err(error) => answers.push(Err(error)),
             }
         }
-        paths.into_iter().zip(answers).collect()
+        answers
     }
 }

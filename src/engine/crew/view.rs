@@ -24,7 +24,7 @@ impl Crew<'_> {
                 .present_but_skipped
                 .extend(listing.entries.extract_if(.., |entry| is_hidden(entry)).map(|entry| entry.name));
         }
-        let (mut meta_size, mut meta_time, mut lock_time, mut leftovers) = (None, None, None, Vec::new());
+        let (mut meta_size, mut meta_time, mut lock, mut leftovers) = (None, None, None, Vec::new());
         listing.entries.retain(|entry| {
             let name = entry.name.as_str();
             if name == META_FILE_NAME && entry.kind == EntryKind::File {
@@ -33,14 +33,14 @@ impl Crew<'_> {
             }
             let is_lock = name == LOCK_FILE_NAME && dir.is_root();
             if is_lock {
-                lock_time = entry.mtime_org;
+                lock = Some((entry.size, entry.mtime_org));
             }
             if is_temporary(name) && entry.is_file() {
                 leftovers.push(entry.clone());
             }
             name != META_FILE_NAME && !is_lock && !is_temporary(name)
         });
-        let mut view = View { leftovers, lock_time, meta_time, ..View::default() };
+        let mut view = View { leftovers, lock, meta_time, ..View::default() };
         if let Some(size) = meta_size {
             read_meta(session, side, dir, size, &mut view)?;
         }

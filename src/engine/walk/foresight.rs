@@ -8,6 +8,7 @@
 //! listed ahead beyond its shores, and everything is done before they are crossed.
 
 use super::*;
+use std::cell::LazyCell;
 
 /// Folders that may be under way at a time, for each thread.
 const AT_A_TIME: usize = 2;
@@ -29,6 +30,10 @@ pub(super) struct Foreseen {
 }
 
 impl Foreseen {
+    fn new(dirs: Sides<Option<RelPath>>, is_doomed: bool) -> Self {
+        Foreseen { dirs, views: Sides::default(), is_submitted: false, children: Vec::new(), is_doomed }
+    }
+
     /// The path under which it is looked up. Names that both sides have are one folder, so it is found by the path of either.
     fn key(&self) -> Option<&RelPath> {
         self.dirs.local.as_ref().or(self.dirs.remote.as_ref())
@@ -170,6 +175,9 @@ impl Walk<'_> {
             view.meta.put_aside();
         }
         self.remember_links(ticket, side, &view);
+        if let (ROOT, Side::Local, Ok(view)) = (ticket, side, &view) {
+            self.contents = view.meta.copies(&self.peer);
+        }
         if let Some(folder) = self.folders.get_mut(&ticket) {
             folder.views[side] = Some(view);
             folder.is_awaited[side] = false;
@@ -180,30 +188,90 @@ impl Walk<'_> {
             foreseen.views[side] = Some(view);
         }
         let children = match (self.folders.get(&ticket), self.foreseen.get(&ticket)) {
-            (Some(folder), _) if folder.is_ready() && folder.children.is_empty() => {
+            (Some(folder), _) => {
                 let is_doomed = matches!(folder.visit, Visit::Remove { .. });
                 let dirs =
                     Sides::from_fn(|side| folder.visit.lists(side).then(|| folder.paths[side].clone()));
-                self.guess(&dirs, &folder.views, is_doomed)
+                match folder.is_ready() {
+                    true => self.guess(&dirs, &folder.views, is_doomed),
+                    false => self.recall_folders(&dirs, &folder.views),
+                }
             }
-            (None, Some(foreseen)) if foreseen.is_listed() => {
-                self.guess(&foreseen.dirs, &foreseen.views, foreseen.is_doomed)
-            }
-            _ => return Ok(()),
+            (None, Some(foreseen)) => match foreseen.is_listed() {
+                true => self.guess(&foreseen.dirs, &foreseen.views, foreseen.is_doomed),
+                false => self.recall_folders(&foreseen.dirs, &foreseen.views),
+            },
+            (None, None) => return Ok(()),
         };
+        self.expect(ticket, children);
+        Ok(())
+    }
+
+    /// Takes these for the folders expected in a folder. What was expected before and still is stays as far as it is listed.
+    fn expect(&mut self, parent: Ticket, children: Vec<Foreseen>) {
+        let before = match (self.folders.get_mut(&parent), self.foreseen.get_mut(&parent)) {
+            (Some(folder), _) => std::mem::take(&mut folder.children),
+            (None, Some(foreseen)) => std::mem::take(&mut foreseen.children),
+            (None, None) => return,
+        };
+        let is_expected = |ticket: &Ticket| {
+            let known = self.foreseen.get(ticket);
+            known.is_some_and(|known| children.iter().any(|child| child.dirs == known.dirs))
+        };
+        let (_, wrong): (Vec<Ticket>, Vec<Ticket>) = before.iter().partition(|ticket| is_expected(ticket));
+        self.drop_guesses(wrong);
         let mut tickets = Vec::with_capacity(children.len());
         for child in children {
-            let ticket = self.new_ticket();
-            self.guesses.extend(child.key().cloned().map(|dir| (dir, ticket)));
-            self.foreseen.insert(ticket, child);
+            let known = child.key().and_then(|dir| self.guesses.get(dir).copied());
+            let ticket = match known.filter(|ticket| before.contains(ticket)) {
+                Some(ticket) => ticket,
+                None => {
+                    let ticket = self.new_ticket();
+                    self.guesses.extend(child.key().cloned().map(|dir| (dir, ticket)));
+                    self.foreseen.insert(ticket, child);
+                    ticket
+                }
+            };
             tickets.push(ticket);
         }
-        match (self.folders.get_mut(&ticket), self.foreseen.get_mut(&ticket)) {
+        match (self.folders.get_mut(&parent), self.foreseen.get_mut(&parent)) {
             (Some(folder), _) => folder.children = tickets,
             (None, Some(foreseen)) => foreseen.children = tickets,
             (None, None) => {}
         }
-        Ok(())
+    }
+
+    /// The folders in a folder that both sides probably have, as long as only the local side has answered: those that it
+    /// remembers.
+    fn recall_folders(
+        &self,
+        dirs: &Sides<Option<RelPath>>,
+        views: &Sides<Option<Result<Box<View>>>>,
+    ) -> Vec<Foreseen> {
+        let (Some(local), Some(remote), Some(Ok(view))) = (&dirs.local, &dirs.remote, &views.local) else {
+            return Vec::new();
+        };
+        let is_wanted =
+            |entry: &&Entry| entry.is_folder() && self.run.filter.matches(entry.name.as_str(), entry.kind);
+        let folders: Vec<&Entry> = view.entries.iter().filter(is_wanted).collect();
+        let has_link = folders.iter().any(|entry| entry.is_link);
+        if folders.is_empty() || has_link || !self.run.foresees || local.depth() >= MAX_DEPTH {
+            return Vec::new();
+        }
+        let seen = LazyCell::new(|| view.meta.archive(&self.peer).seen.unwrap_or_default());
+        let is_remembered = |entry: &&Entry| {
+            let has_copy = self.contents.leads_to(local.join(&entry.name).as_str());
+            has_copy || seen.contains_key(entry.name.as_str())
+        };
+        folders
+            .into_iter()
+            .filter(is_remembered)
+            .map(|entry| Sides {
+                local: Some(local.join(&entry.name)),
+                remote: Some(remote.join(&entry.name.without_raw())),
+            })
+            .map(|dirs| Foreseen::new(dirs, false))
+            .collect()
     }
 
     fn remember_links(&mut self, ticket: Ticket, side: Side, view: &Result<Box<View>>) {
@@ -280,13 +348,7 @@ impl Walk<'_> {
             .into_iter()
             .filter_map(|name| found.remove(name.as_str()))
             .filter(is_probable)
-            .map(|dirs| Foreseen {
-                dirs,
-                views: Sides::default(),
-                is_submitted: false,
-                children: Vec::new(),
-                is_doomed,
-            })
+            .map(|dirs| Foreseen::new(dirs, is_doomed))
             .collect()
     }
 
@@ -323,7 +385,11 @@ impl Walk<'_> {
     /// Drops the guesses about a folder that have not come true.
     pub(super) fn forget_guesses(&mut self, ticket: Ticket) {
         let Some(folder) = self.folders.get_mut(&ticket) else { return };
-        let mut wrong = std::mem::take(&mut folder.children);
+        let wrong = std::mem::take(&mut folder.children);
+        self.drop_guesses(wrong);
+    }
+
+    fn drop_guesses(&mut self, mut wrong: Vec<Ticket>) {
         while let Some(ticket) = wrong.pop() {
             if let Some(foreseen) = self.take_guess(ticket) {
                 wrong.extend(foreseen.children);

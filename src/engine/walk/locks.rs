@@ -20,7 +20,7 @@ impl Walk<'_> {
         match news? {
             LockNews::Taken { lock, instead_of } => {
                 self.locks_awaited -= 1;
-                self.lock_times[side] = Some(lock.time);
+                self.written_locks[side] = Some(lock.clone());
                 if let Some(whom) = instead_of {
                     self.note(3, &format!("Took over the lock of {whom}."))?;
                 }
@@ -45,13 +45,23 @@ impl Walk<'_> {
         }
     }
 
-    /// Tells how far the clock of a side is ahead of ours, once the listing of its root shows the lock.
-    pub(super) fn compare_clocks(&mut self, side: Side, listed: Option<Stamp>) -> Result<()> {
-        let listed = listed.filter(|listed| listed.grain() <= EXACT);
-        let (Some(listed), Some(written)) = (listed, self.lock_times[side].take()) else {
+    /// Tells how far the clock of a side is ahead of ours, once the listing of its root shows the lock; and whether all of it
+    /// has arrived, which nobody has asked for when it was written.
+    pub(super) fn check_lock(
+        &mut self,
+        side: Side,
+        listed: Option<(Option<u64>, Option<Stamp>)>,
+    ) -> Result<()> {
+        let (Some((held, listed)), Some(written)) = (listed, self.written_locks[side].take()) else {
             return Ok(());
         };
-        let offset = listed.as_secs_f64() - written;
+        let length = written.print().len() as u64;
+        if let Some(held) = held.filter(|held| *held < length) {
+            let text = format!("The lock file is not whole: {side} holds {held} of {length} bytes");
+            self.event(Event::Failure(&text))?;
+        }
+        let Some(listed) = listed.filter(|listed| listed.grain() <= EXACT) else { return Ok(()) };
+        let offset = listed.as_secs_f64() - written.time;
         self.note(4, &format!("Server time offset: {offset:.2} seconds."))?;
         self.event(Event::Lock { side, state: LockState::Offset(offset) })
     }

@@ -360,6 +360,7 @@ impl Walk<'_> {
             size: entry.size,
             mtime: entry.mtime,
             inplace: self.run.inplace,
+            is_hasty: false,
             from: 0,
             is_repeated: false,
         };

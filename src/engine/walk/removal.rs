@@ -3,6 +3,11 @@
 use super::pairs::{expected, paths_of};
 use super::*;
 
+/// Files deleted by one job at least, unless there are fewer.
+const LITTLE: usize = 25;
+/// And at the most: in between it is looked whether the run goes on.
+const MUCH: usize = 500;
+
 impl Walk<'_> {
     /// Plans the deletion of an entry; a folder is looked into first, unless all in it may go.
     pub(super) fn remove(
@@ -225,7 +230,7 @@ impl Walk<'_> {
             return self.problem(&RelPath::root(), error);
         }
         for side in Side::BOTH {
-            for files in self.removals.file_bursts(side, BURST) {
+            for files in self.removals.file_bursts(side, self.burst(side)) {
                 self.submit(Job::RemoveFiles { side, files })?;
             }
         }
@@ -242,6 +247,12 @@ impl Walk<'_> {
             self.release(Some(trace.ticket))?;
         }
         self.wait_for_all()
+    }
+
+    /// How many files are deleted by one job: as many for each session, so that none of them is left alone in the end.
+    fn burst(&self, side: Side) -> usize {
+        let sessions = (*self.run.threads.start()).saturating_sub(1).max(1);
+        self.removals.count_files(side).div_ceil(sessions).clamp(LITTLE, MUCH)
     }
 
     pub(super) fn removed(&mut self, side: Side, path: &RelPath, result: Result<()>) -> Result<()> {

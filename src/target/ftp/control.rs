@@ -10,7 +10,7 @@ use super::config::Speaker;
 use super::dial;
 use super::errors::refusal;
 use super::handshake;
-use super::learned::Resumption;
+use super::learned::{Passive, Resumption};
 use super::proxy::Host;
 use super::stream::Stream;
 #[cfg(feature = "suppaftp")]
@@ -51,6 +51,8 @@ pub struct Control {
     begun: Instant,
     /// Where the transfer that is being started begins in its file, in bytes.
     pub(super) offset: u64,
+    /// The answer to a passive request that was sent ahead of its transfer. Good only for what is said next.
+    offer: Option<(Passive, Reply)>,
     /// What the server said first.
     banner: Option<String>,
     /// What it said to user and password.
@@ -82,6 +84,7 @@ impl Control {
             in_doubt: false,
             begun: Instant::now(),
             offset: 0,
+            offer: None,
             banner: None,
             login: None,
         };
@@ -146,6 +149,7 @@ impl Control {
             in_doubt: self.in_doubt,
             begun: self.begun,
             offset: 0,
+            offer: None,
             banner: self.banner,
             login: self.login,
         }))
@@ -254,6 +258,21 @@ impl Control {
     /// None that can be: a number is no bad argument.
     pub fn rest_command(&self) -> Result<Option<Command>> {
         (self.offset > 0).then(|| Command::text("REST", &self.offset.to_string())).transpose()
+    }
+
+    /// Keeps the answer to a passive request for the transfer that is said next.
+    pub fn keep_offer(&mut self, passive: Passive, answer: Reply) {
+        self.offer = Some((passive, answer));
+    }
+
+    /// Whether the answer to a passive request is there already.
+    pub fn has_offer(&self) -> bool {
+        self.offer.is_some()
+    }
+
+    /// Takes the answer to a passive request of this kind, if it is there already.
+    pub fn take_offer(&mut self, passive: Passive) -> Option<Reply> {
+        self.offer.take_if(|(asked, _)| *asked == passive).map(|(_, answer)| answer)
     }
 
     /// A transfer went well, so data connections can be made in the mode that is used.
@@ -423,6 +442,10 @@ impl Control {
     /// What ends the conversation.
     pub fn send_untold(&mut self, commands: &[Command]) -> Result<()> {
         self.check()?;
+        if commands.is_empty() {
+            return Ok(());
+        }
+        self.offer = None;
         #[cfg(feature = "suppaftp")]
         if let Some(suppa) = &mut self.lent {
             suppa.send(commands);
@@ -505,11 +528,33 @@ impl Control {
 
     /// Says QUIT and waits a moment for the answer.
     pub fn quit(mut self) {
-        let _ = self.stream.socket().set_read_timeout(Some(Duration::from_secs(2)));
         if self.send(&[Command::bare("QUIT")]).is_ok() {
-            let _ = self.reply();
-            let _ = self.stream.finish_sending();
+            self.part();
         }
+    }
+
+    /// Sends a last command and QUIT in one packet. The reply to the command.
+    ///
+    /// # Errors
+    /// As [`Control::ask`].
+    pub fn quit_after(mut self, command: &Command) -> Result<Reply> {
+        if self.is_one_by_one() {
+            let reply = self.ask(command)?;
+            self.quit();
+            return Ok(reply);
+        }
+        self.check_step()?;
+        self.send(&[command.clone(), Command::bare("QUIT")])?;
+        let reply = self.reply()?;
+        self.part();
+        Ok(reply)
+    }
+
+    /// Waits a moment for the answer to QUIT.
+    fn part(mut self) {
+        let _ = self.stream.socket().set_read_timeout(Some(Duration::from_secs(2)));
+        let _ = self.reply();
+        let _ = self.stream.finish_sending();
     }
 
     fn fill(&mut self) -> Result<()> {

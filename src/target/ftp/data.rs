@@ -155,10 +155,14 @@ fn start_in(
     let known = server.learned().passive;
     match known {
         // A file that is written from the middle must not be lost because a server takes it for the beginning.
-        Some(passive) if !control.is_one_by_one() && (control.offset == 0 || verb.words().0 == "RETR") => {
+        Some(passive)
+            if !control.is_one_by_one()
+                && !control.has_offer()
+                && (control.offset == 0 || verb.words().0 == "RETR") =>
+        {
             start_in_one_packet(server, control, before, passive, verb, how)
         }
-        _ => start_step_by_step(server, control, before, verb),
+        _ => start_step_by_step(server, control, before, verb, how),
     }
 }
 
@@ -411,6 +415,7 @@ fn start_step_by_step(
     control: &mut Control,
     before: &[Command],
     verb: &Command,
+    how: Begin,
 ) -> Attempt<Started> {
     let replies = control.burst(before)?;
     let stream = match ask_for_connection(server, control)? {
@@ -423,17 +428,43 @@ fn start_step_by_step(
         return Ok(Started { before: replies, outcome: Err(refused), is_about_connection: false });
     }
     control.send(std::slice::from_ref(verb))?;
-    let outcome = begin(server, control, stream)?;
+    let outcome = match how {
+        Begin::WhenAgreed => begin(server, control, stream)?,
+        Begin::AtOnce => begin_at_once(server, control, stream)?,
+    };
     Ok(Started { before: replies, outcome, is_about_connection: false })
 }
 
-/// Asks by EPSV, then by PASV, and remembers what worked.
-fn ask_for_connection(
-    server: &Arc<Server>,
-    control: &mut Control,
-) -> Attempt<std::result::Result<Stream, Reply>> {
-    let known = server.learned().passive;
-    let candidates: &[Passive] = match known {
+/// Asks questions, and in the same packet for the data connection of a transfer that may follow at once.
+///
+/// # Errors
+/// As [`Control::ask`].
+pub fn ask_ahead(server: &Server, control: &mut Control, questions: &[Command]) -> Result<Vec<Reply>> {
+    let is_passive = server.mode() == Mode::Passive;
+    if !is_passive || control.is_lent() || control.is_one_by_one() || control.is_used_up() {
+        return control.burst(questions);
+    }
+    let passive = candidates(server, control)[0];
+    control.check_step()?;
+    control.send(&[questions, &[passive.command()]].concat())?;
+    let mut replies = Vec::with_capacity(questions.len());
+    for _ in questions {
+        let reply = control.reply();
+        control.learn_from(&reply);
+        replies.push(reply?);
+    }
+    let answer = control.reply();
+    learn_from_passive(server, control, passive, &answer);
+    let answer = answer?;
+    if answer.passive_port().is_some() {
+        control.keep_offer(passive, answer);
+    }
+    Ok(replies)
+}
+
+/// The passive requests to try, best first.
+fn candidates(server: &Server, control: &Control) -> &'static [Passive] {
+    match server.learned().passive {
         Some(Passive::Extended) => &[Passive::Extended],
         Some(Passive::Classic) => &[Passive::Classic],
         // EPSV names no host.
@@ -441,18 +472,33 @@ fn ask_for_connection(
         // PASV cannot name the port of an IPv6 address.
         None if control.is_ipv6() => &[Passive::Extended],
         None => &[Passive::Extended, Passive::Classic],
-    };
+    }
+}
+
+/// A server that hangs on EPSV: the next session asks by PASV.
+fn learn_from_passive(server: &Server, control: &Control, passive: Passive, answer: &Result<Reply>) {
+    let may_change = candidates(server, control).len() > 1;
+    let has_hung = matches!(answer, Err(error) if error.kind() == Kind::Timeout);
+    if may_change && has_hung && passive == Passive::Extended {
+        server.learned().passive = Some(Passive::Classic);
+    }
+}
+
+/// Asks by EPSV, then by PASV, and remembers what worked.
+fn ask_for_connection(
+    server: &Arc<Server>,
+    control: &mut Control,
+) -> Attempt<std::result::Result<Stream, Reply>> {
     let mut failure = None;
-    for &passive in candidates {
-        let reply = control.ask(&passive.command());
-        if known.is_none()
-            && candidates.contains(&Passive::Classic)
-            && matches!(&reply, Err(error) if error.kind() == Kind::Timeout)
-        {
-            // A server that hangs on EPSV: the next session asks by PASV.
-            server.learned().passive = (passive == Passive::Extended).then_some(Passive::Classic);
-        }
-        let reply = reply?;
+    for &passive in candidates(server, control) {
+        let reply = match control.take_offer(passive) {
+            Some(answer) => answer,
+            None => {
+                let answer = control.ask(&passive.command());
+                learn_from_passive(server, control, passive, &answer);
+                answer?
+            }
+        };
         if reply.passive_port().is_none() {
             failure.get_or_insert(Ok(reply));
             continue;

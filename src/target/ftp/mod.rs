@@ -22,6 +22,7 @@ mod learned;
 mod listing;
 mod login;
 pub(super) mod proxy;
+mod removal;
 mod resume;
 mod session;
 pub(super) mod sockets;

@@ -11,7 +11,7 @@ use super::errors::refusal;
 use super::learned::MtimeBy;
 use super::stream::Stream;
 use super::upload::Move;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, Retry};
 use crate::model::path::is_beyond_text;
 use crate::model::{Listing, RelPath, Stamp};
 use crate::target::{Expect, Put, Session, Settled, Written};
@@ -22,8 +22,6 @@ use std::time::Duration;
 
 /// Bytes moved at a time.
 pub const CHUNK: usize = 256 * 1024;
-/// Commands in one packet. Servers read them from a buffer of a few kilobytes.
-pub const BURST: usize = 40;
 
 /// A session that is logged in.
 pub struct FtpSession {
@@ -248,33 +246,6 @@ impl FtpSession {
         }
     }
 
-    /// One burst of DELE; a result for each file that could be sent.
-    fn remove_burst(&mut self, files: &[RelPath]) -> Vec<Result<()>> {
-        let commands: Vec<Result<(Vec<u8>, Command)>> = files
-            .iter()
-            .map(|file| {
-                let path = self.path(file)?;
-                let command = Command::path("DELE", &path)?;
-                Ok((path, command))
-            })
-            .collect();
-        let sent: Vec<Command> = commands.iter().flatten().map(|(_, command)| command.clone()).collect();
-        let mut replies = Vec::with_capacity(sent.len());
-        let mut failure = self.control.burst_into(&sent, &mut replies).err();
-        let mut replies = replies.into_iter();
-        commands
-            .into_iter()
-            .map(|command| {
-                let (path, _) = command?;
-                match replies.next() {
-                    Some(reply) if reply.is_success() => Ok(()),
-                    Some(reply) => Err(self.refused(&path, &reply)),
-                    None => Err(failure.take().unwrap_or_else(no_answer)),
-                }
-            })
-            .collect()
-    }
-
     /// Sets the time of a file by the way that is known to work, or finds one. `false` if the server cannot.
     pub(super) fn set_time(&mut self, path: &[u8], at: Stamp) -> Result<Option<Reply>> {
         let known = self.server.learned().mtime;
@@ -436,16 +407,35 @@ impl Session for FtpSession {
     }
 
     fn remove_files(&mut self, files: &[RelPath]) -> Vec<Result<()>> {
-        let mut results = Vec::with_capacity(files.len());
-        for some in files.chunks(BURST) {
-            let outcomes = self.remove_burst(some);
-            results.extend(
-                some.iter()
-                    .zip(outcomes)
-                    .map(|(file, outcome)| outcome.map_err(|error| error.during("remove").at(file))),
-            );
+        let removed = self.remove_each("DELE", files);
+        removed
+            .into_iter()
+            .zip(files)
+            .map(|(result, file)| result.map_err(|error| error.during("remove").at(file)))
+            .collect()
+    }
+
+    fn remove_dirs(&mut self, dirs: &[RelPath]) -> Vec<Result<()>> {
+        if self.has_strayed
+            && let Err(error) = self.go_home()
+        {
+            return dirs.iter().map(|_| Err(error.duplicate())).collect();
         }
-        results
+        let removed = self.remove_each("RMD", dirs);
+        removed
+            .into_iter()
+            .zip(dirs)
+            .map(|(result, dir)| result.map_err(|error| error.during("remove the folder").at(dir)))
+            .collect()
+    }
+
+    fn remove_if_still(&mut self, files: &[(RelPath, Expect)], is_repeated: bool) -> Vec<Result<()>> {
+        let removed = self.remove_looked_at(files, is_repeated);
+        removed
+            .into_iter()
+            .zip(files)
+            .map(|(result, (file, _))| result.map_err(|error| error.during("delete").at(file)))
+            .collect()
     }
 
     fn rename(&mut self, from: &RelPath, to: &RelPath) -> Result<()> {
@@ -463,7 +453,11 @@ impl Session for FtpSession {
     }
 
     fn still(&mut self, names: &[(RelPath, Expect)]) -> Vec<Result<Option<bool>>> {
-        self.look_again(names)
+        self.look_again(names, false)
+    }
+
+    fn still_before_write(&mut self, names: &[(RelPath, Expect)]) -> Vec<Result<Option<bool>>> {
+        self.look_again(names, true)
     }
 
     fn as_ftp(&mut self) -> Option<ByHand<'_>> {
@@ -480,5 +474,16 @@ impl Session for FtpSession {
 
     fn close(self: Box<Self>) {
         self.control.quit();
+    }
+
+    fn close_removing(self: Box<Self>, file: &RelPath) -> Result<()> {
+        let context = |error: Error| error.during("remove").at(file);
+        let dele = Command::path("DELE", &self.path(file).map_err(context)?)?;
+        let reply = self.control.quit_after(&dele).map_err(context)?;
+        if reply.is_success() {
+            return Ok(());
+        }
+        // What there is at this name can be asked for in another conversation only.
+        Err(context(refusal(&reply).retrying(Retry::NewSession)))
     }
 }

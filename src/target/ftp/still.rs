@@ -1,8 +1,10 @@
 //! Looking again, before something is deleted or replaced, whether the plan still fits: SIZE and MDTM for single names, in
 //! bursts or in packets that are sent anyway.
 
+use super::data;
 use super::errors::refusal;
-use super::session::{BURST, FtpSession, no_answer};
+use super::removal::packets;
+use super::session::{FtpSession, no_answer};
 use crate::error::{Error, Kind, Result};
 use crate::model::stamp::compare_times;
 use crate::model::{Entry, RelPath, Stamp};
@@ -72,15 +74,26 @@ impl Answers {
 
 impl FtpSession {
     /// See [`Session::still`](crate::target::Session::still).
-    pub(super) fn look_again(&mut self, names: &[(RelPath, Expect)]) -> Vec<Result<Option<bool>>> {
+    pub(super) fn look_again(
+        &mut self,
+        names: &[(RelPath, Expect)],
+        is_before_write: bool,
+    ) -> Vec<Result<Option<bool>>> {
         let questions: Vec<Result<Questions>> = names
             .iter()
             .map(|(name, expect)| self.path(name).and_then(|path| self.questions(&path, *expect)))
             .collect();
         let commands: Vec<Command> = questions.iter().flatten().flat_map(Questions::commands).collect();
         let mut replies = Vec::with_capacity(commands.len());
-        let mut failure =
-            commands.chunks(BURST).find_map(|some| self.control.burst_into(some, &mut replies).err());
+        let mut failure = match is_before_write {
+            true => {
+                let asked = data::ask_ahead(&self.server, &mut self.control, &commands);
+                asked.map(|answers| replies = answers).err()
+            }
+            false => packets(&commands)
+                .iter()
+                .find_map(|packet| self.control.burst_into(packet, &mut replies).err()),
+        };
         let mut replies = replies.into_iter();
         names
             .iter()
@@ -124,7 +137,7 @@ impl FtpSession {
     }
 
     /// Whether the listing of its folder still shows a file as it did.
-    fn is_listed_so(&mut self, file: &RelPath, expect: Expect, answers: &Answers) -> Result<bool> {
+    pub(super) fn is_listed_so(&mut self, file: &RelPath, expect: Expect, answers: &Answers) -> Result<bool> {
         let Expect::File(bytes, at) = expect else {
             // A listing may hide a name; an answer about it may not be doubted.
             return Ok(false);

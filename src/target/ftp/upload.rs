@@ -113,6 +113,8 @@ impl FtpSession {
                 };
                 match place {
                     Place::Aside if self.leaves_part(put, &error) => {}
+                    // Perhaps the command was refused: then what is there is not ours.
+                    Place::Final if put.is_hasty && error.kind() != Kind::Full => {}
                     Place::Aside => self.discard(&path),
                     Place::Final => self.remove_stump(&path, put),
                 }
@@ -152,7 +154,8 @@ impl FtpSession {
         }
         if in_place {
             self.look_before(file, target, put)?;
-            let channel = self.start_stor(target)?.map_err(|reply| self.refused(target, &reply))?;
+            let how = if put.is_hasty { Begin::AtOnce } else { Begin::WhenAgreed };
+            let channel = self.start_stor(target, how)?.map_err(|reply| self.refused(target, &reply))?;
             return Ok((channel, target.to_vec(), Place::Final));
         }
         if put.from > 0 {
@@ -166,7 +169,7 @@ impl FtpSession {
             true => self.part_path(file, target, put),
             false => self.temp_path(file, target),
         };
-        let refused = match self.start_stor(&temp)? {
+        let refused = match self.start_stor(&temp, Begin::WhenAgreed)? {
             Ok(channel) => return Ok((channel, temp, Place::Aside)),
             Err(refused) => refused,
         };
@@ -175,7 +178,7 @@ impl FtpSession {
         }
         // No temporary file was ever accepted here: perhaps it is only the name that the server does not like.
         self.look_before(file, target, put)?;
-        match self.start_stor(target)? {
+        match self.start_stor(target, Begin::WhenAgreed)? {
             Ok(channel) => {
                 self.server.learned().refuses_temp_names = true;
                 Ok((channel, target.to_vec(), Place::Final))
@@ -193,9 +196,9 @@ impl FtpSession {
         self.refuse_changed(file, put, &answers)
     }
 
-    fn start_stor(&mut self, path: &[u8]) -> Result<std::result::Result<Channel, Reply>> {
+    fn start_stor(&mut self, path: &[u8], how: Begin) -> Result<std::result::Result<Channel, Reply>> {
         let stor = Command::path("STOR", path)?;
-        Ok(data::start(&self.server, &mut self.control, &[], &stor, Begin::WhenAgreed)?.outcome)
+        Ok(data::start(&self.server, &mut self.control, &[], &stor, how)?.outcome)
     }
 
     /// Whether the server knows RNFR, found out before any byte is sent, because a body can be read only once.
@@ -317,6 +320,9 @@ impl FtpSession {
 
     /// Checks size and sets the time of a file that was written under its own name.
     fn finish_in_place(&mut self, path: &[u8], sent: u64, put: &Put) -> Result<Written> {
+        if put.is_hasty {
+            return Ok(Written { size: sent, ..Written::default() });
+        }
         let size = self.size_of(path)?;
         check_size(size, sent).inspect_err(|_| self.remove_stump(path, put))?;
         let mtime_kept = match put.mtime {
