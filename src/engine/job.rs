@@ -116,6 +116,8 @@ pub struct CopyJob {
     pub to: Side,
     /// Its path on the other side.
     pub source: RelPath,
+    /// What it was there when it was listed.
+    pub listed: Expect,
     /// Its path on this side.
     pub target: RelPath,
     /// Size and time it should have.

@@ -1,6 +1,6 @@
 //! Keeping what a run replaces or removes: in a backup folder, in the trash of the local side, or under a second name.
 
-use super::transfer::{Transfer, transfer};
+use super::transfer::{Origin, Transfer, transfer};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::model::{Entry, Name, RelPath, Side, TRASH_NAME};
 use crate::target::{Expect, Put, Session, temp_name};
@@ -111,7 +111,7 @@ impl Made {
 /// One file on its way over another one, which is kept.
 pub struct Replacement<'a> {
     /// Where the new content comes from.
-    pub from: (&'a mut dyn Session, &'a RelPath),
+    pub from: Origin<'a>,
     /// The side that holds both.
     pub to: (&'a mut dyn Session, &'a RelPath),
     /// Where the old content goes.

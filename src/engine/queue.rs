@@ -255,7 +255,7 @@ mod tests {
     use super::*;
     use crate::engine::job::{CopyJob, Make, Ticket};
     use crate::model::{RelPath, Side};
-    use crate::target::Put;
+    use crate::target::{Expect, Put};
 
     fn copy(name: &str, size: u64) -> Job {
         Job::Copy(Box::new(CopyJob {
@@ -263,6 +263,7 @@ mod tests {
             name: name.to_owned(),
             to: Side::Local,
             source: RelPath::default(),
+            listed: Expect::Anything,
             target: RelPath::default(),
             put: Put { size: Some(size), ..Put::default() },
             keep: None,

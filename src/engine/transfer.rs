@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Kind, Result, Retry};
 use crate::model::RelPath;
-use crate::target::{Expect, Put, Session, Written};
+use crate::target::{Claim, Expect, Put, Session, Written};
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -20,32 +20,46 @@ pub struct Transfer {
     pub result: Result<Option<Written>>,
 }
 
+/// Where a copy comes from.
+pub struct Origin<'s> {
+    /// The side that has it.
+    pub session: &'s mut dyn Session,
+    /// Its path there.
+    pub path: &'s RelPath,
+    /// What it was when it was listed.
+    pub listed: Expect,
+}
+
 /// Copies one file. The target session keeps the old content unless everything went well. If it `may_lag`, the target may
 /// leave what follows the transfer for later.
 pub fn transfer(
-    source: (&mut dyn Session, &RelPath),
+    mut source: Origin<'_>,
     target: (&mut dyn Session, &RelPath),
     put: &Put,
     may_lag: bool,
     cancelled: &AtomicBool,
 ) -> Transfer {
-    let (from, source_path) = source;
     let (to, target_path) = target;
     let (mut bytes, mut was_opened, mut written) = (0, false, None);
-    let start = match goes_on_at((&mut *from, source_path), (&mut *to, target_path), put) {
+    let start = match goes_on_at(&mut source, (&mut *to, target_path), put) {
         Ok(start) => start,
+        Err(error) => return Transfer { bytes, was_opened, result: Err(error) },
+    };
+    let mut claim = match claim_behind(start, &mut source, (&mut *to, target_path), put, cancelled) {
+        Ok(claim) => claim,
         Err(error) => return Transfer { bytes, was_opened, result: Err(error) },
     };
     let put = &Put { from: start, ..*put };
     let mut lend = |body: &mut dyn Read| {
         was_opened = true;
-        let mut body = Counted { body, bytes: &mut bytes, cancelled };
+        let mut body = Counted { body, bytes: &mut bytes, cancelled, claim: claim.take() };
         written = Some(match may_lag {
             true => to.write_behind(target_path, &mut body, put)?,
             false => Some(to.write(target_path, &mut body, put)?),
         });
         Ok(())
     };
+    let Origin { session: from, path: source_path, .. } = source;
     let lent = match start {
         0 => from.read(source_path, &mut lend),
         start => from.read_from(source_path, start, &mut lend),
@@ -58,32 +72,53 @@ pub fn transfer(
 }
 
 /// Where a transfer that was interrupted goes on: only behind what is surely a part of this very file, as it is now.
-fn goes_on_at(
-    source: (&mut dyn Session, &RelPath),
-    target: (&mut dyn Session, &RelPath),
-    put: &Put,
-) -> Result<u64> {
-    if !put.is_resumable() || !source.0.can_read_from() {
+fn goes_on_at(source: &mut Origin<'_>, target: (&mut dyn Session, &RelPath), put: &Put) -> Result<u64> {
+    if !put.is_resumable() || !source.session.can_read_from() {
         return Ok(0);
     }
     let held = target.0.held(target.1, put)?;
     if held == 0 {
         return Ok(0);
     }
-    let expected = [(source.1.clone(), Expect::File(put.size, put.mtime))];
-    match source.0.still(&expected).pop() {
+    match source.session.still(&[(source.path.clone(), source.listed)]).pop() {
         Some(Ok(Some(true))) => Ok(held),
         Some(Err(error)) if error.retry() != Retry::No => Err(error),
         _ => Ok(0),
     }
 }
 
-/// Whether two files have the same content. Both are read to the end.
+/// What the source says that the whole content adds up to, after the `start` bytes that are here already. The reader of the
+/// rest alone cannot compare it.
+fn claim_behind(
+    start: u64,
+    source: &mut Origin<'_>,
+    target: (&mut dyn Session, &RelPath),
+    put: &Put,
+    cancelled: &AtomicBool,
+) -> Result<Option<Box<dyn Claim>>> {
+    if start == 0 || !source.session.checks_wholes() {
+        return Ok(None);
+    }
+    let Some(mut claim) = source.session.claim(source.path)? else { return Ok(None) };
+    let mut take = |body: &mut dyn Read| add_all(&mut body.take(start), claim.as_mut(), cancelled);
+    match target.0.read_held(target.1, put, &mut take) {
+        Err(error) if error.kind() == Kind::Unsupported => Ok(None),
+        read => read.map(|()| Some(claim)),
+    }
+}
+
+/// Whether two files have the same content. What one side says that its file adds up to spares reading it; else both are read.
 pub fn is_same(
     one: (&mut dyn Session, &RelPath),
     other: (&mut dyn Session, &RelPath),
     cancelled: &AtomicBool,
 ) -> Result<bool> {
+    if let Some(claim) = one.0.claim(one.1)? {
+        return is_claimed(claim, other, cancelled);
+    }
+    if let Some(claim) = other.0.claim(other.1)? {
+        return is_claimed(claim, one, cancelled);
+    }
     let mut answer = None;
     one.0.read(one.1, &mut |left| {
         other.0.read(other.1, &mut |right| {
@@ -92,6 +127,29 @@ pub fn is_same(
         })
     })?;
     answer.ok_or_else(|| Error::new(Kind::Io, "the files were never read").during("compare").at(one.1))
+}
+
+/// Whether the content of a file is what the other side says.
+fn is_claimed(
+    mut claim: Box<dyn Claim>,
+    file: (&mut dyn Session, &RelPath),
+    cancelled: &AtomicBool,
+) -> Result<bool> {
+    file.0.read(file.1, &mut |body| add_all(body, claim.as_mut(), cancelled))?;
+    Ok(claim.is_met())
+}
+
+fn add_all(body: &mut dyn Read, claim: &mut dyn Claim, cancelled: &AtomicBool) -> Result<()> {
+    let mut block = vec![0; COMPARED];
+    loop {
+        if cancelled.load(Ordering::Relaxed) {
+            return Err(Error::cancelled());
+        }
+        match body.read(&mut block)? {
+            0 => return Ok(()),
+            count => claim.add(&block[..count]),
+        }
+    }
 }
 
 fn is_same_stream(left: &mut dyn Read, right: &mut dyn Read, cancelled: &AtomicBool) -> Result<bool> {
@@ -121,11 +179,12 @@ fn fill(body: &mut dyn Read, block: &mut [u8]) -> Result<usize> {
     Ok(filled)
 }
 
-/// Counts what passes, and fails once the run is cancelled.
+/// Counts what passes, and fails once the run is cancelled, or if it adds up to something else than it should.
 struct Counted<'a> {
     body: &'a mut dyn Read,
     bytes: &'a mut u64,
     cancelled: &'a AtomicBool,
+    claim: Option<Box<dyn Claim>>,
 }
 
 impl Read for Counted<'_> {
@@ -135,6 +194,17 @@ impl Read for Counted<'_> {
         }
         let count = self.body.read(buffer)?;
         *self.bytes += count as u64;
+        if let Some(claim) = &mut self.claim {
+            claim.add(&buffer[..count]);
+        }
+        if count == 0
+            && !buffer.is_empty()
+            && let Some(claim) = self.claim.take()
+            && !claim.is_met()
+        {
+            let why = "what arrived in two pieces does not have the checksum that the source tells";
+            return Err(Error::new(Kind::Corrupt, why).retrying(Retry::Later).during("read").into_io());
+        }
         Ok(count)
     }
 }

@@ -38,7 +38,7 @@ use crate::plan::{
     self, Change, Effect, Mode, Pair, Past, Policy, Resolution, Skip, Step, Strategy, compare, pair_up,
     resolve,
 };
-use crate::target::{Expect, Put};
+use crate::target::{Expect, Put, Target, version};
 use contents::Comparisons;
 use foresight::Foreseen;
 use std::collections::{HashMap, HashSet};
@@ -459,7 +459,11 @@ impl Walk<'_> {
         let leftovers = Sides::new(views.local.leftovers, views.remote.leftovers);
         folder.metas = Sides::new(views.local.meta, views.remote.meta);
         // What this run may continue stays.
-        let parts = Sides::new(part_names(&views.remote.entries), part_names(&views.local.entries));
+        let side = |side: Side| self.run.pools[side].target().as_ref();
+        let parts = Sides::new(
+            part_names(side(Side::Remote), &views.remote.entries),
+            part_names(side(Side::Local), &views.local.entries),
+        );
         self.clear_leftovers(&paths, &leftovers, &parts)?;
         // Taken before the hooks have their say: an entry that a hook leaves alone has not vanished.
         let present: HashSet<Name> = [&views.local.entries, &views.remote.entries]
@@ -598,9 +602,14 @@ fn dir_join(dir: &RelPath, name: &str) -> String {
     if dir.is_root() { name.to_owned() } else { format!("{dir}/{name}") }
 }
 
-/// The temporary names under which copies of these files may lie unfinished on the other side.
-fn part_names(sources: &[Entry]) -> HashSet<String> {
-    let put = |entry: &Entry| Put { size: entry.size, mtime: entry.mtime, ..Put::default() };
+/// The temporary names under which copies of these files of a side may lie unfinished on the other one.
+fn part_names(side: &dyn Target, sources: &[Entry]) -> HashSet<String> {
+    let put = |entry: &Entry| Put {
+        size: entry.size,
+        mtime: entry.mtime,
+        version: version(side, entry),
+        ..Put::default()
+    };
     sources
         .iter()
         .filter(|entry| put(entry).is_resumable())

@@ -18,8 +18,8 @@ pub mod s3;
 pub mod sftp;
 pub mod url;
 
-use crate::error::{Error, Kind, Result};
-use crate::model::{Listing, RelPath, Stamp};
+use crate::error::{Error, Kind, Result, Retry};
+use crate::model::{Entry, Listing, RelPath, Stamp};
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::io::Read;
@@ -71,6 +71,11 @@ pub trait Target: Send + Sync {
 
     /// Whether files may carry a time of their own that listings do not show, see [`Session::own_times`].
     fn hides_times(&self) -> bool {
+        false
+    }
+
+    /// Whether what listings tell as `unique` is another for each content of a file.
+    fn names_versions(&self) -> bool {
         false
     }
 
@@ -143,6 +148,8 @@ pub struct Put {
     pub from: u64,
     /// An earlier attempt has ended without an answer: what it was to put there may be there already.
     pub is_repeated: bool,
+    /// Tells this content of the source from others of the same size and time, see [`version`]; 0 where nothing does.
+    pub version: u64,
 }
 
 /// From this size on (bytes), an interrupted transfer is continued.
@@ -163,10 +170,26 @@ impl Put {
     /// The number in it.
     pub(crate) fn part_number(&self, file_name: &str) -> u64 {
         let at = self.mtime.map(|at| (at.seconds(), at.nanos()));
-        let text = format!("{:?} {at:?} {file_name}", self.size);
-        let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
-        digest.as_ref().iter().take(8).fold(0, |number, byte| (number << 8) | u64::from(*byte))
+        let mut text = format!("{:?} {at:?} {file_name}", self.size);
+        if self.version != 0 {
+            text.push_str(&format!(" {:x}", self.version));
+        }
+        number_of(&text)
     }
+}
+
+/// The number of the version that an entry of this side is, for [`Put::version`].
+pub(crate) fn version(side: &dyn Target, entry: &Entry) -> u64 {
+    match entry.unique.as_deref().filter(|_| side.names_versions()) {
+        Some(name) => number_of(name),
+        None => 0,
+    }
+}
+
+/// A number that another text hardly has.
+fn number_of(text: &str) -> u64 {
+    let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
+    digest.as_ref().iter().take(8).fold(0, |number, byte| (number << 8) | u64::from(*byte))
 }
 
 /// What became of a file that was put in place.
@@ -212,6 +235,11 @@ pub trait Session: Send {
         false
     }
 
+    /// Whether a large file comes faster when several sessions [read parts](Session::read_from) of it.
+    fn gains_by_parts(&self) -> bool {
+        false
+    }
+
     /// Lends a reader over the file from byte `start` on. A consumer may stop before the end.
     ///
     /// # Errors
@@ -223,6 +251,19 @@ pub trait Session: Send {
         _lend: &mut dyn FnMut(&mut dyn Read) -> Result<()>,
     ) -> Result<()> {
         Err(Error::new(Kind::Unsupported, "this target sends whole files only").during("read").at(file))
+    }
+
+    /// What this side says that the content of a file adds up to, without sending it. `None` where it says nothing.
+    ///
+    /// # Errors
+    /// What ends the conversation.
+    fn claim(&mut self, _file: &RelPath) -> Result<Option<Box<dyn Claim>>> {
+        Ok(None)
+    }
+
+    /// Whether a reader over a whole file compares what it has read with what the side says.
+    fn checks_wholes(&self) -> bool {
+        false
     }
 
     /// Begins a file that is written in parts, in any order, by several threads. `None`: this side does not do that.
@@ -240,6 +281,19 @@ pub trait Session: Send {
     /// What ends the conversation.
     fn held(&mut self, _file: &RelPath, _put: &Put) -> Result<u64> {
         Ok(0)
+    }
+
+    /// Lends a reader over what [held](Session::held) tells of.
+    ///
+    /// # Errors
+    /// [`Kind::Unsupported`] where that would mean to fetch it again; else as [`Session::read`].
+    fn read_held(
+        &mut self,
+        file: &RelPath,
+        _put: &Put,
+        _lend: &mut dyn FnMut(&mut dyn Read) -> Result<()>,
+    ) -> Result<()> {
+        Err(Error::new(Kind::Unsupported, "parts are not read here").during("read").at(file))
     }
 
     /// Puts a whole file at its name, or leaves what was there.
@@ -449,6 +503,25 @@ pub trait Parts: Send + Sync {
 /// The error for a file that is not deleted because it is another one than was listed.
 pub(crate) fn changed_since_listed() -> Error {
     Error::new(Kind::Changed, "it was changed since it was listed")
+}
+
+/// What a side says that a content adds up to.
+pub trait Claim: Send {
+    /// Takes the next bytes of a content.
+    fn add(&mut self, bytes: &[u8]);
+
+    /// Whether what was taken is the content that the side means.
+    fn is_met(self: Box<Self>) -> bool;
+}
+
+/// Whether the bytes that came before an error are good, so that another attempt may go on behind them. Some errors are final
+/// only because enough was tried.
+pub(crate) fn is_good_so_far(error: &Error) -> bool {
+    let is_of_the_line = matches!(
+        error.kind(),
+        Kind::Cancelled | Kind::Connect | Kind::Disconnected | Kind::Timeout | Kind::Busy | Kind::UnknownHost
+    );
+    (is_of_the_line || error.retry() != Retry::No) && error.kind() != Kind::Corrupt
 }
 
 /// A name for a temporary file: recognisable, never synchronised, unlikely to meet another.

@@ -25,6 +25,10 @@ mod lost_folders;
 mod openssh;
 mod own_commands;
 mod resume;
+#[cfg(feature = "s3")]
+mod resume_s3;
+#[cfg(all(unix, feature = "sftp"))]
+mod resume_sftp;
 mod round_trips;
 #[cfg(feature = "s3")]
 mod s3_fake;

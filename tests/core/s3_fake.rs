@@ -9,7 +9,8 @@ use ftpsync::target::s3::{S3Config, S3Target};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 /// An answer that takes the place of the right one.
 #[derive(Clone)]
@@ -41,7 +42,8 @@ impl Answer {
     }
 }
 
-type Rule = (Box<dyn Fn(&Question) -> bool + Send>, Answer, usize);
+type Like = Box<dyn Fn(&Question) -> bool + Send>;
+type Rule = (Like, Answer, usize);
 
 /// What was asked.
 #[derive(Debug, Clone)]
@@ -71,6 +73,11 @@ struct State {
     uploads: BTreeMap<String, (String, BTreeMap<u32, Vec<u8>>)>,
     asked: Vec<Question>,
     rules: Vec<Rule>,
+    /// Answers that end after so many bytes, and how many of them.
+    cuts: Vec<(Like, usize, usize)>,
+    /// So many questions for ranges behind the first are answered together, if that is not 0.
+    together: usize,
+    waiting: usize,
     /// Keys on a page.
     page: usize,
     next: usize,
@@ -81,6 +88,7 @@ struct State {
 pub struct FakeS3 {
     port: u16,
     state: Arc<Mutex<State>>,
+    came: Arc<Condvar>,
 }
 
 impl FakeS3 {
@@ -88,7 +96,7 @@ impl FakeS3 {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let state = Arc::new(Mutex::new(State { page: 1000, ..State::default() }));
-        let fake = FakeS3 { port, state };
+        let fake = FakeS3 { port, state, came: Arc::default() };
         let serving = fake.clone();
         // Ends with the tests.
         std::thread::spawn(move || {
@@ -143,10 +151,34 @@ impl FakeS3 {
         self.state.lock().unwrap().rules.push((Box::new(like), answer, times));
     }
 
+    /// The right answers to the next `times` questions like this are cut after `count` bytes.
+    pub fn cut(&self, like: impl Fn(&Question) -> bool + Send + 'static, count: usize, times: usize) {
+        self.state.lock().unwrap().cuts.push((Box::new(like), count, times));
+    }
+
+    /// From now on nobody gets a range behind the first before `count` were asked for.
+    pub fn answer_together(&self, count: usize) {
+        self.state.lock().unwrap().together = count;
+    }
+
+    /// Waits until enough others ask for ranges.
+    fn wait_for_others(&self, question: &Question) {
+        if question.headers.get("range").is_none_or(|range| range.starts_with("bytes=0-")) {
+            return;
+        }
+        let mut state = self.state.lock().unwrap();
+        state.waiting += 1;
+        self.came.notify_all();
+        let alone = |state: &mut State| state.waiting < state.together;
+        let waited = self.came.wait_timeout_while(state, Duration::from_secs(20), alone).unwrap();
+        assert!(!waited.1.timed_out(), "the ranges are asked for one by one");
+    }
+
     fn serve(&self, socket: TcpStream) {
         let mut reader = BufReader::new(socket.try_clone().unwrap());
         let mut socket = socket;
         while let Some(question) = read(&mut reader) {
+            self.wait_for_others(&question);
             let answer = {
                 let mut state = self.state.lock().unwrap();
                 state.asked.push(question.clone());
@@ -156,7 +188,15 @@ impl FakeS3 {
                         *left -= 1;
                         answer.clone()
                     }
-                    None => state.answer(&question),
+                    None => {
+                        let mut answer = state.answer(&question);
+                        let cut = state.cuts.iter_mut().find(|(like, _, left)| *left > 0 && like(&question));
+                        if let Some((_, count, left)) = cut {
+                            *left -= 1;
+                            answer.cut_after = Some((*count).min(answer.body.len()));
+                        }
+                        answer
+                    }
                 }
             };
             let is_head = question.method == "HEAD";
@@ -314,7 +354,7 @@ impl State {
         let Some((from, to)) = range.and_then(|range| range.split_once('-')) else {
             return Answer { body: content.clone(), ..answer };
         };
-        let (from, to): (usize, usize) = (from.parse().unwrap(), to.parse().unwrap());
+        let (from, to): (usize, usize) = (from.parse().unwrap(), to.parse().unwrap_or(usize::MAX));
         if from >= content.len() {
             return Answer::refusal(416, "InvalidRange");
         }

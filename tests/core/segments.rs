@@ -89,6 +89,9 @@ impl Session for Conversation {
     fn can_read_from(&self) -> bool {
         true
     }
+    fn gains_by_parts(&self) -> bool {
+        true
+    }
     fn read_from(
         &mut self,
         file: &RelPath,

@@ -4,13 +4,14 @@ use russh::keys::PrivateKey;
 use russh::server::{self, Auth, ChannelOpenHandle, Msg, Response, Session};
 use russh::{Channel, ChannelId, MethodKind, MethodSet};
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
+use std::net::{Shutdown, TcpStream};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::Runtime;
 
@@ -47,6 +48,10 @@ pub struct Habits {
     pub more_names: Vec<&'static [u8]>,
     /// Listings do not tell what names are.
     pub lists_names_only: bool,
+    /// After so many bytes of files the connection ends, then after so many more, and so on.
+    pub cuts: Arc<Mutex<VecDeque<usize>>>,
+    /// Where the bytes of files began that were read or written, in the order of the requests.
+    pub offsets: Arc<Mutex<Vec<u64>>>,
     /// Temporary files that begin with this content are not given another name.
     pub refuses_to_place: Option<&'static [u8]>,
 }
@@ -64,6 +69,8 @@ impl Default for Habits {
             loses_a_byte: false,
             more_names: Vec::new(),
             lists_names_only: false,
+            cuts: Arc::default(),
+            offsets: Arc::default(),
             refuses_to_place: None,
         }
     }
@@ -91,8 +98,16 @@ impl SftpServer {
         let root = folder.path().to_owned();
         runtime.spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
-                let client =
-                    Client { habits: habits.clone(), root: root.clone(), channels: HashMap::new(), round: 0 };
+                let socket = socket.into_std().unwrap();
+                let line = Arc::new(socket.try_clone().unwrap());
+                let socket = tokio::net::TcpStream::from_std(socket).unwrap();
+                let client = Client {
+                    habits: habits.clone(),
+                    root: root.clone(),
+                    channels: HashMap::new(),
+                    round: 0,
+                    line,
+                };
                 let config = Arc::clone(&config);
                 tokio::spawn(async move {
                     if let Ok(session) = server::run_stream(config, socket, client).await {
@@ -110,6 +125,8 @@ struct Client {
     root: PathBuf,
     channels: HashMap<ChannelId, Channel<Msg>>,
     round: usize,
+    /// The connection, to be broken.
+    line: Arc<TcpStream>,
 }
 
 impl server::Handler for Client {
@@ -171,8 +188,13 @@ impl server::Handler for Client {
             return session.channel_failure(id);
         };
         session.channel_success(id)?;
-        let files =
-            Files { habits: self.habits.clone(), root: self.root.clone(), open: HashMap::new(), next: 0 };
+        let files = Files {
+            habits: self.habits.clone(),
+            root: self.root.clone(),
+            open: HashMap::new(),
+            next: 0,
+            line: Arc::clone(&self.line),
+        };
         tokio::spawn(files.serve(channel.into_stream()));
         Ok(())
     }
@@ -188,6 +210,7 @@ struct Files {
     root: PathBuf,
     open: HashMap<u8, Opened>,
     next: u8,
+    line: Arc<TcpStream>,
 }
 
 /// Reads a packet field by field.
@@ -248,6 +271,9 @@ impl Files {
                 }
                 let packet: Vec<u8> = waiting.drain(..4 + length).skip(4).collect();
                 replies.push(self.reply(&packet));
+                if self.is_cut(&packet) {
+                    return drop(self.line.shutdown(Shutdown::Both));
+                }
             }
             if self.habits.is_reversed {
                 replies.reverse();
@@ -256,6 +282,24 @@ impl Files {
                 return;
             }
         }
+    }
+
+    /// Counts the bytes of a READ or WRITE; true if these were too many for this session.
+    fn is_cut(&self, packet: &[u8]) -> bool {
+        if !matches!(packet[0], 5 | 6) {
+            return false;
+        }
+        let mut fields = Fields(&packet[5..]);
+        let (_, offset, length) = (fields.text(), fields.long(), fields.number() as usize);
+        self.habits.offsets.lock().unwrap().push(offset);
+        let mut cuts = self.habits.cuts.lock().unwrap();
+        let Some(left) = cuts.front_mut() else { return false };
+        if *left > length {
+            *left -= length;
+            return false;
+        }
+        cuts.pop_front();
+        true
     }
 
     fn reply(&mut self, packet: &[u8]) -> Vec<u8> {

@@ -4,7 +4,7 @@ use super::{Crew, Lagging, borrowed, locked, no_session};
 use crate::engine::job::{CopyJob, DateJob, Done};
 use crate::engine::keep::{Keep, Replacement};
 use crate::engine::segments::{SPLIT, Segments};
-use crate::engine::transfer::{Transfer, is_same, transfer};
+use crate::engine::transfer::{Origin, Transfer, is_same, transfer};
 use crate::error::{Error, Kind, Result};
 use crate::model::{RelPath, Side, Sides};
 use crate::target::{Expect, Put, Session, Written, next_unique};
@@ -42,11 +42,11 @@ impl Crew<'_> {
         if !self.is_far(from) || locked(&self.full)[job.to].is_some() {
             return None;
         }
-        let source = [(job.source.clone(), Expect::File(Some(size), job.put.mtime))];
+        let source = [(job.source.clone(), job.listed)];
         let is_the_same = || {
             self.persist([from], |sessions| {
                 let session = borrowed(sessions, from)?;
-                if !session.can_read_from() {
+                if !session.gains_by_parts() {
                     return Ok(false);
                 }
                 Ok(session.still(&source).pop().unwrap_or(Ok(None))? == Some(true))
@@ -162,7 +162,7 @@ impl Crew<'_> {
             Some(keep) if keep.on == job.to => {
                 locked(&self.made).above(keep.on, to, &keep.to)?;
                 let replacement = Replacement {
-                    from: (from, &job.source),
+                    from: Origin { session: from, path: &job.source, listed: job.listed },
                     to: (to, &job.target),
                     kept: &keep.to,
                     put: &job.put,
@@ -176,8 +176,8 @@ impl Crew<'_> {
             }
             None => {}
         }
-        let (source, target) = ((from, &job.source), (to, &job.target));
-        Ok(transfer(source, target, &job.put, job.may_lag, &self.cancelled))
+        let source = Origin { session: from, path: &job.source, listed: job.listed };
+        Ok(transfer(source, (to, &job.target), &job.put, job.may_lag, &self.cancelled))
     }
 
     /// Copies the file that is to be replaced to where it is kept, on the other side.
@@ -192,8 +192,8 @@ impl Crew<'_> {
             Expect::File(size, mtime) => Put { size, mtime, ..Put::default() },
             Expect::Anything | Expect::Absent => Put::default(),
         };
-        let (source, target) = ((holder, &job.target), (keeper, &keep.to));
-        transfer(source, target, &put, false, &self.cancelled).result.map(drop)
+        let source = Origin { session: holder, path: &job.target, listed: job.put.expect };
+        transfer(source, (keeper, &keep.to), &put, false, &self.cancelled).result.map(drop)
     }
 }
 

@@ -363,6 +363,7 @@ impl Walk<'_> {
             is_hasty: false,
             from: 0,
             is_repeated: false,
+            version: version(self.run.pools[to.other()].target().as_ref(), entry),
         };
         if self.executor.is_live() {
             // Its metadata lies in the folder of the ticket, also where the file lands below it.
@@ -381,6 +382,7 @@ impl Walk<'_> {
             name: name.to_owned(),
             to,
             source: paths[to.other()].clone(),
+            listed: expected(Some(entry)),
             target: paths[to].clone(),
             put,
             keep,

@@ -7,7 +7,7 @@
 use super::session::FtpSession;
 use crate::error::{Error, Kind, Result, Retry};
 use crate::model::RelPath;
-use crate::target::{Put, Session};
+use crate::target::{Put, Session, is_good_so_far};
 use crate::wire::ftp::Reply;
 
 impl FtpSession {
@@ -36,7 +36,7 @@ impl FtpSession {
 
     /// Whether what has arrived of an interrupted upload is left for the next attempt, because of which the error has come.
     pub(super) fn leaves_part(&self, put: &Put, error: &Error) -> bool {
-        self.can_go_on(put) && (error.retry() != Retry::No || error.kind() == Kind::Cancelled)
+        self.can_go_on(put) && is_good_so_far(error)
     }
 
     /// The error for a transfer that was to begin in the middle. The next attempt begins anew.

@@ -14,7 +14,7 @@ use super::upload::Move;
 use crate::error::{Error, Kind, Result, Retry};
 use crate::model::path::is_beyond_text;
 use crate::model::{Listing, RelPath, Stamp};
-use crate::target::{Expect, Put, Session, Settled, Written};
+use crate::target::{Claim, Expect, Put, Session, Settled, Written};
 use crate::wire::ftp::{Command, Features, Reply};
 use std::io::Read;
 use std::sync::Arc;
@@ -350,6 +350,10 @@ impl Session for FtpSession {
         self.download(file, 0, lend)
     }
 
+    fn gains_by_parts(&self) -> bool {
+        self.can_read_from()
+    }
+
     fn can_read_from(&self) -> bool {
         // What --verify compares is the whole.
         self.knows("REST") && self.knows("SIZE") && !self.server.config.verify
@@ -366,6 +370,13 @@ impl Session for FtpSession {
             return Err(error.during("read").at(file));
         }
         self.download(file, start, lend)
+    }
+
+    fn claim(&mut self, file: &RelPath) -> Result<Option<Box<dyn Claim>>> {
+        let context = |error: Error| error.during("ask for the checksum of").at(file);
+        self.finish_all().map_err(context)?;
+        let path = self.path(file).map_err(context)?;
+        self.claim_of(&path).map_err(context)
     }
 
     fn held(&mut self, file: &RelPath, put: &Put) -> Result<u64> {

@@ -9,6 +9,7 @@ use super::data::{self, Begin};
 use super::errors::refusal;
 use super::session::FtpSession;
 use crate::error::{Error, Kind, Result};
+use crate::target::Claim;
 use crate::target::digest::{Algorithm, Digest};
 use crate::wire::ftp::{Command, Reply};
 use std::time::Duration;
@@ -96,6 +97,23 @@ impl FtpSession {
             .advise("run again; if it stays so, something on the way is broken"))
     }
 
+    /// See [`Session::claim`](crate::target::Session::claim).
+    pub(super) fn claim_of(&mut self, path: &[u8]) -> Result<Option<Box<dyn Claim>>> {
+        let verifier = self.verifier();
+        // Of 32 bits, two different contents may well have the same.
+        if verifier.algorithm() == Algorithm::Crc32 {
+            return Ok(None);
+        }
+        let algorithm = verifier.algorithm();
+        let expected = match verifier {
+            Verifier::Hash(hash) => self.hash_of(path, hash)?,
+            Verifier::Command(word, of) => self.told(&Command::path(word, path)?, word, of)?,
+            Verifier::ReadBack => None,
+        };
+        let claim = |expected| Box::new(Told { digest: Digest::new(algorithm), expected }) as Box<dyn Claim>;
+        Ok(expected.map(claim))
+    }
+
     /// HASH, with the algorithm chosen in the same packet: the answer counts only if it names it.
     fn hash_of(&mut self, path: &[u8], algorithm: Algorithm) -> Result<Option<String>> {
         let chosen = self.control.ask(&Command::text("OPTS", &format!("HASH {}", algorithm.name()))?)?;
@@ -133,6 +151,22 @@ impl FtpSession {
         })?;
         let reply = data::final_reply(&mut self.control, early)?;
         if reply.is_success() { Ok(digest) } else { Err(refusal(&reply)) }
+    }
+}
+
+/// A checksum that a server has told.
+struct Told {
+    digest: Digest,
+    expected: String,
+}
+
+impl Claim for Told {
+    fn add(&mut self, bytes: &[u8]) {
+        self.digest.update(bytes);
+    }
+
+    fn is_met(self: Box<Self>) -> bool {
+        self.digest.finish() == self.expected
     }
 }
 

@@ -21,8 +21,8 @@ use paths as system;
 
 use super::checkup::Findings;
 use super::digest::{Algorithm, Digest, Digesting};
-use super::{Caps, Expect, Notes, Parts, Put, Session, Target, Written};
-use crate::error::{Error, Kind, Result, Retry};
+use super::{Caps, Expect, Notes, Parts, Put, Session, Target, Written, is_good_so_far};
+use crate::error::{Error, Kind, Result};
 use crate::model::{Entry, Listing, META_FILE_NAME, Name, Note, RelPath, Stamp, TEMP_PREFIX};
 use filetime::FileTime;
 use notes::LocalNotes;
@@ -284,7 +284,7 @@ impl LocalSession {
             }
             Err(error) => {
                 // What is there is good as far as it goes, unless the trouble lies with this file.
-                if error.retry() == Retry::No && error.kind() != Kind::Cancelled {
+                if !is_good_so_far(&error) {
                     part.discard();
                 }
                 Err(error)
@@ -415,6 +415,16 @@ impl Session for LocalSession {
             return Ok(0);
         }
         Ok(self.place(file).map_or(0, |place| part::held(&place, put)))
+    }
+
+    fn read_held(
+        &mut self,
+        file: &RelPath,
+        put: &Put,
+        lend: &mut dyn FnMut(&mut dyn Read) -> Result<()>,
+    ) -> Result<()> {
+        let opened = self.place(file).and_then(|place| Ok(part::read(&place, put)?));
+        lend(&mut opened.map_err(|error| error.during("read").at(file))?)
     }
 
     fn write(&mut self, file: &RelPath, body: &mut dyn Read, put: &Put) -> Result<Written> {

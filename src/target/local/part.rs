@@ -28,6 +28,14 @@ pub fn held(place: &Place, put: &Put) -> u64 {
     if is_part && is_fresh { found.size } else { 0 }
 }
 
+/// What is there, for reading.
+///
+/// # Errors
+/// What the system says.
+pub fn read(place: &Place, put: &Put) -> io::Result<File> {
+    place.folder.read(&part_name(place, put))
+}
+
 fn part_name(place: &Place, put: &Put) -> OsString {
     put.part_name(&place.name.to_string_lossy()).into()
 }

@@ -65,6 +65,8 @@ struct Server {
     is_entered: AtomicBool,
     /// The server takes no notice of conditions, and says so.
     ignores_conditions: AtomicBool,
+    /// The server sends whole objects only.
+    ignores_ranges: AtomicBool,
     slots: Slots,
 }
 
@@ -116,6 +118,7 @@ impl S3Target {
                 known: Mutex::default(),
                 is_entered: AtomicBool::new(false),
                 ignores_conditions: AtomicBool::new(false),
+                ignores_ranges: AtomicBool::new(false),
             }),
         })
     }
@@ -168,6 +171,10 @@ impl Target for S3Target {
     }
 
     fn hides_times(&self) -> bool {
+        true
+    }
+
+    fn names_versions(&self) -> bool {
         true
     }
 

@@ -8,6 +8,7 @@ use super::session::S3Session;
 use super::write::{MD5, PART_SIZE};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::model::RelPath;
+use crate::target::Claim;
 use crate::wire::s3::answer::unquoted;
 use crate::wire::s3::http::Head;
 use std::collections::VecDeque;
@@ -22,11 +23,12 @@ impl S3Session {
     pub(super) fn download(
         &self,
         file: &RelPath,
+        start: u64,
         lend: &mut dyn FnMut(&mut dyn Read) -> Result<()>,
     ) -> Result<()> {
         let context = |trouble: Trouble| Error::from(trouble).during("read").at(file);
         let key = self.key(file).map_err(|error| context(error.into()))?;
-        self.fetch(&key, true, &mut |body, _| lend(body)).map_err(|failure| match failure {
+        self.fetch_from(&key, start, true, &mut |body, _| lend(body)).map_err(|failure| match failure {
             Unread::Before(trouble) => context(trouble),
             Unread::Lent(error) => error,
         })
@@ -39,41 +41,68 @@ impl S3Session {
         must_match: bool,
         lend: &mut dyn FnMut(&mut dyn Read, &Head) -> Result<()>,
     ) -> Result<(), Unread> {
+        self.fetch_from(key, 0, must_match, lend)
+    }
+
+    /// As [`S3Session::fetch`], from byte `start` on; then there is nothing to compare.
+    fn fetch_from(
+        &self,
+        key: &str,
+        start: u64,
+        must_match: bool,
+        lend: &mut dyn FnMut(&mut dyn Read, &Head) -> Result<()>,
+    ) -> Result<(), Unread> {
         let piece = self.server.config.usual_part() as u64;
         let seen = self.server.known().seen(key).cloned();
-        // A server near by is not faster on several connections, but has to open the object for each range.
-        let in_ranges = self.server.config.in_ranges.unwrap_or_else(|| !self.server.client.net.is_near());
-        let at_once = !in_ranges || seen.as_ref().is_some_and(|seen| seen.size <= piece);
+        // A server near by is not faster on several connections, but has to open the object for each range. AWS is faster
+        // on several even so.
+        let in_ranges =
+            self.server.config.in_ranges.unwrap_or_else(|| {
+                !self.server.client.net.is_near() || !self.server.client.endpoint.is_custom()
+            });
+        let at_once = !in_ranges || seen.as_ref().is_some_and(|seen| seen.size <= start + piece);
         let mut ask = Ask::key("GET", key);
-        if let Some(seen) = seen.filter(|seen| !seen.etag.is_empty()) {
-            ask = ask.header("if-match", format!("\"{}\"", seen.etag));
+        let listed = seen.map(|seen| seen.etag).unwrap_or_default();
+        if !listed.is_empty() {
+            ask = ask.header("if-match", format!("\"{listed}\""));
         }
-        let answer = match at_once {
-            true => self.ask(&ask),
-            false => {
-                let ranged = Ask { headers: ask.headers.clone(), ..Ask::key("GET", key) };
-                match self.ask(&ranged.header("range", format!("bytes=0-{}", piece - 1))) {
-                    // Of an empty object there is no first byte.
-                    Err(Trouble::Refused(refused)) if refused.status == 416 => self.ask(&ask),
+        let whole = Ask { headers: ask.headers.clone(), ..Ask::key("GET", key) };
+        let answer = match (start, at_once) {
+            (0, true) => self.ask(&whole),
+            (_, true) => self.ask(&ask.header("range", format!("bytes={start}-"))),
+            (_, false) => {
+                let ranged = ask.header("range", format!("bytes={start}-{}", start + piece - 1));
+                match self.ask(&ranged) {
+                    // Of an empty object there is no first byte, and what has no version cannot be had in pieces.
+                    Err(Trouble::Refused(refused)) if refused.status == 416 && start == 0 => self.ask(&whole),
+                    Ok(answer) if answer.head.get("etag").is_none() && start == 0 => self.ask(&whole),
                     outcome => outcome,
                 }
             }
         };
-        let answer = answer.inspect_err(|_| self.server.known().unsee(key))?;
+        let answer = match answer {
+            Err(Trouble::Refused(refused)) if refused.status == 416 => {
+                return self.nothing_behind(key, start, &listed, lend);
+            }
+            answer => answer.inspect_err(|_| self.server.known().unsee(key))?,
+        };
+        if start > 0 {
+            self.is_piece(&answer.head, start, &listed)?;
+        }
         let head = answer.head.clone();
         let etag = head.get("etag").map(unquoted).unwrap_or_default();
         let (total, next) = match head.status {
             206 => {
-                let total = whole_size(&head);
-                let total = total.ok_or_else(|| nonsense("a part of an object does not say of how much"))?;
-                (total, piece)
+                let range = Piece::of(&head);
+                let range = range.ok_or_else(|| nonsense("a part of an object does not say of how much"))?;
+                (range.total, range.to)
             }
             _ => {
                 let total = head.get("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
                 (total, total)
             }
         };
-        let check = if must_match { self.check(&head, &etag) } else { None };
+        let check = if must_match && start == 0 { self.check(&head, &etag) } else { None };
         let stop = AtomicBool::new(false);
         let outcome = std::thread::scope(|scope| {
             let mut reader = Ranged {
@@ -90,13 +119,61 @@ impl S3Session {
                 total,
                 check,
                 is_first: true,
-                of_first: 0,
+                at: start,
+                end_of_first: next,
             };
             let outcome = lend(&mut reader, &head);
             stop.store(true, Ordering::Relaxed);
             outcome
         });
         outcome.map_err(Unread::Lent)
+    }
+
+    /// Lends what follows the last byte of an object that is as it was listed: nothing.
+    fn nothing_behind(
+        &self,
+        key: &str,
+        start: u64,
+        listed: &str,
+        lend: &mut dyn FnMut(&mut dyn Read, &Head) -> Result<()>,
+    ) -> Result<(), Unread> {
+        let answer = self.ask(&Ask::key("HEAD", key))?;
+        let get = |name: &str| answer.head.get(name);
+        let is_listed = listed.is_empty() || get("etag").map(unquoted).as_deref() == Some(listed);
+        if !is_listed || get("content-length").and_then(|size| size.parse().ok()) != Some(start) {
+            self.server.known().unsee(key);
+            return Err(changed().into());
+        }
+        lend(&mut io::empty(), &answer.head).map_err(Unread::Lent)
+    }
+
+    /// Makes sure that an answer is of this version, and begins with this byte.
+    fn is_piece(&self, head: &Head, from: u64, etag: &str) -> Result<(), Trouble> {
+        if head.status != 206 {
+            self.server.ignores_ranges.store(true, Ordering::Relaxed);
+            let error = Error::new(Kind::Unsupported, "the server sends whole objects only");
+            return Err(error.retrying(Retry::Later).into());
+        }
+        if Piece::of(head).is_some_and(|piece| piece.from != from) {
+            return Err(nonsense("the server sent another part of an object than was asked for").into());
+        }
+        // Not every server heeds the condition that it was given.
+        match head.get("etag").map(unquoted) {
+            Some(told) if !etag.is_empty() && told != etag => Err(changed().into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// See [`Session::claim`](crate::target::Session::claim). It is about the version that was listed.
+    pub(super) fn claim_of(&self, file: &RelPath) -> Result<Option<Box<dyn Claim>>, Trouble> {
+        let key = self.key(file)?;
+        let listed = self.server.known().seen(&key).map(|seen| seen.etag.clone()).unwrap_or_default();
+        let answer = self.patiently(|| self.ask(&Ask::key("HEAD", &key)))?;
+        let etag = answer.head.get("etag").map(unquoted).unwrap_or_default();
+        if !listed.is_empty() && etag != listed {
+            return Err(changed().into());
+        }
+        Ok(self.check(&answer.head, &etag).map(|check| Box::new(check) as Box<dyn Claim>))
     }
 
     /// How the content can be compared with what the server says about it.
@@ -122,7 +199,7 @@ impl S3Session {
         Some(Check { sum: Sum::parts(size), expected })
     }
 
-    /// Some bytes of an object, if it still is the one with this ETag.
+    /// Some bytes of an object, if it still is the one with this ETag. What has arrived is not asked for again.
     fn range(
         &self,
         key: &str,
@@ -131,15 +208,18 @@ impl S3Session {
         to: u64,
         stop: &AtomicBool,
     ) -> Result<Vec<u8>, Trouble> {
+        let length = usize::try_from(to - from).unwrap_or(usize::MAX);
+        let mut bytes = vec![0; length];
+        let mut filled = 0;
         self.patiently(|| {
-            let mut ask = Ask::key("GET", key).header("range", format!("bytes={from}-{}", to - 1));
+            let next = from + filled as u64;
+            let mut ask = Ask::key("GET", key).header("range", format!("bytes={next}-{}", to - 1));
             if !etag.is_empty() {
                 ask = ask.header("if-match", format!("\"{etag}\""));
             }
-            let mut body = self.ask(&ask)?.body;
-            let length = usize::try_from(to - from).unwrap_or(usize::MAX);
-            let mut bytes = vec![0; length];
-            let mut filled = 0;
+            let answer = self.ask(&ask)?;
+            self.is_piece(&answer.head, next, etag)?;
+            let mut body = answer.body;
             while filled < length && !stop.load(Ordering::Relaxed) {
                 match body.read(&mut bytes[filled..]).map_err(Error::from)? {
                     0 => {
@@ -148,8 +228,9 @@ impl S3Session {
                     count => filled += count,
                 }
             }
-            Ok(bytes)
-        })
+            Ok(())
+        })?;
+        Ok(bytes)
     }
 }
 
@@ -182,15 +263,42 @@ impl From<Unread> for Error {
     }
 }
 
-/// `bytes 0-99/1234`.
-fn whole_size(head: &Head) -> Option<u64> {
-    head.get("content-range")?.rsplit_once('/')?.1.trim().parse().ok()
+/// Which bytes an answer holds, up to and without `to`, and of how many.
+struct Piece {
+    from: u64,
+    to: u64,
+    total: u64,
+}
+
+impl Piece {
+    /// `bytes 0-99/1234`.
+    fn of(head: &Head) -> Option<Self> {
+        let (range, total) = head.get("content-range")?.trim().strip_prefix("bytes ")?.split_once('/')?;
+        let (from, last) = range.split_once('-')?;
+        let last: u64 = last.trim().parse().ok()?;
+        let to = last.checked_add(1)?;
+        Some(Piece { from: from.trim().parse().ok()?, to, total: total.trim().parse().ok()? })
+    }
+}
+
+fn changed() -> Error {
+    Error::new(Kind::Changed, "somebody has changed it since it was listed")
 }
 
 /// What the content should add up to.
 struct Check {
     sum: Sum,
     expected: String,
+}
+
+impl Claim for Check {
+    fn add(&mut self, bytes: &[u8]) {
+        self.sum.add(bytes);
+    }
+
+    fn is_met(self: Box<Self>) -> bool {
+        self.sum.etag() == self.expected
+    }
 }
 
 type Fetching<'scope> = ScopedJoinHandle<'scope, Result<Vec<u8>, Trouble>>;
@@ -211,8 +319,9 @@ struct Ranged<'scope, 'env> {
     total: u64,
     check: Option<Check>,
     is_first: bool,
-    /// Bytes of the first answer.
-    of_first: u64,
+    /// How far the first answer was read, and where it ends.
+    at: u64,
+    end_of_first: u64,
 }
 
 impl Ranged<'_, '_> {
@@ -236,22 +345,27 @@ impl Ranged<'_, '_> {
         (from, self.next)
     }
 
-    /// Reads from the first answer. If that is all and is cut short, the rest comes in pieces.
+    /// Reads from the first answer. If that is cut short, its rest is asked for, and read.
     fn read_first(&mut self, out: &mut [u8]) -> Result<usize> {
         let error = match self.first.read(out) {
             Ok(count) => {
-                self.of_first += count as u64;
+                self.at += count as u64;
                 return Ok(count);
             }
             Err(error) => Error::from(error),
         };
-        let is_all = self.next == self.total && self.of_first < self.total;
-        if !is_all || self.etag.is_empty() || error.retry() == Retry::No || !self.session.is_on() {
+        let is_short = self.at < self.end_of_first;
+        if !is_short || self.etag.is_empty() || error.retry() == Retry::No || !self.session.is_on() {
             return Err(error);
         }
-        self.next = self.of_first;
         self.is_first = false;
-        Ok(0)
+        if self.next == self.end_of_first {
+            self.next = self.at;
+        } else {
+            let rest = self.session.range(self.key, self.etag, self.at, self.end_of_first, self.stop)?;
+            self.current = io::Cursor::new(rest);
+        }
+        Ok(self.current.read(out)?)
     }
 
     fn fill(&mut self, out: &mut [u8]) -> Result<usize> {

@@ -9,11 +9,12 @@ use super::own_time::own_time;
 use super::refusal::{Refused, Trouble};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Listing, RelPath, Stamp};
-use crate::target::{Expect, Put, Session, Written};
+use crate::target::{Claim, Expect, Put, Session, Written};
 use crate::wire::s3::answer::{self, Object, escaped, unquoted};
 use crate::wire::s3::{encoded, time};
 use std::io::Read;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// Keys that one question may delete.
 const BURST: usize = 1000;
@@ -299,7 +300,28 @@ impl Session for S3Session {
     }
 
     fn read(&mut self, file: &RelPath, lend: &mut dyn FnMut(&mut dyn Read) -> Result<()>) -> Result<()> {
-        self.download(file, lend)
+        self.download(file, 0, lend)
+    }
+
+    fn checks_wholes(&self) -> bool {
+        true
+    }
+
+    fn claim(&mut self, file: &RelPath) -> Result<Option<Box<dyn Claim>>> {
+        self.claim_of(file).map_err(|trouble| Error::from(trouble).during("look at").at(file))
+    }
+
+    fn can_read_from(&self) -> bool {
+        !self.server.ignores_ranges.load(Ordering::Relaxed)
+    }
+
+    fn read_from(
+        &mut self,
+        file: &RelPath,
+        start: u64,
+        lend: &mut dyn FnMut(&mut dyn Read) -> Result<()>,
+    ) -> Result<()> {
+        self.download(file, start, lend)
     }
 
     fn write(&mut self, file: &RelPath, body: &mut dyn Read, put: &Put) -> Result<Written> {

@@ -20,6 +20,7 @@ mod link;
 mod listing;
 mod names;
 mod read;
+mod resume;
 mod route;
 mod runtime;
 mod session;

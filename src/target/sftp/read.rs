@@ -11,15 +11,16 @@ use std::collections::VecDeque;
 use std::io::{self, Read};
 
 impl SftpSession {
-    /// See [`Session::read`](crate::target::Session::read).
+    /// See [`Session::read`](crate::target::Session::read). The reader begins at byte `start`.
     pub(super) fn download(
         &mut self,
         file: &RelPath,
+        start: u64,
         lend: &mut dyn FnMut(&mut dyn Read) -> Result<()>,
     ) -> Result<()> {
         let context = |error: Error| error.during("read").at(file);
         let path = self.path(file).map_err(context)?;
-        let mut body = Download::open(self, &path, file.to_string()).map_err(context)?;
+        let mut body = Download::open(self, &path, file.to_string(), start).map_err(context)?;
         let outcome = lend(&mut body);
         body.close();
         outcome
@@ -33,7 +34,7 @@ impl SftpSession {
     /// [`Kind::Corrupt`] if they differ, and whatever prevents reading.
     pub(super) fn compare(&mut self, path: &[u8], passed: Digest) -> Result<()> {
         let name = String::from_utf8_lossy(path).into_owned();
-        let mut body = Download::open(self, path, name)?;
+        let mut body = Download::open(self, path, name, 0)?;
         let held = Digest::of(passed.algorithm(), &mut body);
         body.close();
         if held? == passed.finish() {
@@ -61,7 +62,7 @@ struct Download<'a> {
     pieces: VecDeque<Piece>,
     /// Where the next piece begins.
     next: u64,
-    /// Bytes that have arrived, in order.
+    /// Bytes that have arrived, in order, and those before the first one.
     count: u64,
     waiting: Vec<u8>,
     at: usize,
@@ -72,7 +73,7 @@ struct Download<'a> {
 
 impl<'a> Download<'a> {
     /// Opens a file. Its attributes and first pieces are asked for together: a small file takes two round trips.
-    fn open(session: &'a mut SftpSession, path: &[u8], name: String) -> Result<Self> {
+    fn open(session: &'a mut SftpSession, path: &[u8], name: String, start: u64) -> Result<Self> {
         let handle = handle(session.talk.ask(&Request::Open { path, how: Open::Read })?)?;
         let asked = session.talk.send(&Request::HandleStat { handle: &handle })?;
         let mut download = Download {
@@ -82,8 +83,8 @@ impl<'a> Download<'a> {
             before: Attributes::default(),
             after: None,
             pieces: VecDeque::new(),
-            next: 0,
-            count: 0,
+            next: start,
+            count: start,
             waiting: Vec::new(),
             at: 0,
             has_ended: false,

@@ -83,10 +83,14 @@ impl SftpSession {
         Ok(full)
     }
 
-    /// A path for a temporary file beside `target`. What the encoding of the server cannot hold is left out of the name.
+    /// A path for a temporary file beside `target`.
     pub(super) fn temp_path(&self, file: &RelPath, target: &[u8]) -> Vec<u8> {
+        self.numbered_path(file, target, next_unique())
+    }
+
+    /// A path for the temporary file with this number. What the encoding of the server cannot hold is left out of the name.
+    pub(super) fn numbered_path(&self, file: &RelPath, target: &[u8], unique: u64) -> Vec<u8> {
         let folder = target.iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
-        let unique = next_unique();
         let name = self.server.names.encode_text(&temp_name(file.file_name(), unique));
         let name = name.unwrap_or_else(|_| temp_name("", unique).into_bytes());
         [target.get(..folder).unwrap_or_default(), name.as_slice()].concat()
@@ -249,7 +253,24 @@ impl Session for SftpSession {
     }
 
     fn read(&mut self, file: &RelPath, lend: &mut dyn FnMut(&mut dyn Read) -> Result<()>) -> Result<()> {
-        self.download(file, lend)
+        self.download(file, 0, lend)
+    }
+
+    fn can_read_from(&self) -> bool {
+        true
+    }
+
+    fn read_from(
+        &mut self,
+        file: &RelPath,
+        start: u64,
+        lend: &mut dyn FnMut(&mut dyn Read) -> Result<()>,
+    ) -> Result<()> {
+        self.download(file, start, lend)
+    }
+
+    fn held(&mut self, file: &RelPath, put: &Put) -> Result<u64> {
+        self.held_of(file, put).map_err(|error| error.during("look for a part of").at(file))
     }
 
     fn write(&mut self, file: &RelPath, body: &mut dyn Read, put: &Put) -> Result<Written> {

@@ -8,7 +8,7 @@ use super::conversation::{Asked, pieces_ahead};
 use super::errors::{expected, success};
 use super::session::{SftpSession, attributes, found, stamp, times};
 use super::still::{changed, is_replaceable};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, Retry};
 use crate::model::RelPath;
 use crate::target::digest::{Algorithm, Digest, Digesting};
 use crate::target::{Put, Written};
@@ -74,7 +74,11 @@ impl SftpSession {
 
     pub(super) fn prepare(&self, file: &RelPath, put: &Put) -> Result<Upload> {
         let target = self.path(file)?;
-        let place = if put.inplace { target.clone() } else { self.temp_path(file, &target) };
+        let place = match (put.inplace, self.can_go_on(put)) {
+            (true, _) => target.clone(),
+            (false, true) => self.numbered_path(file, &target, put.part_number(file.file_name())),
+            (false, false) => self.temp_path(file, &target),
+        };
         Ok(Upload { file: file.clone(), target, place, put: *put })
     }
 
@@ -96,6 +100,10 @@ impl SftpSession {
             Ok(written)
         });
         outcome.map_err(|failure| {
+            let (Failure::Body(error) | Failure::Ours(error)) = &failure;
+            if self.leaves_part(&upload.put, error) {
+                return failure;
+            }
             self.discard(&upload.place);
             // Under the final name, the failure has destroyed the old content.
             match failure {
@@ -110,7 +118,7 @@ impl SftpSession {
     fn fill(&mut self, upload: &Upload, opened: &Opened, body: &mut dyn Read) -> Result<Written, Failure> {
         let digest = self.server.config.verify.then(|| Digest::new(Algorithm::Sha256));
         let mut body = Digesting { body, digest };
-        let sent = match self.send_body(opened, &mut body, upload.put.size) {
+        let sent = match self.send_body(opened, &mut body, &upload.put) {
             Ok(sent) => sent,
             Err(failure) => {
                 let closed = self.talk.send(&Request::Close { handle: &opened.handle })?;
@@ -128,7 +136,11 @@ impl SftpSession {
 
     /// Puts the opening of a file under way, with a look at what has its name.
     pub(super) fn begin(&mut self, upload: &Upload) -> Result<Opening> {
-        let how = if upload.put.inplace { Open::Replace } else { Open::New };
+        let how = match &upload.put {
+            put if put.from > 0 => Open::GoOn,
+            put if put.inplace || self.can_go_on(put) => Open::Replace,
+            _ => Open::New,
+        };
         let old = self.talk.send(&Request::Stat { path: &upload.target })?;
         let open = self.talk.send(&Request::Open { path: &upload.place, how })?;
         Ok(Opening { old, open })
@@ -142,7 +154,11 @@ impl SftpSession {
             Reply::Handle(handle) => Some(handle),
             _ => None,
         })
-        .map_err(advise_inplace)?;
+        .map_err(|error| match upload.put.from {
+            0 => advise_inplace(error),
+            // The part is not there any more: the next attempt looks again.
+            _ => error.retrying(Retry::Later),
+        })?;
         let opened = Opened { handle, old: old.ok().flatten() };
         if opened.old.is_some_and(|old| old.file_type() == FileType::Folder) {
             self.abandon(upload, &opened)?;
@@ -170,11 +186,13 @@ impl SftpSession {
         self.talk.send(&Request::Write { handle: &opened.handle, offset, data })
     }
 
-    fn send_body(&mut self, opened: &Opened, body: &mut dyn Read, size: Option<u64>) -> Result<u64, Failure> {
+    /// Sends what is not there yet; returns how long the file is then.
+    fn send_body(&mut self, opened: &Opened, body: &mut dyn Read, put: &Put) -> Result<u64, Failure> {
         let mut buffer = vec![0; self.talk.write_chunk as usize];
         let most = pieces_ahead(self.talk.write_chunk);
         let mut under_way: VecDeque<Asked> = VecDeque::new();
-        let mut sent = 0;
+        let size = put.size;
+        let mut sent = put.from;
         let outcome = loop {
             let count = match read_full(body, &mut buffer) {
                 Ok(count) => count,

@@ -11,6 +11,8 @@ pub enum Open {
     New,
     /// Writing from the start, whether it exists or not.
     Replace,
+    /// Writing into what is there.
+    GoOn,
 }
 
 impl Open {
@@ -24,6 +26,7 @@ impl Open {
             Open::Read => READ,
             Open::New => WRITE | CREATE | EXCLUSIVE,
             Open::Replace => WRITE | CREATE | TRUNCATE,
+            Open::GoOn => WRITE,
         }
     }
 }
