@@ -19,9 +19,23 @@ fn content(size: usize) -> Vec<u8> {
     (0..size).map(|at| (at / 7 + at / 65_521) as u8).collect()
 }
 
-fn sync(folder: &Path, bucket: &dyn TargetBox) -> tree::Outcome {
+/// A run with the bucket as it looks from near by, or from far away.
+fn sync_from(is_far: bool, folder: &Path, bucket: &FakeS3) -> tree::Outcome {
+    let config = S3Config { in_ranges: Some(is_far), ..bucket.config() };
     let local = LocalTarget::new(folder, Links::Inside).unwrap();
-    tree::run(&local, bucket, &Setup::new(Mode::Download))
+    tree::run(&local, &Bucket(Arc::new(S3Target::new(config).unwrap())), &Setup::new(Mode::Download))
+}
+
+fn sync(folder: &Path, bucket: &FakeS3) -> tree::Outcome {
+    sync_from(false, folder, bucket)
+}
+
+struct Bucket(Arc<dyn Target>);
+
+impl TargetBox for Bucket {
+    fn share(&self) -> Arc<dyn Target> {
+        Arc::clone(&self.0)
+    }
 }
 
 fn is_fetched(question: &Question) -> bool {
@@ -109,19 +123,6 @@ fn a_part_that_is_complete_is_put_in_place_without_fetching_anything() {
     assert_eq!(ranges(&bucket).len(), 1, "there is no byte behind the last one");
 }
 
-/// The bucket as it looks from far away.
-struct Far(Arc<dyn Target>);
-
-impl TargetBox for Far {
-    fn share(&self) -> Arc<dyn Target> {
-        Arc::clone(&self.0)
-    }
-}
-
-fn far(bucket: &FakeS3) -> Far {
-    Far(Arc::new(S3Target::new(S3Config { in_ranges: Some(true), ..bucket.config() }).unwrap()))
-}
-
 #[test]
 fn far_away_several_ranges_come_at_the_same_time_all_of_one_version() {
     let bucket = FakeS3::start();
@@ -129,7 +130,7 @@ fn far_away_several_ranges_come_at_the_same_time_all_of_one_version() {
     bucket.put("big", &content);
     bucket.answer_together(3);
     let folder = tempfile::tempdir().unwrap();
-    sync(folder.path(), &far(&bucket)).result.unwrap();
+    sync_from(true, folder.path(), &bucket).result.unwrap();
     assert!(std::fs::read(folder.path().join("big")).unwrap() == content);
     let (asked, etag) = (ranges(&bucket), etag(&content));
     assert!(asked.iter().all(|(_, condition)| *condition == etag), "{asked:?}");
@@ -146,7 +147,7 @@ fn a_range_that_is_cut_goes_on_where_it_was_cut() {
     bucket.put("big", &content);
     let folder = tempfile::tempdir().unwrap();
     bucket.cut(is_fetched, MIB, 3);
-    sync(folder.path(), &far(&bucket)).result.unwrap();
+    sync_from(true, folder.path(), &bucket).result.unwrap();
     assert!(std::fs::read(folder.path().join("big")).unwrap() == content);
     let asked = ranges(&bucket);
     let continued =
