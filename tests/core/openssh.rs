@@ -33,10 +33,14 @@ struct OpenSsh {
 
 impl OpenSsh {
     fn start() -> Option<Self> {
+        OpenSsh::start_kind("openssh")
+    }
+
+    fn start_kind(kind: &str) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         #[expect(clippy::zombie_processes, reason = "dropping the server ends it")]
         let mut process = Command::new("python3")
-            .args(["-m", "servers", "openssh"])
+            .args(["-m", "servers", kind])
             .arg(folder.path())
             .env("PYTHONPATH", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python"))
             .stdin(Stdio::piped())
@@ -277,8 +281,8 @@ fn the_key_of_the_host_is_checked() {
     );
 
     let stranger = fs::read_to_string(server.secrets.join("stranger.pub")).unwrap();
-    let unchecked = refused(with(&format!("@cert-authority * {stranger}"), HostKeys::Known));
-    assert!(unchecked.contains("my_hosts, line 1 names an authority"), "{unchecked}");
+    let without = refused(with(&format!("@cert-authority * {stranger}"), HostKeys::Known));
+    assert!(without.contains("is not known"), "{without}");
     let changed = format!("# one line before\n[127.0.0.1]:{} {stranger}", server.port);
     for host_keys in [HostKeys::Known, HostKeys::AcceptNew] {
         let changed = refused(with(&changed, host_keys));
@@ -293,6 +297,95 @@ fn the_key_of_the_host_is_checked() {
     assert_eq!(learned.lines().count(), 1);
     assert!(all.contains(learned.trim().rsplit_once(' ').unwrap().1), "{learned}");
     with(&learned, HostKeys::Known).unwrap();
+}
+
+#[test]
+fn a_certificate_of_the_host_is_as_good_as_its_key() {
+    let Some(server) = OpenSsh::start_kind("openssh-certified") else { return };
+    let public = |name: &str| fs::read_to_string(server.secrets.join(name)).unwrap();
+    let known = server.secrets.join("my_hosts");
+    let with = |text: String| {
+        fs::write(&known, text).unwrap();
+        server.open_with(|config| config.known_hosts = vec![known.clone()])
+    };
+    let (authority, stranger) = (public("authority.pub"), public("stranger.pub"));
+    for hosts in ["*".to_owned(), "127.0.0.1".to_owned(), format!("[127.0.0.1]:{}", server.port)] {
+        let session = with(format!("@cert-authority {hosts} {authority}")).unwrap();
+        let greeting = session.greeting();
+        assert!(greeting.iter().any(|(_, line)| line.contains("by its certificate")), "{greeting:?}");
+    }
+    let refused = |text: String, why: &str| {
+        let Err(error) = with(text) else { panic!("accepted, although {why}") };
+        assert!(error.kind() == Kind::Ssh && error.to_string().contains(why), "{error}");
+    };
+    refused(format!("@cert-authority * {stranger}"), "another authority has signed it");
+    refused(format!("@cert-authority other.example.com {authority}"), "is not known");
+    refused(format!("@cert-authority * {authority}@revoked * {authority}"), "it is revoked in");
+    // Without a good certificate the key itself counts.
+    with(format!("@cert-authority * {stranger}{}", public("known_hosts"))).unwrap();
+}
+
+#[test]
+fn the_command_of_the_ssh_configuration_makes_the_connection() {
+    let Some(server) = OpenSsh::start() else { return };
+    let relay = "import os, socket, sys, threading\n\
+        s = socket.create_connection((sys.argv[1], int(sys.argv[2])))\n\
+        def up():\n    while data := os.read(0, 65536): s.sendall(data)\n\
+        threading.Thread(target=up, daemon=True).start()\n\
+        while data := s.recv(65536): os.write(1, data)\n";
+    let script = server.secrets.join("relay.py");
+    fs::write(&script, relay).unwrap();
+    let file = server.secrets.join("config");
+    let with = |command: &str| {
+        let text = format!(
+            "Host behind\n  HostName 127.0.0.1\n  Port {}\n  ProxyCommand {command}\n  UserKnownHostsFile {}\n",
+            server.port,
+            server.secrets.join("known_hosts").display(),
+        );
+        fs::write(&file, text).unwrap();
+        let mut config = SftpConfig { host: "behind".to_owned(), ..server.config() };
+        (config.port, config.known_hosts) = (0, Vec::new());
+        config.ssh_config = vec![file.clone()];
+        SftpTarget::new(config).and_then(|target| target.open())
+    };
+    let mut session = with(&format!("python3 {} %h %p", script.display())).unwrap();
+    put(session.as_mut(), "through", b"a program");
+    assert_eq!(fs::read(server.root().join("through")).unwrap(), b"a program");
+    session.close();
+    let is_running = || {
+        let processes = fs::read_dir("/proc").unwrap().flatten();
+        let mut commands = processes.filter_map(|process| fs::read(process.path().join("cmdline")).ok());
+        commands.any(|command| String::from_utf8_lossy(&command).contains(&*script.to_string_lossy()))
+    };
+    wait_for(|| !is_running());
+
+    let Err(error) = with("no-such-program --password secret") else { panic!("it opened") };
+    let text = error.to_string();
+    assert!(text.contains("ProxyCommand \"no-such-program\"") && !text.contains("secret"), "{text}");
+}
+
+#[test]
+fn a_certificate_that_the_configuration_names_logs_in() {
+    let Some(server) = OpenSsh::start() else { return };
+    let keygen = |words: &[&str]| {
+        let done = Command::new("ssh-keygen").args(words).current_dir(&server.secrets).status().unwrap();
+        assert!(done.success());
+    };
+    keygen(&["-q", "-t", "ed25519", "-N", "", "-f", "authority"]);
+    let authority = fs::read_to_string(server.secrets.join("authority.pub")).unwrap();
+    fs::write(server.secrets.join("authorized_keys"), format!("cert-authority {authority}")).unwrap();
+    keygen(&["-q", "-s", "authority", "-I", "joe", "-n", &server.user, "stranger.pub"]);
+    fs::rename(server.secrets.join("stranger-cert.pub"), server.secrets.join("elsewhere")).unwrap();
+    let folder = server.secrets.display();
+    let with = |more: &str| {
+        fs::write(server.secrets.join("config"), format!("IdentityFile {folder}/stranger\n{more}")).unwrap();
+        server.open_with(|config| {
+            config.key_files.clear();
+            config.ssh_config = vec![server.secrets.join("config")];
+        })
+    };
+    assert!(with("").is_err());
+    with(&format!("CertificateFile {folder}/elsewhere\n")).unwrap();
 }
 
 #[test]

@@ -129,15 +129,18 @@ impl Attempts {
             if let Some(key) = self.load(file, hop)? {
                 let (key, user) = (Arc::new(key), hop.user.as_str());
                 self.tried.push(shown.clone());
-                if let Some(certificate) = keys::certificate_beside(&file.path, &key) {
+                for certificate in keys::certificates_of(&file.path, &key, &hop.certificates) {
+                    if handle.is_closed() || !self.has(MethodKind::PublicKey) {
+                        break;
+                    }
                     let answer = handle.authenticate_openssh_cert(user, Arc::clone(&key), certificate).await;
                     self.tried.push(format!("the certificate of {shown}"));
                     if let Answer::LoggedIn = self.take(answer.map_err(broken)?) {
                         return Ok(Some(format!("certificate of the key file {shown}")));
                     }
-                    if handle.is_closed() || !self.has(MethodKind::PublicKey) {
-                        break;
-                    }
+                }
+                if handle.is_closed() || !self.has(MethodKind::PublicKey) {
+                    break;
                 }
                 let hash = rsa_hash(handle, &key.algorithm()).await?;
                 let key = PrivateKeyWithHashAlg::new(key, hash);

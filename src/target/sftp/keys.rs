@@ -105,18 +105,28 @@ fn decode(text: &str, passphrase: Option<&Secret>) -> Result<PrivateKey, Unusabl
 
 /// The public half that lies beside a private key, to know which key of an agent is meant.
 pub fn public_beside(path: &Path) -> Option<PublicKey> {
-    PublicKey::from_openssh(&first_line_beside(path, ".pub")?).ok()
+    PublicKey::from_openssh(&first_line(&with_ending(path, ".pub"))?).ok()
 }
 
-/// The certificate that lies beside a private key and belongs to it.
-pub fn certificate_beside(path: &Path, key: &PrivateKey) -> Option<Certificate> {
-    let certificate = Certificate::from_openssh(&first_line_beside(path, "-cert.pub")?).ok()?;
-    (certificate.public_key() == key.public_key().key_data()).then_some(certificate)
+/// The certificates that belong to a private key: the one that lies beside it, and those among the `named` files.
+pub fn certificates_of(path: &Path, key: &PrivateKey, named: &[PathBuf]) -> Vec<Certificate> {
+    let files = std::iter::once(with_ending(path, "-cert.pub")).chain(named.iter().cloned());
+    let read = |file: PathBuf| Certificate::from_openssh(&first_line(&file)?).ok();
+    let mut found: Vec<Certificate> = Vec::new();
+    for certificate in files.filter_map(read) {
+        if certificate.public_key() == key.public_key().key_data() && !found.contains(&certificate) {
+            found.push(certificate);
+        }
+    }
+    found
 }
 
-fn first_line_beside(path: &Path, ending: &str) -> Option<String> {
+fn with_ending(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
-    let text = fs::read_to_string(PathBuf::from(name)).ok()?;
-    text.lines().next().map(str::to_owned)
+    name.into()
+}
+
+fn first_line(file: &Path) -> Option<String> {
+    fs::read_to_string(file).ok()?.lines().next().map(str::to_owned)
 }

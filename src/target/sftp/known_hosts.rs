@@ -4,7 +4,9 @@ use super::wildcard::matches_any;
 use crate::error::{Error, Result};
 use data_encoding::BASE64;
 use ring::hmac;
-use russh::keys::{Algorithm, PublicKey};
+use russh::keys::ssh_key::certificate::CertType;
+use russh::keys::ssh_key::public::KeyData;
+use russh::keys::{Algorithm, Certificate, HashAlg, PublicKey};
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -35,8 +37,10 @@ pub struct Place {
 #[derive(Debug, Default)]
 pub struct KnownHost {
     lines: Vec<Line>,
-    /// Where an authority is named whose certificates the host may have.
-    authority: Option<Place>,
+    /// Authorities whose certificates the host may have.
+    authorities: Vec<Line>,
+    /// How the host is called in certificates.
+    host: String,
 }
 
 #[derive(Debug)]
@@ -54,22 +58,51 @@ impl KnownHost {
     /// If a file exists and cannot be read: it may hold the key that matters.
     pub fn read(files: &[PathBuf], host: &str, port: u16) -> Result<Self> {
         let name = name_of(host, port);
-        let (mut lines, mut authority) = (Vec::new(), None);
+        let (mut lines, mut authorities) = (Vec::new(), Vec::new());
         for file in files {
             let text = match fs::read(file) {
                 Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(Error::from(error).during("read").at(file.display())),
             };
-            if let Some(index) = text.lines().position(|line| names_authority(line, &name)) {
-                authority.get_or_insert(Place { file: file.clone(), line: index + 1 });
+            for (index, line) in text.lines().enumerate() {
+                let Some((key, means)) = parse(line, &name) else { continue };
+                let place = Place { file: file.clone(), line: index + 1 };
+                let line = Line { place, key, is_revoked: means == Means::Revoked };
+                if means == Means::Authority { authorities.push(line) } else { lines.push(line) }
             }
-            lines.extend(text.lines().enumerate().filter_map(|(index, line)| {
-                let (key, is_revoked) = parse(line, &name)?;
-                Some(Line { place: Place { file: file.clone(), line: index + 1 }, key, is_revoked })
-            }));
         }
-        Ok(KnownHost { lines, authority })
+        Ok(KnownHost { lines, authorities, host: host.to_ascii_lowercase() })
+    }
+
+    /// Whether a certificate of the host is good at a time (seconds since 1970-01-01 UTC); else why not.
+    ///
+    /// # Errors
+    /// Why it is not good, in words.
+    pub fn judge_certificate(&self, certificate: &Certificate, now: u64) -> Result<(), String> {
+        let is = |key: &PublicKey, data: &KeyData| key.key_data() == data;
+        let revoked = self.lines.iter().filter(|line| line.is_revoked);
+        for line in revoked {
+            if is(&line.key, certificate.signature_key()) || is(&line.key, certificate.public_key()) {
+                let Place { file, line } = &line.place;
+                return Err(format!("it is revoked in {}, line {line}", file.display()));
+            }
+        }
+        if !self.authorities.iter().any(|line| is(&line.key, certificate.signature_key())) {
+            return Err("another authority has signed it".to_owned());
+        }
+        if certificate.cert_type() != CertType::Host {
+            return Err("it is not one of a host".to_owned());
+        }
+        let names = certificate.valid_principals();
+        if !names.is_empty() && !matches_any(names.iter().map(String::as_str), &self.host) {
+            return Err(format!("it is for {}", names.join(", ")));
+        }
+        if now < certificate.valid_after() || now >= certificate.valid_before() {
+            return Err("it is not valid today".to_owned());
+        }
+        let signer = certificate.signature_key().fingerprint(HashAlg::Sha256);
+        certificate.validate_at(now, [&signer]).map_err(|error| error.to_string())
     }
 
     /// What they say about a key of this host.
@@ -89,9 +122,9 @@ impl KnownHost {
         }
     }
 
-    /// Where an authority for this host is named. Its certificates are not asked for.
-    pub fn authority(&self) -> Option<&Place> {
-        self.authority.as_ref()
+    /// Whether the host is asked for a certificate.
+    pub fn has_authority(&self) -> bool {
+        !self.authorities.is_empty()
     }
 
     /// Whether a key of this kind is known: then the server is asked for that one first.
@@ -156,28 +189,35 @@ fn name_of(host: &str, port: u16) -> String {
     if port == 22 { host } else { format!("[{host}]:{port}") }
 }
 
-/// The key of a line, if the line is about the host, and whether it is revoked.
-fn parse(line: &str, name: &str) -> Option<(PublicKey, bool)> {
+/// What a line says with a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Means {
+    Known,
+    Revoked,
+    Authority,
+}
+
+/// The key of a line, if the line is about the host, and what it says with it.
+fn parse(line: &str, name: &str) -> Option<(PublicKey, Means)> {
     let mut words = line.split_whitespace();
     let mut hosts = words.next().filter(|word| !word.starts_with('#'))?;
-    let is_revoked = hosts == "@revoked";
-    if is_revoked {
+    let means = match hosts {
+        "@revoked" => Means::Revoked,
+        "@cert-authority" => Means::Authority,
+        marked if marked.starts_with('@') => return None,
+        _ => Means::Known,
+    };
+    if means != Means::Known {
         hosts = words.next()?;
-    } else if hosts.starts_with('@') {
-        // Certificates are not asked for, so their authorities say nothing.
-        return None;
     }
-    if !names(hosts, name) {
+    // Authorities vouch for hosts, whatever the port.
+    let host = name.strip_prefix('[').and_then(|name| name.split_once("]:")).map(|(host, _)| host);
+    let is_of_host = means == Means::Authority && host.is_some_and(|host| names(hosts, host));
+    if !names(hosts, name) && !is_of_host {
         return None;
     }
     let (kind, blob) = (words.next()?, words.next()?);
-    Some((PublicKey::from_openssh(&format!("{kind} {blob}")).ok()?, is_revoked))
-}
-
-/// Whether a line names an authority for a host.
-fn names_authority(line: &str, name: &str) -> bool {
-    let mut words = line.split_whitespace();
-    words.next() == Some("@cert-authority") && words.next().is_some_and(|hosts| names(hosts, name))
+    Some((PublicKey::from_openssh(&format!("{kind} {blob}")).ok()?, means))
 }
 
 /// Whether the first field of a line is about a host.
@@ -254,8 +294,12 @@ mod tests {
         let revoked = format!("web {ONE}\n@revoked * {ONE}\n");
         assert!(matches!(judge(&revoked, "web", 22, ONE), Verdict::Revoked(Place { line: 2, .. })));
         assert_eq!(judge(&format!("@cert-authority * {ONE}"), "web", 22, TWO), Verdict::Unknown);
-        assert!(names_authority(&format!("@cert-authority *.org,web {ONE}"), "web"));
-        assert!(!names_authority(&format!("@cert-authority *.org {ONE}"), "web"));
+        let is_authority = |line: &str, name: &str| {
+            parse(&format!("@cert-authority {line} {ONE}"), name)
+                .is_some_and(|(_, means)| means == Means::Authority)
+        };
+        assert!(is_authority("*.org,web", "web") && is_authority("web", "[web]:2222"));
+        assert!(!is_authority("*.org", "web") && !is_authority("[web]:2222", "web"));
     }
 
     #[test]

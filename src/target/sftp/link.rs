@@ -12,7 +12,7 @@ use russh::{Channel, ChannelOpenFailure, Disconnect, Preferred, SshId, cipher};
 use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
@@ -29,7 +29,9 @@ const ENDED_BY_SERVER: &str = "the server ended it";
 pub struct Link {
     handle: Handle<Client>,
     /// The connections that this one goes through, the last one first.
-    _through: Vec<Handle<Client>>,
+    _through: Vec<Step>,
+    /// The program that makes the connection.
+    _program: Option<Program>,
     /// Why it has ended. The other half goes with the connection.
     end: watch::Receiver<Option<String>>,
     /// What to tell about it, with the verbosity from which it is shown.
@@ -42,17 +44,17 @@ impl Link {
     /// # Errors
     /// Whatever is in the way, in one line.
     pub async fn open(hops: &[Hop], timeout: Duration, patience: &mut Patience) -> Result<Self> {
-        let mut through: Vec<Handle<Client>> = Vec::new();
+        let mut through: Vec<Step> = Vec::new();
         let (Some(last), before) = (hops.last(), &hops[..hops.len().saturating_sub(1)]) else {
             return Err(Error::new(Kind::Usage, "no host is given"));
         };
         for hop in before {
-            let (handle, _, _) = step(hop, through.last(), timeout, patience).await?;
-            through.push(handle);
+            let step = step(hop, through.last(), timeout, patience).await?;
+            through.push(step);
         }
-        let (handle, end, greeting) = step(last, through.last(), timeout, patience).await?;
+        let Step { handle, end, greeting, program } = step(last, through.last(), timeout, patience).await?;
         through.reverse();
-        Ok(Link { handle, _through: through, end, greeting })
+        Ok(Link { handle, _through: through, _program: program, end, greeting })
     }
 
     /// Opens a channel for one session.
@@ -98,31 +100,51 @@ impl Link {
     }
 }
 
-type Stepped = (Handle<Client>, watch::Receiver<Option<String>>, Vec<(u8, String)>);
+/// A connection on the way, logged in.
+struct Step {
+    handle: Handle<Client>,
+    end: watch::Receiver<Option<String>>,
+    greeting: Vec<(u8, String)>,
+    program: Option<Program>,
+}
+
+#[cfg(unix)]
+type Program = super::command::Running;
+#[cfg(not(unix))]
+type Program = std::convert::Infallible;
 
 /// Connects to one host, directly or through another one, and logs in.
-async fn step(
-    hop: &Hop,
-    through: Option<&Handle<Client>>,
-    timeout: Duration,
-    patience: &mut Patience,
-) -> Result<Stepped> {
+async fn step(hop: &Hop, through: Option<&Step>, timeout: Duration, patience: &mut Patience) -> Result<Step> {
     let at = hop.address();
     let known = KnownHost::read(&hop.known_hosts, &hop.known_as, hop.known_port)?;
     let config = Arc::new(config(&known, timeout));
     let (ending, end) = watch::channel(None);
     let banner = Arc::new(Mutex::new(Vec::new()));
     let client = Client { hop: hop.clone(), known, end: ending, greeting: Arc::clone(&banner) };
+    let mut program = None;
     let connecting = async {
-        match through {
-            None => {
+        match (through, &hop.command) {
+            #[cfg(unix)]
+            (None, Some(command)) => {
+                let (running, socket) = super::command::Running::start(command)?;
+                program = Some(running);
+                client::connect_stream(config, socket, client)
+                    .await
+                    .map_err(|failure| super::command::explained(failure.into_error(hop), command))
+            }
+            #[cfg(not(unix))]
+            (None, Some(_)) => {
+                Err(Error::new(Kind::Usage, "ProxyCommand works on Unix only").advise("use ProxyJump"))
+            }
+            (None, None) => {
                 let socket = dial(&hop.host, hop.port).await?;
                 client::connect_stream(config, socket, client)
                     .await
                     .map_err(|failure| failure.into_error(hop))
             }
-            Some(through) => {
+            (Some(through), _) => {
                 let channel = through
+                    .handle
                     .channel_open_direct_tcpip(hop.host.clone(), u32::from(hop.port), "127.0.0.1", 0)
                     .await
                     .map_err(|error| {
@@ -152,7 +174,7 @@ async fn step(
     })?;
     let mut greeting = locked(&banner).clone();
     greeting.push((4, format!("Login as '{}' ({how}).", hop.user)));
-    Ok((handle, end, greeting))
+    Ok(Step { handle, end, greeting, program })
 }
 
 /// A TCP connection to the first address of a host that answers.
@@ -198,7 +220,13 @@ fn config(known: &KnownHost, timeout: Duration) -> client::Config {
         window_size: WINDOW,
         maximum_packet_size: 65_535,
         channel_buffer_size: MESSAGES,
-        preferred: Preferred { key: Cow::Owned(keys), cipher: Cow::Owned(ciphers), ..Preferred::default() },
+        preferred: Preferred {
+            // Only who knows an authority can judge a certificate.
+            host_key_certificates: Cow::Owned(if known.has_authority() { keys.clone() } else { Vec::new() }),
+            key: Cow::Owned(keys),
+            cipher: Cow::Owned(ciphers),
+            ..Preferred::default()
+        },
         // Routers forget connections that are silent, and a dead one shall be noticed.
         keepalive_interval: Some((timeout / 3).max(Duration::from_secs(1))),
         keepalive_max: 3,
@@ -252,10 +280,21 @@ impl client::Handler for Client {
         Ok(())
     }
 
-    async fn check_server_key(&mut self, key: &PublicKeyOrCertificate) -> Result<bool, Failure> {
-        let key = key.public_key();
-        self.hop.check(&self.known, &key).map_err(Failure::Ours)?;
-        locked(&self.greeting).push((5, format!("Host key: {}.", fingerprint(&key))));
+    async fn check_server_key(&mut self, shown: &PublicKeyOrCertificate) -> Result<bool, Failure> {
+        let key = shown.public_key();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let by = match shown.certificate().map(|shown| self.known.judge_certificate(shown, now)) {
+            Some(Ok(())) => " (by its certificate)",
+            judged => {
+                // As ssh does: without a good certificate the key itself has to be known.
+                let but = judged
+                    .and_then(Result::err)
+                    .map_or_else(String::new, |why| format!(" (its certificate is not accepted: {why})"));
+                self.hop.check(&self.known, &key, &but).map_err(Failure::Ours)?;
+                ""
+            }
+        };
+        locked(&self.greeting).push((5, format!("Host key: {}{by}.", fingerprint(&key))));
         Ok(true)
     }
 
@@ -274,7 +313,7 @@ impl client::Handler for Client {
 
 impl Hop {
     /// Whether the key of the server is to be trusted.
-    fn check(&self, known: &KnownHost, key: &PublicKey) -> Result<()> {
+    fn check(&self, known: &KnownHost, key: &PublicKey, but: &str) -> Result<()> {
         let print = fingerprint(key);
         let host = self.address();
         let verdict = known.judge(key);
@@ -289,12 +328,6 @@ impl Hop {
                 };
             }
             Verdict::Unknown => {
-                let but = known.authority().map_or_else(String::new, |Place { file, line }| {
-                    format!(
-                        " (its certificate is not asked for, although {}, line {line} names an authority)",
-                        file.display()
-                    )
-                });
                 return Err(Error::new(
                     Kind::Ssh,
                     format!("the key of the host {host} is not known: {print}{but}"),

@@ -11,6 +11,8 @@
 mod auth;
 mod behind;
 mod by_hand;
+#[cfg(unix)]
+mod command;
 mod config;
 mod conversation;
 mod errors;

@@ -24,6 +24,10 @@ pub struct Hop {
     pub known_hosts: Vec<PathBuf>,
     pub host_keys: HostKeys,
     pub keys: Vec<KeyFile>,
+    /// Certificates of such keys.
+    pub certificates: Vec<PathBuf>,
+    /// A command of the shell whose input and output are the connection.
+    pub command: Option<String>,
     /// Only keys of the agent that are also among `keys`.
     pub identities_only: bool,
     pub agent: Option<PathBuf>,
@@ -58,17 +62,17 @@ pub fn hops(config: &SftpConfig) -> Result<Vec<Hop>> {
     let host = config.host.trim_start_matches('[').trim_end_matches(']');
     let settings =
         ssh_config::read(&config.ssh_config, config.home.as_deref(), host, config.user.as_deref())?;
-    refuse_proxy_command(&settings, host)?;
-    let mut hops = Vec::new();
+    let mut hops: Vec<Hop> = Vec::new();
     let jumps = settings.proxy_jump.as_deref().filter(|jumps| !jumps.eq_ignore_ascii_case("none"));
     for jump in jumps.iter().flat_map(|jumps| jumps.split(',')) {
         let (user, host, port) = jump_parts(jump)
             .ok_or_else(|| Error::new(Kind::Usage, format!("ProxyJump {jump:?} is no host to go through")))?;
         let settings = ssh_config::read(&config.ssh_config, config.home.as_deref(), host, user)?;
-        refuse_proxy_command(&settings, host)?;
         let mut hop = hop(config, &settings, host, port, user);
         // The password belongs to the server, not to what lies before it.
         hop.password = None;
+        // Only the first host is reached from here.
+        hop.command = if hops.is_empty() { proxy_command(&settings, host, &hop)? } else { None };
         hops.push(hop);
     }
     let mut last = hop(config, &settings, host, config.port, config.user.as_deref());
@@ -80,20 +84,40 @@ pub fn hops(config: &SftpConfig) -> Result<Vec<Hop>> {
     let mut keys: Vec<KeyFile> = wanted.collect();
     keys.append(&mut last.keys);
     last.keys = keys;
+    last.command = proxy_command(&settings, host, &last)?;
     hops.push(last);
     Ok(hops)
 }
 
-fn refuse_proxy_command(settings: &Settings, host: &str) -> Result<()> {
-    match settings.proxy_command.as_deref() {
-        Some(command) if !command.eq_ignore_ascii_case("none") => Err(Error::new(
-            Kind::Usage,
-            format!(
-                "the ssh configuration of {host} has a ProxyCommand, which is not supported; use ProxyJump"
-            ),
-        )),
-        Some(_) | None => Ok(()),
+/// The command that makes the connection, its tokens replaced.
+fn proxy_command(settings: &Settings, given: &str, hop: &Hop) -> Result<Option<String>> {
+    let Some(command) =
+        settings.proxy_command.as_deref().filter(|command| !command.eq_ignore_ascii_case("none"))
+    else {
+        return Ok(None);
+    };
+    // A shell reads the command: names from a URL must not be more than names to it.
+    if let Some(odd) = [given, &hop.host, &hop.user].into_iter().find(|name| !is_plain(name)) {
+        let why = format!("{odd:?} cannot be used with the ProxyCommand of the ssh configuration");
+        return Err(Error::new(Kind::Usage, why).advise("such characters mean something to a shell"));
     }
+    let port = hop.port.to_string();
+    let value = |token| match token {
+        'h' => Some(hop.host.as_str()),
+        'n' => Some(given),
+        'p' => Some(port.as_str()),
+        'r' => Some(hop.user.as_str()),
+        '%' => Some("%"),
+        _ => None,
+    };
+    Ok(Some(expand_tokens(command, value)))
+}
+
+/// Whether a name is nothing but a name, whatever reads it.
+fn is_plain(name: &str) -> bool {
+    let is_odd =
+        |char: char| char.is_whitespace() || char.is_control() || "'`\"$\\;&<>|(){}*?[]!~#".contains(char);
+    !name.starts_with('-') && !name.contains(is_odd)
 }
 
 fn hop(config: &SftpConfig, settings: &Settings, given: &str, port: u16, user: Option<&str>) -> Hop {
@@ -124,6 +148,8 @@ fn hop(config: &SftpConfig, settings: &Settings, given: &str, port: u16, user: O
     } else {
         settings.identity_files.iter().filter(|path| *path != "none").map(named).collect()
     };
+    let certificates = settings.certificate_files.iter().filter(|path| *path != "none");
+    let certificates = certificates.map(|path| expand(path)).collect();
     let known_hosts = if config.known_hosts.is_empty() {
         let usual = vec!["~/.ssh/known_hosts".to_owned(), "~/.ssh/known_hosts2".to_owned()];
         let of_user = settings.user_known_hosts.clone().unwrap_or(usual);
@@ -155,6 +181,8 @@ fn hop(config: &SftpConfig, settings: &Settings, given: &str, port: u16, user: O
         known_hosts,
         host_keys: config.host_keys,
         keys,
+        certificates,
+        command: None,
         identities_only: settings.identities_only.unwrap_or(false),
         agent,
     }
@@ -253,8 +281,28 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_command_is_refused_and_not_passed_over() {
-        let Err(error) = route("Host web\nProxyCommand nc %h %p", |_| {}) else { panic!("accepted") };
-        assert!(error.to_string().contains("ProxyCommand"), "{error}");
+    fn a_proxy_command_gets_the_names_and_only_names() {
+        let text = "Host web\nHostName w.internal\nProxyCommand nc -X 5 %h %p # %r %n %%";
+        let command = |text: &str, user: &str| {
+            let hops = route(text, |config| config.user = Some(user.to_owned()));
+            hops.map(|hops| hops.last().and_then(|hop| hop.command.clone()))
+        };
+        assert_eq!(command(text, "ann").unwrap().as_deref(), Some("nc -X 5 w.internal 22"));
+        let both = "Host web\nProxyCommand \"nc %r %n %%\"";
+        assert_eq!(command(both, "ann").unwrap().as_deref(), Some("nc ann web %"));
+        assert_eq!(command("Host web\nProxyCommand none", "ann").unwrap(), None);
+        for user in ["$(reboot)", "a b", "-oX", "a;b", "a'b"] {
+            let error = command(text, user).unwrap_err().to_string();
+            assert!(error.contains("ProxyCommand"), "{error}");
+        }
+    }
+
+    #[test]
+    fn only_the_first_jump_host_is_reached_by_its_command() {
+        let text =
+            "Host web\nProxyJump one,two\nHost one\nProxyCommand to-one\nHost two\nProxyCommand to-two";
+        let hops = route(text, |_| {}).unwrap();
+        let commands: Vec<_> = hops.iter().map(|hop| hop.command.as_deref()).collect();
+        assert_eq!(commands, [Some("to-one"), None, None]);
     }
 }

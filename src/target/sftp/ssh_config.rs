@@ -20,6 +20,8 @@ pub struct Settings {
     pub port: Option<u16>,
     /// Key files, in the order to try.
     pub identity_files: Vec<String>,
+    /// Certificates of the user's keys.
+    pub certificate_files: Vec<String>,
     /// Only these keys, not all that the agent has.
     pub identities_only: Option<bool>,
     /// The socket of the agent, or `none`.
@@ -155,6 +157,7 @@ impl Reader<'_> {
             }
             "hostkeyalias" => set(&mut known.host_key_alias, value()?),
             "identityfile" => known.identity_files.push(value()?),
+            "certificatefile" => known.certificate_files.push(value()?),
             "port" => {
                 let text = value()?;
                 let port = text.parse().map_err(|_| format!("{text:?} is no port"))?;

@@ -32,6 +32,8 @@ class OpenSsh(Kind):
     greeting: ClassVar[bytes] = b"SSH"
     settings: tuple[tuple[str, str], ...] = ()
     """Settings beside or instead of the usual ones."""
+    has_certificate: bool = False
+    """It shows a certificate of an authority to whoever asks for one."""
 
     def prepare(self) -> None:
         debian.check_libraries(program("sshd"), debian.unpacked(*PACKAGES))
@@ -58,6 +60,9 @@ class OpenSsh(Kind):
             "Subsystem": "sftp internal-sftp -u 022",
             **dict(self.settings),
         }
+        if self.has_certificate:
+            certify(plan.work, plan.host)
+            settings["HostCertificate"] = str(plan.work / "host_ed25519-cert.pub")
         lines = [f"{name} {value}\n" for name, value in settings.items()]
         lines += [f"HostKey {plan.work / f'host_{kind}'}\n" for kind in KEYS]
         config = plan.work / "sshd_config"
@@ -102,6 +107,25 @@ def make_keys(work: Path, host: str, port: int) -> None:
     (work / "authorized_keys").write_text(authorized)
 
 
+def certify(work: Path, host: str) -> None:
+    """Has an authority, which is made for it, sign a key of the host."""
+    _make_key(work / "authority", "ed25519", ())
+    command = [
+        str(program("ssh-keygen")),
+        "-q",
+        "-s",
+        "authority",
+        "-I",
+        "host",
+        "-h",
+        "-n",
+        host,
+        "host_ed25519.pub",
+    ]
+    environment = {**os.environ, "LD_LIBRARY_PATH": debian.library_path(debian.unpacked(*PACKAGES))}
+    subprocess.run(command, check=True, capture_output=True, env=environment, cwd=work)
+
+
 def _make_key(file: Path, kind: str, more: tuple[str, ...], passphrase: str = "") -> str:
     """Writes a pair of keys; returns the public one. RSA takes a second, so those are made once and kept."""
     kept = debian.unpacked(*PACKAGES).with_name("ssh-keys") / file.name
@@ -137,3 +161,4 @@ def make_known(server: Server, home: Path) -> None:
 
 
 OPENSSH = OpenSsh()
+CERTIFIED = OpenSsh(has_certificate=True)
