@@ -29,6 +29,10 @@ ifndef RUSTUP_HOME
   endif
 endif
 
+CARGO_DENY := .cache/cargo-deny/bin/cargo-deny
+ADVISORIES := https://github.com/RustSec/advisory-db
+export GIT_TERMINAL_PROMPT := 0
+
 RUST_SOURCES := $(wildcard Cargo.toml Cargo.lock) $(shell find src -name '*.rs')
 
 .PHONY: help build demo test chaos fuzz check bench clean need-cargo
@@ -53,13 +57,17 @@ chaos: build ## everything that may go wrong, at every step; takes an hour
 fuzz: ## bytes that nobody would send, for everything that reads bytes of others; takes some minutes
 	FTPSYNC_THOROUGH=1 cargo test --quiet -- fuzzing
 
-check: build ## formatting, lints and types
+check: build $(CARGO_DENY) ## formatting, lints, types, and the crates that are used
 	cargo fmt --check
 	cargo clippy --quiet --all-targets --all-features -- -D warnings
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/python -m mypy --strict python/
 	$(BIN)/python -m mypy.stubtest ftpsync._core
+	$(CARGO_DENY) --log-level error check bans licenses sources
+	@if timeout 20 git ls-remote --quiet $(ADVISORIES) HEAD >/dev/null 2>&1; \
+	  then $(CARGO_DENY) --log-level error check advisories; \
+	  else echo "Advisories were not looked at: $(ADVISORIES) cannot be reached."; fi
 
 bench: build ## the benchmark: WAN=folder of wan.sh, which emulates a long line, ARGS=more options
 	$(BIN)/python benches/bench.py $(if $(WAN),--wan $(WAN)) $(ARGS)
@@ -79,6 +87,10 @@ $(BIN)/maturin: | need-cargo
 	  || { echo "Python 3.10 or newer is needed: make PYTHON=/path/to/python3 ..."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet 'maturin>=1.9.4,<2'
+
+# Some three minutes, once.
+$(CARGO_DENY): | need-cargo
+	cargo install --quiet --locked --root .cache/cargo-deny cargo-deny@0.20.2
 
 # Dependencies, tools and an editable installation; again when pyproject.toml changes.
 $(VENV)/install.stamp: pyproject.toml | $(BIN)/maturin
