@@ -343,7 +343,7 @@ impl From<io::Error> for Error {
 fn from_system(error: io::Error) -> Error {
     use io::ErrorKind as E;
     let kind = match error.kind() {
-        E::NotFound => Kind::NotFound,
+        E::NotFound | E::NotADirectory => Kind::NotFound,
         E::AlreadyExists => Kind::Exists,
         E::PermissionDenied | E::ReadOnlyFilesystem => Kind::Denied,
         E::ConnectionRefused | E::HostUnreachable | E::NetworkUnreachable | E::AddrNotAvailable => {

@@ -128,6 +128,8 @@ pub struct CopyJob {
     pub needs_folders: bool,
     /// Whether what follows the transfer may be left for later.
     pub may_lag: bool,
+    /// A file was copied just before whose name the side may take for the same as this one.
+    pub has_twin: bool,
 }
 
 /// A file whose time is to be set.

@@ -145,6 +145,17 @@ impl Journal {
         self.left.iter().any(|left| left.begun.contains(&copy))
     }
 
+    /// Whether a dead run had begun to copy this file, and may have died while the old one and the new one changed places.
+    pub fn was_cut_off(&self, dir: &RelPath, name: &str) -> bool {
+        let copy = (dir.as_str().to_owned(), name.to_owned());
+        let is_finished = |left: &Left| {
+            left.finished
+                .get(dir.as_str())
+                .is_some_and(|all| all.iter().any(|finished| finished.name == name))
+        };
+        self.left.iter().any(|left| left.begun.contains(&copy) && !is_finished(left))
+    }
+
     /// Whether a temporary file belongs to a run that is certainly dead.
     pub fn is_left(&self, side: Side, path: &RelPath) -> bool {
         let number = path.file_name().strip_prefix(TEMP_PREFIX).unwrap_or_default();

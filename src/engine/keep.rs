@@ -180,7 +180,12 @@ fn change_places(
 }
 
 /// Whether a side says about a name just this: that it is as expected, or that it is not.
-fn is_certainly(session: &mut dyn Session, path: &RelPath, expect: Expect, is_so: bool) -> Result<bool> {
+pub(super) fn is_certainly(
+    session: &mut dyn Session,
+    path: &RelPath,
+    expect: Expect,
+    is_so: bool,
+) -> Result<bool> {
     let answer = session.still(&[(path.clone(), expect)]).pop().transpose()?.flatten();
     Ok(answer == Some(is_so))
 }

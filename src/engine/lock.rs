@@ -11,8 +11,8 @@ use crate::model::lock::{Lock, MAX_LOCK_SIZE};
 use crate::model::{Entry, LOCK_FILE_NAME, Name, RelPath, Side, Stamp};
 use crate::plan::lock::{Claim, Found, LockRules, duration, judge};
 use crate::target::pool::Loan;
-use crate::target::{Expect, Put, Session, Target};
-use std::io::Read;
+use crate::target::{Expect, Put, Session, Target, next_unique, temp_name};
+use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -191,8 +191,15 @@ impl Keeper<'_> {
         let taken = self.crew.persist([self.side], |sessions| {
             is_writing = false;
             let session = borrowed(sessions, self.side)?;
-            let found =
-                if is_free(session, &self.path)? { Found::Nothing } else { look(session, &self.path)? };
+            let mut found = Found::Nothing;
+            if !is_free(session, &self.path)? {
+                found = look(session, &self.path)?;
+                found = prove_age(session, found)?;
+            }
+            if matches!(found, Found::Stump(_)) && self.held().is_some_and(|held| !held.is_whole) {
+                // An attempt of this run was interrupted.
+                found = Found::Nothing;
+            }
             let now = self.clock.now();
             let instead_of = match judge(&found, self.locking.rules, now, self.locking.is_running) {
                 Claim::Free => None,
@@ -273,7 +280,7 @@ impl Keeper<'_> {
         let is_ours = match &found {
             Found::Nothing => true,
             Found::Lock(lock) => lock.is_of(&self.locking.rules.owner),
-            Found::Unreadable(_) => is_stump,
+            Found::Unreadable(_) | Found::Stump(_) => is_stump,
         };
         if !is_ours {
             *self.held() = None;
@@ -408,6 +415,32 @@ fn look(session: &mut dyn Session, path: &RelPath) -> Result<Found> {
         None if was_read => Found::Unreadable(None),
         // A folder of that name, say. Writing will tell.
         None => Found::Nothing,
+    })
+}
+
+/// Asks how old a file is that is no lock, by the clock of the side that dated it: another file is put beside it for a moment.
+fn prove_age(session: &mut dyn Session, found: Found) -> Result<Found> {
+    let (Found::Unreadable(Some(_)), Ok(name)) = (&found, Name::new(temp_name("", next_unique()))) else {
+        return Ok(found);
+    };
+    let probe = RelPath::root().join(&name);
+    let put = Put { size: Some(0), inplace: true, ..Put::default() };
+    let listed = session.write(&probe, &mut io::empty(), &put).and_then(|_| session.list(&RelPath::root()));
+    // What stays is removed by a later run.
+    drop(session.remove_file(&probe));
+    let listing = match listed {
+        Ok(listing) => listing,
+        Err(error) if error.retry() == Retry::NewSession => return Err(error),
+        // Its own time has to do.
+        Err(_) => return Ok(found),
+    };
+    let time = |name: &str| {
+        let entry = listing.entries.iter().find(|entry| entry.name.as_str() == name)?;
+        entry.mtime_org.map(|at| (at.as_secs_f64(), f64::from(at.grain())))
+    };
+    Ok(match (time(LOCK_FILE_NAME), time(name.as_str())) {
+        (Some((written, _)), Some((now, grain))) => Found::Stump((now - written - grain).max(0.0)),
+        _ => found,
     })
 }
 

@@ -269,6 +269,7 @@ mod tests {
             keep: None,
             needs_folders: false,
             may_lag: false,
+            has_twin: false,
         }))
     }
 

@@ -14,6 +14,7 @@ mod removal;
 mod shifts;
 mod telling;
 mod times;
+mod twins;
 
 use super::executor::Executor;
 use super::folder::{Folder, Scope, Visit};
@@ -32,7 +33,7 @@ use crate::model::entry::GUESSED;
 use crate::model::lock::Lock;
 use crate::model::meta::{Archive, FILE_VERSION, Fact, MetaError, PeerKey, Shadow};
 use crate::model::stamp::EPS_TIME;
-use crate::model::{DirMeta, Entry, EntryKind, Name, RelPath, Side, Sides, Stamp};
+use crate::model::{DirMeta, Entry, EntryKind, Name, Note, RelPath, Side, Sides, Stamp};
 use crate::plan::guard::{Tally, judge};
 use crate::plan::{
     self, Change, Effect, Mode, Pair, Past, Policy, Resolution, Skip, Step, Strategy, compare, pair_up,
@@ -43,6 +44,7 @@ use contents::Comparisons;
 use foresight::Foreseen;
 use std::collections::{HashMap, HashSet};
 use std::sync::mpsc::Receiver;
+use twins::Twins;
 
 /// Copies that may wait before no further folder is visited.
 const COPIES_AHEAD: usize = 2_000;
@@ -50,6 +52,8 @@ const COPIES_AHEAD: usize = 2_000;
 const BURST: usize = 100;
 /// Folders within folders, at most: a server may show a tree without an end.
 const MAX_DEPTH: usize = 256;
+/// What is wrong with a listing is told so many times.
+const DOUBTS_TOLD: usize = 3;
 /// The root is the first folder that is scheduled.
 const ROOT: Ticket = Ticket(0);
 
@@ -101,6 +105,7 @@ pub fn walk(
         written_locks: Sides::default(),
         shifts: Sides::default(),
         copies: 0,
+        twins: Twins::default(),
         comparing: 0,
         compared: Comparisons::new(),
         source_is_sealed: false,
@@ -148,6 +153,8 @@ struct Walk<'a> {
     under_way: usize,
     /// Copies among them.
     copies: usize,
+    /// The names that they go to, and copies that wait because their names may be the same.
+    twins: Twins,
     /// Comparisons of contents among them.
     comparing: usize,
     /// What came of those that are done.
@@ -172,8 +179,10 @@ struct Plan {
     complete: Sides<bool>,
     /// What the folder remembered cannot be read.
     is_damaged: bool,
-    /// Every name that is there, on either side.
+    /// Every name that is there, on either side, [folded](Name::folded).
     names: HashSet<String>,
+    /// Those of them that several names have in common.
+    twins: HashSet<String>,
     /// What contents that were compared have shown.
     comparisons: Comparisons,
     /// Folders inside that are to be visited.
@@ -285,7 +294,9 @@ impl Walk<'_> {
                 if self.executor.is_live() {
                     self.stats.add_write_time(job.to, seconds);
                 }
-                self.copied(job, was_opened, result)
+                let next = self.twins.after(&job);
+                self.copied(job, was_opened, result)?;
+                next.map_or(Ok(()), |next| self.submit(Job::Copy(next)))
             }
             Done::Removed { side, results } => {
                 results.into_iter().try_for_each(|(path, result)| self.removed(side, &path, result))
@@ -363,9 +374,18 @@ impl Walk<'_> {
             }
             if !view.complete && visit.lists(side) {
                 let shown = if dir.is_root() { "the root" } else { dir.as_str() };
-                self.warn(&format!(
-                    "The {side} listing of {shown} is incomplete: nothing is deleted there."
-                ))?;
+                let is_there = |what: &str| view.present_but_skipped.iter().any(|name| name.as_str() == what);
+                let mut doubts: Vec<String> =
+                    view.notes.iter().filter(|note| !is_there(&note.what)).map(Note::to_string).collect();
+                let others = doubts.len().saturating_sub(DOUBTS_TOLD);
+                doubts.truncate(DOUBTS_TOLD);
+                if others > 0 {
+                    doubts.push(format!("and {others} more"));
+                }
+                let why = if doubts.is_empty() { String::new() } else { format!(" ({})", doubts.join("; ")) };
+                let text =
+                    format!("The {side} listing of {shown} is incomplete{why}: nothing is deleted there.");
+                self.warn(&text)?;
             }
         }
         Ok(Ok(usable))
@@ -506,10 +526,24 @@ impl Walk<'_> {
                 pairs.iter().filter(|pair| pair.past == Past::NoArchive && pair.both().is_some());
             folder.unfinished = first_contacts.map(|pair| pair.name.to_string()).collect();
         }
-        let names = present.iter().map(|name| name.as_str().to_lowercase()).collect();
+        let (mut names, mut twins) = (HashSet::new(), HashSet::new());
+        for name in present.iter().map(Name::folded) {
+            if let Some(twice) = names.replace(name) {
+                twins.insert(twice);
+            }
+        }
         let comparisons = self.compare_contents(&paths, &pairs)?;
-        let mut plan =
-            Plan { ticket, dir, paths, complete, is_damaged, names, comparisons, children: Vec::new() };
+        let mut plan = Plan {
+            ticket,
+            dir,
+            paths,
+            complete,
+            is_damaged,
+            names,
+            twins,
+            comparisons,
+            children: Vec::new(),
+        };
         for pair in pairs {
             let is_hidden = |side: Side| pair.get(side).is_none() && hidden[side].contains(&pair.name);
             if is_hidden(Side::Local) || is_hidden(Side::Remote) {

@@ -70,6 +70,12 @@ pub struct Note {
     pub why: String,
 }
 
+impl std::fmt::Display for Note {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}: {}", self.what, self.why)
+    }
+}
+
 /// The entries of one folder.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Listing {

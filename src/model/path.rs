@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use unicode_normalization::UnicodeNormalization;
 
 /// Where the 128 private characters for bytes that are not UTF-8 begin: 0x80 is U+F780, 0xFF is U+F7FF.
 const STRAY_BYTES: u32 = 0xF700;
@@ -28,6 +29,17 @@ pub fn utf8_bytes(text: &str) -> Cow<'_, [u8]> {
         }
     }
     Cow::Owned(bytes)
+}
+
+/// What a text has in common with all that some disk takes for the same: those that differ in case, or in the form in which
+/// Unicode writes a character. Also for a whole path.
+pub fn folded(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
+    // Some letters are alike only when they are large, as the two small sigmas; and case may undo the form.
+    let large: String = text.nfd().flat_map(char::to_uppercase).collect();
+    large.nfd().flat_map(char::to_lowercase).nfd().collect()
 }
 
 /// One component of a path: never empty, `.`, `..`, and never with `/` or NUL.
@@ -123,6 +135,11 @@ impl Name {
     #[must_use]
     pub fn without_raw(&self) -> Self {
         Name { text: self.text.clone(), raw: None }
+    }
+
+    /// What this name and all its twins have in common, see [`folded`].
+    pub fn folded(&self) -> String {
+        folded(&self.text)
     }
 
     /// The name as text.

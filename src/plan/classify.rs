@@ -2,7 +2,7 @@
 
 use super::pair::Pair;
 use crate::model::meta::Archive;
-use crate::model::stamp::compare_times;
+use crate::model::stamp::{EPS_TIME, compare_times};
 use crate::model::{Entry, EntryKind, Seen, Side, Sides, Stamp};
 use std::cmp::Ordering;
 
@@ -116,7 +116,21 @@ fn is_as_seen(entry: &Entry, side: Side, seen: &Seen) -> bool {
         (Some(now), Some(then)) => is_at(now, then) || seen.dated.is_some_and(|dated| is_at(now, dated)),
         (Some(_) | None, None) | (None, Some(_)) => true,
     };
-    entry.size.is_none_or(|now| now == size) && same_time
+    entry.size.is_none_or(|now| now == size) && same_time && !is_put_back(entry, seen)
+}
+
+/// Whether the own time of a file, whose right one is only remembered, lies before that at which it was put there: then it is
+/// another file, as from a backup. Where one command tells the time of another zone than the other, the distance is a multiple
+/// of a quarter of an hour.
+fn is_put_back(entry: &Entry, seen: &Seen) -> bool {
+    const QUARTER: f64 = 900.0;
+    let (Some(own), Some(dated)) = (entry.mtime_org.filter(|own| entry.mtime != Some(*own)), seen.dated)
+    else {
+        return false;
+    };
+    let (earlier, slack) = (dated - own.as_secs_f64(), EPS_TIME.max(f64::from(own.grain())));
+    let to_zone = (earlier / QUARTER - (earlier / QUARTER).round()).abs() * QUARTER;
+    earlier > slack && to_zone > slack
 }
 
 /// Whether a file on a disk has this time, to the last digit that a number in metadata holds. Whole seconds are enough where

@@ -3,6 +3,10 @@
 use crate::model::lock::{Holder, Lock};
 use std::fmt;
 
+/// A lock is written in an instant, and nobody waits for an answer for longer than a minute. So what is still no lock after this
+/// time (seconds) was left by a run that was killed while it wrote it.
+pub const STUMP_AGE: f64 = 120.0;
+
 /// Who this run is, and which locks of others it honours.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LockRules {
@@ -23,6 +27,8 @@ pub enum Found {
     Lock(Lock),
     /// A file that cannot be read or is no lock; its time as listed, in seconds since 1970-01-01 UTC.
     Unreadable(Option<f64>),
+    /// The same, written so many seconds ago by the clock of the side itself.
+    Stump(f64),
 }
 
 /// What the run may do.
@@ -61,14 +67,16 @@ pub fn judge(found: &Found, rules: &LockRules, now: f64, is_running: &dyn Fn(u32
         Found::Lock(lock) if lock.is_of(&rules.owner) => return Claim::Free,
         Found::Lock(lock) => (Some(lock.time), lock.holder.as_ref()),
         Found::Unreadable(listed) => (*listed, None),
+        Found::Stump(age) => (Some(now - age), None),
     };
+    let honoured = if matches!(found, Found::Stump(_)) { rules.age.min(STUMP_AGE) } else { rules.age };
     let Some(written) = written else {
         return Claim::Over(Leftover::Unreadable);
     };
     let age = now - written;
     if age < -rules.age {
         Claim::Over(Leftover::Future)
-    } else if age > rules.age {
+    } else if age > honoured {
         Claim::Over(Leftover::Old(age))
     } else if holder.is_some_and(|holder| has_ended(holder, &rules.owner, is_running)) {
         Claim::Over(Leftover::Ended)
@@ -192,6 +200,18 @@ mod tests {
                 Found::Unreadable(Some(NOW - 1.0)),
                 taken(Some(1.0)),
                 Claim::Over(Leftover::Broken),
+            ),
+            (
+                "being written, by its own clock",
+                Found::Stump(120.0),
+                taken(Some(120.0)),
+                Claim::Over(Leftover::Broken),
+            ),
+            (
+                "never finished, by its own clock",
+                Found::Stump(121.0),
+                Claim::Over(Leftover::Old(121.0)),
+                Claim::Over(Leftover::Old(121.0)),
             ),
             (
                 "broken long ago",

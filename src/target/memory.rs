@@ -55,6 +55,13 @@ impl MemoryTarget {
         self
     }
 
+    /// The same tree, where a file that is given no time is dated `now`.
+    #[must_use]
+    pub fn dating(mut self, now: Stamp) -> Self {
+        self.now = now;
+        self
+    }
+
     /// The same tree as if it were reached over a network.
     #[must_use]
     pub fn networked(mut self) -> Self {

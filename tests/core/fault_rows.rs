@@ -4,12 +4,14 @@ use crate::contract::path;
 use crate::every_command::Shared;
 use crate::ftp_conversations::{config, open, trusting};
 use crate::ftp_faults::{At, Fault, Mishap};
-use crate::ftp_server::{Quirks, Server, Tls};
+use crate::ftp_server::{Node as Entry, Quirks, Server, Tls};
 use crate::tree::{self, Setup, at, user_tree};
+use ftpsync::engine::Keeping;
 use ftpsync::error::{Kind, Result};
-use ftpsync::model::{Listing, RelPath, Sides};
-use ftpsync::plan::Mode;
+use ftpsync::model::{Listing, RelPath, Side, Sides};
+use ftpsync::plan::{CaseMode, Mode, Strategy};
 use ftpsync::target::ftp::FtpTarget;
+use ftpsync::target::local::{Links, LocalTarget};
 use ftpsync::target::memory::{MemoryTarget, Node};
 use ftpsync::target::{Caps, Put, Session, Target, Written};
 use std::io::Read;
@@ -98,6 +100,79 @@ fn row_82_the_old_file_comes_back_where_a_rename_neither_replaces_nor_succeeds()
 }
 
 #[test]
+fn row_82_a_line_that_is_lost_while_two_files_change_places_costs_neither() {
+    for mishap in [Mishap::Reset, Mishap::ResetAfter] {
+        for command in ["RNFR /file", "RNTO /.pyftpsync-tmp", "RNTO /file"] {
+            for nth in 0..2 {
+                let server = Server::start(Quirks { keeps_existing: true, ..Quirks::default() });
+                let remote = Shared(Arc::new(FtpTarget::new(config(&server)).unwrap()));
+                let local = MemoryTarget::new("/local");
+                let mut setup = Setup::new(Mode::Sync);
+                local.put("file", b"old", at(0));
+                assert!(tree::run(&local, &remote, &setup).result.is_ok());
+                local.put("file", b"edited", at(500));
+                server.faults().plan([Fault { at: At::Nth(command, nth), mishap: mishap.clone() }]);
+                // Whoever loses this conflict loses the edit.
+                setup.policy.strategy = Some(Strategy::Prefer(Side::Remote));
+                let outcomes = [tree::run(&local, &remote, &setup), tree::run(&local, &remote, &setup)];
+                let edited = Some(Node::File(b"edited".to_vec(), at(500)));
+                assert_eq!(user_tree(&local).remove("file"), edited, "{command} {nth}: {outcomes:?}");
+                assert_eq!(server.content("/file").unwrap(), b"edited", "{command} {nth}: {outcomes:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn row_82_a_run_that_was_killed_while_two_files_changed_places_costs_neither() {
+    let root = tempfile::tempdir().unwrap();
+    let local = LocalTarget::new(root.path(), Links::Inside).unwrap();
+    let remote = MemoryTarget::new("mem://u@h:1/").networked();
+    for file in ["cut-off", "finished"] {
+        std::fs::write(root.path().join(file), "old").unwrap();
+    }
+    let mut setup = Setup::new(Mode::Sync);
+    setup.now = 4_000_000_000.0;
+    assert!(tree::run(&local, &remote, &setup).result.is_ok());
+    std::fs::write(root.path().join("cut-off"), "edited").unwrap();
+    for file in ["cut-off", "finished"] {
+        remote.take(file);
+    }
+    // The journal of a process that is dead.
+    let head = r#"{"peer":"mem://u@h:1/","host":null,"mode":"sync","tag":"0123456789"}"#;
+    let begun = ["cut-off", "finished"].map(|name| format!(r#"{{"dir":"","begun":"{name}"}}"#)).join("\n");
+    let finished =
+        r#"{"dir":"","name":"finished","to":"remote","m":1.0,"s":3,"d":null,"e":null,"w":null,"u":1.0}"#;
+    let journal = root.path().join(".pyftpsync-tmp-0123456789abcdef.journal");
+    std::fs::write(&journal, [head, &begun, finished, ""].join("\n")).unwrap();
+    setup.policy.strategy = Some(Strategy::Prefer(Side::Remote));
+    let outcome = tree::run(&local, &remote, &setup);
+    assert!(outcome.result.is_ok(), "{outcome:?}");
+    assert_eq!(std::fs::read(root.path().join("cut-off")).unwrap(), b"edited", "{outcome:?}");
+    let there = user_tree(&remote);
+    assert!(matches!(&there["cut-off"], Node::File(bytes, _) if bytes == b"edited"), "{outcome:?}");
+    // What was finished, and is gone, was removed by somebody.
+    assert!(!root.path().join("finished").exists() && !there.contains_key("finished"), "{outcome:?}");
+    assert!(!journal.exists());
+}
+
+#[test]
+fn row_100_what_loses_stays_in_the_trash_although_the_answer_to_its_replacement_was_lost() {
+    let server = Server::start(Quirks::default());
+    let remote = Shared(Arc::new(FtpTarget::new(config(&server)).unwrap()));
+    let local = MemoryTarget::new("/local");
+    server.put_at("/file", b"loses", "20200101000000");
+    local.put("file", b"wins!", at(500_000_000));
+    server.faults().plan([Fault { at: At::Nth("RNTO /file", 0), mishap: Mishap::ResetAfter }]);
+    let keeping = Keeping { has_trash: true, run: "now".into(), ..Keeping::default() };
+    let outcome = tree::run(&local, &remote, &Setup { keeping, ..Setup::new(Mode::Sync) });
+    assert!(outcome.result.is_ok() && server.faults().happened() == 1, "{outcome:?}");
+    assert_eq!(server.content("/file").unwrap(), b"wins!");
+    let kept = local.tree().remove(".pyftpsync-trash/now/file");
+    assert!(matches!(&kept, Some(Node::File(bytes, _)) if bytes == b"loses"), "{kept:?}: {outcome:?}");
+}
+
+#[test]
 fn row_83_where_names_with_a_dot_are_refused_files_go_and_the_lack_of_memory_is_told() {
     let answers = vec![
         ("STOR /.", "553 names with a dot are forbidden"),
@@ -154,6 +229,27 @@ fn row_84_a_server_that_rewrites_line_ends_replaces_nothing_on_either_side() {
     assert!(user_tree(&local).contains_key("up"), "{outcome:?}");
 }
 
+/// A file that the run has sent, and in whose place the server then has an older one of the same size.
+#[test]
+fn row_36_an_older_backup_counts_also_where_times_are_only_remembered() {
+    for (backup, is_noticed) in [("20230102030417", true), ("20240102010405", false)] {
+        let answers = vec![("MFMT", "500 unknown"), ("SITE", "500 unknown")];
+        let server = Server::start(Quirks { answers, hides: vec!["MFMT"], ..Quirks::default() });
+        let remote = Shared(Arc::new(FtpTarget::new(config(&server)).unwrap()));
+        let local = MemoryTarget::new("/local");
+        local.put("a", b"today", at(0));
+        let setup = Setup { now: 1_704_164_645.0, ..Setup::new(Mode::Sync) };
+        assert!(tree::run(&local, &remote, &setup).result.is_ok());
+        assert_eq!(tree::run(&local, &remote, &setup).lines, ["equal = a"]);
+        server.put_at("/a", b"older", backup);
+        let outcome = tree::run(&local, &remote, &setup);
+        assert!(outcome.result.is_ok() && outcome.stats.conflict_files == 0, "{outcome:?}");
+        // Two hours earlier to the second it is the same file, shown in another zone.
+        let expected: &[u8] = if is_noticed { b"older" } else { b"today" };
+        assert!(matches!(&user_tree(&local)["a"], Node::File(bytes, _) if bytes == expected), "{outcome:?}");
+    }
+}
+
 #[test]
 fn row_36_an_older_backup_of_the_same_size_counts_as_a_change_of_the_server() {
     let server = Server::start(Quirks::default());
@@ -201,4 +297,232 @@ fn row_90_where_data_is_not_protected_nothing_is_sent() {
     assert!(error.to_string().contains("534 not here"), "{error}");
     let said = server.script().join("\n");
     assert!(!said.contains("PASV") && !said.contains("EPSV") && !said.contains("MLSD"), "{said}");
+}
+
+/// Pairs of names that some disks take for one.
+const TWINS: [[&str; 2]; 4] = [["A.txt", "a.txt"], ["b", "B"], ["\u{e4}", "a\u{308}"], ["d/X", "d/x"]];
+
+/// Uploads all twins, over several connections.
+fn upload_twins(server: &Server, is_forced: bool) -> (MemoryTarget, tree::Outcome) {
+    let local = MemoryTarget::new("/local");
+    for name in TWINS.concat() {
+        local.put(name, format!("content of {name}").as_bytes(), at(500_000_000));
+    }
+    let remote = Shared(Arc::new(FtpTarget::new(config(server)).unwrap()));
+    let mut setup = Setup { threads: 4, ..Setup::new(Mode::Upload) };
+    (setup.policy.case, setup.policy.force) = (CaseMode::Strict, is_forced);
+    let before = user_tree(&local);
+    let outcome = tree::run(&local, &remote, &setup);
+    assert_eq!(user_tree(&local), before);
+    (local, outcome)
+}
+
+#[test]
+fn rows_37_and_38_twins_never_replace_one_another_over_several_connections() {
+    let no_looks = vec![("SIZE", "502 unknown"), ("MDTM", "502 unknown")];
+    for (answers, is_forced) in [(vec![], false), (vec![], true), (no_looks, false)] {
+        let server = Server::start(Quirks { folds: true, answers, ..Quirks::default() });
+        if is_forced {
+            server.put("/a.txt", b"older");
+        }
+        let (_, outcome) = upload_twins(&server, is_forced);
+        assert_eq!(outcome.stats.copy_errors, TWINS.len() as u64, "{outcome:?}");
+        for twins in TWINS {
+            let held: Vec<&str> =
+                twins.into_iter().filter(|name| server.paths().contains(&format!("/{name}"))).collect();
+            let [kept] = held[..] else { panic!("{twins:?}: {:?}", server.paths()) };
+            let content = String::from_utf8(server.content(&format!("/{kept}")).unwrap()).unwrap();
+            assert_eq!(content, format!("content of {kept}"), "{outcome:?}");
+            let is_told =
+                |name: &&str| outcome.failures.iter().any(|text| text.contains(&format!("{name}:")));
+            let told: Vec<&str> = twins.into_iter().filter(is_told).collect();
+            assert_eq!(
+                told,
+                twins.into_iter().filter(|name| *name != kept).collect::<Vec<_>>(),
+                "{outcome:?}"
+            );
+        }
+        assert!(!server.paths().iter().any(|path| path.contains("-tmp-")), "{:?}", server.paths());
+    }
+}
+
+#[test]
+fn twins_on_a_server_that_tells_them_apart_both_arrive() {
+    let no_looks = vec![("SIZE", "502 unknown"), ("MDTM", "502 unknown")];
+    for answers in [vec![], no_looks] {
+        let server = Server::start(Quirks { answers, ..Quirks::default() });
+        let (_, outcome) = upload_twins(&server, false);
+        assert!(outcome.result.is_ok(), "{outcome:?}");
+        for name in TWINS.concat() {
+            let content = String::from_utf8(server.content(&format!("/{name}")).unwrap()).unwrap();
+            assert_eq!(content, format!("content of {name}"));
+        }
+    }
+}
+
+#[test]
+fn row_11_two_uploads_at_once_leave_each_file_whole_and_the_next_run_has_the_last_word() {
+    for round in 0..3 {
+        let server = Server::start(Quirks::default());
+        let upload = |letter: u8| {
+            let local = MemoryTarget::new("/local");
+            for number in 0..20 {
+                let size = 1_000 * (1 + number % 7);
+                local.put(&format!("d{}/file{number}", number % 3), &vec![letter; size], at(round));
+            }
+            let remote = Shared(Arc::new(FtpTarget::new(config(&server)).unwrap()));
+            let setup = Setup { threads: 3, ..Setup::new(Mode::Upload) };
+            (tree::run(&local, &remote, &setup), local)
+        };
+        // Neither of them has a lock: the worst that can be.
+        std::thread::scope(|scope| {
+            let both = [scope.spawn(|| upload(b'a')), scope.spawn(|| upload(b'b'))];
+            for run in both {
+                run.join().expect("no panic");
+            }
+        });
+        for (path, node) in server.tree() {
+            let Entry::File { content, .. } = node else { continue };
+            let number = path.rsplit("file").next().and_then(|number| number.parse::<usize>().ok());
+            let Some(number) = number else { continue };
+            let is_whole =
+                content.len() == 1_000 * (1 + number % 7) && content.windows(2).all(|w| w[0] == w[1]);
+            assert!(is_whole, "{path}: {} bytes", content.len());
+        }
+        let local = MemoryTarget::new("/local");
+        let remote = Shared(Arc::new(FtpTarget::new(config(&server)).unwrap()));
+        let mut setup = Setup::new(Mode::Download);
+        assert!(tree::run(&local, &remote, &setup).result.is_ok());
+        let files = user_tree(&local).into_iter().filter(|(_, node)| *node != Node::Folder).count();
+        assert_eq!(files, 20, "each of them is there once");
+        setup.policy.force = true;
+        assert_eq!(tree::run(&local, &remote, &setup).stats.entries_touched, 0);
+    }
+}
+
+/// A download, with deletions, of a server into a folder of the disk that has a neighbour.
+fn download(server: &Server) -> (tempfile::TempDir, tree::Outcome) {
+    let above = tempfile::tempdir().unwrap();
+    let root = above.path().join("root");
+    for folder in [root.clone(), above.path().join("root-x")] {
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(folder.join("mine"), "mine").unwrap();
+    }
+    let local = LocalTarget::new(&root, Links::Inside).unwrap();
+    let remote = Shared(Arc::new(FtpTarget::new(config(server)).unwrap()));
+    let mut setup = Setup::new(Mode::Download);
+    setup.policy.delete = true;
+    let outcome = tree::run(&local, &remote, &setup);
+    (above, outcome)
+}
+
+/// Everything below a folder, by path, without our own files.
+fn below(folder: &std::path::Path) -> Vec<String> {
+    let mut found = Vec::new();
+    for item in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let name = item.file_name().into_string().unwrap();
+        if !name.starts_with(".pyftpsync-") {
+            let inner = if item.path().is_dir() { below(&item.path()) } else { Vec::new() };
+            found.extend(inner.iter().map(|path| format!("{name}/{path}")));
+            found.push(name);
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn row_58_names_that_come_twice_or_are_none_delete_nothing_and_the_others_come() {
+    let odd: [&'static [u8]; 4] = [
+        b"type=pdir;modify=20240102030405; ..",
+        b"type=cdir;modify=20240102030405; .",
+        b"type=file;size=9;modify=20240102030405; ",
+        b"type=file;size=9;modify=20240102030405; twice",
+    ];
+    for (lines, deletes) in [(&odd[..2], true), (&odd[2..3], false), (&odd[3..], false)] {
+        let server = Server::start(Quirks { more_lines: lines.to_vec(), ..Quirks::default() });
+        server.put("/fine", b"fine");
+        server.put("/twice", b"first");
+        let (above, outcome) = download(&server);
+        assert!(outcome.result.is_ok(), "{outcome:?}");
+        let root = above.path().join("root");
+        assert_eq!(std::fs::read(root.join("fine")).unwrap(), b"fine");
+        assert_eq!(!root.join("mine").exists(), deletes, "{outcome:?}");
+        assert_eq!(outcome.warnings.iter().any(|text| text.contains("incomplete")), !deletes, "{outcome:?}");
+        let expected = if deletes { vec!["fine", "twice"] } else { vec!["fine", "mine", "twice"] };
+        assert_eq!(below(&root), expected, "{outcome:?}");
+        assert_eq!(std::fs::read(root.join("twice")).unwrap(), b"first");
+    }
+}
+
+#[test]
+fn row_59_names_that_lead_elsewhere_are_told_and_nothing_outside_is_touched() {
+    let lines: Vec<&'static [u8]> = vec![
+        b"type=file;size=5;modify=20240102030405; ../evil",
+        b"type=file;size=5;modify=20240102030405; /evil",
+        b"type=file;size=5;modify=20240102030405; sub/evil",
+        b"type=file;size=5;modify=20240102030405; ../root-x/mine",
+        b"type=dir;modify=20240102030405; ../root-x",
+        b"type=dir;modify=20240102030405; ..",
+    ];
+    let server = Server::start(Quirks { more_lines: lines.clone(), ..Quirks::default() });
+    server.put("/fine", b"fine");
+    for file in ["/../evil", "/sub/evil", "/../root-x/mine"] {
+        server.put(file, b"evil!");
+    }
+    let (above, outcome) = download(&server);
+    let expected = ["root", "root-x", "root-x/mine", "root/fine", "root/mine"];
+    assert_eq!(below(above.path()), expected, "{outcome:?}");
+    assert_eq!(std::fs::read(above.path().join("root-x/mine")).unwrap(), b"mine");
+    assert!(outcome.warnings[0].contains("and 2 more"), "{outcome:?}");
+    for name in ["../evil", "/evil", "sub/evil"] {
+        assert!(outcome.warnings[0].contains(&format!("{name:?}: the name contains")), "{outcome:?}");
+    }
+}
+
+#[test]
+fn row_66_a_download_that_is_refused_leaves_the_local_file_and_the_others_come() {
+    for refusal in ["550 no", "550 Permission denied", "450 busy", "551 what"] {
+        let answers = vec![("RETR /refused", refusal)];
+        let server = Server::start(Quirks { answers, ..Quirks::default() });
+        for file in ["/a", "/refused", "/z"] {
+            server.put_at(file, b"theirs", "20250102030405");
+        }
+        let local = MemoryTarget::new("/local");
+        local.put("refused", b"mine", at(0));
+        let remote = Shared(Arc::new(FtpTarget::new(config(&server)).unwrap()));
+        let mut setup = Setup::new(Mode::Download);
+        setup.policy.force = true;
+        let outcome = tree::run(&local, &remote, &setup);
+        let there = user_tree(&local);
+        assert_eq!(there["refused"], Node::File(b"mine".to_vec(), at(0)), "{refusal}: {outcome:?}");
+        assert!(there.contains_key("a") && there.contains_key("z"), "{refusal}: {outcome:?}");
+        assert!(outcome.failures.iter().any(|text| text.contains("refused")), "{refusal}: {outcome:?}");
+        assert_eq!(outcome.stats.copy_errors, 1, "{refusal}: {outcome:?}");
+    }
+}
+
+#[test]
+fn row_92_the_end_of_an_upload_is_announced_under_tls() {
+    for tls in [Tls::Old, Tls::New] {
+        let server = Server::start(Quirks { tls: Some(tls), wants_goodbye: true, ..Quirks::default() });
+        let mut session = FtpTarget::new(trusting(&server)).unwrap().open().unwrap();
+        let content = vec![b'x'; 300_000];
+        session.write(&path("file"), &mut content.as_slice(), &Put::default()).unwrap();
+        assert_eq!(server.content("/file").unwrap(), content, "{tls:?}");
+    }
+}
+
+#[test]
+fn row_12_a_lock_whose_writing_was_interrupted_is_written_again_by_the_same_run() {
+    for mishap in [Mishap::CutData(3), Mishap::ResetAfter, Mishap::Reset] {
+        let server = Server::start(Quirks::default());
+        let local = MemoryTarget::new("/local");
+        local.put("a", b"content", at(0));
+        let remote = Shared(Arc::new(FtpTarget::new(config(&server)).unwrap()));
+        server.faults().plan([Fault { at: At::Nth("STOR /.pyftpsync-lock", 0), mishap: mishap.clone() }]);
+        let outcome = tree::run(&local, &remote, &Setup { locks: true, ..Setup::new(Mode::Upload) });
+        assert!(outcome.result.is_ok() && server.faults().happened() == 1, "{mishap:?}: {outcome:?}");
+        assert_eq!(server.paths(), ["/", "/a"], "{mishap:?}: {outcome:?}");
+    }
 }

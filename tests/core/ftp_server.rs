@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests fail like tests
 
 use crate::ftp_faults::{Faults, Mishap};
+use ftpsync::model::path::folded;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::version::{TLS12, TLS13};
@@ -99,6 +100,10 @@ pub struct Quirks {
     pub checksums: Option<&'static str>,
     /// The greeting has one line only.
     pub greets_briefly: bool,
+    /// Names that differ in case, or in the form of their characters, are one to the disk of the server.
+    pub folds: bool,
+    /// An upload under TLS whose end is not announced loses its last bytes, and is called complete.
+    pub wants_goodbye: bool,
     /// What idle conversations are told before they are ended by [`Server::say_farewell`].
     pub farewell: Option<&'static str>,
 }
@@ -578,7 +583,14 @@ impl Conversation {
             format!("{}/{argument}", self.here.trim_end_matches('/'))
         };
         let trimmed = joined.trim_end_matches('/');
-        if trimmed.is_empty() { "/".into() } else { trimmed.to_owned() }
+        if trimmed.is_empty() { "/".into() } else { self.spelled(trimmed) }
+    }
+
+    /// A path as the disk of the server spells it.
+    fn spelled(&self, path: &str) -> String {
+        let alike = |other: &&String| self.quirks.folds && folded(other) == folded(path);
+        let tree = self.state.tree.lock().unwrap();
+        tree.keys().find(alike).cloned().unwrap_or_else(|| path.to_owned())
     }
 
     fn node(&self, path: &str) -> Option<Node> {
@@ -942,6 +954,15 @@ impl Conversation {
         };
         let held = content.len();
         let is_cut = data.read_to_end(&mut content).is_err();
+        if is_cut && self.quirks.wants_goodbye {
+            content.truncate(content.len().saturating_sub(10));
+            self.state
+                .tree
+                .lock()
+                .unwrap()
+                .insert(path, Node::File { content, mtime: "20240102030405".into() });
+            return self.say("226 stored");
+        }
         self.state.stored.fetch_add(content.len() - held, Ordering::SeqCst);
         if is_late {
             self.say("150 here it came")?;

@@ -137,6 +137,16 @@ fn row_30_a_file_on_its_way_is_private_and_has_a_name_of_its_own() {
 }
 
 #[test]
+fn what_cannot_be_looked_at_does_not_count_as_gone() {
+    let (root, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    std::os::unix::fs::symlink(elsewhere.path(), root.path().join("link")).unwrap();
+    let mut session = session(root.path(), Links::Inside);
+    let claims = [(path("link/file"), Expect::Absent), (path("none/file"), Expect::Absent)];
+    let answers: Vec<_> = session.still(&claims).into_iter().map(Result::unwrap).collect();
+    assert_eq!(answers, [Some(false), Some(true)]);
+}
+
+#[test]
 fn a_file_behind_a_folder_that_is_none_is_neither_there_nor_written() {
     let root = tempfile::tempdir().unwrap();
     fs::write(root.path().join("file"), "x").unwrap();

@@ -85,7 +85,7 @@ struct Remote {
 
 impl Remote {
     fn new() -> Self {
-        let tree = MemoryTarget::new("mem://u@h:1/").networked();
+        let tree = MemoryTarget::new("mem://u@h:1/").networked().dating(Stamp::new(START as i64, 0));
         Remote { tree, log: Arc::default(), before: Arc::new(|_| Ok(())) }
     }
 
@@ -282,7 +282,7 @@ fn a_run_holds_the_lock_while_it_changes_a_side_and_removes_it() {
         let outcome = Setup::new(mode).run(&local, &remote);
         assert!(outcome.result.is_ok());
         assert_eq!(remote.log.changes(), [WRITE, "write a", REMOVE]);
-        assert_eq!(outcome.states, ["remote held 0", "remote offset -1700000000", "remote released"]);
+        assert_eq!(outcome.states, ["remote held 0", "remote offset 0", "remote released"]);
         assert!(user_tree(&remote.tree).contains_key("a") && remote.lock().is_none());
     }
 }
@@ -375,6 +375,31 @@ fn a_lock_that_is_being_written_counts_as_one() {
     remote.tree.put(LOCK_FILE_NAME, b"", Stamp::from_secs_f64(START - 2.0).unwrap());
     assert_eq!(Setup::new(Mode::Upload).run(&local, &remote).result.unwrap_err().kind(), Kind::Guard);
     assert!(user_tree(&remote.tree).is_empty());
+}
+
+/// What a run leaves that is killed while it writes its lock, looked at so many seconds later. The clock of the side is its own.
+fn after_a_stump(age: f64, ahead: f64) -> (Remote, Outcome) {
+    let (local, mut remote) = (local(), Remote::new());
+    local.put("a", b"1", at(0));
+    remote.tree = remote.tree.dating(Stamp::from_secs_f64(START + ahead).unwrap());
+    remote.tree.put(LOCK_FILE_NAME, b"{\"lock_ti", Stamp::from_secs_f64(START + ahead - age).unwrap());
+    let outcome = Setup::new(Mode::Upload).run(&local, &remote);
+    (remote, outcome)
+}
+
+#[test]
+fn a_lock_that_was_never_finished_is_taken_over_after_two_minutes_of_the_sides_own_clock() {
+    for ahead in [0.0, 7200.0, -7200.0] {
+        let (remote, outcome) = after_a_stump(125.0, ahead);
+        assert!(outcome.result.is_ok(), "{:?}", outcome.result);
+        let line =
+            "3 Took over the lock of a program that does not tell its name: it was written 2 minutes ago.";
+        assert!(outcome.told.contains(&line.to_owned()), "{:?}", outcome.told);
+        assert!(user_tree(&remote.tree).contains_key("a") && remote.lock().is_none());
+        let (remote, outcome) = after_a_stump(115.0, ahead);
+        assert_eq!(outcome.result.unwrap_err().kind(), Kind::Guard, "somebody may still be writing it");
+        assert_eq!(remote.tree.tree().into_keys().collect::<Vec<_>>(), [LOCK_FILE_NAME]);
+    }
 }
 
 #[test]

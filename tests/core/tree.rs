@@ -39,6 +39,7 @@ pub struct Setup {
     pub locks: bool,
     /// The time, in seconds since 1970-01-01 UTC.
     pub now: f64,
+    pub keeping: engine::Keeping,
 }
 
 impl Setup {
@@ -53,6 +54,7 @@ impl Setup {
             sessions: 4,
             locks: false,
             now: 1_700_000_000.0,
+            keeping: engine::Keeping::default(),
         }
     }
 }
@@ -112,7 +114,11 @@ impl Hooks for Fixed {
 /// Runs the engine once over two targets.
 pub fn run(local: &dyn TargetBox, remote: &dyn TargetBox, setup: &Setup) -> Outcome {
     let pools = Sides::new(local, remote).map(|side| Pool::new(side.share(), setup.sessions));
-    let rules = LockRules { owner: Holder::default(), age: 900.0, breaks: false };
+    let rules = LockRules {
+        owner: Holder { token: Some("ours".into()), ..Holder::default() },
+        age: 900.0,
+        breaks: false,
+    };
     let run = Run {
         pools: &pools,
         policy: setup.policy,
@@ -123,7 +129,7 @@ pub fn run(local: &dyn TargetBox, remote: &dyn TargetBox, setup: &Setup) -> Outc
         migrate: false,
         ignore_copy_errors: true,
         inplace: false,
-        keeping: engine::Keeping::default(),
+        keeping: setup.keeping.clone(),
         lock: setup.locks.then_some(Locking { rules: &rules, is_running: &|_| true }),
         pretty_meta: false,
         version: "test",

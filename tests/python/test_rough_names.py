@@ -39,7 +39,7 @@ def test_rows_37_and_38_twins_on_a_server_that_takes_them_for_one_are_told_and_n
     bodies = {one: b"one", other: b"the other", "mine": b"mine"}
     with ftp_server(sides.remote, folds=FOLDS[what]) as server:
         for options in ((), ("--case", "strict")):
-            done = sides.run(verb, server.url, "--connections", "1", *options)
+            done = sides.run(verb, server.url, "--connections", "4", *options)
             told = done.stdout + done.stderr
             assert done.returncode == 1, told
             assert one in told or other in told, told

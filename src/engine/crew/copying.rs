@@ -2,10 +2,10 @@
 
 use super::{Crew, Lagging, borrowed, locked, no_session};
 use crate::engine::job::{CopyJob, DateJob, Done};
-use crate::engine::keep::{Keep, Replacement};
+use crate::engine::keep::{Keep, Replacement, is_certainly};
 use crate::engine::segments::{SPLIT, Segments};
 use crate::engine::transfer::{Origin, Transfer, is_same, transfer};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, Retry};
 use crate::model::{RelPath, Side, Sides};
 use crate::target::{Expect, Put, Session, Written, next_unique};
 use std::sync::Arc;
@@ -127,6 +127,9 @@ impl Crew<'_> {
             if job.needs_folders {
                 make_folders(to.session(), &job.target)?;
             }
+            if job.has_twin && job.put.expect == Expect::Absent && !job.put.is_repeated {
+                refuse_twin(to.session(), &job.target)?;
+            }
             let moved = self.move_file(job, from.session(), to.session())?;
             bytes += moved.bytes;
             was_opened |= moved.was_opened;
@@ -188,6 +191,10 @@ impl Crew<'_> {
         holder: &mut dyn Session,
         keeper: &mut dyn Session,
     ) -> Result<()> {
+        if is_certainly(keeper, &keep.to, Expect::Absent, false)? {
+            // An attempt whose answer was lost has kept it; at its name there may be the new content by now.
+            return Ok(());
+        }
         let put = match job.put.expect {
             Expect::File(size, mtime) => Put { size, mtime, ..Put::default() },
             Expect::Anything | Expect::Absent => Put::default(),
@@ -208,6 +215,19 @@ pub(super) fn date(session: &mut dyn Session, job: &DateJob) -> Result<bool> {
         Err(error) if error.kind() == Kind::Unsupported => Ok(false),
         result => result.map(|()| true),
     }
+}
+
+/// Refuses a name that a side takes for that of a file which has just been put there. A side that cannot be asked is tried.
+fn refuse_twin(session: &mut dyn Session, file: &RelPath) -> Result<()> {
+    let is_free = match session.still(&[(file.clone(), Expect::Absent)]).pop().transpose()?.flatten() {
+        Some(is_free) => is_free,
+        None => match session.read(file, &mut |_| Ok(())) {
+            Err(error) if error.retry() == Retry::NewSession => return Err(error),
+            read => read.is_err(),
+        },
+    };
+    let why = "this side takes it for the same as another name, which differs only in case or in the form of its characters";
+    if is_free { Ok(()) } else { Err(Error::new(Kind::Clash, why).during("write").at(file)) }
 }
 
 /// Makes every folder above a file; those that are there are fine.

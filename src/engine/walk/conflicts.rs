@@ -2,6 +2,7 @@
 
 use super::pairs::{expected, paths_of};
 use super::*;
+use crate::model::path::folded;
 
 impl Walk<'_> {
     pub(super) fn settle_conflict(&mut self, plan: &mut Plan, step: &Step, path: &RelPath) -> Result<()> {
@@ -28,12 +29,12 @@ impl Walk<'_> {
         let (Some(entry), Some(winner)) = (step.pair.get(loser), step.pair.get(loser.other())) else {
             return Ok(());
         };
-        let taken = |name: &str| plan.names.contains(&name.to_lowercase());
+        let taken = |name: &str| plan.names.contains(&folded(name));
         let Some(name) = self.run.keeping.second_name(&step.pair.name, &taken) else {
             let error = Error::new(Kind::Exists, "every second name that could be given is taken");
             return self.problem(path, error.during("keep both versions of").at(path));
         };
-        plan.names.insert(name.as_str().to_lowercase());
+        plan.names.insert(name.folded());
         self.action(Line::conflict_copy(loser, true), path, false)?;
         let second = Entry { name: name.clone(), unique: None, ..entry.clone() };
         let keep = Keep { on: loser, to: plan.paths[loser].join(&name), entry: Some(Box::new(second)) };

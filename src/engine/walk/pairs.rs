@@ -46,7 +46,7 @@ impl Walk<'_> {
         }
     }
 
-    pub(super) fn judge_pair(&mut self, plan: &mut Plan, pair: Pair) -> Result<()> {
+    pub(super) fn judge_pair(&mut self, plan: &mut Plan, mut pair: Pair) -> Result<()> {
         let path = plan.dir.join(&pair.name);
         self.event(Event::Tick)?;
         if let Some(folder) = self.folders.get_mut(&plan.ticket) {
@@ -56,6 +56,13 @@ impl Walk<'_> {
             && seen.size.is_some()
         {
             self.tally.known += 1;
+        }
+        if pair.both().is_none()
+            && !pair.is_folder()
+            && self.journal.was_cut_off(&plan.dir, pair.name.as_str())
+        {
+            // The name was free for a moment when the run was killed. That is no deletion.
+            pair.past = Past::Unlisted;
         }
         let entry = pair.any();
         let mut is_match = self.run.filter.matches(entry.name.as_str(), entry.kind);
@@ -245,9 +252,11 @@ impl Walk<'_> {
                 {
                     folder.unfinished.insert(step.pair.name.to_string());
                 }
+                let has_twin = plan.twins.contains(&step.pair.name.folded());
                 let expect = match self.run.policy.overwrites(to) {
-                    true => Expect::Anything,
-                    false => expected(step.pair.get(to)),
+                    // Whatever is at a name that is not listed may be its twin, which nobody has asked to overwrite.
+                    true if !has_twin || step.pair.get(to).is_some() => Expect::Anything,
+                    _ => expected(step.pair.get(to)),
                 };
                 let landing = match self.keep_for(step, to, &paths) {
                     Some(keep) => Landing::Over(expect, keep),
@@ -377,7 +386,7 @@ impl Walk<'_> {
                 }
             }
         }
-        self.submit(Job::Copy(Box::new(CopyJob {
+        let job = Box::new(CopyJob {
             ticket,
             name: name.to_owned(),
             to,
@@ -388,7 +397,9 @@ impl Walk<'_> {
             keep,
             needs_folders,
             may_lag: true,
-        })))
+            has_twin: false,
+        });
+        self.twins.admit(job).map_or(Ok(()), |job| self.submit(Job::Copy(job)))
     }
 
     pub(super) fn copied(

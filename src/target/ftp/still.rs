@@ -63,11 +63,12 @@ impl Answers {
     }
 
     /// Whether the name certainly holds something else than what is to be replaced. What an earlier attempt has put there,
-    /// whose answer was lost, is no work of somebody else; on a server that `sets_times` it has the time it should have.
+    /// whose answer was lost, is no work of somebody else; on a server that `sets_times` it has the time it should have. Nor is
+    /// it if nothing is there any more: the attempt may have put the old file aside, and nothing can be overwritten.
     pub fn object_to(&self, put: &Put, sets_times: bool) -> bool {
         let mtime = put.mtime.filter(|_| sets_times && self.time.is_some());
-        let is_ours =
-            put.is_repeated && put.size.is_some() && self.fit(Expect::File(put.size, mtime)) == Some(true);
+        let has_ours = put.size.is_some() && self.fit(Expect::File(put.size, mtime)) == Some(true);
+        let is_ours = put.is_repeated && (has_ours || self.fit(Expect::Absent) == Some(true));
         self.fit(put.expect) == Some(false) && !is_ours
     }
 }

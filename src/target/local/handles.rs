@@ -163,6 +163,12 @@ pub fn set_mode(file: &File, mode: u32) -> io::Result<()> {
     file.set_permissions(Permissions::from_mode(mode))
 }
 
+/// Whether a file is ours alone: nobody else has made it, may write it, or has it under another name.
+pub fn is_private(file: &File) -> bool {
+    let Ok(found) = system::fstat(file) else { return false };
+    found.st_uid == rustix::process::geteuid().as_raw() && found.st_nlink == 1 && found.st_mode & 0o022 == 0
+}
+
 pub fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
     std::os::unix::fs::FileExt::write_all_at(file, bytes, offset)
 }

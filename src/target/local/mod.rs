@@ -521,7 +521,9 @@ impl Session for LocalSession {
                 Ok(Some(match self.place(name) {
                     Ok(place) => is_as_expected(&place, *expect),
                     // Where there is no folder, there is no file.
-                    Err(_) => !matches!(expect, Expect::File(..)),
+                    Err(error) => {
+                        *expect == Expect::Absent && matches!(error.kind(), Kind::NotFound | Kind::Name)
+                    }
                 }))
             })
             .collect()
@@ -762,13 +764,19 @@ fn is_as_expected(place: &Place, expect: Expect) -> bool {
     let facts = |follows: bool| place.folder.facts(&place.name, follows);
     match expect {
         Expect::Anything => true,
-        Expect::Absent => facts(false).is_err(),
+        Expect::Absent => facts(false).is_err_and(|error| is_gone(&error)),
         Expect::File(size, mtime) => facts(true).is_ok_and(|found| {
             found.kind == FileKind::File
                 && size.is_none_or(|size| size == found.size)
                 && mtime.is_none_or(|mtime| mtime == found.mtime)
         }),
     }
+}
+
+/// Whether a name, or a folder on the way to it, is not there, or cannot be. A disk that fails tells nothing about that.
+fn is_gone(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidFilename, NotADirectory, NotFound};
+    matches!(error.kind(), NotFound | NotADirectory | InvalidFilename)
 }
 
 fn changed() -> Error {

@@ -1,8 +1,10 @@
 //! The part of a large file that an interrupted transfer leaves on the disk, and that the next one continues.
 //!
 //! Two runs on one folder would find the same part. So it is locked while it is written, and whoever comes second writes
-//! elsewhere. What lay there before the system was started is not trusted: it may lack what was never flushed.
+//! elsewhere. What lay there before the system was started is not trusted: it may lack what was never flushed. Nor is a file
+//! that somebody else has made, or that has a second name: its own name can be guessed.
 
+use super::system::is_private;
 use super::{FileKind, Folder, Place};
 use crate::target::Put;
 use std::ffi::{OsStr, OsString};
@@ -25,7 +27,8 @@ pub fn held(place: &Place, put: &Put) -> u64 {
     let Ok(found) = place.folder.facts(&part_name(place, put), false) else { return 0 };
     let is_fresh = started().is_some_and(|started| found.mtime.seconds() >= started);
     let is_part = found.kind == FileKind::File && Some(found.size) <= put.size;
-    if is_part && is_fresh { found.size } else { 0 }
+    let is_ours = || place.folder.read(&part_name(place, put)).is_ok_and(|file| is_private(&file));
+    if is_part && is_fresh && is_ours() { found.size } else { 0 }
 }
 
 /// What is there, for reading.
@@ -58,8 +61,10 @@ impl Part {
             Err(error) if put.from > 0 => return Err(error),
             Err(_) => return Ok(None),
         };
-        let is_ours =
-            file.try_lock().is_ok() && is_at(&file, &folder, &name)? && file.metadata()?.len() >= put.from;
+        let is_ours = file.try_lock().is_ok()
+            && is_private(&file)
+            && is_at(&file, &folder, &name)?
+            && file.metadata()?.len() >= put.from;
         if !is_ours && put.from > 0 {
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
@@ -101,4 +106,30 @@ impl Part {
 fn is_at(file: &File, folder: &Folder, name: &OsStr) -> io::Result<bool> {
     let named = folder.facts(name, false)?;
     Ok(super::inode(&file.metadata()?) == named.unique)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use crate::target::{RESUMED, Target};
+
+    #[test]
+    fn a_part_that_has_a_second_name_is_neither_continued_nor_written_to() {
+        let root = tempfile::tempdir().unwrap();
+        let precious = root.path().join("precious");
+        fs::write(&precious, "what nobody has asked to change").unwrap();
+        let put = Put {
+            size: Some(RESUMED),
+            mtime: Some(crate::model::Stamp::new(1_600_000_000, 0)),
+            ..Put::default()
+        };
+        fs::hard_link(&precious, root.path().join(put.part_name("large"))).unwrap();
+        let target = super::super::LocalTarget::new(root.path(), super::super::Links::Inside).unwrap();
+        let mut session = target.open().unwrap();
+        let large = crate::model::RelPath::parse("large").unwrap();
+        assert_eq!(session.held(&large, &put).unwrap(), 0);
+        session.write(&large, &mut vec![7; RESUMED as usize].as_slice(), &put).unwrap();
+        assert_eq!(fs::read(&precious).unwrap(), b"what nobody has asked to change");
+        assert_eq!(fs::metadata(root.path().join("large")).unwrap().len(), RESUMED);
+    }
 }

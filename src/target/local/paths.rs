@@ -111,6 +111,11 @@ pub fn set_mode(_: &File, _: u32) -> io::Result<()> {
 }
 
 #[cfg(windows)]
+/// Who may open a file is told by the folder here.
+pub fn is_private(_: &File) -> bool {
+    true
+}
+
 pub fn write_all_at(file: &File, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
     use std::os::windows::fs::FileExt;
     while !bytes.is_empty() {

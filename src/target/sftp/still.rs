@@ -59,9 +59,10 @@ pub(super) fn is_as_expected(expect: Expect, found: Option<&Attributes>) -> bool
 }
 
 /// Whether what was found may be replaced: it is what the plan knows, or what an earlier attempt has put there, whose answer
-/// was lost.
+/// was lost. That may also have put the old file aside, so that nothing is there.
 pub(super) fn is_replaceable(put: &Put, found: Option<&Attributes>) -> bool {
     is_as_expected(put.expect, found)
+        || (put.is_repeated && found.is_none())
         || (put.is_repeated && put.size.is_some() && is_as_expected(Expect::File(put.size, put.mtime), found))
 }
 
