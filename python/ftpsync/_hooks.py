@@ -139,7 +139,7 @@ class HookRelay(Reporter):
 
     def tick(self, touched: int, seen: int, folders: int) -> None:
         """Takes how far the run is."""
-        self._progress = (touched, seen, folders)
+        self.progress.count(touched, seen, folders)
         if "_tick" in self._hooks or self.shows_progress:
             self._synchronizer._tick()
 

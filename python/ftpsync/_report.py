@@ -10,6 +10,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from ftpsync._locks import take_news
+from ftpsync._progress import ProgressLine
 from ftpsync.resources import DirectoryEntry, EntryPair, FileEntry, _Resource
 from ftpsync.util import (
     DRY_RUN_PREFIX,
@@ -63,7 +64,7 @@ class Reporter:
         self._to_terminal = get_pyftpsync_logger() is None and _is_terminal()
         self._colored = self._to_terminal and not options.get("no_color")
         self._prefix = DRY_RUN_PREFIX if synchronizer.dry_run else ""
-        self._progress = (0, 0, 0)
+        self.progress = ProgressLine(self._prefix, shows_bytes=self._to_terminal)
         self.shows_progress = bool(
             options.get("progress") or (self._verbose >= 3 and not IS_REDIRECTED and self._to_terminal)
         )
@@ -87,6 +88,7 @@ class Reporter:
         """Writes the line of one entry."""
         if self._verbose < level:
             return
+        self.progress.clear()
         tag = f"{action} {status}".strip().upper()
         if len(symbol) > 1 and symbol[0] in "<>":
             symbol = " " + symbol
@@ -99,16 +101,19 @@ class Reporter:
     def note(self, level: int, text: str) -> None:
         """Writes anything else that is worth telling from a verbosity on."""
         if self._verbose >= level:
+            self.progress.clear()
             write(printable(text))
 
     def warning(self, text: str) -> None:
         """Writes what the user should look at, although the run goes on."""
+        self.progress.clear()
         write(printable(text), warning=True)
 
     def failure(self, text: str) -> None:
         """Writes what failed, although the run goes on."""
         line = printable(text[:1].upper() + text[1:])
         self._synchronizer._closing.problems.add(line)
+        self.progress.clear()
         write_error(line)
 
     def conflict_left(self, path: str) -> None:
@@ -126,15 +131,12 @@ class Reporter:
 
     def tick(self, touched: int, seen: int, folders: int) -> None:
         """Takes how far the run is."""
-        self._progress = (touched, seen, folders)
-        self.show_progress()
+        self.progress.count(touched, seen, folders)
+        self.progress.show()
 
-    def show_progress(self) -> None:
-        """Shows how far the run is, on one line that the next one overwrites."""
-        touched, seen, folders = self._progress
-        line = f"{self._prefix}Touched {touched}/{seen} entries in {folders} directories...\r"
-        sys.stdout.write(line)
-        sys.stdout.flush()
+    def flow(self, passed: int, promised: int) -> None:
+        """Takes how many bytes have been copied, of those that are known of so far; about twice a second."""
+        self.progress.flow(passed, promised)
 
     def conflict(self, fields: dict[str, Any]) -> None:
         """Describes a conflict that is settled without asking."""
@@ -146,6 +148,7 @@ class Reporter:
             return
         color = ansi_code("Fore.LIGHTRED_EX") if self._colored else ""
         reset = ansi_code("Style.RESET_ALL") if self._colored else ""
+        self.progress.clear()
         write(f"{color}ERROR: {printable(str(exc))}\n    {printable(str(pair))}{reset}")
 
     def same_time(self, fields: dict[str, Any], strategy: str) -> None:
@@ -154,6 +157,7 @@ class Reporter:
 
     def tell_same_time(self, pair: EntryPair, strategy: str) -> None:
         """Prints that a strategy goes by time and cannot decide about this pair."""
+        self.progress.clear()
         print(f"Cannot resolve using '{strategy}' strategy: {printable(str(pair))}")
 
     def resolve(self, fields: dict[str, Any], _: object = None) -> tuple[str, bool]:
@@ -167,6 +171,7 @@ class Reporter:
         """Shows both files of a conflict, and what is remembered of them."""
         entry = pair.any_entry
         last = pretty_stamp(entry.ps_utime)
+        self.progress.clear()
         erase = VT_ERASE_LINE if self._to_terminal else ""
         color = ansi_code("Fore.LIGHTRED_EX") if self._colored else ""
         reset = ansi_code("Style.RESET_ALL") if self._colored else ""

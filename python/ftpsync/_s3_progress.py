@@ -8,6 +8,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Final
 
+from ftpsync._progress import bytes_in_words
+
 __all__ = ["ProgressBar", "chain_callbacks", "mode_of"]
 
 _MODES: Final = ("compact", "disabled", "progress")
@@ -85,9 +87,7 @@ class ProgressBar:
             return
         self._is_closed = True
         if self.mode == "compact":
-            print(
-                f"{self.desc or 'transfer'}: {self._share()}% ({_bytes(self.transferred)}/{_bytes(self.total)})"
-            )
+            print(f"{self.desc or 'transfer'}: {self._share()}% ({self._so_far()})")
         elif self.mode == "progress":
             self._draw()
             sys.stderr.write("\n" if self._leaves else "\r\x1b[K")
@@ -96,10 +96,13 @@ class ProgressBar:
     def _share(self) -> int:
         return 100 if self.total <= 0 else min(100, 100 * self.transferred // self.total)
 
+    def _so_far(self) -> str:
+        return f"{bytes_in_words(self.transferred)}/{bytes_in_words(self.total)}"
+
     def _draw(self) -> None:
         filled = _WIDTH * self._share() // 100
         bar = "#" * filled + "-" * (_WIDTH - filled)
-        line = f"{self.desc} [{bar}] {self._share()}% {_bytes(self.transferred)}/{_bytes(self.total)}"
+        line = f"{self.desc} [{bar}] {self._share()}% {self._so_far()}"
         sys.stderr.write(f"\r{line}\x1b[K")
         sys.stderr.flush()
 
@@ -110,12 +113,3 @@ class ProgressBar:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _bytes(number: int) -> str:
-    size = float(number)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if size < 1024:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} TiB"

@@ -402,6 +402,7 @@ class BaseSynchronizer:
             settings = self._settings(self._reporter, hooks)
             _core.run(places[0], places[1], sessions, settings, self._reporter, self._stats)
         finally:
+            self._reporter.progress.clear()
             self._reporter = None
 
     def _settings(self, reporter: Reporter, hooks: list[str]) -> dict[str, Any]:
@@ -417,6 +418,7 @@ class BaseSynchronizer:
             "verbose": max(4 if "_log_action" in hooks else 3 if self._on_deed else 0, min(self.verbose, 9)),
             "dry_run": self._only_tells(),
             "progress": reporter.shows_progress or "_tick" in hooks,
+            "flows": reporter.shows_progress,
             "match": options["match"],
             "exclude": options["exclude"],
             "fold_case": os.path.normcase("A") != "A",
@@ -687,7 +689,7 @@ class BaseSynchronizer:
     def _tick(self) -> None:
         """Shows how far the run is, where progress is to be shown."""
         if self._reporter is not None and self._reporter.shows_progress:
-            self._reporter.show_progress()
+            self._reporter.progress.show()
 
     def _relay(self) -> HookRelay:
         if not isinstance(self._reporter, HookRelay):

@@ -3,6 +3,7 @@
 //! They decide nothing; listings go first, because everything else waits for them. This file holds the threads and their sessions,
 //! the modules below what is done with them.
 
+use super::flow::Flow;
 use super::job::{CopyJob, Done, Job, Make, View};
 use super::keep::{Keeping, Made};
 use super::lock::Keeper;
@@ -16,7 +17,6 @@ use crate::target::{Session, Settled};
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::Scope;
@@ -40,8 +40,8 @@ pub struct Crew<'a> {
     hidden: Vec<RelPath>,
     /// Folders that were made for what is kept.
     made: Mutex<Made>,
-    /// Set once the run is over for whatever reason: blocked work ends, waiting work is dropped.
-    cancelled: AtomicBool,
+    /// Stopped once the run is over for whatever reason: blocked work ends, waiting work is dropped.
+    flow: Flow,
     queue: Queue,
     /// Copies whose transfer is done, and which their session finishes later.
     lagging: Mutex<HashMap<(Side, RelPath), Lagging>>,
@@ -72,7 +72,7 @@ impl<'a> Crew<'a> {
             keeping,
             hidden: keeping.hidden(),
             made: Mutex::default(),
-            cancelled: AtomicBool::new(false),
+            flow: Flow::default(),
             queue: Queue::new(*threads.start(), *threads.end()),
             lagging: Mutex::default(),
             full: Mutex::default(),
@@ -138,7 +138,7 @@ impl<'a> Crew<'a> {
 
     /// Drops all waiting jobs and interrupts those under way; the threads end.
     pub fn abandon(&self) {
-        self.cancelled.store(true, Ordering::Relaxed);
+        self.flow.stop();
         self.close();
         for side in Side::BOTH {
             self.pools[side].close(false);
@@ -147,12 +147,17 @@ impl<'a> Crew<'a> {
 
     /// Lets the threads end once the queue is empty.
     pub fn close(&self) {
-        self.queue.close(self.cancelled.load(Ordering::Relaxed));
+        self.queue.close(self.flow.is_stopped());
     }
 
     /// Waits for some time; tells whether the run goes on.
     pub(super) fn lasts(&self, time: Duration) -> bool {
         self.queue.lasts(time)
+    }
+
+    /// Bytes that have been copied so far.
+    pub(super) fn passed(&self) -> u64 {
+        self.flow.passed()
     }
 
     /// The sessions with a side.
@@ -320,9 +325,7 @@ impl<'a> Crew<'a> {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
             };
-            if self.cancelled.load(Ordering::Relaxed) {
-                return Err(Error::cancelled());
-            }
+            self.flow.check()?;
             let Some(pause) = retry::pause(&error, attempt, self.clock.elapsed().fract()) else {
                 return Err(error);
             };

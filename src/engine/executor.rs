@@ -16,6 +16,11 @@ pub trait Executor {
     /// Whether changes are really made.
     fn is_live(&self) -> bool;
 
+    /// Bytes that have been copied so far, also of copies under way.
+    fn passed(&self) -> u64 {
+        0
+    }
+
     /// Carries out one job that waits, where no thread does.
     fn work(&mut self) {}
 }
@@ -31,6 +36,10 @@ impl Executor for Live<'_> {
 
     fn is_live(&self) -> bool {
         true
+    }
+
+    fn passed(&self) -> u64 {
+        self.0.passed()
     }
 }
 
@@ -90,6 +99,10 @@ impl Executor for InTurn<'_, '_> {
 
     fn is_live(&self) -> bool {
         self.inner.is_live()
+    }
+
+    fn passed(&self) -> u64 {
+        self.inner.passed()
     }
 
     fn work(&mut self) {

@@ -1,11 +1,11 @@
 //! Keeping what a run replaces or removes: in a backup folder, in the trash of the local side, or under a second name.
 
+use super::flow::Flow;
 use super::transfer::{Origin, Transfer, transfer};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::model::{Entry, Name, RelPath, Side, TRASH_NAME};
 use crate::target::{Expect, Put, Session, temp_name};
 use std::collections::HashSet;
-use std::sync::atomic::AtomicBool;
 
 /// What becomes of content that a run replaces or removes.
 #[derive(Debug, Clone, Default)]
@@ -125,14 +125,14 @@ pub struct Replacement<'a> {
 impl Replacement<'_> {
     /// Brings the new content here under a temporary name; only then the old one goes aside, and the new one takes its name.
     /// After a failure the old content has its name again.
-    pub fn carry_out(self, cancelled: &AtomicBool) -> Transfer {
+    pub fn carry_out(self, flow: &Flow) -> Transfer {
         let Replacement { from, to: (session, target), kept, put, unique } = self;
         let staging = match sibling(target, unique) {
             Ok(staging) => staging,
             Err(error) => return Transfer { bytes: 0, was_opened: false, result: Err(error) },
         };
         let aside = Put { expect: Expect::Absent, inplace: false, is_repeated: false, ..*put };
-        let mut moved = transfer(from, (&mut *session, &staging), &aside, false, cancelled);
+        let mut moved = transfer(from, (&mut *session, &staging), &aside, false, flow);
         moved.result = moved.result.and_then(|written| {
             let placed = change_places(session, &staging, target, kept, put);
             if placed.is_err() {

@@ -6,6 +6,7 @@
 
 pub mod crew;
 pub mod executor;
+pub mod flow;
 pub mod folder;
 pub mod hooks;
 pub mod job;

@@ -149,6 +149,13 @@ pub enum Event<'a> {
     Finished(Finished<'a>),
     /// An entry was looked at or dealt with.
     Tick,
+    /// Bytes may have been copied, or wait to be.
+    Flow {
+        /// Those that have.
+        passed: u64,
+        /// All that are known of so far.
+        promised: u64,
+    },
 }
 
 /// What was done to one entry of a side.

@@ -4,12 +4,12 @@
 //! the largest rest of somebody else. A range whose reader fails is anybody's. What arrives is one temporary file, which
 //! gets its name when every byte is there.
 
+use super::flow::Flow;
 use super::job::CopyJob;
 use crate::error::{Error, Kind, Result};
 use crate::model::{RelPath, Side};
 use crate::target::{Parts, Session, Written};
 use std::io::Read;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// What is worth another connection, in bytes.
@@ -61,9 +61,9 @@ impl Segments {
     ///
     /// # Errors
     /// What the session or the other side says.
-    pub fn read(&self, from: &mut dyn Session, cancelled: &AtomicBool) -> Result<()> {
+    pub fn read(&self, from: &mut dyn Session, flow: &Flow) -> Result<()> {
         while let Some((range, start)) = self.claim() {
-            let outcome = from.read_from(&self.source, start, &mut |body| self.fill(range, body, cancelled));
+            let outcome = from.read_from(&self.source, start, &mut |body| self.fill(range, body, flow));
             let mut state = self.state();
             state.ranges[range].has_reader = false;
             if outcome.is_err() {
@@ -77,12 +77,10 @@ impl Segments {
     }
 
     /// Waits for the other readers. True if everything has arrived; false if there is something left to read.
-    pub fn is_complete(&self, cancelled: &AtomicBool) -> Result<bool> {
+    pub fn is_complete(&self, flow: &Flow) -> Result<bool> {
         let mut state = self.state();
         loop {
-            if cancelled.load(Ordering::Relaxed) {
-                return Err(Error::cancelled());
-            }
+            flow.check()?;
             if state.ranges.iter().all(|range| range.at >= range.end) {
                 return Ok(true);
             }
@@ -148,12 +146,10 @@ impl Segments {
     }
 
     /// Writes what arrives at its place, as far as the range goes by then.
-    fn fill(&self, range: usize, body: &mut dyn Read, cancelled: &AtomicBool) -> Result<()> {
+    fn fill(&self, range: usize, body: &mut dyn Read, flow: &Flow) -> Result<()> {
         let mut buffer = vec![0; CHUNK];
         loop {
-            if cancelled.load(Ordering::Relaxed) {
-                return Err(Error::cancelled());
-            }
+            flow.check()?;
             let (at, end, is_over) = {
                 let state = self.state();
                 (state.ranges[range].at, state.ranges[range].end, state.is_over)
@@ -173,6 +169,7 @@ impl Segments {
             }
             self.parts.write_at(at, &buffer[..count])?;
             self.state().ranges[range].at += count as u64;
+            flow.pass(count);
         }
     }
 

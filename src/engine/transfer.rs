@@ -1,10 +1,10 @@
 //! One file from one session to another: lend the reader, count, stop when told to.
 
+use super::flow::Flow;
 use crate::error::{Error, Kind, Result, Retry};
 use crate::model::RelPath;
 use crate::target::{Claim, Expect, Put, Session, Written};
 use std::io::{self, Read};
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Bytes that are compared at a time.
 const COMPARED: usize = 64 << 10;
@@ -37,7 +37,7 @@ pub fn transfer(
     target: (&mut dyn Session, &RelPath),
     put: &Put,
     may_lag: bool,
-    cancelled: &AtomicBool,
+    flow: &Flow,
 ) -> Transfer {
     let (to, target_path) = target;
     let (mut bytes, mut was_opened, mut written) = (0, false, None);
@@ -45,14 +45,14 @@ pub fn transfer(
         Ok(start) => start,
         Err(error) => return Transfer { bytes, was_opened, result: Err(error) },
     };
-    let mut claim = match claim_behind(start, &mut source, (&mut *to, target_path), put, cancelled) {
+    let mut claim = match claim_behind(start, &mut source, (&mut *to, target_path), put, flow) {
         Ok(claim) => claim,
         Err(error) => return Transfer { bytes, was_opened, result: Err(error) },
     };
     let put = &Put { from: start, ..*put };
     let mut lend = |body: &mut dyn Read| {
         was_opened = true;
-        let mut body = Counted { body, bytes: &mut bytes, cancelled, claim: claim.take() };
+        let mut body = Counted { body, bytes: &mut bytes, flow, claim: claim.take() };
         written = Some(match may_lag {
             true => to.write_behind(target_path, &mut body, put)?,
             false => Some(to.write(target_path, &mut body, put)?),
@@ -94,13 +94,13 @@ fn claim_behind(
     source: &mut Origin<'_>,
     target: (&mut dyn Session, &RelPath),
     put: &Put,
-    cancelled: &AtomicBool,
+    flow: &Flow,
 ) -> Result<Option<Box<dyn Claim>>> {
     if start == 0 || !source.session.checks_wholes() {
         return Ok(None);
     }
     let Some(mut claim) = source.session.claim(source.path)? else { return Ok(None) };
-    let mut take = |body: &mut dyn Read| add_all(&mut body.take(start), claim.as_mut(), cancelled);
+    let mut take = |body: &mut dyn Read| add_all(&mut body.take(start), claim.as_mut(), flow);
     match target.0.read_held(target.1, put, &mut take) {
         Err(error) if error.kind() == Kind::Unsupported => Ok(None),
         read => read.map(|()| Some(claim)),
@@ -111,18 +111,18 @@ fn claim_behind(
 pub fn is_same(
     one: (&mut dyn Session, &RelPath),
     other: (&mut dyn Session, &RelPath),
-    cancelled: &AtomicBool,
+    flow: &Flow,
 ) -> Result<bool> {
     if let Some(claim) = one.0.claim(one.1)? {
-        return is_claimed(claim, other, cancelled);
+        return is_claimed(claim, other, flow);
     }
     if let Some(claim) = other.0.claim(other.1)? {
-        return is_claimed(claim, one, cancelled);
+        return is_claimed(claim, one, flow);
     }
     let mut answer = None;
     one.0.read(one.1, &mut |left| {
         other.0.read(other.1, &mut |right| {
-            answer = Some(is_same_stream(left, right, cancelled)?);
+            answer = Some(is_same_stream(left, right, flow)?);
             Ok(())
         })
     })?;
@@ -130,21 +130,15 @@ pub fn is_same(
 }
 
 /// Whether the content of a file is what the other side says.
-fn is_claimed(
-    mut claim: Box<dyn Claim>,
-    file: (&mut dyn Session, &RelPath),
-    cancelled: &AtomicBool,
-) -> Result<bool> {
-    file.0.read(file.1, &mut |body| add_all(body, claim.as_mut(), cancelled))?;
+fn is_claimed(mut claim: Box<dyn Claim>, file: (&mut dyn Session, &RelPath), flow: &Flow) -> Result<bool> {
+    file.0.read(file.1, &mut |body| add_all(body, claim.as_mut(), flow))?;
     Ok(claim.is_met())
 }
 
-fn add_all(body: &mut dyn Read, claim: &mut dyn Claim, cancelled: &AtomicBool) -> Result<()> {
+fn add_all(body: &mut dyn Read, claim: &mut dyn Claim, flow: &Flow) -> Result<()> {
     let mut block = vec![0; COMPARED];
     loop {
-        if cancelled.load(Ordering::Relaxed) {
-            return Err(Error::cancelled());
-        }
+        flow.check()?;
         match body.read(&mut block)? {
             0 => return Ok(()),
             count => claim.add(&block[..count]),
@@ -152,13 +146,11 @@ fn add_all(body: &mut dyn Read, claim: &mut dyn Claim, cancelled: &AtomicBool) -
     }
 }
 
-fn is_same_stream(left: &mut dyn Read, right: &mut dyn Read, cancelled: &AtomicBool) -> Result<bool> {
+fn is_same_stream(left: &mut dyn Read, right: &mut dyn Read, flow: &Flow) -> Result<bool> {
     let mut blocks = [vec![0; COMPARED], vec![0; COMPARED]];
     let mut is_same = true;
     loop {
-        if cancelled.load(Ordering::Relaxed) {
-            return Err(Error::cancelled());
-        }
+        flow.check()?;
         let (from_left, from_right) = (fill(left, &mut blocks[0])?, fill(right, &mut blocks[1])?);
         is_same &= blocks[0][..from_left] == blocks[1][..from_right];
         if from_left == 0 && from_right == 0 {
@@ -183,16 +175,15 @@ fn fill(body: &mut dyn Read, block: &mut [u8]) -> Result<usize> {
 struct Counted<'a> {
     body: &'a mut dyn Read,
     bytes: &'a mut u64,
-    cancelled: &'a AtomicBool,
+    flow: &'a Flow,
     claim: Option<Box<dyn Claim>>,
 }
 
 impl Read for Counted<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.cancelled.load(Ordering::Relaxed) {
-            return Err(Error::cancelled().into_io());
-        }
+        self.flow.check().map_err(Error::into_io)?;
         let count = self.body.read(buffer)?;
+        self.flow.pass(count);
         *self.bytes += count as u64;
         if let Some(claim) = &mut self.claim {
             claim.add(&buffer[..count]);

@@ -106,6 +106,7 @@ pub fn walk(
         shifts: Sides::default(),
         copies: 0,
         twins: Twins::default(),
+        promised: 0,
         comparing: 0,
         compared: Comparisons::new(),
         source_is_sealed: false,
@@ -155,6 +156,8 @@ struct Walk<'a> {
     copies: usize,
     /// The names that they go to, and copies that wait because their names may be the same.
     twins: Twins,
+    /// Bytes of all copies so far, whether done or not.
+    promised: u64,
     /// Comparisons of contents among them.
     comparing: usize,
     /// What came of those that are done.
@@ -252,7 +255,10 @@ impl Walk<'_> {
 
     fn submit(&mut self, job: Job) -> Result<()> {
         self.under_way += 1;
-        self.copies += usize::from(matches!(job, Job::Copy(_)));
+        if let Job::Copy(job) = &job {
+            self.copies += 1;
+            self.promised += job.put.size.unwrap_or(0);
+        }
         match self.executor.submit(job) {
             Some(done) => self.take(done),
             None => Ok(()),
@@ -262,6 +268,8 @@ impl Walk<'_> {
     fn wait(&mut self) -> Result<()> {
         self.observer.poll()?;
         self.executor.work();
+        let passed = self.executor.passed();
+        self.event(Event::Flow { passed, promised: self.promised })?;
         match crew::receive(self.done, POLL)? {
             Some(done) => self.take(done),
             None => Ok(()),

@@ -33,6 +33,7 @@ pub struct Settings {
     verbose: u8,
     dry_run: bool,
     progress: bool,
+    flows: bool,
     r#match: Vec<String>,
     exclude: Vec<String>,
     fold_case: bool,
@@ -255,9 +256,14 @@ struct Listener {
     reporter: Arc<Py<PyAny>>,
     verbose: u8,
     progress: bool,
+    flows: bool,
     records: bool,
     last_look: Instant,
+    last_flow: Instant,
 }
+
+/// How often what has been copied is shown.
+const FLOW: Duration = Duration::from_millis(500);
 
 impl Listener {
     fn new(door: Door, reporter: Py<PyAny>, settings: &Settings) -> Self {
@@ -266,8 +272,10 @@ impl Listener {
             reporter: Arc::new(reporter),
             verbose: settings.verbose,
             progress: settings.progress,
+            flows: settings.flows,
             records: settings.records,
             last_look: Instant::now(),
+            last_flow: Instant::now(),
         }
     }
 
@@ -336,6 +344,11 @@ impl Observer for Listener {
                     return Ok(());
                 }
                 self.tell("tick", (stats.entries_touched, stats.entries_seen, stats.dirs.local))
+            }
+            Event::Flow { .. } if !self.flows || self.last_flow.elapsed() < FLOW => Ok(()),
+            Event::Flow { passed, promised } => {
+                self.last_flow = Instant::now();
+                self.tell("flow", (passed, promised))
             }
         }
     }

@@ -17,7 +17,7 @@ from typing import Any
 
 from pyftpdlib.authorizers import DummyAuthorizer
 from pyftpdlib.filesystems import AbstractedFS
-from pyftpdlib.handlers import FTPHandler
+from pyftpdlib.handlers import FTPHandler, ThrottledDTPHandler
 from pyftpdlib.ioloop import IOLoop
 from pyftpdlib.servers import FTPServer
 
@@ -51,6 +51,7 @@ def ftp_server(
     before: Callable[[str], None] = lambda command: None,
     folds: Callable[[str], str] | None = None,
     refuses: Mapping[str, str] | None = None,
+    bytes_per_second: int | None = None,
 ) -> Iterator[Small]:
     """Serves a folder.
 
@@ -62,6 +63,7 @@ def ftp_server(
         hides_dots: NLST leaves out names that begin with a dot, and answers 550 where nothing is left.
         before: Called with each command before it is carried out, e.g. with `STOR a`.
         folds: Names that this makes alike are one to the disk of the server.
+        bytes_per_second: How fast data connections are, if that is limited.
         refuses: Replies to commands that are not carried out, e.g. `{"RNTO": "550 no"}`.
     """
     authorizer = DummyAuthorizer()
@@ -95,7 +97,11 @@ def ftp_server(
             alike = (name for name in os.listdir(found.parent) if folds(name) == folds(found.name))
             return str(found.parent / next(alike, found.name))
 
+    class Slow(ThrottledDTPHandler):  # type: ignore[misc]
+        read_limit = write_limit = bytes_per_second or 0
+
     Session.authorizer = authorizer
+    Session.dtp_handler = Slow
     Session.abstracted_fs = Folding
     # A loop of its own, so that several servers can run at the same time.
     server = FTPServer(("127.0.0.1", 0), Session, ioloop=IOLoop())

@@ -18,7 +18,7 @@ impl Crew<'_> {
                 return Err(no_session());
             };
             let (local, remote) = ((local.session(), &paths.local), (remote.session(), &paths.remote));
-            is_same(local, remote, &self.cancelled)
+            is_same(local, remote, &self.flow)
         })
     }
 
@@ -88,9 +88,8 @@ impl Crew<'_> {
     fn read_all(&self, segments: &Segments) -> Result<()> {
         let from = segments.from();
         loop {
-            let read =
-                self.persist([from], |sessions| segments.read(borrowed(sessions, from)?, &self.cancelled));
-            if read.is_err() || segments.is_complete(&self.cancelled)? {
+            let read = self.persist([from], |sessions| segments.read(borrowed(sessions, from)?, &self.flow));
+            if read.is_err() || segments.is_complete(&self.flow)? {
                 return read;
             }
             if segments.is_hopeless() {
@@ -102,7 +101,7 @@ impl Crew<'_> {
     /// Reads ranges of a file that another thread copies. If that fails, the others read them.
     pub(super) fn help(&self, segments: &Segments) {
         let from = segments.from();
-        drop(self.attempt([from], &mut |sessions| segments.read(borrowed(sessions, from)?, &self.cancelled)));
+        drop(self.attempt([from], &mut |sessions| segments.read(borrowed(sessions, from)?, &self.flow)));
     }
 
     pub(super) fn copy(&self, job: Box<CopyJob>) -> Option<Done> {
@@ -171,7 +170,7 @@ impl Crew<'_> {
                     put: &job.put,
                     unique: next_unique(),
                 };
-                return Ok(replacement.carry_out(&self.cancelled));
+                return Ok(replacement.carry_out(&self.flow));
             }
             Some(keep) => {
                 locked(&self.made).above(keep.on, from, &keep.to)?;
@@ -180,7 +179,7 @@ impl Crew<'_> {
             None => {}
         }
         let source = Origin { session: from, path: &job.source, listed: job.listed };
-        Ok(transfer(source, (to, &job.target), &job.put, job.may_lag, &self.cancelled))
+        Ok(transfer(source, (to, &job.target), &job.put, job.may_lag, &self.flow))
     }
 
     /// Copies the file that is to be replaced to where it is kept, on the other side.
@@ -200,7 +199,7 @@ impl Crew<'_> {
             Expect::Anything | Expect::Absent => Put::default(),
         };
         let source = Origin { session: holder, path: &job.target, listed: job.put.expect };
-        transfer(source, (keeper, &keep.to), &put, false, &self.cancelled).result.map(drop)
+        transfer(source, (keeper, &keep.to), &put, false, &self.flow).result.map(drop)
     }
 }
 
