@@ -86,6 +86,13 @@ class Target:
         """
 
     @staticmethod
+    def unmade(id: str) -> Target:
+        """An empty folder in the place of one that a dry run does not make.
+
+        ``id`` is how the other side would remember it.
+        """
+
+    @staticmethod
     def ftp(
         *,
         host: str,

@@ -438,7 +438,7 @@ def _worded(what: str) -> Iterator[None]:
 
 def _target(uri: _s3_uri.ObjectUri, client: Any, region: str | None) -> Any:
     """Makes the native target for a bucket."""
-    from ftpsync import _core
+    from ftpsync._server_target import native_maker
 
     options: dict[str, Any] = {}
     user, password = uri.access_key, uri.secret_key
@@ -458,7 +458,7 @@ def _target(uri: _s3_uri.ObjectUri, client: Any, region: str | None) -> Any:
     host = (endpoint or "").partition("://")[2].partition("/")[0].partition(":")[0]
     options["proxy"] = proxy_for(host or "s3.amazonaws.com", None)
     home = os.path.expanduser("~")
-    return _core.Target.s3(
+    return native_maker("s3")(
         bucket=uri.bucket,
         root="",
         query="",

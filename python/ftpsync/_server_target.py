@@ -11,7 +11,23 @@ from ftpsync.resources import DirectoryEntry, FileEntry
 from ftpsync.targets import _TEMP_PREFIX, Callback, _get_encoding_opt, _Target
 from ftpsync.util import CliSilentRuntimeError, emulates_31, write, write_error
 
-__all__ = ["ServerTarget"]
+__all__ = ["ServerTarget", "native_maker"]
+
+
+def native_maker(scheme: str) -> Callable[..., Any]:
+    """Returns what makes native targets of a kind that a build may lack.
+
+    Raises:
+        RuntimeError: This one does.
+    """
+    from ftpsync import _core
+
+    maker: Callable[..., Any] | None = getattr(_core.Target, scheme, None)
+    if maker is None:
+        raise RuntimeError(
+            f"This build knows no {scheme}:// addresses: it was made without the Cargo feature {scheme!r}."
+        )
+    return maker
 
 
 class ServerTarget(_Target):
@@ -86,8 +102,11 @@ class ServerTarget(_Target):
                 "a path on a server is absolute and starts with '/'."
             )
 
-    def _on_missing_root(self, refusal: Exception, reason: str) -> None:
-        """Reports that the root cannot be entered; returns only if it is to be made."""
+    def _on_missing_root(self, refusal: Exception, reason: str) -> Any:
+        """Reports that the root cannot be entered; returns only if it is to be made.
+
+        A dry run makes nothing: it gets a session with an empty folder. Otherwise returns None.
+        """
         is_made = not self.is_unbound() and not self.readonly and self.get_option("create_folder", False)
         if emulates_31() or self.is_unbound() or (self.is_local() and not is_made):
             side = "local directory" if not self.is_unbound() and self.is_local() else "directory"
@@ -103,12 +122,19 @@ class ServerTarget(_Target):
                 "Pass `--create-folder` to create it.",
                 min_verbosity=4,
             ) from refusal
-        if self.dry_run or self.readonly:
+        if getattr(self.synchronizer, "_MODE", "") == "download" or (self.readonly and not self.dry_run):
             raise CliSilentRuntimeError(
                 f"{message}. This run may not change the server, so `--create-folder` is not followed.",
                 min_verbosity=4,
             ) from refusal
+        if self.dry_run:
+            from ftpsync import _core
+
+            write(f"{message}: it would be created.")
+            self._native = _core.Target.unmade(self._native.id)
+            return self._native.open()
         write_error(f"{message}: creating it.")
+        return None
 
     def _seconds(self) -> float | None:
         """Returns how long the server may be silent; None for the usual time."""

@@ -237,7 +237,9 @@ class FTPTarget(ServerTarget):
                     self._ask_again(exc)
                 elif _reply(exc).startswith("550") and not create_folder:
                     self._show_greeting(self._native.news())
-                    self._on_missing_root(exc, _reply(exc))
+                    imagined = self._on_missing_root(exc, _reply(exc))
+                    if imagined is not None:
+                        return imagined
                     create_folder = True
                 else:
                     raise

@@ -11,7 +11,7 @@ import re
 from typing import Any
 
 from ftpsync._proxy import proxy_for
-from ftpsync._server_target import ServerTarget
+from ftpsync._server_target import ServerTarget, native_maker
 from ftpsync.util import write
 
 __all__ = ["S3Target"]
@@ -130,7 +130,8 @@ class S3Target(ServerTarget):
 
     def _enter(self) -> Any:
         create_folder = False
-        write(f"Connecting to {self.get_base_name()}")
+        if self._verbose() >= 4:
+            write(f"Connecting to {self.get_base_name()}")
         while True:
             self._native = self._make_native(create_folder=create_folder)
             try:
@@ -138,15 +139,16 @@ class S3Target(ServerTarget):
             except FileNotFoundError as exc:
                 if create_folder or "nothing is there" not in str(exc):
                     raise
-                self._on_missing_root(exc, "nothing is there")
+                imagined = self._on_missing_root(exc, "nothing is there")
+                if imagined is not None:
+                    return imagined
                 create_folder = True
 
     def _whereabouts(self) -> tuple[tuple[Any, ...], list[str]]:
         return ("s3", self.bucket, self._endpoint_host(self.get_options_dict())), self._way()
 
     def _make_native(self, *, create_folder: bool) -> Any:
-        from ftpsync import _core
-
+        make = native_maker("s3")
         given = self.get_options_dict()
         options = {key: given[key] for key in _NATIVE_OPTIONS if given.get(key) is not None}
         options["create_folder"] = create_folder
@@ -155,7 +157,7 @@ class S3Target(ServerTarget):
         if timeout is not None:
             options["timeout"] = timeout
         home = os.path.expanduser("~")
-        return _core.Target.s3(
+        return make(
             bucket=self.bucket,
             root=self.root_dir,
             query=self.query,

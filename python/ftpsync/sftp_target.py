@@ -11,7 +11,7 @@ import os
 import sys
 from typing import Any, Final
 
-from ftpsync._server_target import ServerTarget
+from ftpsync._server_target import ServerTarget, native_maker
 from ftpsync.metadata import DirMetadata, IncompatibleMetadataVersion, IncompatibleMetadataVersionError
 from ftpsync.targets import _check_server, _get_encoding_opt, _Target
 from ftpsync.user_sftp import PatchedPysftpConnection
@@ -192,8 +192,7 @@ class SFTPTarget(ServerTarget):
     def _make_native(self, *, create_folder: bool) -> Any:
         import getpass
 
-        from ftpsync import _core
-
+        make = native_maker("sftp")
         given = self.get_options_dict()
         options = {key: given[key] for key in _NATIVE_OPTIONS if given.get(key) is not None}
         if isinstance(options.get("identity_file"), (str, os.PathLike)):
@@ -210,7 +209,7 @@ class SFTPTarget(ServerTarget):
             login_name = getpass.getuser()
         except (OSError, KeyError, ImportError):  # Nobody, as in some containers.
             login_name = "root"
-        return _core.Target.sftp(
+        return make(
             host=self.host,
             port=0 if self._is_usual_port and self.port == _SSH_PORT else self.port,
             user=self.username,
@@ -239,7 +238,9 @@ class SFTPTarget(ServerTarget):
             except FileNotFoundError as exc:
                 if create_folder or "change to the folder" not in str(exc):
                     raise
-                self._on_missing_root(exc, _cause(exc))
+                imagined = self._on_missing_root(exc, _cause(exc))
+                if imagined is not None:
+                    return imagined
                 create_folder = True
 
     def _ask_passphrase(self, refusal: Exception) -> None:
@@ -261,9 +262,11 @@ class SFTPTarget(ServerTarget):
     def _ask_again(self, refusal: Exception) -> None:
         """Reports a refused login and asks for a password, or gives up."""
         user = self._native.user
-        write_error(f"Could not login to {user}@{self.host}: {refusal}")
         if self.get_option("no_prompt", True):
+            # Whoever catches it tells the reason.
+            write_error(f"Could not login to {user}@{self.host}.")
             raise refusal
+        write_error(f"Could not login to {user}@{self.host}: {refusal}")
         answer = prompt_for_password(self.host, user=user)
         if answer is None:
             raise refusal

@@ -13,6 +13,7 @@ use crate::model::RelPath;
 use crate::model::entry::GUESSED;
 use crate::target::ftp::{Engine, FtpConfig, FtpTarget, Identity, Secret, TlsConfig, TlsVersion};
 use crate::target::local::LocalTarget;
+use crate::target::memory::MemoryTarget;
 #[cfg(feature = "s3")]
 use crate::target::s3::S3Target;
 #[cfg(feature = "sftp")]
@@ -71,6 +72,12 @@ impl Target {
     fn local(py: Python<'_>, root: PathBuf, links: &str, verify: bool) -> PyResult<Self> {
         let target = raise(py, LocalTarget::new(root, convert::links(links)?))?;
         Ok(Target::plain(Arc::new(target.verifying(verify))))
+    }
+
+    /// An empty folder in the place of one that a dry run does not make. ``id`` is how the other side would remember it.
+    #[staticmethod]
+    fn unmade(id: &str) -> Self {
+        Target::plain(Arc::new(MemoryTarget::new(id).networked()))
     }
 
     /// A folder on an FTP server; nothing is connected yet. ``options`` are the documented option keys.

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from skipping import missing
@@ -21,10 +21,14 @@ Treatment = Callable[[int, bytes], bytes | None]
 
 
 class Relay:
-    """Passes on what comes to a port of its own; what the server says goes through `treat`."""
+    """Passes on what comes to a port of its own.
 
-    def __init__(self, target: int, piece: int, treat: Treatment) -> None:
-        self.target, self.piece, self.treat = target, piece, treat
+    What the server says goes through `treat`, and what it is told through `told`.
+    """
+
+    def __init__(self, target: int, piece: int, treat: Treatment, told: Treatment | None = None) -> None:
+        self.target, self.piece = target, piece
+        self.treat, self.told = treat, told or (lambda _, piece: piece)
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self.listener.getsockname()[1]
         threading.Thread(target=self.accept, daemon=True).start()
@@ -38,17 +42,20 @@ class Relay:
                 return
             for end in (client, server):
                 end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            threading.Thread(target=self.pass_on, args=(client, server, False), daemon=True).start()
-            threading.Thread(target=self.pass_on, args=(server, client, True), daemon=True).start()
+            threading.Thread(target=self.pass_on, args=(client, server, self.told), daemon=True).start()
+            threading.Thread(target=self.pass_on, args=(server, client, self.treat), daemon=True).start()
 
-    def pass_on(self, source: socket.socket, sink: socket.socket, is_treated: bool) -> None:
+    def pass_on(self, source: socket.socket, sink: socket.socket, treat: Treatment) -> None:
         passed = 0
         try:
             while piece := source.recv(self.piece):
-                treated = self.treat(passed, piece) if is_treated else piece
+                treated = treat(passed, piece)
                 if treated is None:
                     for end in (source, sink):
                         end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                        with suppress(OSError):
+                            # Else the other direction, which waits for bytes, would keep the line open.
+                            end.shutdown(socket.SHUT_RDWR)
                     break
                 sink.sendall(treated)
                 passed += len(piece)
@@ -59,9 +66,9 @@ class Relay:
 
 
 @contextmanager
-def relayed(port: int, piece: int, treat: Treatment) -> Iterator[int]:
+def relayed(port: int, piece: int, treat: Treatment, told: Treatment | None = None) -> Iterator[int]:
     """A relay before a server; gives its port."""
-    relay = Relay(port, piece, treat)
+    relay = Relay(port, piece, treat, told)
     try:
         yield relay.port
     finally:

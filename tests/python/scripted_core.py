@@ -39,6 +39,10 @@ class Server:
                 return Native(server, {"root": root}, root)
 
             @staticmethod
+            def unmade(id: str) -> Native:
+                return Native(Server(), {"user": None, "password": None, "root": "/", "options": {}}, id)
+
+            @staticmethod
             def ftp(**arguments: Any) -> Native:
                 return Native(
                     server, arguments, f"ftp://{arguments['user']}@{arguments['host']}{arguments['root']}"

@@ -8,12 +8,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import ftpsync
-from ftpsync import util
+from ftpsync import _core, util
+from ftpsync.targets import make_target
 
 MODULES = """ftpsync ftpsync.targets ftpsync.ftp_target ftpsync.sftp_target ftpsync.synchronizers
     ftpsync.resources ftpsync.metadata ftpsync.util ftpsync.compat ftpsync.cli_common ftpsync.pyftpsync
@@ -122,3 +124,10 @@ def test_replaced_functions_are_the_ones_that_are_called(monkeypatch: pytest.Mon
     monkeypatch.setattr(getpass, "getpass", lambda *args, **kwargs: "pw")
     assert util.prompt_for_password("host") == ("joe", "pw")
     assert util.prompt_for_password("host", user="sue") == ("sue", "pw")
+
+
+@pytest.mark.parametrize("scheme", ["sftp", "s3"])
+def test_a_build_without_a_feature_says_so(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_core, "Target", SimpleNamespace(unmade=_core.Target.unmade))
+    with pytest.raises(RuntimeError, match=f"made without the Cargo feature '{scheme}'"):
+        make_target(f"{scheme}://place/folder").open()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import json
+import re
 import shlex
 import signal
 import subprocess
@@ -293,6 +294,23 @@ class TestCommandLine:
         assert not goal.parent.exists()
         command("upload", source.url, str(goal), "--create-folder")
         assert (goal / "a").read_bytes() == b"a"
+
+    @pytest.mark.parametrize("kind", ["ftp", "sftp", "s3"])
+    def test_a_dry_run_shows_what_would_be_in_a_folder_that_is_not_there(
+        self, kind: str, make_place: MakePlace
+    ) -> None:
+        source, goal = make_place("local"), make_place(kind)
+        source.put("a", b"a", THEN)
+        goal.put("b", b"b", THEN)
+        before = goal.all_files()
+        place, mark, query = goal.url.partition("?")
+        url = f"{place}/new/folder{mark}{query}"
+        assert "--create-folder" in command("upload", source.url, url, "--dry-run", code=1)
+        for verb in ("upload", "sync"):
+            told = command(verb, source.url, url, "--create-folder", "--dry-run")
+            assert "it would be created" in told and "Wrote 1/1 files" in told, told
+            assert re.search(r"^\(DRY-RUN\) COPY \w+ +>  a$", told, re.MULTILINE), told
+        assert goal.all_files() == before and source.all_files().keys() == {"a"}
 
     def test_folders_of_one_server_are_different_places(self, make_place: MakePlace) -> None:
         one, other = make_place("ftp"), make_place("ftp")

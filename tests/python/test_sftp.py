@@ -288,7 +288,7 @@ def test_a_wrong_password_is_an_exception_that_tells_what_was_tried(
     with pytest.raises(AuthenticationException, match="the server refused password") as caught:
         target.open()
     shown = caplog.text
-    assert "Could not login to tester@127.0.0.1: " in shown
+    assert "Could not login to tester@127.0.0.1." in shown
     assert "guessed" not in f"{shown}{caught.value!r}"
     assert not target.connected and not target.ftp_socket_connected
 

@@ -560,13 +560,17 @@ class TestFtpFolder:
         assert "/nix" in server.tree
         assert capsys.readouterr().err.startswith("Could not change remote directory to '/nix' (550 ")
 
-    def test_a_dry_run_makes_no_root(self, server: Server, tmp_path: Path) -> None:
+    def test_a_dry_run_makes_no_root_and_takes_it_for_empty(
+        self, server: Server, tmp_path: Path, capsys: Any
+    ) -> None:
         target = FTPTarget("/nix", "host", username="u", password="p")
         Run(FsTarget(str(tmp_path)), target, create_folder=True)
         target.dry_run = True
-        with pytest.raises(CliSilentRuntimeError):
-            target.open()
+        target.open()
+        assert target.get_dir() == []
+        target.close()
         assert "/nix" not in server.tree
+        assert "it would be created" in capsys.readouterr().out
 
     @pytest.mark.parametrize(
         "failure", [ConnectionRefusedError(111, "refused"), EOFError("cut"), KeyboardInterrupt()]
