@@ -6,8 +6,10 @@
 //! - `place`: a side of the world; every verb of a session is a step at which something may happen.
 //! - `rules`: what must hold whenever the tool changes something.
 //! - `play`: rounds of edits and runs, and what must hold between them.
+//! - `doubts`: metadata that is lost or lies, clocks that are wrong, and names that nobody would give.
 
 pub mod dice;
+mod doubts;
 mod place;
 mod planner;
 mod play;

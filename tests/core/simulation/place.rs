@@ -84,6 +84,10 @@ pub struct State {
     pub was_incomplete: bool,
     /// Seconds since the world began.
     pub clock: i64,
+    /// How many seconds the clock of each side is ahead.
+    pub ahead: Sides<i64>,
+    /// What the user calls files.
+    pub names: &'static [&'static str],
     /// What was done, step by step.
     pub trace: Vec<String>,
     /// Which promises were broken.
@@ -113,6 +117,8 @@ impl World {
             is_down: false,
             was_incomplete: false,
             clock: 0,
+            ahead: Sides::default(),
+            names: &FILES,
             trace: Vec::new(),
             broken: Vec::new(),
             deeds: Vec::new(),
@@ -145,7 +151,7 @@ impl World {
         match state.dice.below(10) {
             // A name that may be there or not.
             0..=3 => {
-                let path = some_path(&mut state.dice);
+                let path = some_path(state);
                 self.put(state, side, &path);
             }
             4..=6 if !paths.is_empty() => {
@@ -194,11 +200,11 @@ impl World {
             DAWN - 40_000_000 + distance
         };
         state.trace.push(format!("user writes {side} {path} {number}"));
-        self.trees[side].put(path, &bytes, Stamp::new(seconds, 0));
+        self.trees[side].put(path, &bytes, Stamp::new(seconds + state.ahead[side], 0));
     }
 
     fn rename(&self, state: &mut State, side: Side, paths: &[String]) {
-        let (from, to) = (state.dice.one_of(paths), some_path(&mut state.dice));
+        let (from, to) = (state.dice.one_of(paths), some_path(state));
         let Some(Node::File(bytes, mtime)) = self.trees[side].tree().get(&from).cloned() else { return };
         // A rename keeps the time: a content under a new name with a new time is another content.
         let is_free = !self.trees[side].tree().contains_key(&to);
@@ -225,22 +231,36 @@ impl World {
 
     /// Notes what is in step now.
     pub fn note_agreement(&self, state: &mut State) {
+        let in_step = self.in_step();
+        note_sizes(state, &in_step);
+        state.memory.agreed.extend(in_step);
+    }
+
+    /// The files that are the same on both sides.
+    pub fn in_step(&self) -> BTreeMap<String, Vec<u8>> {
         let (local, remote) = (self.tree(Side::Local), self.tree(Side::Remote));
-        for (path, node) in &local {
-            if let (Node::File(bytes, _), Some(Node::File(other, _))) = (node, remote.get(path))
-                && bytes == other
-            {
-                state.memory.agreed.insert(path.clone(), bytes.clone());
-            }
-        }
+        let same = local.into_iter().filter_map(|(path, node)| match (node, remote.get(&path)) {
+            (Node::File(bytes, _), Some(Node::File(other, _))) if bytes == *other => Some((path, bytes)),
+            _ => None,
+        });
+        same.collect()
     }
 }
 
+const FILES: [&str; 6] = ["a", "b", "c", "d", "x.tmp", "e"];
+
 /// One of a few names, so that edits meet.
-fn some_path(dice: &mut Dice) -> String {
+fn some_path(state: &mut State) -> String {
     const FOLDERS: [&str; 7] = ["", "", "d/", "d/e/", "f/", "f/skip/", "d/f/"];
-    const FILES: [&str; 6] = ["a", "b", "c", "d", "x.tmp", "e"];
-    format!("{}{}", dice.one_of(&FOLDERS), dice.one_of(&FILES))
+    let folder = state.dice.one_of(&FOLDERS);
+    format!("{folder}{}", state.dice.one_of(state.names))
+}
+
+/// Notes the sizes of what both sides hold, or have held at the same time.
+pub fn note_sizes(state: &mut State, held: &BTreeMap<String, Vec<u8>>) {
+    for (path, bytes) in held {
+        state.memory.shared_sizes.entry(path.clone()).or_default().insert(bytes.len() as u64);
+    }
 }
 
 /// One side, as the tool sees it.
@@ -275,6 +295,10 @@ impl Place {
         }
         state.steps += 1;
         state.clock += 1;
+        let is_inside = |name: &str| !matches!(name, "" | "." | "..") && !name.contains('\0');
+        if !path.is_root() && !path.as_str().split('/').all(is_inside) {
+            state.broken.push(format!("I15: {verb} {path:?} leads elsewhere"));
+        }
         let line = format!("{} {} {verb} {path}", state.steps, self.side);
         state.trace.push(line);
         let edits = state.weather.edits;
@@ -315,7 +339,9 @@ impl Place {
         if tree.caps().sets_mtime {
             return tree.open();
         }
-        let now = Stamp::new(DAWN + self.world.state().clock, 0);
+        let state = self.world.state();
+        let now = Stamp::new(DAWN + state.clock + state.ahead[self.side], 0);
+        drop(state);
         tree.clone().without_times(now).open()
     }
 
@@ -404,7 +430,11 @@ impl Session for Talk {
             drop(state);
             self.0.judge(verdict);
             // Both sides held it, even if the user has meanwhile gone on to something else on the other one.
-            self.0.world.state().memory.agreed.insert(file.as_str().to_owned(), bytes.clone());
+            let mut state = self.0.world.state();
+            let written = BTreeMap::from([(file.as_str().to_owned(), bytes.clone())]);
+            note_sizes(&mut state, &written);
+            state.memory.agreed.extend(written);
+            drop(state);
         } else if self.0.world.state().wish.is_rehearsal {
             self.0.judge(Err(format!("I9: a rehearsal wrote {file}")));
         }

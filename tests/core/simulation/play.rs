@@ -4,13 +4,14 @@
 //! I8 each path is old or new, I9 a rehearsal says what the run does, I13 the order of work does not matter.
 
 use super::dice::Dice;
-use super::place::{DAWN, Mishap, Weather, World};
+use super::place::{DAWN, Mishap, State, Weather, World, note_sizes};
 use super::rules::{Memory, Wish, is_excluded, is_own};
 use crate::effort::{in_parallel, rounds};
 use ftpsync::engine::hooks::Answer;
 use ftpsync::engine::{self, Clock, Event, Hooks, Observer, Run, Stats};
 use ftpsync::error::{Error, Kind, Result};
-use ftpsync::model::{RelPath, Side, Sides};
+use ftpsync::model::meta::PeerKey;
+use ftpsync::model::{DirMeta, META_FILE_NAME, RelPath, Side, Sides};
 use ftpsync::plan::guard::GuardRules;
 use ftpsync::plan::{Filter, Mode, Policy, Step, Strategy};
 use ftpsync::target::Target;
@@ -23,15 +24,15 @@ use std::time::Duration;
 /// Polls without anything happening, after which a run is called stuck.
 const PATIENCE: usize = 20_000;
 
-type Tree = BTreeMap<String, Node>;
+pub(super) type Tree = BTreeMap<String, Node>;
 /// What the user sees of both sides.
-type Contents = [BTreeMap<String, Option<Vec<u8>>>; 2];
+pub(super) type Contents = [BTreeMap<String, Option<Vec<u8>>>; 2];
 
 /// What a run told.
-struct Told {
-    lines: Vec<String>,
-    failures: Vec<String>,
-    result: Result<()>,
+pub(super) struct Told {
+    pub lines: Vec<String>,
+    pub failures: Vec<String>,
+    pub result: Result<()>,
 }
 
 impl Told {
@@ -52,7 +53,7 @@ impl Told {
         conflicts
     }
 
-    fn sorted(&self) -> Vec<&String> {
+    pub fn sorted(&self) -> Vec<&String> {
         let mut lines: Vec<&String> = self.lines.iter().collect();
         lines.sort();
         lines
@@ -63,7 +64,8 @@ struct Imagined<'a>(&'a World);
 
 impl Clock for Imagined<'_> {
     fn now(&self) -> f64 {
-        (DAWN + self.0.state().clock) as f64
+        let state = self.0.state();
+        (DAWN + state.clock + state.ahead.local) as f64
     }
     fn elapsed(&self) -> f64 {
         0.0
@@ -80,6 +82,9 @@ impl Clock for Imagined<'_> {
 struct Listener {
     lines: Vec<String>,
     failures: Vec<String>,
+    /// Errors that were told, and conflicts that were left.
+    errors: usize,
+    conflicts: u64,
     polls: usize,
 }
 
@@ -90,7 +95,13 @@ impl Observer for Listener {
                 let tag = format!("{} {}", line.action, line.status);
                 self.lines.push(format!("{} {} {path}", tag.trim(), line.symbol.trim()));
             }
-            Event::Failure(text) | Event::Warning(text) => self.failures.push(text.to_owned()),
+            Event::Failure(text) | Event::Warning(text) => {
+                // Metadata that cannot be read is no error; it is told what becomes of it.
+                let is_error = matches!(event, Event::Failure(_)) && !text.starts_with("Could not read meta");
+                self.errors += usize::from(is_error);
+                self.failures.push(text.to_owned());
+            }
+            Event::ConflictLeft(_) => self.conflicts += 1,
             _ => {}
         }
         Ok(())
@@ -123,6 +134,7 @@ fn run(world: &Arc<World>, weather: Weather, order: u64) -> Told {
         let line = format!("--- run: {:?}, {weather:?}", state.wish);
         state.trace.push(line);
         world.look(&mut state);
+        note_sizes(&mut state, &world.in_step());
         state.wish.clone()
     };
     let mut policy = Policy::new(wish.mode);
@@ -164,17 +176,56 @@ fn run(world: &Arc<World>, weather: Weather, order: u64) -> Told {
     {
         state.broken.push("I3: the guard stopped the run, and something was removed".into());
     }
+    check_exit(&mut state, &listener, &stats, &result);
+    check_memory(world, &mut state);
     let ended = format!("ended: {:?}", result.as_ref().err().map(ToString::to_string));
     state.trace.push(ended);
     Told { lines: listener.lines, failures: listener.failures, result }
 }
 
-fn trees(world: &World) -> [Tree; 2] {
+/// I14: a run is called a success if and only if no error was told, and every conflict that it left is counted.
+fn check_exit(state: &mut State, listener: &Listener, stats: &Stats, result: &Result<()>) {
+    if result.is_ok() && (listener.errors > 0 || stats.errors > 0) {
+        state.broken.push(format!("I14: a success with errors: {:?}", listener.failures));
+    }
+    if listener.conflicts != stats.conflict_files_skipped {
+        state.broken.push(format!("I14: {} conflicts left, {:?}", listener.conflicts, stats));
+    }
+    let told = listener.failures.iter().cloned().chain(result.as_ref().err().map(ToString::to_string));
+    if let Some(bug) = told.into_iter().find(|text| text.contains("internal error")) {
+        state.broken.push(format!("I11: {bug}"));
+    }
+}
+
+/// I10: the metadata claims of a file only what both sides have held, and of no other peer.
+fn check_memory(world: &World, state: &mut State) {
+    note_sizes(state, &world.in_step());
+    if state.wish.is_lied_to {
+        return;
+    }
+    let id = world.trees.remote.id().to_owned();
+    let peer = PeerKey { legacy: world.trees.remote.legacy_id().to_owned(), id };
+    for (path, node) in world.tree(Side::Local) {
+        let Some(folder) = path.strip_suffix(META_FILE_NAME) else { continue };
+        let Node::File(bytes, _) = node else { continue };
+        let Ok(meta) = DirMeta::parse(&bytes) else { continue };
+        for (name, seen) in meta.archive(&peer).seen.into_iter().flatten() {
+            let path = format!("{folder}{name}");
+            let is_true =
+                |size: &u64| state.memory.shared_sizes.get(&path).is_some_and(|sizes| sizes.contains(size));
+            if seen.size.is_some_and(|size| !is_true(&size)) {
+                state.broken.push(format!("I10: {path} is remembered with {:?} bytes", seen.size));
+            }
+        }
+    }
+}
+
+pub(super) fn trees(world: &World) -> [Tree; 2] {
     [world.tree(Side::Local), world.tree(Side::Remote)]
 }
 
 /// What the user sees: without times, without files of the tool.
-fn contents(trees: &[Tree; 2]) -> Contents {
+pub(super) fn contents(trees: &[Tree; 2]) -> Contents {
     let of = |tree: &Tree| {
         tree.iter()
             .filter(|(path, _)| !is_own(path))
@@ -187,7 +238,7 @@ fn contents(trees: &[Tree; 2]) -> Contents {
     [of(&trees[0]), of(&trees[1])]
 }
 
-fn restore(world: &World, trees: &[Tree; 2], memory: &Memory) {
+pub(super) fn restore(world: &World, trees: &[Tree; 2], memory: &Memory) {
     for (side, tree) in [(Side::Local, &trees[0]), (Side::Remote, &trees[1])] {
         let place = &world.trees[side];
         place.tree().keys().for_each(|path| place.take(path));
@@ -202,14 +253,14 @@ fn restore(world: &World, trees: &[Tree; 2], memory: &Memory) {
 }
 
 /// What a player knows about its world.
-struct Player {
-    world: Arc<World>,
-    dice: Dice,
+pub(super) struct Player {
+    pub world: Arc<World>,
+    pub dice: Dice,
     keeps_times: bool,
 }
 
 impl Player {
-    fn new(seed: u64) -> Self {
+    pub fn new(seed: u64) -> Self {
         let mut dice = Dice::new(seed);
         let mode = dice.one_of(&[Mode::Sync, Mode::Sync, Mode::Sync, Mode::Upload, Mode::Download]);
         let strategies: &[Strategy] = match mode {
@@ -233,6 +284,7 @@ impl Player {
             delete_unmatched: is_one_way && dice.happens(200),
             is_rehearsal: false,
             guard_is_on: dice.happens(300),
+            is_lied_to: false,
         };
         let keeps_times = dice.happens(700);
         let world = World::new(dice.throw(), keeps_times, wish);
@@ -260,15 +312,15 @@ impl Player {
         }
     }
 
-    fn wish(&self, change: impl FnOnce(&mut Wish)) {
+    pub fn wish(&self, change: impl FnOnce(&mut Wish)) {
         change(&mut self.world.state().wish);
     }
 
-    fn broken(&self, what: String) {
+    pub fn broken(&self, what: String) {
         self.world.state().broken.push(what);
     }
 
-    fn calm(&mut self) -> Told {
+    pub fn calm(&mut self) -> Told {
         let order = self.dice.throw();
         let told = run(&self.world, Weather::default(), order);
         let mut state = self.world.state();
@@ -285,7 +337,7 @@ impl Player {
         told
     }
 
-    fn round(&mut self) {
+    pub fn round(&mut self) {
         let edits = self.dice.below(8);
         for _ in 0..edits {
             let mut state = self.world.state();

@@ -21,6 +21,8 @@ pub struct Wish {
     pub delete_unmatched: bool,
     pub is_rehearsal: bool,
     pub guard_is_on: bool,
+    /// The metadata lies: it may bring about whatever it could bring about if it were true.
+    pub is_lied_to: bool,
 }
 
 /// What the test remembers, independently of any metadata.
@@ -30,6 +32,8 @@ pub struct Memory {
     pub agreed: BTreeMap<String, Bytes>,
     /// Paths of which the metadata certainly tells what was agreed.
     pub recorded: BTreeSet<String>,
+    /// How large the contents were that both sides have ever held of a path at the same time.
+    pub shared_sizes: BTreeMap<String, BTreeSet<u64>>,
     /// Contents that each path of each side has had since the run began.
     pub seen: Sides<BTreeMap<String, BTreeSet<Bytes>>>,
 }
@@ -65,7 +69,7 @@ pub fn judge_write(wish: &Wish, memory: &Memory, change: &Replaced<'_>) -> Resul
     if !is_real {
         return Err(format!("I1: {path} on the {side} side holds what the other side never had"));
     }
-    let Some((old, old_mtime)) = old else { return Ok(()) };
+    let Some((old, old_mtime)) = old.as_ref().filter(|_| !wish.is_lied_to) else { return Ok(()) };
     let is_unchanged = memory.agreed.get(*path) == Some(*old);
     let newer_wins = new_mtime.is_some_and(|new| new.seconds() > old_mtime.seconds());
     let is_asked = match wish.strategy {
@@ -105,6 +109,7 @@ pub fn judge_removal(
         return Err(format!("I3: {path} was removed from the {side} side, and the other side has it"));
     }
     let is_allowed = match wish.mode {
+        _ if wish.is_lied_to => true,
         Mode::Sync => {
             let is_unchanged = memory.agreed.get(path) == Some(old);
             is_unchanged || wish.strategy == Strategy::Prefer(side.other())
