@@ -119,3 +119,22 @@ fn a_new_file_in_a_lost_folder_stays_although_the_root_had_lost_its_memory_befor
     sync(&local, &remote);
     assert!(has(&remote, "d/e/old") && !has(&remote, "d/e/a"));
 }
+
+#[test]
+fn a_backdated_edit_in_a_folder_whose_memory_a_killed_run_did_not_write_is_not_removed_with_it() {
+    let (local, remote) = trees();
+    remote.put("d/e/a", b"1", at(0));
+    remote.put("f/b", b"1", at(0));
+    sync(&local, &remote);
+    // As if the run had been killed before the memory of the folder, and before that of the root said what was in it.
+    local.take("d/e/.pyftpsync-meta.json");
+    let Some(Node::File(root, time)) = local.tree().remove(".pyftpsync-meta.json") else { panic!() };
+    let mut root: serde_json::Value = serde_json::from_slice(&root).unwrap();
+    let copies = root["folders"].as_object_mut().unwrap();
+    copies.values_mut().for_each(|folders| drop(folders.as_object_mut().unwrap().remove("d/e")));
+    local.put(".pyftpsync-meta.json", root.to_string().as_bytes(), time);
+    remote.put("d/e/a", b"edited", long_ago());
+    local.take("d/e");
+    let outcome = run(&local, &remote, &Setup::new(Mode::Sync));
+    assert!(has(&remote, "d/e/a"), "{outcome:?}");
+}

@@ -219,6 +219,39 @@ def test_a_rerun_sends_again_only_what_was_in_flight_and_leaves_nothing_behind(b
         assert len(finished[0] & set(sent)) + len(finished[1] & set(fetched)) <= 4, f"killed at {number}"
 
 
+@pytest.mark.parametrize("batch", [("MFMT", "MDTM", "SITE UTIME")], indirect=True)
+def test_row_08_remote_metadata_is_the_old_or_the_new_one_wherever_a_run_is_killed(batch: Batch) -> None:
+    assert batch.run().returncode == 0
+    put(batch.local / "up-file00", "edited here", 10)
+    put(batch.local / "new" / "file", "new here", 10)
+    for side in (batch.local, batch.remote):
+        shutil.copytree(side, batch.kept / side.name)
+    begun = len(batch.server.commands)
+    assert batch.run().returncode == 0
+    meta = ".pyftpsync-meta.json"
+    numbers = [
+        number
+        for number, command in enumerate(batch.server.commands[begun:])
+        if command.startswith(("STOR", "SIZE", "RNFR", "RNTO")) and meta in command
+    ]
+    good = [contents(batch.local), contents(batch.remote)]
+    names = {path: json.loads(path.read_text())["mtimes"].keys() for path in batch.remote.rglob(meta)}
+    assert len(names) == 3 and len(numbers) > 6
+    for number in [numbers[index] for index in points(len(numbers), 4)]:
+        batch.rewind()
+        old = {path: json.loads(path.read_text())["mtimes"].keys() for path in batch.remote.rglob(meta)}
+        assert batch.run(kill_at=number).returncode in (0, -signal.SIGKILL)
+        for path in batch.remote.rglob(meta):
+            held = json.loads(path.read_text())["mtimes"].keys()
+            assert held in (old.get(path), names[path]), f"killed at {number}: {path}"
+        again = batch.run()
+        assert again.returncode == 0, f"killed at {number}: {again.stdout}"
+        assert [contents(batch.local), contents(batch.remote)] == good, f"killed at {number}"
+        heard = len(batch.server.commands)
+        assert batch.run().returncode == 0
+        assert not [line for line in batch.server.commands[heard:] if "-file" in line and "STOR" in line]
+
+
 def memory(root: Path) -> dict[str, set[str]]:
     """Which names the metadata remembers, by folder."""
     found = {}

@@ -138,9 +138,10 @@ impl Walk<'_> {
                 (Scope::Unchanged(_), Some(_)) => {
                     is_changed_since(&entry, on, &Past::of(&archive, name.as_str()))
                 }
-                // Nothing remembers the inside of the folder, as after a run of pyftpsync 4.1: only the time can tell.
+                // Nothing remembers the inside of the folder. After runs of pyftpsync 4.1 alone the time can tell; one of ours
+                // was killed before it could say what was in it.
                 (Scope::Unchanged(Some(synced)), None) => {
-                    on == Side::Local || is_touched_after(&entry, synced)
+                    on == Side::Local || !self.contents.is_empty() || is_touched_after(&entry, synced)
                 }
                 (Scope::Unchanged(None), None) => true,
             };

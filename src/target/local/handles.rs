@@ -180,3 +180,33 @@ pub fn os_string(bytes: &[u8]) -> OsString {
 pub fn os_bytes(name: &OsStr) -> std::borrow::Cow<'_, [u8]> {
     std::borrow::Cow::Borrowed(name.as_bytes())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn a_new_file_takes_no_name_that_is_taken_and_no_link_is_opened() {
+        let (root, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let secret = elsewhere.path().join("secret");
+        fs::write(&secret, "secret").unwrap();
+        fs::write(root.path().join("taken"), "theirs").unwrap();
+        symlink(&secret, root.path().join("link")).unwrap();
+        symlink(elsewhere.path().join("new"), root.path().join("trap")).unwrap();
+        let folder = Folder::open(root.path()).unwrap();
+        for name in ["taken", "link", "trap"].map(OsStr::new) {
+            assert_eq!(folder.create(name).unwrap_err().kind(), io::ErrorKind::AlreadyExists, "{name:?}");
+        }
+        type Open = fn(&Folder, &OsStr) -> io::Result<File>;
+        for open in [Folder::read as Open, Folder::overwrite, Folder::go_on] {
+            for name in ["link", "trap"].map(OsStr::new) {
+                assert!(is_in_the_way(&open(&folder, name).unwrap_err()), "{name:?}");
+            }
+        }
+        assert_eq!(fs::read(&secret).unwrap(), b"secret");
+        assert!(!elsewhere.path().join("new").exists());
+        assert_eq!(fs::read(root.path().join("taken")).unwrap(), b"theirs");
+    }
+}

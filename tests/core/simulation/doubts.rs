@@ -4,6 +4,7 @@
 use super::dice::Dice;
 use super::place::DAWN;
 use super::play::{Player, contents, restore, trees};
+use super::rules::Wish;
 use crate::effort::{in_parallel, rounds};
 use ftpsync::model::{META_FILE_NAME, Side, Sides, Stamp};
 use ftpsync::plan::{Mode, Strategy};
@@ -37,6 +38,12 @@ fn with_history(seed: u64) -> Player {
     player
 }
 
+/// From now on both ways, without what only one-way runs know.
+fn sync_only(wish: &mut Wish) {
+    wish.mode = Mode::Sync;
+    (wish.force, wish.delete, wish.delete_unmatched) = (false, false, false);
+}
+
 fn edit(player: &Player, times: usize) {
     for _ in 0..times {
         player.world.edit(&mut player.world.state());
@@ -61,7 +68,7 @@ fn removals(player: &Player) -> Vec<String> {
 fn a_memory_that_is_lost_deletes_nothing_that_it_would_not_have_deleted() {
     play_all(500_000, 60, |seed| {
         let mut player = with_history(seed);
-        player.wish(|wish| wish.mode = Mode::Sync);
+        player.wish(sync_only);
         let (before, memory) = (trees(&player.world), player.world.state().memory.clone());
         player.calm();
         let usual = removals(&player);
@@ -200,25 +207,22 @@ fn told_with_clocks(seed: u64, ahead: Sides<i64>) -> (Vec<Vec<String>>, super::p
     player.world.state().ahead = ahead;
     player.wish(|wish| {
         if wish.mode == Mode::Download {
-            wish.mode = Mode::Sync;
+            sync_only(wish);
         }
         wish.strategy = Strategy::Skip;
     });
-    // Where two files meet for the first time, the newer one wins: so they do not meet.
+    // Where two files meet for the first time, the newer one wins: so they do not meet. The sides are worked on in turn.
     for path in trees(&player.world)[1].keys() {
         player.world.trees.remote.take(path);
     }
     player.calm();
-    let (mut told, mut end) = (Vec::new(), contents(&trees(&player.world)));
-    for _ in 0..4 {
+    let mut told = Vec::new();
+    for side in [Side::Local, Side::Remote, Side::Local, Side::Remote] {
+        player.world.state().only = Some(side);
         edit(&player, 4);
-        let lines: Vec<String> = player.calm().sorted().into_iter().cloned().collect();
-        if lines.iter().any(|line| line.contains("existing")) {
-            break;
-        }
-        told.push(lines);
-        end = contents(&trees(&player.world));
+        told.push(player.calm().sorted().into_iter().cloned().collect());
     }
+    let end = contents(&trees(&player.world));
     (told, end, player)
 }
 

@@ -86,6 +86,8 @@ pub struct State {
     pub clock: i64,
     /// How many seconds the clock of each side is ahead.
     pub ahead: Sides<i64>,
+    /// The only side that the user works on.
+    pub only: Option<Side>,
     /// What the user calls files.
     pub names: &'static [&'static str],
     /// What was done, step by step.
@@ -118,6 +120,7 @@ impl World {
             was_incomplete: false,
             clock: 0,
             ahead: Sides::default(),
+            only: None,
             names: &FILES,
             trace: Vec::new(),
             broken: Vec::new(),
@@ -146,6 +149,7 @@ impl World {
     /// The user does something somewhere.
     pub fn edit(&self, state: &mut State) {
         let side = state.dice.one_of(&Side::BOTH);
+        let side = state.only.unwrap_or(side);
         let tree = &self.trees[side];
         let paths: Vec<String> = tree.tree().into_keys().filter(|path| !is_own(path)).collect();
         match state.dice.below(10) {
