@@ -434,6 +434,11 @@ pub trait Session: Send {
         Ok(vec![None; files.len()])
     }
 
+    /// The time that a file carries with it, if its last reader has learned that on the way: without a question.
+    fn carried_time(&self, _file: &RelPath) -> Option<Stamp> {
+        None
+    }
+
     /// Looks whether what should be at these names is there: one answer for each, in order. `Ok(None)`: cannot tell.
     ///
     /// Asked before deletions. For [`Expect::Absent`] it is whether there is really nothing (a listing may hide names), for

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should say where")]
 
 mod checkup;
+mod claims;
 mod contract;
 mod decision_table;
 mod effort;

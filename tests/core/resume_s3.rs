@@ -21,7 +21,10 @@ fn content(size: usize) -> Vec<u8> {
 
 /// A run with the bucket as it looks from near by, or from far away.
 fn sync_from(is_far: bool, folder: &Path, bucket: &FakeS3) -> tree::Outcome {
-    let config = S3Config { in_ranges: Some(is_far), ..bucket.config() };
+    sync_with(S3Config { in_ranges: Some(is_far), ..bucket.config() }, folder)
+}
+
+fn sync_with(config: S3Config, folder: &Path) -> tree::Outcome {
     let local = LocalTarget::new(folder, Links::Inside).unwrap();
     tree::run(&local, &Bucket(Arc::new(S3Target::new(config).unwrap())), &Setup::new(Mode::Download))
 }
@@ -138,6 +141,26 @@ fn far_away_several_ranges_come_at_the_same_time_all_of_one_version() {
     starts.sort();
     starts.dedup();
     assert_eq!(starts.len(), 4, "nothing is asked for twice: {starts:?}");
+}
+
+#[test]
+fn an_answer_that_comes_slowly_goes_on_in_ranges() {
+    let bucket = FakeS3::start();
+    let content = content(44 * MIB);
+    bucket.put("big", &content);
+    for (split_below, comes_in_ranges) in [(0, false), (u64::MAX, true)] {
+        let folder = tempfile::tempdir().unwrap();
+        let config = S3Config { in_ranges: None, split_below: Some(split_below), ..bucket.config() };
+        sync_with(config, folder.path()).result.unwrap();
+        assert!(std::fs::read(folder.path().join("big")).unwrap() == content);
+        let asked = ranges(&bucket);
+        assert_eq!(asked.len() > 2, comes_in_ranges, "{asked:?}");
+        assert!(
+            asked
+                .iter()
+                .all(|(range, _)| range.is_empty() || range.starts_with("bytes=") && range != "bytes=0-")
+        );
+    }
 }
 
 #[test]

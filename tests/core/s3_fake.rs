@@ -124,6 +124,13 @@ impl FakeS3 {
         self.state.lock().unwrap().objects.insert(key.to_owned(), (content.to_vec(), etag));
     }
 
+    /// Gives an object another ETag.
+    pub fn name_version(&self, key: &str, etag: &str) {
+        if let Some(object) = self.state.lock().unwrap().objects.get_mut(key) {
+            object.1 = etag.to_owned();
+        }
+    }
+
     pub fn get(&self, key: &str) -> Option<Vec<u8>> {
         self.state.lock().unwrap().objects.get(key).map(|(content, _)| content.clone())
     }

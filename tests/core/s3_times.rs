@@ -2,9 +2,10 @@
 
 use super::s3_fake::{Answer, FakeS3};
 use super::tree::{Setup, TargetBox, at, run};
+use ftpsync::model::Stamp;
 use ftpsync::plan::Mode;
 use ftpsync::target::Target;
-use ftpsync::target::memory::MemoryTarget;
+use ftpsync::target::memory::{MemoryTarget, Node};
 use std::sync::Arc;
 
 impl TargetBox for FakeS3 {
@@ -86,4 +87,28 @@ fn the_time_of_another_version_than_the_listed_one_does_not_count() {
     bucket.answer(|question| question.method == "HEAD", answer, usize::MAX);
     let outcome = run(&local, &bucket, &Setup::new(Mode::Download));
     assert_eq!(outcome.stats.files_written.local, 3, "{:?}", outcome.lines);
+}
+
+#[test]
+fn a_file_that_comes_anew_gets_the_time_that_its_object_carries_without_a_question() {
+    let (local, bucket) = (MemoryTarget::new("/local"), FakeS3::start());
+    bucket.put("a", b"1234");
+    bucket.put("plain", b"12");
+    let etag = format!("\"{:x}\"", md5::compute(b"1234"));
+    let answer = Answer::new(200, "1234").header("etag", &etag).header("x-amz-meta-mtime", "1500000000.5");
+    bucket.answer(|question| question.method == "GET" && question.key == "a", answer, 1);
+    for mode in [Mode::Download, Mode::Sync] {
+        let outcome = run(&local, &bucket, &Setup::new(mode));
+        assert!(outcome.result.is_ok(), "{outcome:?}");
+        let time = |name: &str| match &local.tree()[name] {
+            Node::File(_, at) => *at,
+            Node::Folder => panic!("{name} is a folder"),
+        };
+        assert_eq!(time("a"), Stamp::new(1_500_000_000, 500_000_000));
+        assert_eq!(time("plain"), Stamp::new(1_767_323_045, 0), "as listed");
+        assert_eq!(looks(&bucket), 0, "{mode:?}");
+        assert_eq!(outcome.stats.files_written.remote, 0, "{:?}", outcome.lines);
+        let written = if mode == Mode::Download { 2 } else { 0 };
+        assert_eq!(outcome.stats.files_written.local, written, "{:?}", outcome.lines);
+    }
 }

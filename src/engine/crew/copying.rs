@@ -139,6 +139,7 @@ impl Crew<'_> {
                     job.put.expect = Expect::Anything;
                 }
             })?;
+            let written = written.map(|written| date_as_carried(job, from.session(), to.session(), written));
             if written.is_none()
                 && let Some(job) = waiting.take()
             {
@@ -238,4 +239,31 @@ fn make_folders(session: &mut dyn Session, file: &RelPath) -> Result<()> {
         missing.push(path);
     }
     missing.iter().rev().try_for_each(|path| session.mkdir(path))
+}
+
+/// Gives a copy the time that its source carries with it but does not list, if only the reader has learned it.
+fn date_as_carried(
+    job: &mut CopyJob,
+    from: &mut dyn Session,
+    to: &mut dyn Session,
+    written: Written,
+) -> Written {
+    let Expect::File(_, listed) = job.listed else { return written };
+    let Some(at) = from.carried_time(&job.source).filter(|_| listed.is_some() && job.put.mtime == listed)
+    else {
+        return written;
+    };
+    match to.set_mtime(&job.target, at) {
+        Ok(()) => {
+            job.put.mtime = Some(at);
+            Written { mtime_kept: true, shown: Some(at), dated: listed, ..written }
+        }
+        // It is remembered then.
+        Err(error) if error.kind() == Kind::Unsupported => {
+            job.put.mtime = Some(at);
+            Written { mtime_kept: false, ..written }
+        }
+        // The file is there, as it is listed.
+        Err(_) => written,
+    }
 }

@@ -70,6 +70,8 @@ pub struct S3Config {
     pub part_size: usize,
     /// Whether they come in ranges of that size (true) or at once; `None` for what suits the distance.
     pub in_ranges: Option<bool>,
+    /// An object that comes in one answer with fewer bytes a second goes on in ranges. `None` for what suits the server.
+    pub split_below: Option<u64>,
 }
 
 /// What S3 demands of parts, except for the last one.
@@ -97,6 +99,7 @@ impl S3Config {
             create_root: false,
             part_size: 8 * 1024 * 1024,
             in_ranges: None,
+            split_below: None,
         }
     }
 

@@ -2,6 +2,8 @@
 //! same version.
 
 use super::client::{Ask, nonsense};
+use super::lock;
+use super::own_time::own_time;
 use super::parts::{Sum, is_sum};
 use super::refusal::Trouble;
 use super::session::S3Session;
@@ -15,9 +17,14 @@ use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Scope, ScopedJoinHandle};
+use std::time::Instant;
 
 /// Ranges of one file that are fetched ahead.
 const AHEAD: usize = 4;
+/// Bytes of an answer after which it is known how fast they come.
+const TRIED: u64 = 8 << 20;
+/// A far server that sends fewer bytes a second on one connection may send more on several.
+const SLOW: u64 = 16 << 20;
 
 impl S3Session {
     pub(super) fn download(
@@ -54,12 +61,11 @@ impl S3Session {
     ) -> Result<(), Unread> {
         let piece = self.server.config.usual_part() as u64;
         let seen = self.server.known().seen(key).cloned();
-        // A server near by is not faster on several connections, but has to open the object for each range. AWS is faster
-        // on several even so.
-        let in_ranges =
-            self.server.config.in_ranges.unwrap_or_else(|| {
-                !self.server.client.net.is_near() || !self.server.client.endpoint.is_custom()
-            });
+        // AWS limits a connection and not a client. Others have to open the object for each range, which some do slowly.
+        let client = &self.server.client;
+        let in_ranges = self.server.config.in_ranges.unwrap_or(!client.endpoint.is_custom());
+        let usual = if client.net.is_near() || in_ranges { 0 } else { SLOW };
+        let split_below = self.server.config.split_below.unwrap_or(usual);
         let at_once = !in_ranges || seen.as_ref().is_some_and(|seen| seen.size <= start + piece);
         let mut ask = Ask::key("GET", key);
         let listed = seen.map(|seen| seen.etag).unwrap_or_default();
@@ -90,6 +96,7 @@ impl S3Session {
             self.is_piece(&answer.head, start, &listed)?;
         }
         let head = answer.head.clone();
+        *lock(&self.carried) = own_time(&head).map(|at| (key.to_owned(), at));
         let etag = head.get("etag").map(unquoted).unwrap_or_default();
         let (total, next) = match head.status {
             206 => {
@@ -111,7 +118,7 @@ impl S3Session {
                 key,
                 etag: &etag,
                 stop: &stop,
-                first: answer.body,
+                first: Some(answer.body),
                 ahead: VecDeque::new(),
                 current: io::Cursor::default(),
                 next,
@@ -121,6 +128,9 @@ impl S3Session {
                 is_first: true,
                 at: start,
                 end_of_first: next,
+                begun: Instant::now(),
+                start,
+                split_below,
             };
             let outcome = lend(&mut reader, &head);
             stop.store(true, Ordering::Relaxed);
@@ -310,7 +320,7 @@ struct Ranged<'scope, 'env> {
     key: &'env str,
     etag: &'env str,
     stop: &'env AtomicBool,
-    first: super::net::Body<'env>,
+    first: Option<super::net::Body<'env>>,
     ahead: VecDeque<Fetching<'scope>>,
     current: io::Cursor<Vec<u8>>,
     /// Where the next piece to fetch begins.
@@ -319,9 +329,14 @@ struct Ranged<'scope, 'env> {
     total: u64,
     check: Option<Check>,
     is_first: bool,
-    /// How far the first answer was read, and where it ends.
+    /// How far the first answer was read, and how far it shall be.
     at: u64,
     end_of_first: u64,
+    /// Where and when it began.
+    start: u64,
+    begun: Instant,
+    /// It is given up for ranges if fewer bytes a second come.
+    split_below: u64,
 }
 
 impl Ranged<'_, '_> {
@@ -347,7 +362,18 @@ impl Ranged<'_, '_> {
 
     /// Reads from the first answer. If that is cut short, its rest is asked for, and read.
     fn read_first(&mut self, out: &mut [u8]) -> Result<usize> {
-        let error = match self.first.read(out) {
+        self.split_if_slow();
+        let mut room = out.len();
+        if self.end_of_first < self.total {
+            let rest = usize::try_from(self.end_of_first.saturating_sub(self.at)).unwrap_or(usize::MAX);
+            room = room.min(rest);
+        }
+        let Some(first) = self.first.as_mut().filter(|_| room > 0) else {
+            // What is still on its way is nobody's business any more.
+            self.first = None;
+            return Ok(0);
+        };
+        let error = match first.read(&mut out[..room]) {
             Ok(count) => {
                 self.at += count as u64;
                 return Ok(count);
@@ -366,6 +392,24 @@ impl Ranged<'_, '_> {
             self.current = io::Cursor::new(rest);
         }
         Ok(self.current.read(out)?)
+    }
+
+    /// Has what lies further on fetched in ranges, if the one answer comes slowly. What is on its way behind its new end is lost.
+    fn split_if_slow(&mut self) {
+        let come = self.at - self.start;
+        let rest = self.total.saturating_sub(self.at);
+        let is_whole = self.end_of_first == self.total && self.next == self.total;
+        if come < TRIED || rest < 4 * self.piece || !is_whole || self.etag.is_empty() {
+            return;
+        }
+        let rate = come as f64 / self.begun.elapsed().as_secs_f64();
+        if rate < self.split_below as f64 {
+            self.end_of_first = self.at + 2 * self.piece;
+            self.next = self.end_of_first;
+        } else {
+            // Once more after as many bytes.
+            (self.start, self.begun) = (self.at, Instant::now());
+        }
     }
 
     fn fill(&mut self, out: &mut [u8]) -> Result<usize> {

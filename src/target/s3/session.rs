@@ -1,20 +1,20 @@
 //! The verbs, and what they share.
 
-use super::Server;
 use super::client::{Ask, LIMIT, each};
 use super::known::Seen;
 use super::listing::{Wanted, folders_of};
 use super::net::{Answer, interrupted};
 use super::own_time::own_time;
 use super::refusal::{Refused, Trouble};
+use super::{Server, lock};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Listing, RelPath, Stamp};
 use crate::target::{Claim, Expect, Put, Session, Written};
 use crate::wire::s3::answer::{self, Object, escaped, unquoted};
 use crate::wire::s3::{encoded, time};
 use std::io::Read;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 
 /// Keys that one question may delete.
 const BURST: usize = 1000;
@@ -24,12 +24,14 @@ const LONGEST_KEY: usize = 1024;
 /// A conversation: nothing but the right to ask, until everything is interrupted.
 pub struct S3Session {
     pub(super) server: Arc<Server>,
+    /// The key that was read last, and the time that the object carries with it.
+    pub(super) carried: Mutex<Option<(String, Stamp)>>,
     interruptions: u64,
 }
 
 impl S3Session {
     pub(super) fn new(server: Arc<Server>, interruptions: u64) -> Self {
-        S3Session { server, interruptions }
+        S3Session { server, carried: Mutex::default(), interruptions }
     }
 
     /// Looks whether the bucket answers and the root is there. What it learns is the first listing.
@@ -377,6 +379,11 @@ impl Session for S3Session {
     fn own_times(&mut self, files: &[RelPath]) -> Result<Vec<Option<Stamp>>> {
         let told = each(files, |file| self.own_time(file).map_err(|trouble| Error::from(trouble).at(file)));
         told.into_iter().collect()
+    }
+
+    fn carried_time(&self, file: &RelPath) -> Option<Stamp> {
+        let key = self.key(file).ok()?;
+        lock(&self.carried).as_ref().filter(|(read, _)| *read == key).map(|(_, at)| *at)
     }
 
     fn still(&mut self, names: &[(RelPath, Expect)]) -> Vec<Result<Option<bool>>> {
