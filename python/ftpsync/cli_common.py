@@ -107,6 +107,11 @@ verbose_parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
 _add_verbosity(verbose_parser, "", 3)
 
 common_parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+_reaching = common_parser.add_argument_group("reaching a server")
+_ftp = common_parser.add_argument_group("FTP")
+_tls = common_parser.add_argument_group("FTPS")
+_sftp = common_parser.add_argument_group("SFTP")
+_s3 = common_parser.add_argument_group("S3")
 common_parser.add_argument(
     "-n", "--dry-run", action="store_true", help="show what would be done and change nothing on either side"
 )
@@ -114,10 +119,10 @@ common_parser.add_argument(
     "--progress", action="store_true", help="show progress even when redirected or less verbose"
 )
 common_parser.add_argument("--no-color", action="store_true", help="no terminal colours")
-common_parser.add_argument(
+_ftp.add_argument(
     "--ftp-active", action="store_true", help="let the server connect to this machine (default: passive mode)"
 )
-common_parser.add_argument(
+_ftp.add_argument(
     "--ftp-engine",
     choices=("own", "suppaftp"),
     default=argparse.SUPPRESS,
@@ -128,117 +133,117 @@ common_parser.add_argument(
     action="store_true",
     help="replace metadata files of another format version; what they remember is lost",
 )
-common_parser.add_argument(
+_sftp.add_argument(
     "--no-verify-host-keys", action="store_true", help="do not check SFTP servers against ~/.ssh/known_hosts"
 )
-common_parser.add_argument(
+_sftp.add_argument(
     "--accept-new-host-key",
     action="store_true",
     default=argparse.SUPPRESS,
     help="write the key of an SFTP server that was never seen into ~/.ssh/known_hosts (a changed key is refused)",
 )
-common_parser.add_argument(
+_sftp.add_argument(
     "--identity-file",
     metavar="FILE",
     action="append",
     default=argparse.SUPPRESS,
     help="log in over SFTP with the private key in this file; may be given several times",
 )
-common_parser.add_argument(
+_sftp.add_argument(
     "--ssh-config",
     metavar="FILE",
     default=argparse.SUPPRESS,
     help="read this file instead of ~/.ssh/config and the one of the system",
 )
-common_parser.add_argument(
+_tls.add_argument(
     "--no-verify-tls",
     action="store_true",
     help="accept any TLS certificate (unsafe: anybody may be listening)",
 )
-common_parser.add_argument(
+_tls.add_argument(
     "--tls-ca",
     metavar="FILE",
     default=argparse.SUPPRESS,
     help="trust the certificates in this PEM file as well",
 )
-common_parser.add_argument(
+_tls.add_argument(
     "--tls-pin",
     metavar="sha256:HEX",
     default=argparse.SUPPRESS,
     help="accept exactly the certificate with this fingerprint",
 )
-common_parser.add_argument(
+_tls.add_argument(
     "--tls-implicit",
     action="store_true",
     default=argparse.SUPPRESS,
     help="begin with TLS at once instead of by AUTH TLS (default: on port 990 only)",
 )
-common_parser.add_argument(
+_tls.add_argument(
     "--tls-cert",
     metavar="FILE",
     default=argparse.SUPPRESS,
     help="show the server the certificate in this PEM file",
 )
-common_parser.add_argument(
+_tls.add_argument(
     "--tls-key",
     metavar="FILE",
     default=argparse.SUPPRESS,
     help="the key of --tls-cert, if it is not in the same file",
 )
-common_parser.add_argument(
+_tls.add_argument(
     "--tls-max",
     choices=("1.2", "1.3"),
     default=argparse.SUPPRESS,
     help="the newest version of TLS to speak (default: 1.2, and 1.3 if the server insists on it)",
 )
-common_parser.add_argument(
+_reaching.add_argument(
     "--proxy",
     metavar="URL",
     default=argparse.SUPPRESS,
     help="connect through socks5://, socks5h:// (it resolves names) or http://user:password@host:port; "
     "'none' for no proxy (default: the variable ALL_PROXY, but not for hosts in NO_PROXY)",
 )
-common_parser.add_argument(
+_ftp.add_argument(
     "--trust-pasv-host",
     action="store_true",
     default=argparse.SUPPRESS,
     help="connect to the host that a server names for data, for servers that are several computers",
 )
-common_parser.add_argument(
+_ftp.add_argument(
     "--no-mlsd",
     action="store_true",
     default=argparse.SUPPRESS,
     help="list by LIST, for servers whose MLSD does not work",
 )
-common_parser.add_argument(
+_reaching.add_argument(
     "--encoding",
     metavar="NAME",
     type=_encoding,
     default=argparse.SUPPRESS,
     help="the encoding of file names on the server (default: utf-8; other names keep their bytes)",
 )
-common_parser.add_argument(
+_reaching.add_argument(
     "--timeout",
     metavar="SECONDS",
     type=_seconds,
     default=argparse.SUPPRESS,
     help="give up on a server that is silent for so long (default: 60, and 30 for connecting)",
 )
-common_parser.add_argument(
+_reaching.add_argument(
     "--connect-timeout",
     metavar="SECONDS",
     type=_seconds,
     default=argparse.SUPPRESS,
     help="give up on a connection that is not there after so long (default: that of --timeout)",
 )
-common_parser.add_argument(
+_reaching.add_argument(
     "--session-time",
     metavar="SECONDS",
     type=_seconds,
     default=argparse.SUPPRESS,
     help="log in to an FTP server anew after so long, for servers that limit the time of a session",
 )
-common_parser.add_argument(
+_reaching.add_argument(
     "--connections",
     metavar="N",
     type=_positive,
@@ -246,25 +251,25 @@ common_parser.add_argument(
     help="use at most N connections to the server at a time (default: 4, and up to 8 while the round trips "
     "to it are what takes the time)",
 )
-common_parser.add_argument(
+_s3.add_argument(
     "--endpoint-url",
     metavar="URL",
     default=argparse.SUPPRESS,
     help="the S3 server, if it is not AWS (default: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, the profile)",
 )
-common_parser.add_argument(
+_s3.add_argument(
     "--region",
     metavar="NAME",
     default=argparse.SUPPRESS,
     help="the region of the bucket (default: AWS_REGION, AWS_DEFAULT_REGION, the profile)",
 )
-common_parser.add_argument(
+_s3.add_argument(
     "--profile",
     metavar="NAME",
     default=argparse.SUPPRESS,
     help="the section of ~/.aws/config and ~/.aws/credentials to use for S3 (default: AWS_PROFILE)",
 )
-common_parser.add_argument(
+_s3.add_argument(
     "--no-sign-request",
     action="store_true",
     default=argparse.SUPPRESS,
@@ -272,12 +277,13 @@ common_parser.add_argument(
 )
 
 matcher_parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-matcher_parser.add_argument(
+_choosing = matcher_parser.add_argument_group("which files")
+_choosing.add_argument(
     "-m",
     "--match",
     help="wildcards that file names (not folders) must match, separated by ',' (default: all)",
 )
-matcher_parser.add_argument(
+_choosing.add_argument(
     "-x",
     "--exclude",
     default=",".join(DEFAULT_OMIT),
@@ -295,88 +301,89 @@ creds_parser.add_argument(
 )
 
 safety_parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-safety_parser.add_argument(
+_keeping = safety_parser.add_argument_group("what is kept, checked and limited")
+_keeping.add_argument(
     "--max-delete",
     metavar="N|N%",
     type=_limit,
     default=argparse.SUPPRESS,
     help="stop before deleting more than N files, or N%% of those known",
 )
-safety_parser.add_argument(
+_keeping.add_argument(
     "--allow-mass-delete",
     action="store_true",
     default=argparse.SUPPRESS,
     help="go on even if most files of one side are gone",
 )
-safety_parser.add_argument(
+_keeping.add_argument(
     "--no-deep-conflicts",
     action="store_true",
     default=argparse.SUPPRESS,
     help="let a removed folder take edited files inside it along, as pyftpsync 4.1 does",
 )
-safety_parser.add_argument(
+_keeping.add_argument(
     "--backup-dir",
     metavar="DIR",
     default=argparse.SUPPRESS,
     help="move what would be overwritten or deleted to this folder, below the root of the same side",
 )
-safety_parser.add_argument(
+_keeping.add_argument(
     "--no-trash",
     action="store_true",
     default=argparse.SUPPRESS,
     help="do not keep the older of two files that meet for the first time (in .pyftpsync-trash, only for sync)",
 )
-safety_parser.add_argument(
+_keeping.add_argument(
     "--inplace",
     action="store_true",
     default=argparse.SUPPRESS,
     help="overwrite files directly instead of by temporary name, check and rename",
 )
-safety_parser.add_argument(
+_keeping.add_argument(
     "--max-time",
     metavar="SECONDS",
     type=_seconds,
     default=argparse.SUPPRESS,
     help="end a run that takes longer; what was finished is kept",
 )
-safety_parser.add_argument(
+_keeping.add_argument(
     "--verify",
     action="store_true",
     default=argparse.SUPPRESS,
     help="compare the content after each transfer, by checksums of the server or by reading the file once more",
 )
-safety_parser.add_argument(
+_keeping.add_argument(
     "--checksum",
     action="store_true",
     default=argparse.SUPPRESS,
     help="compare files of one size by content, which is read on both sides; set times where only they differ",
 )
-safety_parser.add_argument(
+_keeping.add_argument(
     "--stateless",
     action="store_true",
     default=argparse.SUPPRESS,
     help="go by what both sides are now, as rsync does, and leave no metadata (only for upload and download)",
 )
-safety_parser.add_argument(
+_keeping.add_argument(
     "--lock-age",
     metavar="SECONDS",
     type=_seconds,
     default=argparse.SUPPRESS,
     help="take over locks of other runs that are older than this (default: 900)",
 )
-safety_parser.add_argument(
+_keeping.add_argument(
     "--break-lock",
     action="store_true",
     default=argparse.SUPPRESS,
     help="take over the lock of another run, which must not be at work any more",
 )
-safety_parser.add_argument(
+_keeping.add_argument(
     "--links",
     choices=("follow", "skip"),
     default=argparse.SUPPRESS,
     help="what to do about local symbolic links (default: follow those that stay inside the tree)",
 )
-safety_parser.add_argument(
+_keeping.add_argument(
     "--exit-zero-on-copy-errors",
     action="store_true",
     default=argparse.SUPPRESS,

@@ -30,6 +30,7 @@ def add_doctor_parser(subparsers: Any) -> None:
     text = "find out what a server can do, and what to add if something is wrong"
     parser = subparsers.add_parser(
         "doctor",
+        usage="%(prog)s [OPTION ...] TARGET",
         parents=[verbose_parser, common_parser, matcher_parser, creds_parser],
         help=text,
         description=text[0].upper() + text[1:] + ".",

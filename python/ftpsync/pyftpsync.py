@@ -185,64 +185,69 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_command(commands: Any, name: str, text: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(
+def _add_command(commands: Any, name: str, text: str, deeds: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser(
         name,
-        parents=[verbose_parser, common_parser, matcher_parser, creds_parser, safety_parser],
+        usage="%(prog)s [OPTION ...] LOCAL REMOTE",
+        parents=[deeds, verbose_parser, matcher_parser, safety_parser, creds_parser, common_parser],
         help=text,
         description=text[0].upper() + text[1:] + ".",
     )
     parser.add_argument("local", metavar="LOCAL", help="local folder, or a URL in its place")
     parser.add_argument("remote", metavar="REMOTE", help="URL or path of the remote folder")
-    return parser
+
+
+def _deeds() -> tuple[argparse.ArgumentParser, Any]:
+    """Returns a parser for what one command does, which is a parent of its own, and its group of options."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    return parser, parser.add_argument_group("what is done")
 
 
 def _add_upload(commands: Any) -> None:
-    parser = _add_command(commands, "upload", "copy new and modified files to the remote folder")
-    parser.add_argument(
-        "--force",
-        action="store_true",
-        help="overwrite remote files even if they are newer, and restore deleted ones",
-    )
-    _add_resolve(parser, "local", "skip", "ask")
-    parser.add_argument("--delete", action="store_true", help="remove remote files that do not exist locally")
-    parser.add_argument(
-        "--delete-unmatched",
-        action="store_true",
-        help="also remove remote files that --match and --exclude leave out (implies --delete)",
-    )
-    parser.add_argument("--create-folder", action="store_true", help=_CREATE_FOLDER_HELP)
-    parser.add_argument("--report-problems", action="store_true", help=_PROBLEMS_HELP)
+    parser, deeds = _deeds()
+    _add_one_way(deeds, there="remote", here="local")
+    deeds.add_argument("--create-folder", action="store_true", help=_CREATE_FOLDER_HELP)
+    deeds.add_argument("--report-problems", action="store_true", help=_PROBLEMS_HELP)
+    _add_command(commands, "upload", "copy new and modified files to the remote folder", parser)
 
 
 def _add_download(commands: Any) -> None:
-    parser = _add_command(commands, "download", "copy new and modified files from the remote folder")
-    parser.add_argument(
-        "--force",
-        action="store_true",
-        help="overwrite local files even if they are newer, and restore deleted ones",
-    )
-    _add_resolve(parser, "remote", "skip", "ask")
-    parser.add_argument("--delete", action="store_true", help="remove local files that do not exist remotely")
-    parser.add_argument(
-        "--delete-unmatched",
-        action="store_true",
-        help="also remove local files that --match and --exclude leave out (implies --delete)",
-    )
-    parser.add_argument("--report-problems", action="store_true", help=_PROBLEMS_HELP)
+    parser, deeds = _deeds()
+    _add_one_way(deeds, there="local", here="remote")
+    deeds.add_argument("--report-problems", action="store_true", help=_PROBLEMS_HELP)
+    _add_command(commands, "download", "copy new and modified files from the remote folder", parser)
 
 
 def _add_sync(commands: Any) -> None:
-    parser = _add_command(
-        commands, "sync", "copy changes in both directions, so that both folders become the same"
+    parser, deeds = _deeds()
+    _add_resolve(deeds, "old", "new", "local", "remote", "keep-both", "skip", "ask")
+    deeds.add_argument("--create-folder", action="store_true", help=_CREATE_FOLDER_HELP)
+    deeds.add_argument("--report-problems", action="store_true", help=_PROBLEMS_HELP)
+    _add_command(
+        commands, "sync", "copy changes in both directions, so that both folders become the same", parser
     )
-    _add_resolve(parser, "old", "new", "local", "remote", "keep-both", "skip", "ask")
-    parser.add_argument("--create-folder", action="store_true", help=_CREATE_FOLDER_HELP)
-    parser.add_argument("--report-problems", action="store_true", help=_PROBLEMS_HELP)
 
 
-def _add_resolve(parser: argparse.ArgumentParser, *choices: str) -> None:
-    parser.add_argument(
+def _add_one_way(deeds: Any, *, there: str, here: str) -> None:
+    deeds.add_argument(
+        "--force",
+        action="store_true",
+        help=f"overwrite {there} files even if they are newer, and restore deleted ones",
+    )
+    _add_resolve(deeds, here, "skip", "ask")
+    adverb = "locally" if here == "local" else "remotely"
+    deeds.add_argument(
+        "--delete", action="store_true", help=f"remove {there} files that do not exist {adverb}"
+    )
+    deeds.add_argument(
+        "--delete-unmatched",
+        action="store_true",
+        help=f"also remove {there} files that --match and --exclude leave out (implies --delete)",
+    )
+
+
+def _add_resolve(deeds: Any, *choices: str) -> None:
+    deeds.add_argument(
         "--resolve",
         choices=choices,
         default="ask",

@@ -129,6 +129,7 @@ def add_run_parser(subparsers: Any) -> None:
     text = f"carry out a task from '{CONFIG_FILE_NAME}' in this folder or one above it"
     parser = subparsers.add_parser(
         "run",
+        usage="%(prog)s [OPTION ...] [TASK]",
         parents=[verbose_parser, common_parser, creds_parser, safety_parser],
         help=text,
         description=text[0].upper() + text[1:] + ".",

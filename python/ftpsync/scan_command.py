@@ -24,6 +24,7 @@ def add_scan_parser(subparsers: Any) -> None:
     text = "list a folder, or remove metadata and lock files from it"
     parser = subparsers.add_parser(
         "scan",
+        usage="%(prog)s [OPTION ...] TARGET",
         parents=[verbose_parser, common_parser, matcher_parser, creds_parser],
         help=text,
         description=text + ".",

@@ -20,6 +20,7 @@ def add_tree_parser(subparsers: Any) -> None:
     text = "draw the folders of a target"
     parser = subparsers.add_parser(
         "tree",
+        usage="%(prog)s [OPTION ...] TARGET",
         parents=[verbose_parser, common_parser, matcher_parser, creds_parser],
         help=text,
         description=text + ".",

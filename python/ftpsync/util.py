@@ -12,6 +12,7 @@ import importlib
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Mapping
 from datetime import datetime
 from typing import IO, TYPE_CHECKING, Any, Final
@@ -404,7 +405,10 @@ def prompt_for_password(
         if user is None:
             default_user = default_user or getpass.getuser()
             user = input(f"Enter username for {url} [{default_user}]: ").strip() or default_user
-        return user, getpass.getpass(f"Enter password for {user}@{url} (Ctrl+C to abort): ")
+        with warnings.catch_warnings():
+            # Where there is no terminal nothing is echoed.
+            warnings.simplefilter("ignore", getpass.GetPassWarning)
+            return user, getpass.getpass(f"Enter password for {user}@{url} (Ctrl+C to abort): ")
     except EOFError as exc:
         raise RuntimeError(
             f"Cannot ask for the credentials of {url}: nobody answers. "

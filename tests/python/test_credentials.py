@@ -211,3 +211,16 @@ def test_no_verbosity_shows_a_password(sides: Sides, server: Small, verbosity: s
     assert "pass-word" not in done.stdout + done.stderr
     shown = [line for line in done.stdout.splitlines() if line.startswith("*cmd* 'PASS ")]
     assert bool(shown) == (verbosity == "-vvv") and all("***" in line for line in shown)
+
+
+def test_a_refused_password_is_one_line_where_nobody_can_be_asked(sides: Sides, server: Small) -> None:
+    url = server.url.replace("pass-word", "wrong")
+    done = command_line("upload", str(sides[0]), url, "--no-keyring")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "GetPassWarning" not in done.stderr
+    assert done.stderr.splitlines()[-1].endswith(
+        f"ERROR: Cannot ask for the credentials of {HOST}: nobody answers. "
+        "Store them in the keyring or in .netrc, or pass --no-prompt to try without."
+    )
+    assert names(sides[1]) == set()
