@@ -177,6 +177,17 @@ RULES = [
         ours=(r"Override yaml entry `tasks\.both\.(case|migrate|store_password): None` with CLI arg .*",),
     ),
     Rule(
+        id="an older file was put there",
+        contract="section 0: what somebody changed is not overwritten; section 12: remembered times",
+        reason="Where the right time of a file on a server is only remembered, the reference takes a file of the same "
+        "size that is older than the upload for the uploaded one, and overwrites it. It is another, as from a backup.",
+        scenarios="touched but equal",
+        theirs=(ACTION, SUMMARY),
+        ours=(ACTION, SUMMARY),
+        fields=frozenset({"remote", "meta"}),
+        holds=nothing_lost,
+    ),
+    Rule(
         id="OPTS UTF8 once",
         contract="section 5.1: extra probes are free",
         reason="OPTS UTF-8 is no command that any server documents; only the one of the draft is sent.",
