@@ -34,6 +34,8 @@ pub use view::write_meta;
 /// What the threads of a run share.
 pub struct Crew<'a> {
     pools: &'a Sides<Pool>,
+    /// See [`Run::foresees`](super::Run::foresees).
+    foresees: bool,
     clock: &'a dyn Clock,
     keeping: &'a Keeping,
     /// Folders that are not synchronised.
@@ -65,9 +67,11 @@ impl<'a> Crew<'a> {
         clock: &'a dyn Clock,
         keeping: &'a Keeping,
         threads: &RangeInclusive<usize>,
+        foresees: bool,
     ) -> Self {
         Crew {
             pools,
+            foresees,
             clock,
             keeping,
             hidden: keeping.hidden(),
@@ -96,11 +100,34 @@ impl<'a> Crew<'a> {
             let sender = sender.clone();
             scope.spawn(move || {
                 if self.queue.admits(thread) {
+                    if thread == 0 {
+                        self.ask_for_sessions();
+                    }
                     self.work(&sender);
                 }
             });
         }
         (sender, receiver)
+    }
+
+    /// Has the sessions that a far server will be listed with opened while the first one takes the lock or lists the root: one
+    /// for each folder in the root of the disk on the other side, as far as sessions are used from the beginning.
+    fn ask_for_sessions(&self) {
+        let most_more = self.queue.active().saturating_sub(2);
+        if most_more == 0 || !self.foresees {
+            return;
+        }
+        for side in Side::BOTH.into_iter().filter(|side| self.is_far(*side)) {
+            let here = side.other();
+            if self.pools[here].target().caps().is_networked {
+                continue;
+            }
+            let listing = self.attempt([here], &mut |s| borrowed(s, here)?.list(&RelPath::root()));
+            let folders = listing.map_or(0, |listing| {
+                listing.entries.iter().filter(|entry| entry.is_folder()).take(most_more).count()
+            });
+            self.queue.add_sessions(side, folders);
+        }
     }
 
     /// How many threads there may be.
@@ -198,6 +225,10 @@ impl<'a> Crew<'a> {
             Work::Job(job) => self.carry_out(job),
             Work::Part(segments) => {
                 self.help(&segments);
+                None
+            }
+            Work::Session(side) => {
+                self.pools[side].prepare(|| self.queue.is_open());
                 None
             }
         }

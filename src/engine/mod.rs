@@ -149,7 +149,7 @@ fn conduct(
     choose: Option<&mut Choice<'_>>,
 ) -> Result<()> {
     let mut limited = limit::Limited::new(observer, run.clock, run.time_limit);
-    let crew = crew::Crew::new(run.pools, run.clock, &run.keeping, &run.threads);
+    let crew = crew::Crew::new(run.pools, run.clock, &run.keeping, &run.threads, run.foresees);
     let keepers = lock::keepers(run, &crew);
     let mut journal = journal::Journal::new(run);
     let outcome = std::thread::scope(|scope| {

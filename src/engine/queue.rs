@@ -6,6 +6,7 @@
 
 use super::job::Job;
 use super::segments::Segments;
+use crate::model::Side;
 use std::collections::{BinaryHeap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -58,6 +59,8 @@ pub enum Work {
     Job(Job),
     /// Reading a part of a large file that another thread copies.
     Part(Arc<Segments>),
+    /// Opening a session before there is a job for it.
+    Session(Side),
 }
 
 /// A large file that waits.
@@ -121,6 +124,11 @@ impl Queue {
         }
     }
 
+    /// How many threads may work at the moment.
+    pub fn active(&self) -> usize {
+        self.state().active
+    }
+
     /// How many threads there may be.
     pub fn most(&self) -> usize {
         self.state().most
@@ -152,6 +160,17 @@ impl Queue {
             state.others.push_back(Work::Part(Arc::clone(segments)));
         }
         self.changed.notify_all();
+    }
+
+    /// Asks for sessions that will be needed.
+    pub fn add_sessions(&self, side: Side, count: usize) {
+        self.state().others.extend((0..count).map(|_| Work::Session(side)));
+        self.changed.notify_all();
+    }
+
+    /// Whether more jobs may come.
+    pub fn is_open(&self) -> bool {
+        !self.state().is_closed
     }
 
     /// Adds a job that is to be done before all others. It is lost if no more jobs are taken.
@@ -254,7 +273,7 @@ impl Queue {
 mod tests {
     use super::*;
     use crate::engine::job::{CopyJob, Make, Ticket};
-    use crate::model::{RelPath, Side};
+    use crate::model::RelPath;
     use crate::target::{Expect, Put};
 
     fn copy(name: &str, size: u64) -> Job {

@@ -5,7 +5,12 @@
 
 use super::{Session, Target};
 use crate::error::{Error, Kind, Result};
+use std::sync::mpsc::{RecvTimeoutError, SendError, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// How often somebody who waits for a session looks whether it is still wanted.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Sessions with one target.
 pub struct Pool {
@@ -19,6 +24,8 @@ struct State {
     /// Sessions that exist, idle or lent.
     open: usize,
     most: usize,
+    /// The server has let somebody in.
+    has_opened: bool,
     is_closed: bool,
 }
 
@@ -47,7 +54,7 @@ impl Pool {
     /// A pool of at most `most` sessions, and never more than the target can have.
     pub fn new(target: Arc<dyn Target>, most: usize) -> Self {
         let most = most.min(target.caps().sessions).max(1);
-        let state = State { idle: Vec::new(), open: 0, most, is_closed: false };
+        let state = State { idle: Vec::new(), open: 0, most, has_opened: false, is_closed: false };
         Pool { target, state: Mutex::new(state), returned: Condvar::new() }
     }
 
@@ -60,6 +67,7 @@ impl Pool {
     pub fn add(&self, session: Box<dyn Session>) {
         let mut state = self.state();
         state.open += 1;
+        state.has_opened = true;
         state.idle.push(session);
         self.returned.notify_one();
     }
@@ -84,6 +92,7 @@ impl Pool {
                 drop(state);
                 match self.target.open() {
                     Ok(session) => {
+                        self.state().has_opened = true;
                         return Ok(Loan { pool: self, session: Some(session) });
                     }
                     Err(error) => {
@@ -101,6 +110,51 @@ impl Pool {
             }
             state = self.returned.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    /// Opens one more session, for those who will need it soon. Waits for it as long as the run goes on.
+    ///
+    /// Only beside one that works: no wrong password is tried twice. That another one cannot be had is no error.
+    pub fn prepare(&self, goes_on: impl Fn() -> bool) {
+        {
+            let mut state = self.state();
+            if state.is_closed || !state.has_opened || state.open >= state.most {
+                return;
+            }
+            state.open += 1;
+        }
+        let (sender, receiver) = channel();
+        let target = Arc::clone(&self.target);
+        // Not joined: a server that does not answer holds nobody up in the end.
+        std::thread::spawn(move || {
+            if let Err(SendError(Ok(late))) = sender.send(target.open()) {
+                late.close();
+            }
+        });
+        let opened = loop {
+            match receiver.recv_timeout(LOOK) {
+                Ok(opened) => break Some(opened),
+                Err(RecvTimeoutError::Timeout) if goes_on() => {}
+                Err(_) => break None,
+            }
+        };
+        let mut state = self.state();
+        match opened {
+            Some(Ok(session)) if !state.is_closed => state.idle.push(session),
+            Some(Ok(late)) => {
+                state.open -= 1;
+                drop(state);
+                late.close();
+            }
+            Some(Err(error)) => {
+                state.open -= 1;
+                if state.open > 0 && means_too_many(&error) {
+                    state.most = state.open;
+                }
+            }
+            None => state.open -= 1,
+        }
+        self.returned.notify_one();
     }
 
     /// Takes a session that lies idle, if there is one.

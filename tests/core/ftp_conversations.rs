@@ -219,17 +219,17 @@ fn a_download_and_a_listing_take_one_packet_each() {
 }
 
 #[test]
-fn files_are_removed_as_many_at_a_time_as_eight_kilobytes_hold() {
+fn files_are_removed_as_many_at_a_time_as_travel_at_once() {
     let (server, mut session) = open(Quirks::default());
     let long = "long ".repeat(20);
-    let files: Vec<RelPath> = (0..100).map(|number| path(&format!("{long}{number:02}"))).collect();
+    let files: Vec<RelPath> = (0..140).map(|number| path(&format!("{long}{number:03}"))).collect();
     for file in &files {
         server.put(&format!("/{file}"), b"");
     }
     assert!(session.remove_files(&files).iter().all(Result::is_ok));
-    // A command has 110 bytes.
+    // A command has 111 bytes.
     let lengths: Vec<usize> = server.packets().iter().map(Vec::len).collect();
-    assert_eq!(lengths, [75, 25]);
+    assert_eq!(lengths, [122, 18]);
     assert_eq!(server.paths(), ["/"]);
 }
 
@@ -250,10 +250,10 @@ fn folders_are_removed_in_one_packet() {
 fn files_are_looked_at_together_with_the_removal_of_those_before() {
     let (server, mut session) = open(Quirks::default());
     let long = "long ".repeat(20);
-    let name = |number: usize| format!("{long}{number:02}");
+    let name = |number: usize| format!("{long}{number:03}");
     let files: Vec<(RelPath, Expect)> =
-        (0..90).map(|number| (path(&name(number)), Expect::File(Some(1), None))).collect();
-    (0..90).for_each(|number| server.put(&format!("/{}", name(number)), b"1"));
+        (0..150).map(|number| (path(&name(number)), Expect::File(Some(1), None))).collect();
+    (0..150).for_each(|number| server.put(&format!("/{}", name(number)), b"1"));
     server.put(&format!("/{}", name(7)), b"edited");
     let removed = session.remove_if_still(&files, false);
     for (number, removed) in removed.iter().enumerate() {
@@ -269,7 +269,7 @@ fn files_are_looked_at_together_with_the_removal_of_those_before() {
     let packets: Vec<_> = packets.iter().filter(|packet| said(packet) != [0, 0]).collect();
     assert_eq!(
         packets.iter().map(|packet| said(packet)).collect::<Vec<_>>(),
-        [[75, 0], [1, 74], [14, 1], [0, 14]]
+        [[122, 0], [1, 121], [27, 1], [0, 27]]
     );
 }
 

@@ -3,15 +3,18 @@
 //! Each packet is a round trip, each data connection two more.
 
 use crate::ftp_conversations::config;
-use crate::ftp_faults::{At, Fault, Mishap};
+use crate::ftp_faults::{At, Fault, Gate, Mishap};
 use crate::ftp_server::{Quirks, Server};
 use crate::tree::{Outcome, Setup, TargetBox, at, run};
+use ftpsync::error::Result;
 use ftpsync::model::RelPath;
 use ftpsync::plan::Mode;
-use ftpsync::target::Target;
 use ftpsync::target::ftp::FtpTarget;
 use ftpsync::target::memory::MemoryTarget;
+use ftpsync::target::{Caps, Session, Target};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 const LOCK: &str = "/.pyftpsync-lock.json";
 const LOGIN: [&str; 2] = ["USER joe", "PASS s3cret-word | SYST | FEAT | TYPE I | OPTS UTF8 ON | CWD /"];
@@ -111,5 +114,60 @@ fn a_lock_whose_removal_is_not_answered_is_removed_in_another_conversation() {
         outcome.result.unwrap();
         assert!(outcome.failures.is_empty(), "{:?}", outcome.failures);
         assert_eq!((server.content(LOCK), server.faults().happened()), (None, 1));
+    }
+}
+
+/// A server that is far away, and how many sessions it has.
+struct Far {
+    server: FtpTarget,
+    sessions: AtomicUsize,
+}
+
+impl Target for Far {
+    fn id(&self) -> &str {
+        self.server.id()
+    }
+    fn base_name(&self) -> &str {
+        self.server.base_name()
+    }
+    fn caps(&self) -> Caps {
+        self.server.caps()
+    }
+    fn open(&self) -> Result<Box<dyn Session>> {
+        let session = self.server.open()?;
+        self.sessions.fetch_add(1, Ordering::SeqCst);
+        Ok(session)
+    }
+    fn round_trip(&self) -> Option<Duration> {
+        Some(Duration::from_millis(20))
+    }
+}
+
+#[test]
+fn the_other_sessions_log_in_while_the_first_one_takes_the_lock() {
+    // As many as the disk has folders, and not more than are used from the beginning.
+    for (folders, wanted) in [(6, 4), (2, 3)] {
+        let (local, server) = (MemoryTarget::new("/local"), Server::start(Quirks::default()));
+        for folder in 0..folders {
+            local.put(&format!("folder{folder}/file"), b"content", at(1_600_000_000));
+        }
+        let gate = Arc::new(Gate::default());
+        server.faults().plan([Fault { at: At::Nth("STOR", 0), mishap: Mishap::Hold(Arc::clone(&gate)) }]);
+        let target = FtpTarget::new(config(&server)).unwrap();
+        let far = Far { server: target, sessions: AtomicUsize::new(0) };
+        let far = Arc::new(far);
+        let setup = Setup { threads: 5, sessions: 8, locks: true, is_open: true, ..Setup::new(Mode::Upload) };
+        std::thread::scope(|scope| {
+            let run = scope.spawn(|| run(&local, &Shared(Arc::clone(&far) as Arc<dyn Target>), &setup));
+            let deadline = std::time::Instant::now() + Duration::from_secs(10);
+            while far.sessions.load(Ordering::SeqCst) < wanted && std::time::Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            let there = far.sessions.load(Ordering::SeqCst);
+            gate.open();
+            run.join().unwrap().result.unwrap();
+            assert_eq!(there, wanted);
+        });
+        assert_eq!(server.paths().iter().filter(|path| path.ends_with("file")).count(), folders);
     }
 }

@@ -38,6 +38,8 @@ pub struct Setup {
     pub sessions: usize,
     /// Sides that are changed over a network are locked.
     pub locks: bool,
+    /// A session with the remote side is open before the run begins.
+    pub is_open: bool,
     /// The time, in seconds since 1970-01-01 UTC.
     pub now: f64,
     pub keeping: engine::Keeping,
@@ -55,6 +57,7 @@ impl Setup {
             time_limit: None,
             sessions: 4,
             locks: false,
+            is_open: false,
             now: 1_700_000_000.0,
             keeping: engine::Keeping::default(),
         }
@@ -116,6 +119,9 @@ impl Hooks for Fixed {
 /// Runs the engine once over two targets.
 pub fn run(local: &dyn TargetBox, remote: &dyn TargetBox, setup: &Setup) -> Outcome {
     let pools = Sides::new(local, remote).map(|side| Pool::new(side.share(), setup.sessions));
+    if setup.is_open {
+        pools.remote.add(pools.remote.target().open().unwrap());
+    }
     let rules = LockRules {
         owner: Holder { token: Some("ours".into()), ..Holder::default() },
         age: 900.0,

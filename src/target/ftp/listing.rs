@@ -16,6 +16,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 const QUESTIONS: usize = 200;
 /// No honest line of a listing is longer, in bytes.
 const MAX_LINE: usize = 64 * 1024;
+/// Most listings are shorter, in bytes.
+const USUAL_LISTING: usize = 16 * 1024;
 /// No honest listing is longer, in bytes: half a million names and more. It has to fit into memory.
 const MAX_LISTING: u64 = 64 * 1024 * 1024;
 /// Known limits at which servers end a LIST without a word.
@@ -221,7 +223,7 @@ impl FtpSession {
             Err(reply) => return Ok((started.before, Err(reply))),
         };
         let (mut stream, early) = channel.into_parts();
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(USUAL_LISTING);
         let ended = (&mut stream).take(MAX_LISTING + 1).read_to_end(&mut bytes);
         if bytes.len() as u64 > MAX_LISTING {
             self.control.doubt();

@@ -8,10 +8,11 @@ use crate::model::RelPath;
 use crate::target::{Expect, changed_since_listed};
 use crate::wire::ftp::{Command, Reply};
 
-/// Bytes of commands in one packet. What a server has not read yet waits in the buffers of the system, which are larger.
-const PACKET: usize = 8 * 1024;
+/// Bytes of commands sent at a time: a little less than TCP sends after a pause without waiting for the other side. What a
+/// server has not read yet waits in the buffers of the system, which are larger.
+const PACKET: usize = 13_500;
 /// So many commands at most: their answers have to wait in such buffers, too.
-const MOST: usize = 250;
+const MOST: usize = 400;
 
 /// A packet that is being filled.
 #[derive(Default)]
