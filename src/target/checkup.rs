@@ -7,12 +7,14 @@ use super::{Expect, Put, Session, Target, next_unique, temp_name};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::model::{Entry, RelPath, Stamp};
 use std::collections::BTreeMap;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// A time that no clock shows any more: 2001-02-03 04:05:06 UTC.
 const LONG_AGO: i64 = 981_173_106;
 /// More sessions than this are not tried, however many a user allows.
 const MOST_SESSIONS: usize = 32;
+/// How long a server may take to notice that a session has ended.
+const MOMENT: Duration = Duration::from_millis(300);
 /// Times this close count as the same, in seconds.
 const CLOSE: i64 = 2;
 
@@ -220,15 +222,20 @@ fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64)
 }
 
-/// Opens as many sessions as may be used, all at once.
+/// Opens as many sessions as may be used, all at once. Servers notice only after a moment that the sessions of the trials
+/// before have ended, so a refusal counts when it is repeated.
 fn count_sessions(target: &dyn Target, found: &mut Findings) {
     let wanted = target.caps().sessions.min(MOST_SESSIONS);
     let mut open = Vec::new();
     let mut refusal: Option<Error> = None;
+    let mut pauses = [MOMENT; 2].into_iter();
     while open.len() < wanted && refusal.is_none() {
         match target.open() {
             Ok(session) => open.push(session),
-            Err(error) => refusal = Some(error),
+            Err(error) => match pauses.next() {
+                Some(pause) => std::thread::sleep(pause),
+                None => refusal = Some(error),
+            },
         }
     }
     found.insert("sessions_wanted", wanted.into());

@@ -14,8 +14,7 @@ fn examine(quirks: Quirks, writes: bool) -> (Server, Findings) {
     let server = Server::start(quirks);
     server.put("/.hidden", b"x");
     let before = server.paths();
-    let target =
-        FtpTarget::new(FtpConfig { timeout: Duration::from_millis(500), ..config(&server) }).unwrap();
+    let target = FtpTarget::new(config(&server)).unwrap();
     let found = check_up(&target, writes).unwrap();
     assert_eq!(server.paths(), before, "something was left behind");
     (server, found)
@@ -86,7 +85,9 @@ fn what_fails_is_said_of_each_way_on_its_own() {
     is(&found, "epsv", false);
     is(&found, "pasv", true);
     is(&found, "data_by", "PASV");
-    let (_, found) = examine(Quirks { most: 2, ..Quirks::default() }, true);
+    // The server takes a moment to notice that the sessions of the other trials are over.
+    let quirks = Quirks { most: 2, notices_ends_after: Duration::from_millis(200), ..Quirks::default() };
+    let (_, found) = examine(quirks, true);
     is(&found, "sessions_opened", 2_i64);
     assert!(
         matches!(&found["sessions_refusal"], Finding::Text(why) if why.contains("too many")),

@@ -235,3 +235,28 @@ fn listings_end_early_only_once_a_file_has_proven_it() {
     assert!(before > 0);
     assert_eq!((listed_names(session.as_mut()), server.early_ends()), (vec!["file".to_owned()], before + 1));
 }
+
+#[test]
+fn where_only_listings_come_late_a_small_file_proves_once_that_they_may_end_early() {
+    for (lingering, helps) in
+        [(Lingering::ForTheOther, true), (Lingering::Anyway, false), (Lingering::UnlessAborted, false)]
+    {
+        let server = Server::start(Quirks { lingers: Some(lingering), ..Quirks::default() });
+        server.put("/large", &[b'x'; 40_000]);
+        server.put("/file", b"content");
+        let target = target(config(&server));
+        let mut session = target.open().unwrap();
+        for number in 0..10 {
+            if !session.is_alive() {
+                assert_eq!((number, lingering), (6, Lingering::UnlessAborted));
+                session = target.open().unwrap();
+            }
+            assert_eq!(listed_names(session.as_mut()), ["file", "large"]);
+        }
+        let read: Vec<String> =
+            server.script().into_iter().filter(|packet| packet.contains("RETR")).collect();
+        assert_eq!(read, ["SIZE /file | EPSV | RETR /file"], "{lingering:?}");
+        // That of the file, and those of the four listings after it.
+        assert_eq!(server.early_ends(), if helps { 5 } else { 1 }, "{lingering:?}");
+    }
+}

@@ -44,6 +44,8 @@ pub struct Quirks {
     pub site_sets: bool,
     /// How many conversations there may be; 0 for any number.
     pub most: usize,
+    /// How long a conversation that has ended still counts.
+    pub notices_ends_after: Duration,
     /// MLSD is refused without an argument.
     pub mlsd_wants_argument: bool,
     /// STOR keeps nothing and calls it complete.
@@ -107,6 +109,9 @@ pub struct Quirks {
     /// What idle conversations are told before they are ended by [`Server::say_farewell`].
     pub farewell: Option<&'static str>,
 }
+
+/// How much later a lingering server is.
+const LATE: Duration = Duration::from_millis(100);
 
 /// What a server does at the end of a download.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -446,6 +451,8 @@ impl Conversation {
         let open = self.state.open.fetch_add(1, Ordering::SeqCst) + 1;
         let state = Arc::clone(&self.state);
         let _ = self.converse(open);
+        drop(self.control.take());
+        std::thread::sleep(self.quirks.notices_ends_after);
         state.open.fetch_sub(1, Ordering::SeqCst);
     }
 
@@ -820,9 +827,10 @@ impl Conversation {
             lines.truncate(lines.len() / 2);
         }
         let mut data = self.data()?;
-        if self.quirks.lingers.is_some() {
-            self.has_ended_early(&data, Duration::from_millis(200))?;
-        }
+        let linger = match self.quirks.lingers {
+            Some(lingering) => !self.has_ended_early(&data, LATE)? || lingering == Lingering::Anyway,
+            None => false,
+        };
         if let Some(sends) = self.quirks.mlsd_sends.filter(|_| is_machine) {
             data.write_all(sends)?;
             self.hang_up(data);
@@ -841,6 +849,9 @@ impl Conversation {
             return self.say("426 cut");
         }
         self.hang_up(data);
+        if linger {
+            std::thread::sleep(LATE);
+        }
         self.say(end.unwrap_or("226 listed"))
     }
 
@@ -914,7 +925,6 @@ impl Conversation {
     }
 
     fn retrieve_lingering(&mut self, lingering: Lingering, mut data: Line, content: &[u8]) -> Goes {
-        const LATE: Duration = Duration::from_millis(200);
         let has_ended = self.has_ended_early(&data, LATE)?;
         if has_ended && lingering == Lingering::UnlessAborted {
             return self.say("426 aborted");

@@ -3,15 +3,21 @@
 //! Some servers (ProFTPD) confirm a download only after this side has ended the connection too, which costs each file a round
 //! trip. There it helps to end our direction as soon as the connection is open: nothing is ever sent that way. Others might
 //! take that for an abort, so it is tried once, and only on a server that is seen to wait; a failure is repeated without.
-//! Only for what is small: routers forget connections that are half open for long.
+//! Only for what is small: routers forget connections that are half open for long. A run that only lists would never try it:
+//! so after some listings that were confirmed late, a small file is read for nothing but that.
 
 use super::Server;
 use super::stream::Stream;
+use crate::model::{Entry, Listing};
 use crate::wire::ftp::{Command, Reply};
 use std::time::Duration;
 
 /// So many confirmations in a row have to come late before it is tried.
 const ENOUGH: u32 = 4;
+/// So many, before a file is read that nobody wants: it costs as much as some listings.
+const PLENTY: u32 = 6;
+/// The largest file (bytes) that is read so.
+const TINY: u64 = 16 * 1024;
 /// What is larger (bytes) takes longer than a round trip anyway.
 const SMALL: u64 = 256 * 1024;
 /// A shorter wait is not worth anything.
@@ -54,6 +60,17 @@ pub fn end_if_of_use(server: &Server, stream: &mut Stream, before: &[Reply], ver
         _ => return,
     }
     stream.end_early();
+}
+
+/// The file among those that were just listed by which it can be tried, if it should be: this is said once for each server.
+pub fn trial<'l>(server: &Server, listing: &'l Listing) -> Option<&'l Entry> {
+    let is_fit =
+        |entry: &&Entry| entry.is_file() && entry.size.is_some_and(|size| (1..=TINY).contains(&size));
+    let file = listing.entries.iter().filter(is_fit).min_by_key(|entry| entry.size)?;
+    let mut learned = server.learned();
+    let is_due = matches!(learned.early_end, EarlyEnd::Untried(PLENTY.., _)) && server.trust.is_none();
+    let is_first = is_due && server.proxy.is_none() && !std::mem::replace(&mut learned.had_trial, true);
+    is_first.then_some(file)
 }
 
 /// Learns from the confirmation of a transfer towards us, for which we `waited` after its last byte.

@@ -25,6 +25,8 @@ pub struct Learned {
     pub passive: Option<Passive>,
     /// Whether it helps to end our direction of a data connection right away.
     pub early_end: EarlyEnd,
+    /// A file was read to find that out.
+    pub had_trial: bool,
     /// How folders are listed.
     pub lister: Option<Lister>,
     /// An empty MLSD is to be believed: one with lines in it was seen.

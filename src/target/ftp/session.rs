@@ -7,6 +7,7 @@ use super::behind::Behind;
 use super::by_hand::{Aftermath, ByHand};
 use super::control::Control;
 use super::data;
+use super::early_end;
 use super::errors::refusal;
 use super::learned::MtimeBy;
 use super::stream::Stream;
@@ -343,7 +344,13 @@ pub(super) fn no_answer() -> Error {
 impl Session for FtpSession {
     fn list(&mut self, dir: &RelPath) -> Result<Listing> {
         let shown = if dir.is_root() { self.server.root.clone() } else { dir.to_string() };
-        self.list_folder(dir).map_err(|error| error.during("list").at(shown))
+        let listing = self.list_folder(dir).map_err(|error| error.during("list").at(shown))?;
+        if let Some(file) = early_end::trial(&self.server, &listing) {
+            // Whatever comes of it is learned on the way.
+            let read = |body: &mut dyn Read| Ok(std::io::copy(body, &mut std::io::sink()).map(drop)?);
+            drop(self.download(&dir.join(&file.name), 0, &mut { read }));
+        }
+        Ok(listing)
     }
 
     fn read(&mut self, file: &RelPath, lend: &mut dyn FnMut(&mut dyn Read) -> Result<()>) -> Result<()> {
