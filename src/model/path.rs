@@ -346,6 +346,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_name_holds_no_nul_neither_as_text_nor_in_its_bytes() {
+        assert_eq!(Name::new("a\0b").unwrap_err(), BadName::Nul);
+        assert_eq!(Name::with_raw("ab", b"a\0").unwrap_err(), BadName::Nul);
+        assert!(RelPath::parse("a/b\0").is_err());
+    }
+
+    #[test]
+    fn twins_have_the_same_folded_form() {
+        for [one, other] in
+            [["A.txt", "a.TXT"], ["\u{e4}", "A\u{308}"], ["\u{3c3}", "\u{3c2}"], ["\u{212b}", "\u{e5}"]]
+        {
+            assert_eq!(folded(one), folded(other), "{one} {other}");
+        }
+        assert_ne!(folded("a"), folded("\u{e4}"));
+        assert_ne!(folded("\u{6625}.txt"), folded("\u{590f}.txt"));
+    }
+
+    #[test]
     fn a_path_cannot_climb_out() {
         assert_eq!(RelPath::parse("a/../b"), Err(BadName::Reserved));
         assert_eq!(Name::new("a/b"), Err(BadName::Separator));

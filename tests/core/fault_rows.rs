@@ -526,3 +526,34 @@ fn row_12_a_lock_whose_writing_was_interrupted_is_written_again_by_the_same_run(
         assert_eq!(server.paths(), ["/", "/a"], "{mishap:?}: {outcome:?}");
     }
 }
+
+#[test]
+fn row_44_damaged_metadata_puts_the_deletions_of_a_one_way_run_off() {
+    let (local, remote) = tree::trees();
+    local.put("a", b"1", at(0));
+    local.put(".pyftpsync-meta.json", b"{", at(0));
+    remote.put("gone", b"1", at(0));
+    let mut setup = Setup::new(Mode::Upload);
+    setup.policy.delete = true;
+    for is_there in [true, false] {
+        let outcome = tree::run(&local, &remote, &setup);
+        assert_eq!(remote.tree().contains_key("gone"), is_there, "{outcome:?}");
+    }
+}
+
+#[test]
+fn row_100_a_file_that_failed_at_the_first_contact_is_met_for_the_first_time_again() {
+    let (local, remote) = tree::trees();
+    for (name, there) in [("a", at(100)), ("b", at(100))] {
+        local.put(name, b"older", at(0));
+        remote.put(name, b"newer!", there);
+    }
+    remote.break_reading("b");
+    let setup = Setup::new(Mode::Sync);
+    assert!(tree::run(&local, &remote, &setup).result.is_err());
+    assert!(matches!(&user_tree(&local)["b"], Node::File(bytes, _) if bytes == b"older"));
+    remote.mend();
+    let outcome = tree::run(&local, &remote, &setup);
+    assert!(outcome.result.is_ok() && outcome.stats.conflict_files == 0, "{outcome:?}");
+    assert_eq!(user_tree(&local), user_tree(&remote));
+}
