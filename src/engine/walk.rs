@@ -393,7 +393,10 @@ impl Walk<'_> {
                 let why = if doubts.is_empty() { String::new() } else { format!(" ({})", doubts.join("; ")) };
                 let text =
                     format!("The {side} listing of {shown} is incomplete{why}: nothing is deleted there.");
-                self.warn(&text)?;
+                match view.notes.iter().any(|note| note.is_error) {
+                    true => self.failed(dir, Error::new(Kind::Refused, text))?,
+                    false => self.warn(&text)?,
+                }
             }
         }
         Ok(Ok(usable))

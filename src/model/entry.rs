@@ -68,6 +68,20 @@ pub struct Note {
     pub what: String,
     /// Why it is left out.
     pub why: String,
+    /// It is something that no honest side says, and the user must hear of it.
+    pub is_error: bool,
+}
+
+impl Note {
+    /// Something that is left out.
+    pub fn new(what: impl Into<String>, why: impl Into<String>) -> Self {
+        Note { what: what.into(), why: why.into(), is_error: false }
+    }
+
+    /// A name that cannot be that of an entry of this folder.
+    pub fn refused(what: impl Into<String>, why: impl Into<String>) -> Self {
+        Note { is_error: true, ..Note::new(what, why) }
+    }
 }
 
 impl std::fmt::Display for Note {

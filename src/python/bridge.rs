@@ -125,7 +125,7 @@ impl Session for PySession {
         for told in entries {
             match entry(&told) {
                 Ok(entry) => listing.entries.push(entry),
-                Err(why) => listing.notes.push(Note { what: told.0, why }),
+                Err(why) => listing.notes.push(Note::new(told.0, why)),
             }
         }
         if let (Some(meta), Ok(name)) = (meta, Name::new(META_FILE_NAME)) {

@@ -92,6 +92,10 @@ class Stage:
     def let_time_pass(self) -> None:
         """Lets a lock that was never finished be some minutes old: so long it counts as one."""
         lock = self.remote / ".pyftpsync-lock.json"
+        until = time.monotonic() + 0.3
+        while not lock.is_file() and time.monotonic() < until:
+            # The server may have heard of it, and create it only now.
+            time.sleep(0.01)
         if lock.is_file() and not lock.read_text().endswith("}"):
             some_minutes_ago = time.time() - 150
             os.utime(lock, (some_minutes_ago, some_minutes_ago))

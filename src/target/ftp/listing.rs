@@ -371,7 +371,12 @@ fn doubt_of(reply: &Reply) -> Option<String> {
 
 fn doubt(listing: &mut Listing, what: &str, why: &str) {
     listing.complete = false;
-    listing.notes.push(Note { what: what.to_owned(), why: why.to_owned() });
+    listing.notes.push(Note::new(what, why));
+}
+
+fn refuse(listing: &mut Listing, name: &[u8], why: &str) {
+    listing.complete = false;
+    listing.notes.push(Note::refused(shown(name), why));
 }
 
 fn distrust_round_numbers(listing: &mut Listing) {
@@ -410,11 +415,11 @@ fn collect(raw: &Raw, format: Format, names: Names) -> Listing {
 
 fn add(listing: &mut Listing, seen: &mut HashSet<Name>, item: Item, names: Names) {
     if item.name.contains(&b'\r') {
-        return doubt(listing, &shown(&item.name), "a name with a line end cannot be sent over FTP");
+        return refuse(listing, &item.name, "a name with a line end cannot be sent over FTP");
     }
     let name = match names.decode(&item.name) {
         Ok(name) => name,
-        Err(bad) => return doubt(listing, &shown(&item.name), &bad.to_string()),
+        Err(bad) => return refuse(listing, &item.name, &bad.to_string()),
     };
     if !seen.insert(name.clone()) {
         return doubt(listing, name.as_str(), "the name is listed twice");
@@ -443,7 +448,7 @@ fn add(listing: &mut Listing, seen: &mut HashSet<Name>, item: Item, names: Names
 }
 
 fn skip(listing: &mut Listing, name: Name, why: &str) {
-    listing.notes.push(Note { what: name.as_str().to_owned(), why: why.to_owned() });
+    listing.notes.push(Note::new(name.as_str(), why));
     listing.present_but_skipped.push(name);
 }
 

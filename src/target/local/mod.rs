@@ -365,9 +365,7 @@ impl Session for LocalSession {
                 Ok(name) => name,
                 Err(why) => {
                     listing.complete = false;
-                    listing
-                        .notes
-                        .push(Note { what: file_name.to_string_lossy().into(), why: why.to_string() });
+                    listing.notes.push(Note::new(file_name.to_string_lossy(), why.to_string()));
                     continue;
                 }
             };
@@ -385,7 +383,7 @@ impl Session for LocalSession {
                     listing.entries.push(entry);
                 }
                 Err(why) => {
-                    listing.notes.push(Note { what: name.to_string(), why });
+                    listing.notes.push(Note::new(name.to_string(), why));
                     listing.present_but_skipped.push(name);
                 }
             }

@@ -144,7 +144,7 @@ impl S3Session {
 }
 
 fn note(what: &str, why: &str) -> Note {
-    Note { what: what.to_owned(), why: why.to_owned() }
+    Note::new(what, why)
 }
 
 impl Folder {

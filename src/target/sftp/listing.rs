@@ -31,7 +31,7 @@ impl SftpSession {
                 Err(why) => {
                     listing.complete = false;
                     let what = String::from_utf8_lossy(&item.name).into_owned();
-                    listing.notes.push(Note { what, why: why.to_string() });
+                    listing.notes.push(Note::refused(what, why.to_string()));
                     continue;
                 }
             };
@@ -180,7 +180,7 @@ fn take(listing: &mut Listing, name: Name, found: &Attributes, is_link: bool) {
 }
 
 fn skip(listing: &mut Listing, name: Name, why: &str) {
-    listing.notes.push(Note { what: name.to_string(), why: why.to_owned() });
+    listing.notes.push(Note::new(name.to_string(), why));
     listing.present_but_skipped.push(name);
 }
 
