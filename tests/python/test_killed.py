@@ -111,6 +111,8 @@ class Stage:
             self.server.url,
             "--resolve",
             "skip",
+            "--connections",
+            "4",
         ]
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True

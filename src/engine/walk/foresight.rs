@@ -39,6 +39,14 @@ impl Foreseen {
         self.dirs.local.as_ref().or(self.dirs.remote.as_ref())
     }
 
+    /// Whether it lies here, to the byte: names of a server in another encoding are not known before they are listed.
+    fn is_at(&self, dirs: &Sides<Option<RelPath>>) -> bool {
+        Side::BOTH.into_iter().all(|side| match (&self.dirs[side], &dirs[side]) {
+            (Some(one), Some(other)) => one == other && one.bytes() == other.bytes(),
+            (one, other) => one == other,
+        })
+    }
+
     fn is_listed(&self) -> bool {
         Side::BOTH.into_iter().all(|side| self.dirs[side].is_none() || self.views[side].is_some())
     }
@@ -216,7 +224,7 @@ impl Walk<'_> {
         };
         let is_expected = |ticket: &Ticket| {
             let known = self.foreseen.get(ticket);
-            known.is_some_and(|known| children.iter().any(|child| child.dirs == known.dirs))
+            known.is_some_and(|known| children.iter().any(|child| child.is_at(&known.dirs)))
         };
         let (_, wrong): (Vec<Ticket>, Vec<Ticket>) = before.iter().partition(|ticket| is_expected(ticket));
         self.drop_guesses(wrong);
@@ -357,8 +365,10 @@ impl Walk<'_> {
         let key = if folder.visit.lists(Side::Local) { &folder.paths.local } else { &folder.paths.remote };
         let known = self.guesses.get(key).copied().filter(|ticket| {
             self.foreseen.get(ticket).is_some_and(|foreseen| {
-                let fits = |side: Side| foreseen.dirs[side].as_ref() == Some(&folder.paths[side]);
-                Side::BOTH.into_iter().all(|side| !folder.visit.lists(side) || fits(side))
+                foreseen.is_at(&Sides::from_fn(|side| match folder.visit.lists(side) {
+                    true => Some(folder.paths[side].clone()),
+                    false => foreseen.dirs[side].clone(),
+                }))
             })
         });
         let Some(ticket) = known else {
