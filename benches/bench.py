@@ -279,7 +279,8 @@ def _run_cell_behind_line(
     """Runs one cell in a process of its own, behind the emulated line if there is a round trip."""
     report = work / f"{name}-{rtt:g}.jsonl"
     report.touch()
-    behind = ["sh", str(Path(options.wan) / "wan.sh"), "-d", f"{rtt / 2:g}", "--"] if rtt else []
+    line = ["-d", f"{rtt / 2:g}", *(["-w", str(options.window)] if options.window else [])]
+    behind = ["sh", str(Path(options.wan) / "wan.sh"), *line, "--"] if rtt else []
     passed = {**vars(options), "tools": [tool.name for tool in tools]}
     settings = json.dumps({"name": name, "rtt": rtt, "report": str(report), "options": passed})
     process = subprocess.Popen([*behind, sys.executable, str(Path(__file__).resolve()), "--cell", settings])
@@ -312,6 +313,13 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--wan", metavar="DIR", help="folder of wan.sh, the emulated line (needs root)")
     parser.add_argument("--rtt", type=_numbers, help="round trips in ms (default: 0, with --wan 0,20,100)")
+    parser.add_argument(
+        "--window",
+        type=int,
+        metavar="BYTES",
+        help="receive buffer that connections over the emulated line begin with (default: the system's; "
+        "8388608 takes its erratic growth out of the loads with large files)",
+    )
     parser.add_argument("--servers", type=_words(list(KINDS)), default=["pureftpd", "proftpd"])
     parser.add_argument(
         "--loads", type=_words([load.name for load in LOADS]), default=[load.name for load in LOADS]
@@ -489,7 +497,7 @@ def _cpu_lines() -> list[str]:
 
 
 def _document(runs: list[Run], versions: dict[str, str], options: argparse.Namespace) -> dict[str, Any]:
-    keep = ("connections", "tls", "quick", "small", "site", "runs", "rtt", "timeout")
+    keep = ("connections", "tls", "quick", "small", "site", "runs", "rtt", "window", "timeout")
     return {
         "machine": _machine(),
         "settings": {name: getattr(options, name) for name in keep},
