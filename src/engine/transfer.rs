@@ -8,6 +8,8 @@ use std::io::{self, Read};
 
 /// Bytes that are compared at a time.
 const COMPARED: usize = 64 << 10;
+/// So much of what is here already is read from the source again, in bytes, where nothing else tells one content from another.
+const OVERLAP: u64 = 64 << 10;
 
 /// What moved, and what became of it.
 #[derive(Debug)]
@@ -49,9 +51,15 @@ pub fn transfer(
         Ok(claim) => claim,
         Err(error) => return Transfer { bytes, was_opened, result: Err(error) },
     };
+    let mut overlap = match overlap_before(start, (&mut *to, target_path), put, claim.is_some()) {
+        Ok(overlap) => overlap,
+        Err(error) => return Transfer { bytes, was_opened, result: Err(error) },
+    };
+    let begin = start - overlap.len() as u64;
     let put = &Put { from: start, ..*put };
     let mut lend = |body: &mut dyn Read| {
         was_opened = true;
+        let body = &mut Fitting { body, overlap: std::mem::take(&mut overlap) };
         let mut body = Counted { body, bytes: &mut bytes, flow, claim: claim.take() };
         written = Some(match may_lag {
             true => to.write_behind(target_path, &mut body, put)?,
@@ -62,7 +70,7 @@ pub fn transfer(
     let Origin { session: from, path: source_path, .. } = source;
     let lent = match start {
         0 => from.read(source_path, &mut lend),
-        start => from.read_from(source_path, start, &mut lend),
+        _ => from.read_from(source_path, begin, &mut lend),
     };
     let result = lent.and_then(|()| {
         written
@@ -77,7 +85,7 @@ fn goes_on_at(source: &mut Origin<'_>, target: (&mut dyn Session, &RelPath), put
         return Ok(0);
     }
     let held = target.0.held(target.1, put)?;
-    if held == 0 {
+    if held == 0 || source.session.version(source.path).is_some_and(|now| now != put.version) {
         return Ok(0);
     }
     match source.session.still(&[(source.path.clone(), source.listed)]).pop() {
@@ -101,9 +109,29 @@ fn claim_behind(
     }
     let Some(mut claim) = source.session.claim(source.path)? else { return Ok(None) };
     let mut take = |body: &mut dyn Read| add_all(&mut body.take(start), claim.as_mut(), flow);
-    match target.0.read_held(target.1, put, &mut take) {
+    match target.0.read_held(target.1, put, 0, &mut take) {
         Err(error) if error.kind() == Kind::Unsupported => Ok(None),
         read => read.map(|()| Some(claim)),
+    }
+}
+
+/// The last bytes of what is here already, if they have to show that the source still has the same content: size and time
+/// may be the same, and neither a version nor a checksum tell more. Empty where that would mean to fetch them again.
+fn overlap_before(
+    start: u64,
+    target: (&mut dyn Session, &RelPath),
+    put: &Put,
+    has_claim: bool,
+) -> Result<Vec<u8>> {
+    let mut overlap = Vec::new();
+    if start == 0 || put.version != 0 || has_claim {
+        return Ok(overlap);
+    }
+    let length = start.min(OVERLAP);
+    let mut take = |body: &mut dyn Read| Ok(body.take(length).read_to_end(&mut overlap).map(drop)?);
+    match target.0.read_held(target.1, put, start - length, &mut take) {
+        Err(error) if error.kind() == Kind::Unsupported => Ok(Vec::new()),
+        read => read.map(|()| overlap),
     }
 }
 
@@ -169,6 +197,27 @@ fn fill(body: &mut dyn Read, block: &mut [u8]) -> Result<usize> {
         }
     }
     Ok(filled)
+}
+
+/// What follows the bytes that are here already, if the source begins with the last of them.
+struct Fitting<'a> {
+    body: &'a mut dyn Read,
+    overlap: Vec<u8>,
+}
+
+impl Read for Fitting<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let overlap = std::mem::take(&mut self.overlap);
+        if !overlap.is_empty() {
+            let mut again = Vec::with_capacity(overlap.len());
+            (&mut *self.body).take(overlap.len() as u64).read_to_end(&mut again)?;
+            if again != overlap {
+                let why = "the source is not what has arrived in part; it is fetched anew";
+                return Err(Error::new(Kind::Corrupt, why).retrying(Retry::Later).during("read").into_io());
+            }
+        }
+        self.body.read(buffer)
+    }
 }
 
 /// Counts what passes, and fails once the run is cancelled, or if it adds up to something else than it should.

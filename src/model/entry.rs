@@ -27,6 +27,8 @@ pub struct Entry {
     pub mtime_org: Option<Stamp>,
     /// An identity that the server or the file system gives (the MLSD fact `unique`, the inode).
     pub unique: Option<Box<str>>,
+    /// When anything about it was last changed, its time included, where the file system tells (`ctime`). Nobody can set this.
+    pub changed: Option<Stamp>,
     /// A link, listed as what it leads to. Removing it never removes what it leads to.
     pub is_link: bool,
 }
@@ -34,7 +36,16 @@ pub struct Entry {
 impl Entry {
     /// A file.
     pub fn file(name: Name, size: Option<u64>, mtime: Option<Stamp>) -> Self {
-        Entry { name, kind: EntryKind::File, size, mtime, mtime_org: mtime, unique: None, is_link: false }
+        Entry {
+            name,
+            kind: EntryKind::File,
+            size,
+            mtime,
+            mtime_org: mtime,
+            unique: None,
+            changed: None,
+            is_link: false,
+        }
     }
 
     /// A folder.
@@ -46,6 +57,7 @@ impl Entry {
             mtime,
             mtime_org: mtime,
             unique: None,
+            changed: None,
             is_link: false,
         }
     }

@@ -55,6 +55,7 @@ mod tests {
             mtime,
             mtime_org: mtime,
             unique: None,
+            changed: None,
             is_link: false,
         }
     }

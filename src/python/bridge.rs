@@ -275,6 +275,7 @@ fn entry(told: &Told) -> Result<Entry, String> {
         mtime: stamp(mtime),
         mtime_org: stamp(mtime_org),
         unique: unique.as_deref().map(Into::into),
+        changed: None,
         is_link: false,
     })
 }

@@ -180,10 +180,16 @@ impl Put {
 
 /// The number of the version that an entry of this side is, for [`Put::version`].
 pub(crate) fn version(side: &dyn Target, entry: &Entry) -> u64 {
-    match entry.unique.as_deref().filter(|_| side.names_versions()) {
-        Some(name) => number_of(name),
+    match entry.unique.as_deref() {
+        Some(name) if side.names_versions() => number_of(name),
+        Some(identity) => entry.changed.map_or(0, |changed| version_of(identity, changed)),
         None => 0,
     }
+}
+
+/// The number of the version of a file that a file system knows by this identity, and that was last changed then.
+pub(crate) fn version_of(identity: &str, changed: Stamp) -> u64 {
+    number_of(&format!("{identity} {} {}", changed.seconds(), changed.nanos()))
 }
 
 /// A number that another text hardly has.
@@ -261,6 +267,11 @@ pub trait Session: Send {
         Ok(None)
     }
 
+    /// The number of the version that a file is now, as [`Put::version`] has it. `None` where that takes a question.
+    fn version(&mut self, _file: &RelPath) -> Option<u64> {
+        None
+    }
+
     /// Whether a reader over a whole file compares what it has read with what the side says.
     fn checks_wholes(&self) -> bool {
         false
@@ -283,7 +294,7 @@ pub trait Session: Send {
         Ok(0)
     }
 
-    /// Lends a reader over what [held](Session::held) tells of.
+    /// Lends a reader over what [held](Session::held) tells of, from byte `start` on.
     ///
     /// # Errors
     /// [`Kind::Unsupported`] where that would mean to fetch it again; else as [`Session::read`].
@@ -291,6 +302,7 @@ pub trait Session: Send {
         &mut self,
         file: &RelPath,
         _put: &Put,
+        _start: u64,
         _lend: &mut dyn FnMut(&mut dyn Read) -> Result<()>,
     ) -> Result<()> {
         Err(Error::new(Kind::Unsupported, "parts are not read here").during("read").at(file))

@@ -1,7 +1,7 @@
 //! Large files go on where an interrupted transfer has ended, and only behind what is surely a part of them.
 
 use crate::ftp_conversations::config;
-use crate::ftp_faults::{At, Fault, Mishap};
+use crate::ftp_faults::{At, Fault, Gate, Mishap};
 use crate::ftp_server::{Quirks, Server};
 use crate::tree::{self, Setup};
 use ftpsync::model::{RelPath, Stamp, TEMP_PREFIX};
@@ -127,6 +127,73 @@ fn another_source_begins_anew() {
     sync(folder.path(), &server, Mode::Upload).result.unwrap();
     assert_eq!(offsets(&server), [] as [usize; 0]);
     assert!(server.content("/big") == Some(other));
+}
+
+/// Other bytes, as many.
+fn other_content() -> Vec<u8> {
+    content().iter().map(|byte| byte ^ 0xFF).collect()
+}
+
+#[test]
+#[cfg(unix)]
+fn a_source_of_which_only_the_content_is_another_begins_anew() {
+    let server = Server::start(Quirks::default());
+    let folder = tempfile::tempdir().unwrap();
+    put_local(folder.path(), &content(), THEN);
+    server.faults().plan([
+        Fault { at: At::Nth(UPLOAD, 0), mishap: Mishap::CutData(CUT) },
+        Fault { at: At::Nth("REST", 0), mishap: Mishap::Reset },
+        Fault { at: At::Nth("REST", 1), mishap: Mishap::Reset },
+        Fault { at: At::Nth("REST", 2), mishap: Mishap::Reset },
+    ]);
+    assert!(sync(folder.path(), &server, Mode::Upload).result.is_err());
+    assert!(server.paths().iter().any(|path| path.contains(TEMP_PREFIX)), "there is a part");
+    put_local(folder.path(), &other_content(), THEN);
+    offsets(&server);
+    sync(folder.path(), &server, Mode::Upload).result.unwrap();
+    assert_eq!(offsets(&server), [] as [usize; 0]);
+    assert!(server.content("/big") == Some(other_content()));
+}
+
+#[test]
+#[cfg(unix)]
+fn a_source_that_becomes_another_between_two_attempts_begins_anew() {
+    let server = Server::start(Quirks::default());
+    let folder = tempfile::tempdir().unwrap();
+    put_local(folder.path(), &content(), THEN);
+    let gate = Arc::new(Gate::default());
+    // The first attempt looks for a part as well.
+    let look = At::Nth("SIZE /.pyftpsync-tmp-", 1);
+    server.faults().plan([
+        Fault { at: At::Nth(UPLOAD, 0), mishap: Mishap::CutData(CUT) },
+        Fault { at: look, mishap: Mishap::Hold(Arc::clone(&gate)) },
+    ]);
+    std::thread::scope(|scope| {
+        let running = scope.spawn(|| sync(folder.path(), &server, Mode::Upload));
+        let is_reached = gate.is_reached();
+        put_local(folder.path(), &other_content(), THEN);
+        gate.open();
+        assert!(is_reached, "nobody looked for the part");
+        running.join().unwrap().result.unwrap();
+    });
+    assert_eq!(offsets(&server), [] as [usize; 0]);
+    assert!(server.content("/big") == Some(other_content()), "two contents became one file");
+}
+
+#[test]
+fn a_source_on_a_server_of_which_only_the_content_is_another_begins_anew() {
+    let server = Server::start(Quirks::default());
+    server.put("/big", &content());
+    let folder = tempfile::tempdir().unwrap();
+    cut(&server, "RETR /big", 4);
+    assert!(sync(folder.path(), &server, Mode::Download).result.is_err());
+    assert_eq!(leftovers(folder.path()), 1);
+    server.put("/big", &other_content());
+    offsets(&server);
+    sync(folder.path(), &server, Mode::Download).result.unwrap();
+    assert_eq!(offsets(&server).len(), 1, "the end of the part is compared, and the rest of it thrown away");
+    assert!(std::fs::read(folder.path().join("big")).unwrap() == other_content());
+    assert_eq!(leftovers(folder.path()), 0);
 }
 
 #[test]

@@ -36,7 +36,7 @@ impl Walk<'_> {
         };
         plan.names.insert(name.folded());
         self.action(Line::conflict_copy(loser, true), path, false)?;
-        let second = Entry { name: name.clone(), unique: None, ..entry.clone() };
+        let second = Entry { name: name.clone(), unique: None, changed: None, ..entry.clone() };
         let keep = Keep { on: loser, to: plan.paths[loser].join(&name), entry: Some(Box::new(second)) };
         let landing = Landing::Over(expected(Some(entry)), keep);
         let paths = paths_of(&plan.paths, &step.pair, loser);

@@ -443,6 +443,7 @@ fn add(listing: &mut Listing, seen: &mut HashSet<Name>, item: Item, names: Names
         mtime: item.mtime,
         mtime_org: item.mtime,
         unique: item.unique.map(String::into_boxed_str),
+        changed: None,
         is_link: false,
     });
 }

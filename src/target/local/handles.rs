@@ -138,6 +138,7 @@ fn facts(stat: &Stat) -> Facts {
         mtime: Stamp::new(stat.st_mtime as i64, stat.st_mtime_nsec as u32),
         mode: Some(stat.st_mode as u32 & 0o7777),
         unique: Some(stat.st_ino as u64),
+        changed: Some(Stamp::new(stat.st_ctime as i64, stat.st_ctime_nsec as u32)),
     }
 }
 

@@ -146,6 +146,7 @@ struct Facts {
     /// The permissions, where there are some.
     mode: Option<u32>,
     unique: Option<u64>,
+    changed: Option<Stamp>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -408,6 +409,12 @@ impl Session for LocalSession {
         self.lend_from(file, start, lend)
     }
 
+    fn version(&mut self, file: &RelPath) -> Option<u64> {
+        let place = self.place(file).ok()?;
+        let found = place.folder.facts(&place.name, true).ok()?;
+        Some(super::version_of(&found.unique?.to_string(), found.changed?))
+    }
+
     fn held(&mut self, file: &RelPath, put: &Put) -> Result<u64> {
         if self.shared.verify {
             return Ok(0);
@@ -419,9 +426,10 @@ impl Session for LocalSession {
         &mut self,
         file: &RelPath,
         put: &Put,
+        start: u64,
         lend: &mut dyn FnMut(&mut dyn Read) -> Result<()>,
     ) -> Result<()> {
-        let opened = self.place(file).and_then(|place| Ok(part::read(&place, put)?));
+        let opened = self.place(file).and_then(|place| Ok(part::read(&place, put, start)?));
         lend(&mut opened.map_err(|error| error.during("read").at(file))?)
     }
 
@@ -637,7 +645,14 @@ impl From<&Metadata> for Facts {
             kind if kind.is_symlink() => FileKind::Link,
             _ => FileKind::Other,
         };
-        Facts { kind, size: metadata.len(), mtime: stamp(metadata), mode: None, unique: inode(metadata) }
+        Facts {
+            kind,
+            size: metadata.len(),
+            mtime: stamp(metadata),
+            mode: None,
+            unique: inode(metadata),
+            changed: changed_at(metadata),
+        }
     }
 }
 
@@ -648,6 +663,17 @@ fn inode(metadata: &Metadata) -> Option<u64> {
 
 #[cfg(not(unix))]
 fn inode(_: &Metadata) -> Option<u64> {
+    None
+}
+
+#[cfg(unix)]
+fn changed_at(metadata: &Metadata) -> Option<Stamp> {
+    use std::os::unix::fs::MetadataExt;
+    Some(Stamp::new(metadata.ctime(), u32::try_from(metadata.ctime_nsec()).unwrap_or(0)))
+}
+
+#[cfg(not(unix))]
+fn changed_at(_: &Metadata) -> Option<Stamp> {
     None
 }
 
@@ -824,6 +850,7 @@ fn entry(name: &Name, facts: &Facts) -> Result<Entry, String> {
         FileKind::Link | FileKind::Other => return Err("neither a file nor a folder".to_owned()),
     };
     entry.unique = facts.unique.map(|unique| unique.to_string().into());
+    entry.changed = facts.changed;
     Ok(entry)
 }
 

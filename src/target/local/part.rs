@@ -31,12 +31,14 @@ pub fn held(place: &Place, put: &Put) -> u64 {
     if is_part && is_fresh && is_ours() { found.size } else { 0 }
 }
 
-/// What is there, for reading.
+/// What is there from byte `start` on, for reading.
 ///
 /// # Errors
 /// What the system says.
-pub fn read(place: &Place, put: &Put) -> io::Result<File> {
-    place.folder.read(&part_name(place, put))
+pub fn read(place: &Place, put: &Put, start: u64) -> io::Result<File> {
+    let mut file = place.folder.read(&part_name(place, put))?;
+    file.seek(SeekFrom::Start(start))?;
+    Ok(file)
 }
 
 fn part_name(place: &Place, put: &Put) -> OsString {
