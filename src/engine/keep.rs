@@ -131,21 +131,34 @@ impl Replacement<'_> {
             Ok(staging) => staging,
             Err(error) => return Transfer { bytes: 0, was_opened: false, result: Err(error) },
         };
-        let aside = Put { expect: Expect::Absent, inplace: false, is_repeated: false, ..*put };
-        let mut moved = transfer(from, (&mut *session, &staging), &aside, false, flow);
-        moved.result = moved.result.and_then(|written| {
-            let placed = change_places(session, &staging, target, kept, put);
-            if placed.is_err() {
-                // The failure is what has to be told.
-                let _ = session.remove_file(&staging);
-            }
-            placed.map(|()| written)
-        });
+        let mut moved = transfer(from, (&mut *session, &staging), &aside(put), false, flow);
+        moved.result = moved
+            .result
+            .and_then(|written| take_name(session, &staging, target, kept, put).map(|()| written));
         moved
     }
 }
 
-fn sibling(file: &RelPath, unique: u64) -> Result<RelPath> {
+/// How new content is put beside what it replaces.
+pub(super) fn aside(put: &Put) -> Put {
+    Put { expect: Expect::Absent, inplace: false, is_repeated: false, ..*put }
+}
+
+/// Gives new content that waits under a temporary name the name of what it replaces, which is kept. After a failure the old
+/// content has its name again, and the new one is gone.
+pub(super) fn take_name(
+    session: &mut dyn Session,
+    staging: &RelPath,
+    target: &RelPath,
+    kept: &RelPath,
+    put: &Put,
+) -> Result<()> {
+    // The failure is what has to be told.
+    change_places(session, staging, target, kept, put).inspect_err(|_| drop(session.remove_file(staging)))
+}
+
+/// A temporary name beside a file.
+pub(super) fn sibling(file: &RelPath, unique: u64) -> Result<RelPath> {
     let name = Name::new(temp_name(file.file_name(), unique))
         .map_err(|bad| Error::new(Kind::Name, bad.to_string()).at(file))?;
     Ok(file.parent().unwrap_or_default().join(&name))

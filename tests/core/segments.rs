@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests fail like tests
 
 use crate::tree::{Setup, at, run};
+use ftpsync::engine::Keeping;
 use ftpsync::error::{Error, Kind, Result, Retry};
 use ftpsync::model::{Listing, RelPath};
 use ftpsync::plan::Mode;
@@ -169,8 +170,19 @@ impl Here {
 
     /// Downloads with four threads.
     fn get(&self, far: &Far) -> crate::tree::Outcome {
+        self.get_keeping(far, Keeping::default())
+    }
+
+    fn get_keeping(&self, far: &Far, keeping: Keeping) -> crate::tree::Outcome {
         let local = LocalTarget::new(self.0.path(), Links::Inside).unwrap();
-        run(&local, far, &Setup { threads: 4, ..Setup::new(Mode::Download) })
+        run(&local, far, &Setup { threads: 4, keeping, ..Setup::new(Mode::Download) })
+    }
+
+    /// Puts a file that is older than that of the server.
+    fn put_old(&self) {
+        let old = self.0.path().join("large");
+        std::fs::write(&old, "old").unwrap();
+        filetime::set_file_mtime(&old, filetime::FileTime::from_unix_time(1_000_000_000, 0)).unwrap();
     }
 
     fn names(&self) -> Vec<String> {
@@ -214,12 +226,38 @@ fn what_a_lost_connection_leaves_is_read_by_others() {
     }
 }
 
+/// What is replaced goes into this folder.
+fn backup() -> Keeping {
+    let backup = RelPath::parse("backup").ok();
+    Keeping { backup, run: "now".into(), ..Keeping::default() }
+}
+
+#[test]
+fn what_a_large_file_replaces_is_kept_although_it_comes_over_several_connections() {
+    let (whole, here) = (content(40 * MIB), Here::new());
+    here.put_old();
+    let far = Far::with(&whole, 3);
+    here.get_keeping(&far, backup()).result.unwrap();
+    assert!(far.starts().len() >= 3, "{:?}", far.starts());
+    assert!(here.large() == whole);
+    assert_eq!(std::fs::read(here.0.path().join("backup/now/large")).unwrap(), b"old");
+    assert_eq!(here.names(), ["backup", "large"]);
+}
+
+#[test]
+fn nothing_is_kept_of_what_is_not_replaced_after_all() {
+    let (whole, here) = (content(40 * MIB), Here::new());
+    here.put_old();
+    let far = Far { breaks: Some((1, 2 * MIB)), becomes: Some(vec![b'x'; 40 * MIB]), ..Far::with(&whole, 3) };
+    assert_eq!(here.get_keeping(&far, backup()).result.unwrap_err().kind(), Kind::Changed);
+    assert_eq!(here.large(), b"old");
+    assert_eq!(here.names(), ["large"]);
+}
+
 #[test]
 fn ranges_of_different_contents_never_become_one_file() {
     let (whole, here) = (content(40 * MIB), Here::new());
-    let old = here.0.path().join("large");
-    std::fs::write(&old, "old").unwrap();
-    filetime::set_file_mtime(&old, filetime::FileTime::from_unix_time(1_000_000_000, 0)).unwrap();
+    here.put_old();
     let far = Far { breaks: Some((1, 2 * MIB)), becomes: Some(vec![b'x'; 40 * MIB]), ..Far::with(&whole, 3) };
     let outcome = here.get(&far);
     assert_eq!(outcome.result.unwrap_err().kind(), Kind::Changed);

@@ -2,7 +2,7 @@
 
 use super::{Crew, Lagging, borrowed, locked, no_session};
 use crate::engine::job::{CopyJob, DateJob, Done};
-use crate::engine::keep::{Keep, Replacement, is_certainly};
+use crate::engine::keep::{Keep, Replacement, aside, is_certainly, sibling, take_name};
 use crate::engine::segments::{SPLIT, Segments};
 use crate::engine::transfer::{Origin, Transfer, is_same, transfer};
 use crate::error::{Error, Kind, Result, Retry};
@@ -37,11 +37,16 @@ impl Crew<'_> {
     /// `None` if the file is to be copied as others are.
     fn copy_in_segments(&self, job: &CopyJob) -> Option<(u64, Result<Written>)> {
         let from = job.to.other();
-        // What is replaced is kept while the new content waits under a temporary name: one file, one session.
-        let size = job.put.size.filter(|&size| size >= SPLIT && job.keep.is_none())?;
+        let size = job.put.size.filter(|&size| size >= SPLIT)?;
         if !self.is_far(from) || locked(&self.full)[job.to].is_some() {
             return None;
         }
+        // What is replaced and kept has its name until all of the new content is there.
+        let (landing, put) = match &job.keep {
+            None => (job.target.clone(), job.put),
+            Some(keep) if keep.on == job.to => (sibling(&job.target, next_unique()).ok()?, aside(&job.put)),
+            Some(_) => return None,
+        };
         let source = [(job.source.clone(), job.listed)];
         let is_the_same = || {
             self.persist([from], |sessions| {
@@ -61,7 +66,7 @@ impl Crew<'_> {
             if job.needs_folders {
                 make_folders(session, &job.target)?;
             }
-            session.write_parts(&job.target, &job.put)
+            session.write_parts(&landing, &put)
         });
         let segments = match parts {
             Ok(None) => return None,
@@ -70,7 +75,7 @@ impl Crew<'_> {
         };
         self.queue.add_readers(&segments);
         let written = self.read_all(&segments).and_then(|()| match is_the_same()? {
-            true => segments.finish(),
+            true => self.finish(job, &segments, &landing),
             false => {
                 let error = Error::new(Kind::Changed, "the file changed while it was being read");
                 Err(error.during("read").at(&job.source))
@@ -82,6 +87,18 @@ impl Crew<'_> {
             Err(error) if error.kind() == Kind::Unsupported => None,
             written => Some((segments.arrived(), written)),
         }
+    }
+
+    /// Puts what has arrived in ranges at its name. What it replaces is kept, if that is wanted.
+    fn finish(&self, job: &CopyJob, segments: &Segments, landing: &RelPath) -> Result<Written> {
+        let written = segments.finish()?;
+        let Some(keep) = &job.keep else { return Ok(written) };
+        self.persist([job.to], |sessions| {
+            let session = borrowed(sessions, job.to)?;
+            locked(&self.made).above(keep.on, session, &keep.to)?;
+            take_name(session, landing, &job.target, &keep.to, &job.put)
+        })?;
+        Ok(written)
     }
 
     /// Reads until all ranges have arrived, also those that others have begun and could not finish.
