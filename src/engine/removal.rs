@@ -26,6 +26,7 @@ struct Dir {
     parent: Option<DoomedDir>,
     has_meta: bool,
     is_kept: bool,
+    is_back: bool,
     trace: Option<Trace>,
 }
 
@@ -51,7 +52,8 @@ impl Removals {
     pub fn add_dir(&mut self, side: Side, path: RelPath, trace: Trace) -> DoomedDir {
         self.folders.insert((side, path.as_str().to_owned()));
         let parent = trace.within;
-        self.dirs.push(Dir { side, path, parent, has_meta: false, is_kept: false, trace: Some(trace) });
+        let trace = Some(trace);
+        self.dirs.push(Dir { side, path, parent, has_meta: false, is_kept: false, is_back: false, trace });
         DoomedDir(self.dirs.len() - 1)
     }
 
@@ -72,6 +74,30 @@ impl Removals {
     /// Whether a folder stays because something in it does.
     pub fn is_kept(&self, dir: DoomedDir) -> bool {
         self.dirs[dir.0].is_kept
+    }
+
+    /// Notes that the other side has a folder again, as it got something out of it: so it has those above it.
+    pub fn comes_back(&mut self, dir: DoomedDir) {
+        let mut next = Some(dir);
+        while let Some(DoomedDir(index)) = next {
+            self.dirs[index].is_back = true;
+            next = self.dirs[index].parent;
+        }
+    }
+
+    /// Whether the other side has a folder again.
+    pub fn is_back(&self, dir: DoomedDir) -> bool {
+        self.dirs[dir.0].is_back
+    }
+
+    /// A folder that stays in one that is back, and is not back itself: the first one whose place comes after `last`.
+    pub fn left_behind(&self, last: Option<DoomedDir>) -> Option<(DoomedDir, Side, RelPath, Trace)> {
+        let first = last.map_or(0, |last| last.0 + 1);
+        self.dirs.iter().enumerate().skip(first).find_map(|(index, dir)| {
+            let is_left = dir.is_kept && !dir.is_back && dir.parent.is_some_and(|above| self.is_back(above));
+            let trace = dir.trace.clone().filter(|_| is_left)?;
+            Some((DoomedDir(index), dir.side, dir.path.clone(), trace))
+        })
     }
 
     /// Whether the removal that left a trace is counted by itself.

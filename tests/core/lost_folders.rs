@@ -1,9 +1,12 @@
 //! Folders that one side lost, and what is in them on the other one. Each of these was found by playing many worlds.
 
 use super::tree::{Setup, at, run, trees, user_tree};
-use ftpsync::model::{Side, Stamp};
+use ftpsync::error::Result;
+use ftpsync::model::{Listing, RelPath, Side, Stamp};
 use ftpsync::plan::{Mode, Strategy};
 use ftpsync::target::memory::{MemoryTarget, Node};
+use ftpsync::target::{Caps, Expect, Put, Session, Target, Written};
+use std::io::Read;
 
 /// Long before any run.
 fn long_ago() -> Stamp {
@@ -137,4 +140,131 @@ fn a_backdated_edit_in_a_folder_whose_memory_a_killed_run_did_not_write_is_not_r
     local.take("d/e");
     let outcome = run(&local, &remote, &Setup::new(Mode::Sync));
     assert!(has(&remote, "d/e/a"), "{outcome:?}");
+}
+
+/// A both-way run that leaves out `*.tmp`, and in which one side wins.
+fn with_filter(winner: Side) -> Setup {
+    let mut setup = Setup::new(Mode::Sync);
+    setup.policy.strategy = Some(Strategy::Prefer(winner));
+    setup.exclude = vec!["*.tmp".into()];
+    setup
+}
+
+#[test]
+fn what_the_filter_keeps_in_a_folder_that_comes_back_stays_removed() {
+    let (local, remote) = trees();
+    for file in ["d/a", "d/e/a", "d/f/a", "keep"] {
+        local.put(file, b"1", at(0));
+    }
+    let setup = with_filter(Side::Remote);
+    assert!(run(&local, &remote, &setup).result.is_ok());
+    local.take("d");
+    remote.put("d/a", b"edited", at(100));
+    remote.put("d/e/x.tmp", b"2", at(100));
+    let outcome = run(&local, &remote, &setup);
+    assert!(has(&local, "d/a") && has(&remote, "d/e/x.tmp") && !has(&remote, "d/e/a"), "{outcome:?}");
+    assert!(!has(&remote, "d/f"), "{outcome:?}");
+    let again = run(&local, &remote, &setup);
+    assert!(!has(&local, "d/e"), "the user has removed it: {again:?}");
+    assert_eq!(again.stats.entries_touched, 0, "{again:?}");
+    // Once nothing holds it any more, it goes.
+    remote.take("d/e/x.tmp");
+    run(&local, &remote, &setup);
+    assert_eq!(user_tree(&local), user_tree(&remote));
+    assert!(!has(&remote, "d/e"));
+}
+
+#[test]
+fn new_folders_with_nothing_but_what_is_left_out_come_back_with_the_folder_that_they_are_in() {
+    let (local, remote) = trees();
+    for file in ["d/a", "keep"] {
+        local.put(file, b"1", at(0));
+    }
+    let setup = with_filter(Side::Local);
+    assert!(run(&local, &remote, &setup).result.is_ok());
+    remote.take("d");
+    local.put("d/e/g/x.tmp", b"2", at(100));
+    local.put("d/f/b", b"3", at(100));
+    let said = run(&local, &remote, &Setup { dry_run: true, ..setup.clone() });
+    let outcome = run(&local, &remote, &setup);
+    assert!(has(&remote, "d/f/b") && has(&remote, "d/e/g") && !has(&remote, "d/e/g/x.tmp"), "{outcome:?}");
+    assert!(!has(&local, "d/a") && has(&local, "d/e/g/x.tmp"), "{outcome:?}");
+    assert_eq!(said.lines, outcome.lines);
+    let again = run(&local, &remote, &setup);
+    assert_eq!(again.stats.entries_touched, 0, "{again:?}");
+}
+
+/// A side whose listing of the root lacks a folder, and says that something is missing.
+#[derive(Clone)]
+struct Hiding(MemoryTarget);
+
+impl Target for Hiding {
+    fn id(&self) -> &str {
+        self.0.id()
+    }
+    fn base_name(&self) -> &str {
+        self.0.base_name()
+    }
+    fn caps(&self) -> Caps {
+        self.0.caps()
+    }
+    fn open(&self) -> Result<Box<dyn Session>> {
+        Ok(Box::new(HidingSession(self.0.open()?)))
+    }
+}
+
+struct HidingSession(Box<dyn Session>);
+
+impl Session for HidingSession {
+    fn list(&mut self, dir: &RelPath) -> Result<Listing> {
+        let mut listing = self.0.list(dir)?;
+        if dir.is_root() {
+            listing.entries.retain(|entry| entry.name.as_str() != "d");
+            listing.complete = false;
+        }
+        Ok(listing)
+    }
+    fn still(&mut self, names: &[(RelPath, Expect)]) -> Vec<Result<Option<bool>>> {
+        self.0.still(names)
+    }
+    fn read(&mut self, file: &RelPath, lend: &mut dyn FnMut(&mut dyn Read) -> Result<()>) -> Result<()> {
+        self.0.read(file, lend)
+    }
+    fn write(&mut self, file: &RelPath, body: &mut dyn Read, put: &Put) -> Result<Written> {
+        self.0.write(file, body, put)
+    }
+    fn mkdir(&mut self, dir: &RelPath) -> Result<()> {
+        self.0.mkdir(dir)
+    }
+    fn remove_file(&mut self, file: &RelPath) -> Result<()> {
+        self.0.remove_file(file)
+    }
+    fn remove_dir(&mut self, dir: &RelPath) -> Result<()> {
+        self.0.remove_dir(dir)
+    }
+}
+
+#[test]
+fn a_folder_that_only_a_listing_lacks_keeps_its_memory_and_edits_in_it_are_no_conflicts() {
+    for hiding in Side::BOTH {
+        let (local, remote) = trees();
+        // Both sides have the folder before they meet, so that the root does not remember it as copied.
+        local.put("d/a", b"1", at(0));
+        remote.put("d/b", b"1", at(0));
+        sync(&local, &remote);
+        local.put("d/a", b"edited here", at(100));
+        remote.put("d/b", b"edited there", at(100));
+        let before = (user_tree(&local), user_tree(&remote));
+        let outcome = match hiding {
+            Side::Local => run(&Hiding(local.clone()), &remote, &Setup::new(Mode::Sync)),
+            Side::Remote => run(&local, &Hiding(remote.clone()), &Setup::new(Mode::Sync)),
+        };
+        assert_eq!((user_tree(&local), user_tree(&remote)), before, "{outcome:?}");
+        assert!(outcome.warnings.iter().any(|text| text.starts_with("Left alone: d: ")), "{outcome:?}");
+        let again = run(&local, &remote, &Setup::new(Mode::Sync));
+        assert_eq!(again.stats.conflict_files, 0, "{again:?}");
+        assert_eq!(user_tree(&local), user_tree(&remote), "{again:?}");
+        assert_eq!(user_tree(&local).get("d/b"), Some(&Node::File(b"edited there".to_vec(), at(100))));
+        assert_eq!(user_tree(&local).get("d/a"), Some(&Node::File(b"edited here".to_vec(), at(100))));
+    }
 }

@@ -33,6 +33,7 @@ impl Walk<'_> {
         if !self.executor.is_live() {
             return Ok(());
         }
+        self.remember_what_stays(&mut folder);
         self.remember_contents(&folder);
         let root = &mut folder.metas.local;
         // Metadata that pyftpsync 3.1 or 4.1 has written is not written anew for the copies alone.
@@ -125,6 +126,19 @@ impl Walk<'_> {
         }
         let mut folders = std::mem::take(&mut self.folders);
         folders.iter_mut().flat_map(|(ticket, folder)| self.metadata_jobs(*ticket, folder)).collect()
+    }
+
+    /// In a folder that was to go and is on both sides again, what could not go is to go still, and is no news to the next run.
+    fn remember_what_stays(&self, folder: &mut Folder) {
+        if !matches!(folder.visit, Visit::Remove { doomed, .. } if self.removals.is_back(doomed)) {
+            return;
+        }
+        let held = self.contents.get(folder.paths.local.as_str()).unwrap_or_default();
+        let known = folder.metas.local.archive(&self.peer).seen.unwrap_or_default();
+        for (name, (mtime, size)) in held.iter().filter(|(name, _)| !known.contains_key(name.as_str())) {
+            let fact = Fact { mtime: *mtime, size: *size, ..Fact::default() };
+            folder.metas.local.record(&self.peer, name, &fact, self.run.clock.now());
+        }
     }
 
     /// Keeps a copy of what a folder remembers, for the day when the folder is lost together with its memory.

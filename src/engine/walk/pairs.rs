@@ -158,6 +158,13 @@ impl Walk<'_> {
     ) -> Result<()> {
         let is_folder = step.pair.is_folder();
         match effect {
+            Effect::Copy { to } if is_folder && self.may_be_hidden(plan, step, to) => {
+                let text = format!(
+                    "Left alone: {path}: it was on both sides, and may be missing only from the {to} listing."
+                );
+                self.warn(&text)?;
+                self.action_of(Effect::Skip(Skip::Copy { to }), path, is_folder)
+            }
             Effect::Copy { to } => {
                 let line = Line::copy(to, step.changes[to.other()]);
                 self.copy(plan, step, path, to, line)
@@ -182,6 +189,13 @@ impl Walk<'_> {
                 self.action(Line::EQUAL, path, is_folder)
             }
         }
+    }
+
+    /// Whether a folder was synchronised before, and a side may only not have listed it. Then it is not put back: what is in it
+    /// would have to be forgotten first, and an edit on that side would come out as a conflict.
+    fn may_be_hidden(&self, plan: &Plan, step: &Step, side: Side) -> bool {
+        let is_doubtful = !plan.complete[side] && !plan.is_damaged;
+        is_doubtful && self.contents.contains(paths_of(&plan.paths, &step.pair, side).local.as_str())
     }
 
     /// A folder that both sides have is visited.
@@ -306,7 +320,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn begin_subfolder(
+    pub(super) fn begin_subfolder(
         &mut self,
         ticket: Ticket,
         name: &str,
@@ -416,6 +430,9 @@ impl Walk<'_> {
                     self.event(Event::Trashed(to))?;
                 }
                 if let Some(folder) = self.folders.get_mut(&job.ticket) {
+                    if let Visit::Remove { doomed, .. } = folder.visit {
+                        self.removals.comes_back(doomed);
+                    }
                     folder.unfinished.remove(&job.name);
                     let mtime = job.put.mtime.map(Stamp::as_secs_f64);
                     let shown = if job.to == Side::Local { written.shown } else { job.put.mtime };

@@ -244,10 +244,41 @@ impl Walk<'_> {
                 self.wait_for_all()?;
             }
         }
+        self.make_what_is_left_behind()?;
         for trace in self.removals.take_traces() {
             self.release(Some(trace.ticket))?;
         }
         self.wait_for_all()
+    }
+
+    /// A new folder that stays only because it holds what the filter leaves out is made on the other side as well, if the one
+    /// that it is in came back there. Otherwise the next run would have to do it.
+    fn make_what_is_left_behind(&mut self) -> Result<()> {
+        let mut last = None;
+        while let Some((doomed, on, path, trace)) = self.removals.left_behind(last) {
+            last = Some(doomed);
+            let (Some(above), Ok(name)) = (self.folders.get(&trace.ticket), Name::new(trace.name)) else {
+                continue;
+            };
+            let held = self.contents.get(above.paths.local.as_str()).unwrap_or_default();
+            let archive = above.metas.local.archive(&self.peer);
+            if held.contains_key(name.as_str())
+                || matches!(Past::of(&archive, name.as_str()), Past::Listed(_))
+            {
+                continue;
+            }
+            let paths =
+                Sides::from_fn(|side| if side == on { path.clone() } else { above.paths[side].join(&name) });
+            let to = on.other();
+            self.removals.comes_back(doomed);
+            self.action(Line::copy(to, Change::New), &paths.local, true)?;
+            if let Some(mut made) = self.begin_subfolder(trace.ticket, name.as_str(), to, &paths)? {
+                // What is in it has been dealt with.
+                made.views[on] = Some(Ok(Box::new(View { complete: true, ..View::default() })));
+                self.finish_at_once(vec![made])?;
+            }
+        }
+        Ok(())
     }
 
     /// How many files are deleted by one job: as many for each session, so that none of them is left alone in the end.
