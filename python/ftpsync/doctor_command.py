@@ -125,7 +125,7 @@ def _facts(report: dict[str, Any]) -> list[tuple[str, str]]:
     """Returns names and sentences, in the order in which they are shown."""
     get = report.get
     facts = [
-        ("server", ", ".join(word for word in (get("software"), get("system")) if word)),
+        ("server", ", ".join(word.rstrip(".") for word in (get("software"), get("system")) if word)),
         ("endpoint", f"{get('endpoint')}, region {get('region')}" if "endpoint" in report else None),
         ("host key", get("host_key")),
         ("login", _login(report)),
@@ -168,7 +168,7 @@ def _encryption(report: dict[str, Any]) -> str | None:
 
 def _listing(report: dict[str, Any]) -> str:
     parts = [str(report["listing"])] if report.get("listing") else []
-    parts.append(f"{report['entries']} entries")
+    parts.append("1 entry" if report["entries"] == 1 else f"{report['entries']} entries")
     if not report["listing_complete"]:
         parts.append("perhaps incomplete")
     dots = _choose(report.get("shows_dot_files"), "names with a dot are shown", "names with a dot are hidden")
@@ -238,11 +238,18 @@ def _uses(report: dict[str, Any]) -> list[str]:
     if get("data_by"):
         uses.append(f"Data connections are made by {report['data_by']}.")
     if "sessions_wanted" in report:
-        uses.append(f"Up to {max(1, report['sessions_opened'])} connections are used.")
+        most = max(1, report["sessions_opened"])
+        uses.append("One connection is used." if most == 1 else f"Up to {most} connections are used.")
     if get("several_commands_at_once") is False:
         uses.append("Commands are sent one at a time, since several in one packet confuse the server.")
+    if get("engine") == "suppaftp":
+        uses.append("Commands are sent one at a time, as the engine suppaftp does it.")
     if get("writable"):
         uses.append(_use_of_names(report))
+        if "windows" in (get("system") or "").lower():
+            uses.append(
+                "Names that Windows cannot have (with : ? * and the like) are refused before anything is sent."
+            )
         if get("sets_times"):
             uses.append("Files get the time of their source.")
         else:
@@ -266,6 +273,19 @@ def _use_of_names(report: dict[str, Any]) -> str:
     return "Files are written under a temporary name, checked, and renamed."
 
 
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _remedy_for_listing(report: dict[str, Any]) -> str:
+    doubt = (report.get("listing_doubt") or "").lower()
+    if any(word in doubt for word in ("truncated", "limit", "without saying so")):
+        return "Ask the operator to allow longer listings (Pure-FTPd: LimitRecursion), or use sub-folders."
+    if report.get("listing") == "MLSD":
+        return "Try --no-mlsd, or a sub-folder."
+    return "Try a sub-folder, or ask the operator for MLSD (RFC 3659)."
+
+
 def _advice(report: dict[str, Any]) -> list[tuple[str, str]]:
     """Returns what may be wrong, each with what can be done about it."""
     get = report.get
@@ -278,14 +298,11 @@ def _advice(report: dict[str, Any]) -> list[tuple[str, str]]:
             (f"Changes are refused: {report['refusal']}.", "Uploads need the right to write and rename.")
         )
     if not report["listing_complete"]:
-        found.append(
-            (
-                "The listing may lack names, so nothing is deleted because of it.",
-                "Try --no-mlsd, or a sub-folder.",
-            )
-        )
+        why = f" ({report['listing_doubt']})" if get("listing_doubt") else ""
+        found.append((f"Nothing is deleted because of this listing{why}.", _remedy_for_listing(report)))
     if get("hidden_from_mlsd"):
-        found.append((f"MLSD hides {report['hidden_from_mlsd']} names that LIST shows.", "Add --no-mlsd."))
+        hidden = _count(report["hidden_from_mlsd"], "name")
+        found.append((f"MLSD hides {hidden} that LIST shows.", "Add --no-mlsd."))
     if get("shows_dot_files") is False:
         found.append(
             (
@@ -296,8 +313,8 @@ def _advice(report: dict[str, Any]) -> list[tuple[str, str]]:
     if report["names_guessed"]:
         found.append(
             (
-                f"{report['names_guessed']} names are not UTF-8; they keep their bytes.",
-                "Add --encoding NAME to see them as text, for example --encoding cp1252.",
+                f"Not UTF-8: {_count(report['names_guessed'], 'name')}. The bytes are kept, and read as Windows-1252.",
+                "Add --encoding NAME if that is not right, for example --encoding cp1251.",
             )
         )
     if get("pasv_as_named"):
@@ -314,7 +331,7 @@ def _advice(report: dict[str, Any]) -> list[tuple[str, str]]:
         count = max(1, report["sessions_opened"])
         found.append(
             (
-                f"Not more than {count} connections were accepted: {report['sessions_refusal']}.",
+                f"Not more than {_count(count, 'connection')} could be opened: {report['sessions_refusal']}.",
                 f"Runs notice that themselves; --connections {count} saves them the try.",
             )
         )

@@ -98,6 +98,9 @@ pub fn check_up(target: &dyn Target, writes: bool) -> Result<Findings> {
     let listing = session.list(&RelPath::root())?;
     found.insert("entries", listing.entries.len().into());
     found.insert("listing_complete", listing.complete.into());
+    let doubts = listing.notes.iter().filter(|_| !listing.complete);
+    let doubt = doubts.map(|note| format!("{}: {}", note.why, note.what.replace('\n', " / "))).next();
+    found.insert("listing_doubt", doubt.into());
     found.insert("names_guessed", listing.guessed.len().into());
     let session = if writes { try_changes(target, session, &mut found) } else { Some(session) };
     if let Some(session) = session {

@@ -132,3 +132,30 @@ fn a_server_without_the_root_cannot_be_used() {
     let target = FtpTarget::new(FtpConfig { root: "/nowhere".into(), ..config(&server) }).unwrap();
     assert_eq!(check_up(&target, true).unwrap_err().kind(), Kind::NotFound);
 }
+
+#[test]
+fn a_listing_that_is_cut_short_is_doubted_in_the_words_of_the_server_and_not_blamed_on_mlsd() {
+    let end = "226-Options: -l\r\n226 Output truncated to 3 matches";
+    let server = Server::start(Quirks { listing_ends_with: Some(end), ..Quirks::default() });
+    server.put_many("/f", 6);
+    let found = check_up(&FtpTarget::new(config(&server)).unwrap(), false).unwrap();
+    is(&found, "listing_complete", false);
+    let Finding::Text(doubt) = &found["listing_doubt"] else { panic!("{found:#?}") };
+    assert!(doubt.contains("226 Output truncated to 3 matches") && !doubt.contains('\n'), "{doubt}");
+    assert!(!found.contains_key("hidden_from_mlsd"), "each kind of listing shows another half");
+    let (_, good) = examine(Quirks::default(), false);
+    is(&good, "listing_doubt", Finding::Unknown);
+}
+
+#[test]
+#[cfg(feature = "suppaftp")]
+fn what_the_other_engine_does_is_not_blamed_on_the_server() {
+    use ftpsync::target::ftp::Engine;
+    let server = Server::start(Quirks { greets_briefly: true, ..Quirks::default() });
+    let found =
+        check_up(&FtpTarget::new(FtpConfig { engine: Engine::Suppaftp, ..config(&server) }).unwrap(), true);
+    let found = found.unwrap();
+    is(&found, "engine", "suppaftp");
+    is(&found, "several_commands_at_once", Finding::Unknown);
+    is(&found, "writable", true);
+}

@@ -125,3 +125,21 @@ fn a_greeting_that_it_cannot_read_is_one_error_with_advice() {
     };
     assert!(error.to_string().contains("--ftp-engine"), "{error}");
 }
+
+#[test]
+fn listings_that_may_have_been_cut_short_are_not_believed_where_the_words_for_it_are_not_heard() {
+    let ends = Some("226-Options: -l\r\n226 Output truncated to 1000 matches");
+    for (shown, is_doubted) in
+        [(498, true), (499, true), (500, true), (501, false), (998, true), (1_001, false)]
+    {
+        for hides in [vec![], vec!["MLST"]] {
+            let (server, target) =
+                start(Quirks { listing_ends_with: ends, hides: hides.clone(), ..Quirks::default() });
+            // Such a listing shows half of the lines, the one of the folder itself included.
+            server.put_many("/f", shown * 2 + usize::from(hides.is_empty()));
+            let listing = target.open().unwrap().list(&path("")).unwrap();
+            assert_eq!(listing.entries.len(), shown, "{hides:?}");
+            assert_eq!(listing.complete, !is_doubted, "{shown} {hides:?}");
+        }
+    }
+}

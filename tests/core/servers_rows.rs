@@ -356,7 +356,16 @@ fn q15_a_listing_that_was_cut_short_deletes_nothing() {
 
 #[test]
 fn q15_listings_with_a_suspicious_number_of_names_are_not_believed() {
-    for (count, complete) in [(999, true), (1000, false), (2000, false), (9998, false), (10_000, false)] {
+    // 998 and 9998 with the lines of the folder itself and its parent.
+    for (count, complete) in [
+        (997, true),
+        (998, false),
+        (1000, false),
+        (1001, true),
+        (2000, false),
+        (9998, false),
+        (10_000, false),
+    ] {
         let (server, mut session) = open(Quirks { hides: vec!["MLST", "MDTM"], ..Quirks::default() });
         server.put_many("/f", count);
         let listing = listing(session.as_mut());

@@ -119,6 +119,45 @@ def test_what_cannot_be_reached_is_one_line_without_secrets(url: str, tmp_path: 
     assert found["usable"] is False and "geheim99" not in json.dumps(found)
 
 
+def test_a_server_of_the_last_century_is_told_what_it_lacks(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    server = start_server(servers.INETUTILS)
+    (server.root / "a.txt").write_text("a")
+    found = report(tmp_path, server.url)
+    assert found["usable"] and found["writable"] and found["rename_replaces"] and found["renames"]
+    assert (found["listing"], found["sets_times"], found["clock_offset_seconds"]) == ("LIST -a", False, 0)
+    assert "Times of uploads are remembered in .pyftpsync-meta.json." in found["uses"]
+    assert found["advice"] == []
+    assert [path.name for path in server.root.iterdir()] == ["a.txt"]
+
+
+@pytest.mark.parametrize("engine", ["own", "suppaftp"])
+def test_a_listing_that_is_cut_short_is_the_fault_of_its_limit(
+    start_server: StartServer, tmp_path: Path, engine: str
+) -> None:
+    server = start_server(servers.PureFtpd(listing_limit=1000))
+    for number in range(1100):
+        (server.root / f"{number}").touch()
+    found = report(tmp_path, server.url, "--read-only", "--ftp-engine", engine)
+    assert not found["listing_complete"] and found["entries"] == 998
+    remedies = [advice["remedy"] for advice in found["advice"]]
+    assert any("LimitRecursion" in remedy for remedy in remedies), remedies
+    assert not any("--no-mlsd" in remedy for remedy in remedies), remedies
+    assert ("as the engine suppaftp does it" in " ".join(found["uses"])) == (engine == "suppaftp")
+
+
+def test_one_thing_is_told_in_the_singular(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "a").touch()
+    with ftp_server(root) as server:
+        text = doctor(tmp_path, server.url, "--connections", "1").stdout
+    assert "  listing       MLSD; 1 entry; names with a dot are shown" in text.splitlines(), text
+    assert "  - One connection is used." in text.splitlines(), text
+    assert "1 entries" not in text and "1 connections" not in text
+
+
 def test_a_local_folder_has_a_report_too(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()

@@ -80,7 +80,7 @@ def test_q34_a_server_with_one_connection_for_each_user_is_enough(
 def test_q01_q09_q38_a_server_of_the_last_century_is_enough(
     start_server: StartServer, tmp_path: Path, connections: str
 ) -> None:
-    """GNU inetutils: no FEAT, no MLSD, times that cannot be set."""
+    """GNU inetutils: a short FEAT, no MLSD, times that cannot be set."""
     world = make_world(start_server(servers.INETUTILS), tmp_path)
     for number in range(20):
         write(world.local, f"folder{number % 2}/up {number}", f"up {number}", age=number * 1000)

@@ -3,6 +3,7 @@
 //! Each way to a data connection is tried in a conversation of its own, which is told nothing about the server: what fails
 //! in one says nothing about the others.
 
+use super::config::Engine;
 use super::learned::{Lister, Mode, MtimeBy, Passive};
 use super::session::FtpSession;
 use super::{FtpConfig, FtpTarget, login};
@@ -46,7 +47,11 @@ impl FtpTarget {
             found.insert("active", active.is_ok().into());
         }
         let machine = epsv.ok().filter(|_| found.get("listing") == Some(&Finding::from("MLSD")));
-        if let (Some(machine), Ok(list)) = (machine, pasv) {
+        // Of two listings that are cut short each shows something else.
+        if let (Some(machine), Ok(list)) = (machine, pasv)
+            && machine.complete
+            && list.complete
+        {
             found.insert("hidden_from_mlsd", hidden(&machine, &list).into());
         }
         found
@@ -81,7 +86,10 @@ impl FtpTarget {
         let was_tried = learned.renames == Some(true);
         found.insert("rename_replaces", was_tried.then_some(learned.replaces).into());
         found.insert("temporary_names", (!learned.refuses_temp_names).into());
-        found.insert("several_commands_at_once", (!learned.one_by_one).into());
+        // The other engine sends one at a time whatever the server can do.
+        let is_own = self.server.config.engine == Engine::Own;
+        found.insert("engine", if is_own { "own" } else { "suppaftp" }.into());
+        found.insert("several_commands_at_once", is_own.then_some(!learned.one_by_one).into());
         let hashes = HASHES.iter().filter(|word| features.has(word)).map(|word| (*word).to_owned());
         found.insert("checksums", hashes.collect::<Vec<_>>().into());
         found.insert("resumes", features.argument("REST").is_some_and(|how| how.contains("STREAM")).into());

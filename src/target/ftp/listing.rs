@@ -20,8 +20,12 @@ const MAX_LINE: usize = 64 * 1024;
 const USUAL_LISTING: usize = 16 * 1024;
 /// No honest listing is longer, in bytes: half a million names and more. It has to fit into memory.
 const MAX_LISTING: u64 = 64 * 1024 * 1024;
-/// Known limits at which servers end a LIST without a word.
-const SILENT_LIMITS: [usize; 4] = [1_000, 2_000, 9_998, 10_000];
+/// Known limits at which servers end a LIST without a word, in lines.
+const SILENT_LIMITS: [usize; 3] = [1_000, 2_000, 10_000];
+/// Limits that operators choose are multiples of this.
+const ROUND: usize = 500;
+/// Lines that are no names of the folder: its own and that of its parent.
+const DOTS: usize = 2;
 /// What servers keep for themselves among the files of their users: quotas, thumbnails.
 const LITTER: [&str; 2] = [".ftpquota", "@eaDir"];
 /// Time zones differ by multiples of this, in seconds.
@@ -126,6 +130,10 @@ impl FtpSession {
             learned.mlsd_proven = true;
             learned.lister = Some(Lister::Mlsd);
         }
+        if self.control.is_lent() {
+            // The other engine keeps the words to itself with which a server says that it has cut a listing short.
+            distrust_numbers(&mut listing, |lines| lines.is_multiple_of(ROUND));
+        }
         self.fill_in(path, &mut listing)?;
         Ok(listing)
     }
@@ -161,7 +169,10 @@ impl FtpSession {
         };
         let format = Format::People { now: now() };
         let mut listing = collect(&raw, format, self.server.names);
-        distrust_round_numbers(&mut listing);
+        let is_unheard = self.control.is_lent();
+        distrust_numbers(&mut listing, |lines| {
+            SILENT_LIMITS.contains(&lines) || is_unheard && lines.is_multiple_of(ROUND)
+        });
         self.fill_in(path, &mut listing)?;
         self.shift_times(&mut listing);
         Ok(listing)
@@ -379,9 +390,10 @@ fn refuse(listing: &mut Listing, name: &[u8], why: &str) {
     listing.notes.push(Note::refused(shown(name), why));
 }
 
-fn distrust_round_numbers(listing: &mut Listing) {
+/// Doubts a listing of so many lines that it may be one that was cut short. The lines of the dots may be among them.
+fn distrust_numbers(listing: &mut Listing, is_suspicious: impl Fn(usize) -> bool) {
     let count = listing.entries.len() + listing.present_but_skipped.len();
-    if SILENT_LIMITS.contains(&count) {
+    if count > 0 && (count..=count + DOTS).any(is_suspicious) {
         doubt(
             listing,
             &format!("{count} names"),

@@ -46,7 +46,14 @@ impl Features {
         if self.is_assumed {
             return Vec::new();
         }
-        self.words.iter().map(|(word, _)| word.clone()).collect()
+        let mut words: Vec<String> = Vec::new();
+        for (word, _) in &self.words {
+            // AUTH SSL and AUTH TLS are one.
+            if !words.contains(word) {
+                words.push(word.clone());
+            }
+        }
+        words
     }
 
     /// Whether machine listings exist. RFC 3659 announces MLSD by the word MLST; some servers use the other word.
@@ -89,6 +96,8 @@ mod tests {
             assert!(found.has(word), "{word}");
         }
         assert_eq!(found.argument("REST"), Some("STREAM"));
+        let twice = features("211-Features:\r\n AUTH TLS\r\n SIZE\r\n AUTH SSL\r\n211 End\r\n");
+        assert_eq!(twice.words(), ["AUTH", "SIZE"]);
         assert!(found.has_mlsd() && found.has_utf8() && !found.has("EPSV"));
     }
 

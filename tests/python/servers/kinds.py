@@ -266,7 +266,7 @@ class PureFtpd(Kind):
 
 @dataclass(frozen=True)
 class InetutilsFtpd(Kind):
-    """The ftpd of GNU inetutils: neither FEAT nor MLSD nor EPSV's successors, times of LIST to the minute.
+    """The ftpd of GNU inetutils: no MLSD, times that cannot be set, times of LIST to the minute.
 
     It is run by a stand-in for inetd, and shows the whole file system, so that paths are those of this machine.
     """
