@@ -5,14 +5,20 @@ from __future__ import annotations
 import re
 from typing import Final
 
-__all__ = ["harmless", "in_one_line"]
+__all__ = ["as_escape", "harmless", "in_one_line"]
 
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\uf780-\uf7ff]")
 
 
 def harmless(text: str) -> str:
     """Shows control characters as escapes: servers put anything into their replies."""
-    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+    return _CONTROL.sub(as_escape, text)
+
+
+def as_escape(match: re.Match[str]) -> str:
+    """Shows a character as an escape; one that stands for a byte that is no text, as that byte."""
+    code = ord(match[0])
+    return f"\\x{code - 0xF700 if code >= 0xF780 else code:02x}"
 
 
 def in_one_line(exc: Exception) -> str:
@@ -48,6 +54,8 @@ def _hint(exc: Exception) -> str | None:
         return "The server does not answer; check host, port and firewall, or try --ftp-active."
     if isinstance(exc, (EOFError, ConnectionError)):
         return "The connection was lost; run again to continue where it ended."
+    if isinstance(exc, FileNotFoundError) and exc.filename is None:
+        return "(Has the current folder been removed?)"
     if isinstance(exc, (OSError, RuntimeError, ValueError)) and not isinstance(
         exc, (NotImplementedError, RecursionError, UnicodeError)
     ):

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ftpsync._errors import harmless
 from ftpsync._report import Reporter, make_entry
 from ftpsync.metadata import DirMetadata
 from ftpsync.resources import EntryPair, _Resource
@@ -278,7 +279,7 @@ def _tell_classification(pair: EntryPair, past: tuple[Any, Any, Any] | None) -> 
     for told in (pair.local, pair.remote, pair):
         if told is not None:
             kind = "pair " if told is pair else ""
-            write(f"Classified {kind}{told}, meta={record}", debug=True)
+            write(harmless(f"Classified {kind}{told}, meta={record}"), debug=True)
 
 
 def _memory_of(target: _Target, is_local: bool) -> DirMetadata:

@@ -9,6 +9,7 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
+from ftpsync._errors import as_escape
 from ftpsync._locks import take_news
 from ftpsync._progress import ProgressLine
 from ftpsync.resources import DirectoryEntry, EntryPair, FileEntry, _Resource
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Reporter", "printable"]
 
 #: Control characters of a name would reach the terminal as commands.
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\uf780-\uf7ff]")
 
 _HELP: Final = {
     "l": "use the local file and overwrite the remote one (or restore it)",
@@ -47,7 +48,7 @@ _NAMES: Final = {"l": "Local", "r": "Remote", "o": "Older", "n": "Newer", "s": "
 
 def printable(text: str) -> str:
     """Shows control characters as escapes, so that a name cannot steer the terminal."""
-    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+    return _CONTROL.sub(as_escape, text)
 
 
 class Reporter:
@@ -220,7 +221,7 @@ class Reporter:
             ):
                 is_equal, offset = byte_compare(one, other)
         except OSError as exc:
-            write(f"    Files cannot be compared ({exc}).")
+            write(f"    Files cannot be compared ({printable(str(exc))}).")
             return False
         what = "equal" if is_equal else f"different at offset {offset:,}"
         write(f"    Files are {what}.")

@@ -6,6 +6,7 @@ import posixpath
 from collections.abc import Callable
 from typing import IO, Any, ClassVar
 
+from ftpsync._errors import harmless
 from ftpsync.metadata import DirMetadata
 from ftpsync.resources import DirectoryEntry, FileEntry
 from ftpsync.targets import _TEMP_PREFIX, Callback, _get_encoding_opt, _Target
@@ -110,7 +111,9 @@ class ServerTarget(_Target):
         is_made = not self.is_unbound() and not self.readonly and self.get_option("create_folder", False)
         if emulates_31() or self.is_unbound() or (self.is_local() and not is_made):
             side = "local directory" if not self.is_unbound() and self.is_local() else "directory"
-            write_error(f"Could not change {side} to {self.root_dir} ({reason}): missing or not permitted.")
+            write_error(
+                harmless(f"Could not change {side} to {self.root_dir} ({reason}): missing or not permitted.")
+            )
             raise RuntimeError(
                 f"Unable to navigate to working directory {self.root_dir!r} ({reason})."
             ) from refusal
@@ -130,10 +133,10 @@ class ServerTarget(_Target):
         if self.dry_run:
             from ftpsync import _core
 
-            write(f"{message}: it would be created.")
+            write(harmless(f"{message}: it would be created."))
             self._native = _core.Target.unmade(self._native.id)
             return self._native.open()
-        write_error(f"{message}: creating it.")
+        write_error(harmless(f"{message}: creating it."))
         return None
 
     def _seconds(self) -> float | None:
@@ -150,7 +153,7 @@ class ServerTarget(_Target):
         verbose = self._verbose()
         for level, line in self._native.news() if self._native is not None else ():
             if verbose >= level:
-                write(line)
+                write(harmless(line))
 
     def close(self) -> None:
         """Says goodbye to the server. Harmless when the target is not open."""
@@ -160,7 +163,7 @@ class ServerTarget(_Target):
             try:
                 session.close()
             except Exception as exc:  # The connection may be gone already; the work is done.
-                write_error(f"Could not close the connection to {self.host}: {exc}")
+                write_error(harmless(f"Could not close the connection to {self.host}: {exc}"))
         self._native = None
         self._listed = self._strayed = None
         self._known_folders = set()
@@ -318,9 +321,9 @@ class ServerTarget(_Target):
         verbose = self._verbose()
         for name, note in listing.notes:
             if verbose >= 4:
-                write(f"{posixpath.join(folder, name)}: {note}")
+                write(harmless(f"{posixpath.join(folder, name)}: {note}"))
         if not listing.complete:
-            write(f"The listing of {folder} may be incomplete.", warning=True)
+            write(harmless(f"The listing of {folder} may be incomplete."), warning=True)
 
         meta = DirMetadata(self)
         self.cur_dir_meta = meta

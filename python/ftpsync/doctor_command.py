@@ -10,7 +10,7 @@ import sys
 import textwrap
 from typing import Any, Final
 
-from ftpsync._errors import in_one_line
+from ftpsync._errors import harmless, in_one_line
 from ftpsync.cli_common import common_parser, creds_parser, matcher_parser, verbose_parser
 from ftpsync.synchronizers import process_options
 from ftpsync.targets import _Target, make_target
@@ -53,7 +53,7 @@ def doctor_handler(parser: argparse.ArgumentParser, args: argparse.Namespace) ->
     is_quiet = args.read_only or args.dry_run
     if not args.json:
         target = make_target(args.target.removeprefix("file://"), options)
-        print(in_words(examine(target, read_only=is_quiet)))
+        print(harmless(in_words(examine(target, read_only=is_quiet))))
         return 0
     try:
         # What is told or asked on the way is not for the program that reads the report.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from ftpsync._errors import harmless
 from ftpsync._proxy import proxy_for
 from ftpsync._server_target import ServerTarget
 from ftpsync.metadata import DirMetadata, IncompatibleMetadataVersion, IncompatibleMetadataVersionError
@@ -246,7 +247,8 @@ class FTPTarget(ServerTarget):
 
     def _ask_again(self, refusal: Exception) -> None:
         """Reports a refused login and asks for another password, or gives up."""
-        write_error(f"Could not login to {self.username or 'anonymous'}@{self.host}: {_reply(refusal)}")
+        user = self.username or "anonymous"
+        write_error(harmless(f"Could not login to {user}@{self.host}: {_reply(refusal)}"))
         if self.get_option("no_prompt", True) or not self.username:
             raise refusal
         answer = prompt_for_password(self.host, user=self.username)
@@ -266,7 +268,7 @@ class FTPTarget(ServerTarget):
                 self.feat_response = line.removeprefix("FEAT: '").removesuffix(".").removesuffix("'")
                 self.support_utf8 = "UTF8" in self.feat_response.upper()
             if verbose >= level:
-                write(line)
+                write(harmless(line))
 
     def close(self) -> None:
         """Says goodbye to the server. Harmless when the target is not open."""

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from ftpsync import __version__
 from ftpsync._errors import harmless, in_one_line
+from ftpsync._streams import is_reader_gone, let_go, make_lenient
 from ftpsync.cli_common import (
     _add_verbosity,
     common_parser,
@@ -73,6 +74,7 @@ def run() -> None:
         reported.
     """
     set_pyftpsync_logger(None)
+    make_lenient()
     parser = _parser()
     args = parser.parse_args()
     _settle_verbosity(parser, args)
@@ -84,23 +86,30 @@ def run() -> None:
                 # Here, where a reader that has gone can still be dealt with.
                 sys.stdout.flush()
     except KeyboardInterrupt:
-        print("\nAborted by user.", file=sys.stderr)
+        _tell("\nAborted by user.")
         code = _EXIT_ABORTED
     except CliSilentRuntimeError as exc:
         if args.verbose > exc.min_verbosity:
-            print(harmless(traceback.format_exc()), end="", file=sys.stderr)
+            _tell(traceback.format_exc().rstrip())
         else:
-            print(f"\nERROR:\n{harmless(str(exc))}\n", file=sys.stderr)
+            _tell(f"\nERROR:\n{exc}\n")
         code = exc.exit_code
     except Exception as exc:
         code = _EXIT_ERROR
         # Whoever reads the output, as `head` does, may have had enough of it; that needs no words.
-        if not (isinstance(exc, BrokenPipeError) and _is_reader_gone()):
+        if not (isinstance(exc, BrokenPipeError) and is_reader_gone()):
             if args.verbose >= _TRACEBACK_VERBOSITY:
-                print(harmless(traceback.format_exc()), end="", file=sys.stderr)
-            print(f"ERROR: {harmless(in_one_line(exc))}", file=sys.stderr)
+                _tell(traceback.format_exc().rstrip())
+            _tell(f"ERROR: {in_one_line(exc)}")
+    let_go()
     if code != _EXIT_OK:
         sys.exit(code)
+
+
+def _tell(text: str) -> None:
+    """Says the last words of a run, if there is somebody to hear them."""
+    with contextlib.suppress(OSError):
+        print(harmless(text), file=sys.stderr)
 
 
 @contextlib.contextmanager
@@ -114,24 +123,6 @@ def _orderly_termination() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _is_reader_gone() -> bool:
-    """Whether nobody reads our output any more; then what is left of it goes nowhere."""
-    import select
-
-    if not hasattr(select, "poll"):  # Windows
-        return False
-    try:
-        output = sys.stdout.fileno()
-    except (OSError, ValueError):
-        return False
-    poll = select.poll()
-    poll.register(output, 0)
-    is_gone = any(event & select.POLLERR for _, event in poll.poll(0))
-    if is_gone:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), output)
-    return is_gone
 
 
 # --- Arguments ---

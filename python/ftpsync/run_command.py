@@ -209,7 +209,7 @@ def _read_config(parser: argparse.ArgumentParser, path: Path) -> dict[str, Any]:
 
     try:
         config = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as exc:
+    except (OSError, UnicodeDecodeError, RecursionError, yaml.YAMLError) as exc:
         parser.error(f"Error parsing {path}: {exc}")
     if not isinstance(config, dict) or "tasks" not in config:
         parser.error(f"Missing entry `tasks` in {path}")

@@ -11,6 +11,7 @@ import os
 import sys
 from typing import Any, Final
 
+from ftpsync._errors import harmless
 from ftpsync._server_target import ServerTarget, native_maker
 from ftpsync.metadata import DirMetadata, IncompatibleMetadataVersion, IncompatibleMetadataVersionError
 from ftpsync.targets import _check_server, _get_encoding_opt, _Target
@@ -157,7 +158,7 @@ class SFTPTarget(ServerTarget):
             verbose = self._verbose()
             for level, line in self._session.greeting:
                 if verbose >= level:
-                    write(line)
+                    write(harmless(line))
             if self.get_option("store_password", False) and self.username and self.password:
                 save_password(self.host, self.username, self.password)
         except BaseException:
@@ -266,7 +267,7 @@ class SFTPTarget(ServerTarget):
             # Whoever catches it tells the reason.
             write_error(f"Could not login to {user}@{self.host}.")
             raise refusal
-        write_error(f"Could not login to {user}@{self.host}: {refusal}")
+        write_error(harmless(f"Could not login to {user}@{self.host}: {refusal}"))
         answer = prompt_for_password(self.host, user=user)
         if answer is None:
             raise refusal

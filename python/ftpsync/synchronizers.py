@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Final, TypeVar
 from ftpsync import __version__, _steps
 from ftpsync._bridge import TargetBridge, is_native
 from ftpsync._closing import Closing
+from ftpsync._errors import harmless
 from ftpsync._hooks import HookRelay
 from ftpsync._locks import lock_settings
 from ftpsync._report import Reporter
@@ -373,7 +374,7 @@ class BaseSynchronizer:
             try:
                 target.close()
             except Exception as exc:  # What happened before is more important than how it ended.
-                write_error(f"Could not close {target}: {exc}")
+                write_error(harmless(f"Could not close {target}: {exc}"))
 
     def _tell_header(self) -> None:
         if self.verbose < 3:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
+from ftpsync._errors import harmless
 from ftpsync.metadata import DirMetadata
 from ftpsync.resources import DirectoryEntry, FileEntry, _Resource
 from ftpsync.util import emulates_31, is_native, to_bytes, to_native, to_unicode, write
@@ -702,7 +703,7 @@ class FsTarget(_Target):
 
     def _leave_out(self, found: os.DirEntry[str], why: str) -> None:
         if self._verbose() >= 4:
-            write(f"Ignoring {found.path}: it {why}.")
+            write(harmless(f"Ignoring {found.path}: it {why}."))
 
     def open_readable(self, name: str) -> IO[bytes]:
         """Opens a file of the current folder for reading bytes.

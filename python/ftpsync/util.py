@@ -202,7 +202,17 @@ def _print(
 ) -> None:
     """Prints text and line end in one piece: the threads of a run may print at the same time."""
     text = (" " if sep is None else sep).join(str(arg) for arg in args)
-    print(text + ("\n" if end is None else end), end="", file=file, **kwargs)
+    text += "\n" if end is None else end
+    try:
+        print(text, end="", file=file, **kwargs)
+    except UnicodeEncodeError as error:
+        # A name that a stream has no characters for is no reason to end a run.
+        print(
+            text.encode(error.encoding, "backslashreplace").decode(error.encoding),
+            end="",
+            file=file,
+            **kwargs,
+        )
 
 
 def ansi_code(name: str) -> str:
@@ -492,7 +502,8 @@ def _from_netrc(host: str, verbose: int) -> tuple[str, str] | None:
     except FileNotFoundError:
         entry = None
     except (OSError, netrc.NetrcParseError, UnicodeDecodeError) as exc:
-        write_error(f"Could not read .netrc file: {exc}")
+        has_place = not isinstance(exc, netrc.NetrcParseError) or exc.lineno is not None
+        write_error(f"Could not read .netrc file: {exc if has_place else exc.args[0]}")
         return None
     if entry is None:
         if verbose >= 4:

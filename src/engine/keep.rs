@@ -101,7 +101,8 @@ impl Made {
             missing.push(path);
         }
         for path in missing.into_iter().rev() {
-            session.mkdir(&path)?;
+            let hint = || format!("the folder {:?}, for what is replaced, could not be made", path.as_str());
+            session.mkdir(&path).map_err(|error| error.advise(hint()))?;
             self.0.insert((side, path));
         }
         Ok(())

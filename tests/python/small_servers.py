@@ -52,6 +52,7 @@ def ftp_server(
     folds: Callable[[str], str] | None = None,
     refuses: Mapping[str, str] | None = None,
     bytes_per_second: int | None = None,
+    adds: str = "",
 ) -> Iterator[Small]:
     """Serves a folder.
 
@@ -65,6 +66,7 @@ def ftp_server(
         folds: Names that this makes alike are one to the disk of the server.
         bytes_per_second: How fast data connections are, if that is limited.
         refuses: Replies to commands that are not carried out, e.g. `{"RNTO": "550 no"}`.
+        adds: What every line of every reply ends with.
     """
     authorizer = DummyAuthorizer()
     for user in users:
@@ -80,6 +82,9 @@ def ftp_server(
             if refuses and cmd in refuses:
                 return self.respond(refuses[cmd])
             return super().pre_process_command(line, cmd, arg)
+
+        def push(self, data: str) -> None:
+            super().push(data.replace("\r\n", f"{adds}\r\n"))
 
         def ftp_NLST(self, path: str) -> Any:
             if not hides_dots:

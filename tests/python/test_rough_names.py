@@ -190,3 +190,23 @@ def test_row_96_escape_sequences_in_names_and_replies_reach_no_terminal(sides: S
             for raw in (b"\x1b]", b"\x07", b"\x1b[2J", "\x9b".encode(), b"owned\x07"):
                 assert raw not in shown, (verb, options, shown)
             assert b"033" in shown or b"x1b" in shown or b"^[" in shown, shown
+
+
+@pytest.mark.parametrize("url", ["{url}", "{url}missing/", "ftp://joe:wrong@127.0.0.1:{port}/"])
+def test_row_96_whatever_the_server_says_steers_no_terminal(sides: Sides, url: str) -> None:
+    (sides.remote / f"down{EVIL}").write_text("x")
+    with ftp_server(sides.remote, adds=f" {EVIL}") as server:
+        place = url.format(url=server.url, port=server.port)
+        commands = [
+            sides.command("sync", place, "-vvvvv", "--no-prompt"),
+            sides.command("sync", place),
+            *(
+                [sys.executable, "-m", "ftpsync", word, place, "--no-prompt"]
+                for word in ("doctor", "scan", "tree")
+            ),
+        ]
+        for command in commands if url == "{url}" else commands[:3]:
+            shown = on_a_terminal(command)
+            assert len(shown) > 20
+            for raw in (b"\x1b]", b"\x07", b"\x1b[2J", "\x9b".encode(), b"owned\x07"):
+                assert raw not in shown, (command, shown)

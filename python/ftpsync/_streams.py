@@ -1,0 +1,44 @@
+"""The standard streams of the command line: whatever is to be shown and whoever reads it, a run is not lost over it."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+
+__all__ = ["is_reader_gone", "let_go", "make_lenient"]
+
+
+def make_lenient() -> None:
+    """Lets characters that an output cannot encode be shown as escapes: a file may have any name."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def let_go() -> None:
+    """Sends nowhere what an output cannot take (on a full disk), so that Python does not fail over it in the end."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is None:
+            continue
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        except ValueError:
+            """Somebody has closed it."""
+
+
+def is_reader_gone() -> bool:
+    """Whether nobody reads our output any more, as after `head`."""
+    import select
+
+    if not hasattr(select, "poll"):  # Windows
+        return False
+    try:
+        output = sys.stdout.fileno()
+    except (OSError, ValueError):
+        return False
+    poll = select.poll()
+    poll.register(output, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
