@@ -401,7 +401,7 @@ fn row_11_two_uploads_at_once_leave_each_file_whole_and_the_next_run_has_the_las
 }
 
 /// A download, with deletions, of a server into a folder of the disk that has a neighbour.
-fn download(server: &Server) -> (tempfile::TempDir, tree::Outcome) {
+pub fn download(server: &Server) -> (tempfile::TempDir, tree::Outcome) {
     let above = tempfile::tempdir().unwrap();
     let root = above.path().join("root");
     for folder in [root.clone(), above.path().join("root-x")] {
@@ -417,7 +417,7 @@ fn download(server: &Server) -> (tempfile::TempDir, tree::Outcome) {
 }
 
 /// Everything below a folder, by path, without our own files.
-fn below(folder: &std::path::Path) -> Vec<String> {
+pub fn below(folder: &std::path::Path) -> Vec<String> {
     let mut found = Vec::new();
     for item in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
         let name = item.file_name().into_string().unwrap();

@@ -106,6 +106,14 @@ pub struct Quirks {
     pub folds: bool,
     /// An upload under TLS whose end is not announced loses its last bytes, and is called complete.
     pub wants_goodbye: bool,
+    /// Transfers are agreed to only when all bytes have been sent, or have come.
+    pub agrees_afterwards: bool,
+    /// Data connections are never secured, although PROT is agreed to.
+    pub data_in_clear: bool,
+    /// Times are kept in units of so many seconds; 0 for one.
+    pub grain: i64,
+    /// What has arrived of an upload that `stor_ends_with` an error stays.
+    pub keeps_stumps: bool,
     /// What idle conversations are told before they are ended by [`Server::say_farewell`].
     pub farewell: Option<&'static str>,
 }
@@ -741,11 +749,7 @@ impl Conversation {
     fn open_data(&mut self) -> std::io::Result<Line> {
         if let Some(address) = self.active.take() {
             self.say("150 here it comes")?;
-            let line = Line::over(TcpStream::connect(address)?);
-            return match &self.tls {
-                Some(config) => line.secured(config),
-                None => Ok(line),
-            };
+            return self.secured(Line::over(TcpStream::connect(address)?));
         }
         let listener = self.passive.take().ok_or(std::io::ErrorKind::NotConnected)?;
         self.say("150 here it comes")?;
@@ -753,10 +757,13 @@ impl Conversation {
     }
 
     fn accept(&self, listener: &TcpListener) -> std::io::Result<Line> {
-        let line = Line::over(self.meet(listener)?);
+        self.secured(Line::over(self.meet(listener)?))
+    }
+
+    fn secured(&self, line: Line) -> std::io::Result<Line> {
         match &self.tls {
-            Some(config) => line.secured(config),
-            None => Ok(line),
+            Some(config) if !self.quirks.data_in_clear => line.secured(config),
+            _ => Ok(line),
         }
     }
 
@@ -784,7 +791,9 @@ impl Conversation {
 
     /// A time as this server tells it.
     fn shown(&self, mtime: &str) -> String {
-        moved(mtime, self.quirks.clock_ahead + self.state.clock_ahead.load(Ordering::SeqCst))
+        let ahead = self.quirks.clock_ahead + self.state.clock_ahead.load(Ordering::SeqCst);
+        let seconds = ftpsync::wire::ftp::time::parse(mtime).expect("a time").seconds();
+        moved(mtime, ahead - seconds.rem_euclid(self.quirks.grain.max(1)))
     }
 
     fn list_for_people(&mut self, all: bool) -> Goes {
@@ -901,7 +910,13 @@ impl Conversation {
         }
         let content = content[std::mem::take(&mut self.offset).min(content.len())..].to_vec();
         let length = if self.quirks.halves_downloads { content.len() / 2 } else { content.len() };
-        let mut data = self.data()?;
+        let mut data = match self.passive.take() {
+            Some(listener) if self.quirks.agrees_afterwards => self.accept(&listener)?,
+            listener => {
+                self.passive = listener;
+                self.data()?
+            }
+        };
         if let Some(lingering) = self.quirks.lingers {
             return self.retrieve_lingering(lingering, data, &content);
         }
@@ -910,6 +925,9 @@ impl Conversation {
         }
         let sent = data.write_all(&content[..length]);
         self.hang_up(data);
+        if self.quirks.agrees_afterwards {
+            self.say("150 here it was")?;
+        }
         if self.quirks.no_226 || self.quirks.early_226 {
             return Ok(true);
         }
@@ -942,7 +960,8 @@ impl Conversation {
             self.passive = None;
             return self.say("553 cannot create");
         }
-        let is_late = self.quirks.agrees_late_to.is_some_and(|part| path.contains(part));
+        let is_late = self.quirks.agrees_afterwards
+            || self.quirks.agrees_late_to.is_some_and(|part| path.contains(part));
         let mut data = match self.passive.take() {
             Some(listener) if is_late => self.accept(&listener)?,
             listener => {
@@ -951,8 +970,14 @@ impl Conversation {
             }
         };
         if let Some(end) = self.quirks.stor_ends_with {
-            let _ = data.read(&mut [0; 1024]);
+            let mut begun = vec![0; 1024];
+            let count = data.read(&mut begun).unwrap_or(0);
             drop(data);
+            if self.quirks.keeps_stumps {
+                begun.truncate(count);
+                let stump = Node::File { content: begun, mtime: "20240102030405".into() };
+                self.state.tree.lock().unwrap().insert(path, stump);
+            }
             return self.say(end);
         }
         let mut content = match self.node(&path) {

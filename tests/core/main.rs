@@ -7,6 +7,7 @@ mod contract;
 mod decision_table;
 mod effort;
 mod every_command;
+mod fault_clauses;
 mod fault_rows;
 mod foresight;
 mod ftp_conversations;

@@ -206,6 +206,13 @@ impl Server {
         self.secrets.iter().fold(text.to_owned(), |text, secret| without(&text, secret))
     }
 
+    /// Tells what it means that files are written under their own names.
+    fn tell_in_place(&self, why: &str) {
+        let address = self.address();
+        let meaning = "files are written under their own names, and what is cut off leaves half a file there";
+        self.tell(3, format!("{address} {why}: {meaning}"));
+    }
+
     /// Leaves a line for the user, shown from verbosity `level`.
     fn tell(&self, level: u8, line: impl Into<String>) {
         lock(&self.news).push((level, line.into()));

@@ -303,7 +303,7 @@ impl FtpSession {
         let rnfr = self.control.ask(&Command::path("RNFR", &from_path)?)?;
         if !rnfr.is_intermediate() {
             if rnfr.is_unsupported() {
-                self.server.learned().renames = Some(false);
+                self.cannot_rename();
             }
             return Err(self.refused(&from_path, &rnfr));
         }

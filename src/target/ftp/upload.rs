@@ -180,7 +180,10 @@ impl FtpSession {
         self.look_before(file, target, put)?;
         match self.start_stor(target, Begin::WhenAgreed)? {
             Ok(channel) => {
-                self.server.learned().refuses_temp_names = true;
+                let was_known = std::mem::replace(&mut self.server.learned().refuses_temp_names, true);
+                if !was_known {
+                    self.server.tell_in_place("refuses temporary names");
+                }
                 Ok((channel, target.to_vec(), Place::Final))
             }
             Err(_) => Err(self.refused(target, &refused)),
@@ -211,9 +214,17 @@ impl FtpSession {
             self.path(&RelPath::parse(&nobody).map_err(|bad| Error::new(Kind::Name, bad.to_string()))?)?;
         let reply = self.control.ask(&Command::path("RNFR", &path)?)?;
         if reply.is_unsupported() {
-            self.server.learned().renames = Some(false);
+            self.cannot_rename();
         }
         Ok(!reply.is_unsupported())
+    }
+
+    /// Notes that files are written in place from now on.
+    pub(super) fn cannot_rename(&self) {
+        let before = self.server.learned().renames.replace(false);
+        if before != Some(false) {
+            self.server.tell_in_place("cannot rename");
+        }
     }
 
     /// A path beside `target`. A name that the encoding of the server cannot hold is left out of it.
@@ -445,14 +456,13 @@ impl FtpSession {
     /// body is gone); any other refusal is about this file.
     fn rename_refused(&mut self, reply: &Reply) -> Error {
         let error = refusal(reply);
-        let mut learned = self.server.learned();
-        if learned.renames == Some(true) {
+        if self.server.learned().renames == Some(true) {
             return error;
         }
         if !reply.is_unsupported() {
             return error.advise("if the server does not allow renaming at all, try --inplace");
         }
-        learned.renames = Some(false);
+        self.cannot_rename();
         Error::new(
             Kind::Busy,
             format!("the server cannot rename ({}); the next attempt writes in place", error.detail()),
