@@ -1,8 +1,8 @@
 //! A large file that comes over several connections at a time.
 //!
 //! Whoever takes part reads one range after another and writes it at its place. Who has nothing left takes over half of
-//! the largest rest of somebody else. A range whose reader fails is anybody's. What arrives is one temporary file, which
-//! gets its name when every byte is there.
+//! the largest rest of somebody else, unless that would take longer to begin than it can save. A range whose reader fails is
+//! anybody's. What arrives is one temporary file, which gets its name when every byte is there.
 
 use super::flow::Flow;
 use super::job::CopyJob;
@@ -11,6 +11,7 @@ use crate::model::{RelPath, Side};
 use crate::target::{Parts, Session, Written};
 use std::io::Read;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 /// What is worth another connection, in bytes.
 const WORTHWHILE: u64 = 8 << 20;
@@ -19,6 +20,9 @@ pub const SPLIT: u64 = 2 * WORTHWHILE;
 const CHUNK: usize = 256 << 10;
 /// Ranges may fail so often before the file does.
 const PATIENCE: usize = 8;
+/// A rest is worth dividing if it lasts so many times as long as the first bytes of a range let wait for themselves: two of these
+/// times go by until one reader has let go of it and the other has begun, and the pace of a new connection has still to grow.
+const PAYS: u32 = 8;
 
 /// A file on its way in ranges.
 pub struct Segments {
@@ -33,6 +37,8 @@ pub struct Segments {
 struct State {
     ranges: Vec<Range>,
     failures: usize,
+    /// The longest time that the first bytes of a range let wait for themselves.
+    delay: Duration,
     /// Nobody shall read any more: the file has failed, or is finished.
     is_over: bool,
 }
@@ -41,18 +47,63 @@ struct Range {
     at: u64,
     end: u64,
     has_reader: bool,
+    /// When its reader began, and from where.
+    claimed: Instant,
+    from: u64,
+    /// When the first bytes came.
+    begun: Option<Instant>,
+}
+
+impl Range {
+    fn new(at: u64, end: u64, has_reader: bool) -> Self {
+        Range { at, end, has_reader, claimed: Instant::now(), from: at, begun: None }
+    }
+
+    fn rest(&self) -> u64 {
+        self.end - self.at
+    }
+
+    /// Gives it to a reader, and says from where that has to read.
+    fn give(&mut self) -> u64 {
+        *self = Range::new(self.at, self.end, true);
+        self.at
+    }
+
+    /// How long the rest will take at the pace so far; `None` as long as too little has come to tell.
+    fn remaining(&self, delay: Duration) -> Option<Duration> {
+        let (time, read) = (self.begun?.elapsed(), self.at - self.from);
+        #[allow(clippy::cast_precision_loss, reason = "an estimate")]
+        let times = self.rest() as f64 / read.max(1) as f64;
+        if time < delay { None } else { Duration::try_from_secs_f64(time.as_secs_f64() * times).ok() }
+    }
+}
+
+impl State {
+    fn arrived(&mut self, range: usize, count: usize) {
+        let range = &mut self.ranges[range];
+        range.at += count as u64;
+        if range.begun.is_none() {
+            let now = Instant::now();
+            range.begun = Some(now);
+            self.delay = self.delay.max(now - range.claimed);
+        }
+    }
 }
 
 impl Segments {
     /// The parts of a file, none of which has been read.
     pub fn new(from: Side, job: &CopyJob, size: u64, parts: Box<dyn Parts>) -> Self {
-        let ranges = vec![Range { at: 0, end: size, has_reader: false }];
+        Segments::of(from, job.source.clone(), size, parts)
+    }
+
+    fn of(from: Side, source: RelPath, size: u64, parts: Box<dyn Parts>) -> Self {
+        let ranges = vec![Range::new(0, size, false)];
         Segments {
             from,
-            source: job.source.clone(),
+            source,
             size,
             parts,
-            state: Mutex::new(State { ranges, failures: 0, is_over: false }),
+            state: Mutex::new(State { ranges, failures: 0, delay: Duration::ZERO, is_over: false }),
             changed: Condvar::new(),
         }
     }
@@ -105,7 +156,7 @@ impl Segments {
 
     /// The bytes that have arrived.
     pub fn arrived(&self) -> u64 {
-        let missing: u64 = self.state().ranges.iter().map(|range| range.end - range.at).sum();
+        let missing: u64 = self.state().ranges.iter().map(Range::rest).sum();
         self.size - missing
     }
 
@@ -130,18 +181,17 @@ impl Segments {
         }
         let orphan = state.ranges.iter().position(|range| range.at < range.end && !range.has_reader);
         if let Some(index) = orphan {
-            state.ranges[index].has_reader = true;
-            return Some((index, state.ranges[index].at));
+            return Some((index, state.ranges[index].give()));
         }
-        let rest = |range: &Range| range.end - range.at;
-        let largest = (0..state.ranges.len()).max_by_key(|&index| rest(&state.ranges[index]))?;
-        if rest(&state.ranges[largest]) < 2 * WORTHWHILE {
+        let delay = state.delay;
+        let largest = state.ranges.iter_mut().max_by_key(|range| range.rest())?;
+        if largest.rest() < 2 * WORTHWHILE || largest.remaining(delay).is_some_and(|time| time < delay * PAYS)
+        {
             return None;
         }
-        let end = state.ranges[largest].end;
-        let middle = end - rest(&state.ranges[largest]) / 2;
-        state.ranges[largest].end = middle;
-        state.ranges.push(Range { at: middle, end, has_reader: true });
+        let (end, middle) = (largest.end, largest.end - largest.rest() / 2);
+        largest.end = middle;
+        state.ranges.push(Range::new(middle, end, true));
         Some((state.ranges.len() - 1, middle))
     }
 
@@ -168,7 +218,7 @@ impl Segments {
                 return Err(Error::new(Kind::Size, words).during("read").at(&self.source));
             }
             self.parts.write_at(at, &buffer[..count])?;
-            self.state().ranges[range].at += count as u64;
+            self.state().arrived(range, count);
             flow.pass(count);
         }
     }
@@ -181,5 +231,58 @@ impl Segments {
 impl std::fmt::Debug for Segments {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Segments({}, {} of {} bytes)", self.source, self.arrived(), self.size)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Nowhere;
+
+    impl Parts for Nowhere {
+        fn write_at(&self, _: u64, _: &[u8]) -> Result<()> {
+            Ok(())
+        }
+
+        fn finish(&self) -> Result<Written> {
+            Ok(Written::default())
+        }
+
+        fn discard(&self) {}
+    }
+
+    /// A file of 100 MiB of which a reader has got so many, for so many times as long as it had to wait for the first bytes.
+    fn under_way(mebibytes: u64, delays: u32) -> Segments {
+        let name = RelPath::parse("large").unwrap();
+        let segments = Segments::of(Side::Remote, name, 100 << 20, Box::new(Nowhere));
+        let delay = Duration::from_millis(100);
+        segments.claim().unwrap();
+        let mut state = segments.state();
+        state.delay = delay;
+        state.ranges[0].begun = Instant::now().checked_sub(delay * delays);
+        state.ranges[0].at = mebibytes << 20;
+        drop(state);
+        segments
+    }
+
+    #[test]
+    fn a_rest_is_divided_only_where_that_saves_time() {
+        // The rest takes 4 times as long as a new reader has to wait.
+        assert_eq!(under_way(50, 4).claim(), None);
+        assert_eq!(under_way(20, 4).claim(), Some((1, 60 << 20)));
+        // Little is left, but it comes slowly.
+        assert_eq!(under_way(80, 100).claim(), Some((1, 90 << 20)));
+        assert_eq!(under_way(90, 1000).claim(), None);
+        // The reader has just begun: nothing is known about its pace.
+        assert_eq!(under_way(1, 0).claim().map(|(range, _)| range), Some(1));
+    }
+
+    #[test]
+    fn a_range_that_was_given_up_is_measured_anew() {
+        let segments = under_way(50, 4);
+        segments.state().ranges[0].has_reader = false;
+        assert_eq!(segments.claim(), Some((0, 50 << 20)));
+        assert_eq!(segments.state().ranges[0].begun, None);
     }
 }
