@@ -577,6 +577,47 @@ fn what_a_refused_write_in_place_has_not_touched_is_left() {
 }
 
 #[test]
+fn the_first_file_shows_in_the_packets_of_an_upload_what_the_server_can() {
+    let (server, mut session) = open(Quirks::default());
+    session.list(&RelPath::root()).unwrap();
+    server.packets();
+    let written = write_over(session.as_mut(), "first", b"1", Expect::Absent).unwrap();
+    assert!(written.mtime_kept);
+    let temp = "/.pyftpsync-tmp-#-first";
+    assert_eq!(
+        server.script(),
+        [
+            format!("RNFR /.pyftpsync-tmp-# | EPSV | STOR {temp}"),
+            format!("SIZE {temp} | MFMT 20200913122640 {temp} | MDTM {temp} | SIZE /first | RNFR {temp}"),
+            format!("RNTO /first | SIZE /first | SIZE {temp}"),
+        ]
+    );
+}
+
+#[test]
+fn a_server_that_begins_to_rename_what_is_not_there_gets_its_files_nevertheless() {
+    let (server, mut session) = open(Quirks { renames_anything: true, ..Quirks::default() });
+    for _ in 0..2 {
+        session.list(&RelPath::root()).unwrap();
+        write(session.as_mut(), "file", b"content").unwrap();
+    }
+    assert_eq!(
+        (server.paths(), server.content("/file")),
+        (vec!["/".into(), "/file".into()], Some(b"content".to_vec()))
+    );
+}
+
+#[test]
+fn a_time_that_the_first_file_does_not_keep_is_asked_for() {
+    for answer in ["502 no such command", "213 Modify=20200913122640; only said"] {
+        let (server, mut session) = open(Quirks { answers: vec![("MFMT", answer)], ..Quirks::default() });
+        let written = write(session.as_mut(), "file", b"content").unwrap();
+        assert!(!written.mtime_kept && written.dated.is_some(), "{answer}");
+        assert_eq!(server.content("/file").unwrap(), b"content");
+    }
+}
+
+#[test]
 fn replacing_is_believed_only_after_it_was_seen() {
     let (server, mut session) = open_learned(Quirks::default());
     let expect = Expect::File(Some(1), None);
@@ -588,8 +629,7 @@ fn replacing_is_believed_only_after_it_was_seen() {
         [
             format!("EPSV | STOR {temp}"),
             finish.clone(),
-            "RNTO /first".to_owned(),
-            format!("SIZE /first | MDTM /first | SIZE {temp}"),
+            format!("RNTO /first | SIZE /first | MDTM /first | SIZE {temp}"),
         ]
     );
     write_over(session.as_mut(), "first", b"3", expect).unwrap();

@@ -60,6 +60,8 @@ pub struct Quirks {
     pub says_for_done: Option<&'static str>,
     /// The answer to SYST.
     pub system: Option<&'static str>,
+    /// RNFR is agreed to also for a name that nothing has.
+    pub renames_anything: bool,
     /// RNTO onto an existing file is refused.
     pub keeps_existing: bool,
     /// RNTO onto an existing file is confirmed, and nothing happens.
@@ -684,13 +686,11 @@ impl Conversation {
             "DELE" => self.remove(&path, false),
             "RMD" => self.remove(&path, true),
             "MKD" => self.make(path),
-            "RNFR" => match self.node(&path) {
-                Some(_) => {
-                    self.rename_from = Some(path);
-                    self.say("350 go on")
-                }
-                None => self.say("550 cannot rename"),
-            },
+            "RNFR" if self.node(&path).is_some() || quirks.renames_anything => {
+                self.rename_from = Some(path);
+                self.say("350 go on")
+            }
+            "RNFR" => self.say("550 cannot rename"),
             "RNTO" => self.rename(path),
             _ => self.say("502 unknown command"),
         }

@@ -17,9 +17,10 @@
 use super::data::{self, Begin};
 use super::errors::refusal;
 use super::learned::{Mode, MtimeBy};
+use super::rename::Move;
 use super::session::FtpSession;
 use super::still::{Answers, Questions};
-use super::upload::{Cut, Move, Place, check_size, in_words};
+use super::upload::{Cut, Place, check_size, in_words};
 use crate::error::{Error, Kind, Result};
 use crate::model::{RelPath, Stamp};
 use crate::target::{Expect, Put, Settled, Written};

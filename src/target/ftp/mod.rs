@@ -1,7 +1,7 @@
 //! FTP and FTPS: a thin conversation on `std::net` and `rustls`.
 //!
 //! - [`FtpTarget`] knows the server: its address, who may be trusted, and what was learned about it so far.
-//! - `session` has the verbs; `listing`, `upload` and `still` those that take more than a page.
+//! - `session` has the verbs; `listing`, `upload`, `rename` and `still` those that take more than a page.
 //! - `by_hand` lends the conversation to the user's own commands.
 //! - `control` sends commands and reads replies; `data` opens the second connection of a transfer.
 //! - What the bytes mean is decided in [`crate::wire::ftp`].
@@ -23,6 +23,7 @@ mod listing;
 mod login;
 pub(super) mod proxy;
 mod removal;
+mod rename;
 mod resume;
 mod session;
 pub(super) mod sockets;

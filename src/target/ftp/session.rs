@@ -11,7 +11,6 @@ use super::early_end;
 use super::errors::refusal;
 use super::learned::MtimeBy;
 use super::stream::Stream;
-use super::upload::Move;
 use crate::error::{Error, Kind, Result, Retry};
 use crate::model::path::is_beyond_text;
 use crate::model::{Listing, RelPath, Stamp};
@@ -275,12 +274,8 @@ impl FtpSession {
                 }
                 continue;
             }
-            let is_kept = match self.time_of(path)? {
-                Some(back) => back.seconds().abs_diff(at.seconds()) <= 2,
-                None => by == MtimeBy::Mfmt,
-            };
-            if is_kept && reply.code() != 202 {
-                self.server.learned().mtime = Some(by);
+            let told = self.time_of(path)?;
+            if self.judge_time(by, &reply, told, at) {
                 return Ok(Some(reply));
             }
         }
@@ -290,25 +285,25 @@ impl FtpSession {
         Ok(refused)
     }
 
+    /// Whether a time was really set, by what the file shows then. If so, that way is taken from then on.
+    pub(super) fn judge_time(&self, by: MtimeBy, reply: &Reply, told: Option<Stamp>, at: Stamp) -> bool {
+        let is_kept = match told {
+            Some(back) => back.seconds().abs_diff(at.seconds()) <= 2,
+            None => by == MtimeBy::Mfmt,
+        };
+        let is_set = is_kept && reply.is_success() && reply.code() != 202;
+        if is_set {
+            self.server.learned().mtime = Some(by);
+        }
+        is_set
+    }
+
     /// The time of a file, if the server tells it.
     pub(super) fn time_of(&mut self, path: &[u8]) -> Result<Option<Stamp>> {
         if !self.knows("MDTM") {
             return Ok(None);
         }
         Ok(self.control.ask(&Command::path("MDTM", path)?)?.mtime())
-    }
-
-    fn rename_file(&mut self, from: &RelPath, to: &RelPath) -> Result<()> {
-        let (from_path, to_path) = (self.path(from)?, self.path(to)?);
-        let rnfr = self.control.ask(&Command::path("RNFR", &from_path)?)?;
-        if !rnfr.is_intermediate() {
-            if rnfr.is_unsupported() {
-                self.cannot_rename();
-            }
-            return Err(self.refused(&from_path, &rnfr));
-        }
-        let (from, to_path) = (from_path.as_slice(), to_path.as_slice());
-        self.rename_onto(&Move { from, to: to_path, file: to, is_taken: None, size: None, mtime: None })
     }
 }
 

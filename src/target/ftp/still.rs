@@ -54,7 +54,7 @@ impl Answers {
 
     /// Whether a file is there, where SIZE was asked for.
     pub fn has_file(&self) -> Option<bool> {
-        self.size.as_ref().and_then(super::upload::is_there)
+        self.size.as_ref().and_then(super::rename::is_there)
     }
 
     /// Its size.

@@ -2,14 +2,15 @@
 //!
 //! The bytes go to a temporary name in the same folder. Then, in one packet, the size is asked for, the time set and the
 //! rename prepared; only when the size is right the rename is carried out. One file alone takes six round trips: passive
-//! request with STOR, the data connection, the reply to STOR, the final reply, the finishing packet, RNTO. See
-//! [`super::behind`] for many files in a row.
+//! request with STOR, the data connection, the reply to STOR, the final reply, the finishing packet, RNTO. What the first file
+//! has to find out about the server travels in the same packets. See [`super::behind`] for many files in a row.
 
 use super::control::lost;
 use super::data::{self, Begin, Channel};
 use super::errors::refusal;
 use super::learned::MtimeBy;
-use super::session::{CHUNK, Ending, FtpSession, Presence, is_lost};
+use super::rename::Move;
+use super::session::{CHUNK, Ending, FtpSession, is_lost};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::model::{RelPath, Stamp};
 use crate::target::digest::Digesting;
@@ -56,31 +57,6 @@ struct Finished {
     is_taken: Option<bool>,
     old_size: Option<u64>,
     rnfr: Reply,
-}
-
-/// A rename that RNFR has begun.
-pub(super) struct Move<'a> {
-    pub from: &'a [u8],
-    pub to: &'a [u8],
-    /// The same as `to`.
-    pub file: &'a RelPath,
-    /// Whether a file has the new name already, if known.
-    pub is_taken: Option<bool>,
-    /// What the new name should show afterwards, as far as known.
-    pub size: Option<u64>,
-    pub mtime: Option<Stamp>,
-}
-
-/// What became of a rename that the server confirmed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Moved {
-    Yes,
-    /// The server does not tell.
-    Unsaid,
-    /// The file still has its old name.
-    No,
-    /// The old name is free, and the new one shows something else.
-    Astray,
 }
 
 impl FtpSession {
@@ -147,16 +123,14 @@ impl FtpSession {
 
     /// Starts STOR, at a temporary name if that is wanted and possible.
     fn open_upload(&mut self, file: &RelPath, target: &[u8], put: &Put) -> Result<(Channel, Vec<u8>, Place)> {
-        let in_place = put.inplace || !self.can_rename()? || self.server.learned().refuses_temp_names;
+        let in_place =
+            put.inplace || (put.from > 0 && !self.can_rename()?) || self.is_known_to_need_final_names();
         if in_place && put.from > 0 {
             return Err(Error::new(Kind::Busy, "a file that is written in place cannot be continued")
                 .retrying(Retry::NewSession));
         }
         if in_place {
-            self.look_before(file, target, put)?;
-            let how = if put.is_hasty { Begin::AtOnce } else { Begin::WhenAgreed };
-            let channel = self.start_stor(target, how)?.map_err(|reply| self.refused(target, &reply))?;
-            return Ok((channel, target.to_vec(), Place::Final));
+            return self.open_in_place(file, target, put);
         }
         if put.from > 0 {
             let part = self.part_path(file, target, put);
@@ -169,9 +143,10 @@ impl FtpSession {
             true => self.part_path(file, target, put),
             false => self.temp_path(file, target),
         };
-        let refused = match self.start_stor(&temp, Begin::WhenAgreed)? {
-            Ok(channel) => return Ok((channel, temp, Place::Aside)),
-            Err(refused) => refused,
+        let refused = match self.start_aside(&temp)? {
+            Some(Ok(channel)) => return Ok((channel, temp, Place::Aside)),
+            Some(Err(refused)) => refused,
+            None => return self.open_in_place(file, target, put),
         };
         if self.server.learned().renames == Some(true) || !matches!(refused.code(), 501 | 550 | 553) {
             return Err(self.refused(&temp, &refused));
@@ -187,6 +162,52 @@ impl FtpSession {
                 Ok((channel, target.to_vec(), Place::Final))
             }
             Err(_) => Err(self.refused(target, &refused)),
+        }
+    }
+
+    /// Starts STOR at the final name.
+    fn open_in_place(
+        &mut self,
+        file: &RelPath,
+        target: &[u8],
+        put: &Put,
+    ) -> Result<(Channel, Vec<u8>, Place)> {
+        self.look_before(file, target, put)?;
+        let how = if put.is_hasty { Begin::AtOnce } else { Begin::WhenAgreed };
+        let channel = self.start_stor(target, how)?.map_err(|reply| self.refused(target, &reply))?;
+        Ok((channel, target.to_vec(), Place::Final))
+    }
+
+    fn is_known_to_need_final_names(&self) -> bool {
+        let learned = self.server.learned();
+        learned.renames == Some(false) || learned.refuses_temp_names
+    }
+
+    /// Starts STOR at a temporary name. The first time, the same packet finds out whether the server knows RNFR at all, because a
+    /// body can be read only once; `None` if it does not.
+    fn start_aside(&mut self, temp: &[u8]) -> Result<Option<std::result::Result<Channel, Reply>>> {
+        if self.server.learned().renames.is_some() {
+            return self.start_stor(temp, Begin::WhenAgreed).map(Some);
+        }
+        let (nobody, stor) = (self.nobody()?, Command::path("STOR", temp)?);
+        let rnfr = Command::path("RNFR", &nobody)?;
+        let started = data::start(&self.server, &mut self.control, &[rnfr], &stor, Begin::WhenAgreed)?;
+        let answer = started.before.into_iter().next();
+        if answer.as_ref().is_some_and(Reply::is_unsupported) {
+            self.cannot_rename();
+            if let Ok(channel) = started.outcome {
+                let (stream, early) = channel.into_parts();
+                self.abandon(stream, early, Ending::Plain);
+                self.discard(temp);
+            }
+            return Ok(None);
+        }
+        match (started.outcome, answer) {
+            (Err(_), Some(answer)) if answer.is_intermediate() => {
+                self.stay(&nobody, &answer)?;
+                self.start_stor(temp, Begin::WhenAgreed).map(Some)
+            }
+            (outcome, _) => Ok(Some(outcome)),
         }
     }
 
@@ -209,22 +230,17 @@ impl FtpSession {
         if let Some(known) = self.server.learned().renames {
             return Ok(known);
         }
-        let nobody = format!("{}{:016x}", crate::model::TEMP_PREFIX, next_unique());
-        let path =
-            self.path(&RelPath::parse(&nobody).map_err(|bad| Error::new(Kind::Name, bad.to_string()))?)?;
-        let reply = self.control.ask(&Command::path("RNFR", &path)?)?;
+        let reply = self.control.ask(&Command::path("RNFR", &self.nobody()?)?)?;
         if reply.is_unsupported() {
             self.cannot_rename();
         }
         Ok(!reply.is_unsupported())
     }
 
-    /// Notes that files are written in place from now on.
-    pub(super) fn cannot_rename(&self) {
-        let before = self.server.learned().renames.replace(false);
-        if before != Some(false) {
-            self.server.tell_in_place("cannot rename");
-        }
+    /// A path that nothing has.
+    fn nobody(&self) -> Result<Vec<u8>> {
+        let name = format!("{}{:016x}", crate::model::TEMP_PREFIX, next_unique());
+        self.path(&RelPath::parse(&name).map_err(|bad| Error::new(Kind::Name, bad.to_string()))?)
     }
 
     /// A path beside `target`. A name that the encoding of the server cannot hold is left out of it.
@@ -397,40 +413,44 @@ impl FtpSession {
     ) -> Result<Finished> {
         let known = self.server.learned().mtime;
         let (mut mtime_kept, mut dated) = (false, None);
-        if let (Some(at), None) = (put.mtime, known) {
-            mtime_kept = self.set_time(temp, at)?.is_some_and(|reply| reply.is_success());
-            dated = if mtime_kept { None } else { self.time_of(temp)? };
-        }
+        // Which way to set times works is still to be found out: the first one is tried on the way.
+        let trial = match (put.mtime, known) {
+            (Some(_), None) => MtimeBy::candidates(&self.features).into_iter().next(),
+            (Some(_) | None, _) => None,
+        };
         let has_size = self.knows("SIZE");
         let size = has_size.then(|| Command::path("SIZE", temp)).transpose()?;
         // As long as the server was not seen to replace a file, it matters whether there is one.
         let asks_anyway = put.expect == Expect::Anything && !self.server.learned().replaces;
         let look = self.questions(target, if asks_anyway { Expect::Absent } else { put.expect })?;
-        let (set, ask) = match (put.mtime, known) {
-            (Some(_), Some(MtimeBy::Nothing)) => {
-                (None, self.knows("MDTM").then(|| Command::path("MDTM", temp)).transpose()?)
-            }
-            (Some(at), Some(by)) => (by.command(temp, at)?, None),
-            (_, None) | (None, Some(_)) => (None, None),
+        let set = match (put.mtime, trial.or(known)) {
+            (Some(at), Some(by)) => by.command(temp, at)?,
+            (_, None) | (None, Some(_)) => None,
         };
+        let asks_time = put.mtime.is_some() && (trial.is_some() || known == Some(MtimeBy::Nothing));
+        let ask = (asks_time && self.knows("MDTM")).then(|| Command::path("MDTM", temp)).transpose()?;
         let rnfr = Command::path("RNFR", temp)?;
         let (is_set, is_asked) = (set.is_some(), ask.is_some());
         let packet: Vec<Command> =
             size.into_iter().chain(set).chain(ask).chain(look.commands()).chain([rnfr]).collect();
         let mut replies = self.control.burst(&packet)?.into_iter();
         let size = if has_size { replies.next() } else { None };
-        if is_set {
-            mtime_kept = replies.next().is_some_and(|reply| reply.is_success());
-        }
-        if is_asked {
-            dated = replies.next().and_then(|reply| reply.mtime());
-        }
+        let set = if is_set { replies.next() } else { None };
+        let told = if is_asked { replies.next().and_then(|reply| reply.mtime()) } else { None };
         let missing = || Error::new(Kind::Protocol, "a reply is missing");
         let old = look.take(&mut replies).ok_or_else(missing)?;
         let mut rnfr = replies.next().ok_or_else(missing)?;
+        match (put.mtime, trial, set) {
+            (Some(at), Some(by), Some(set)) => mtime_kept = self.judge_time(by, &set, told, at),
+            (_, None, Some(set)) => mtime_kept = set.is_success(),
+            (_, _, None) => dated = told,
+            (None, Some(_), Some(_)) => {}
+        }
         let wrong_size = size.and_then(|reply| reply.size()).filter(|told| *told != sent);
         let is_doubtful = old.object_to(put, self.server.learned().sets_mtime());
-        if wrong_size.is_some() || is_doubtful {
+        let is_undated = put.mtime.is_some() && known.is_none() && !mtime_kept;
+        let has_more_to_say = wrong_size.is_some() || is_doubtful || is_undated;
+        if has_more_to_say {
             self.stay(temp, &rnfr)?;
         }
         if let Some(told) = wrong_size {
@@ -439,7 +459,11 @@ impl FtpSession {
         if is_doubtful {
             self.refuse_changed(file, put, &old)?;
         }
-        if wrong_size.is_some() || is_doubtful {
+        if let Some(at) = put.mtime.filter(|_| is_undated) {
+            mtime_kept = self.set_time(temp, at)?.is_some_and(|reply| reply.is_success());
+            dated = if mtime_kept { None } else { self.time_of(temp)? };
+        }
+        if has_more_to_say {
             // Nothing may come between RNFR and RNTO.
             rnfr = self.control.ask(&Command::path("RNFR", temp)?)?;
         }
@@ -451,174 +475,11 @@ impl FtpSession {
         });
         Ok(Finished { mtime_kept, dated, is_taken, old_size, rnfr })
     }
-
-    /// The error for a refused RNFR. A server that does not know renaming is written in place from the next attempt on (the
-    /// body is gone); any other refusal is about this file.
-    fn rename_refused(&mut self, reply: &Reply) -> Error {
-        let error = refusal(reply);
-        if self.server.learned().renames == Some(true) {
-            return error;
-        }
-        if !reply.is_unsupported() {
-            return error.advise("if the server does not allow renaming at all, try --inplace");
-        }
-        self.cannot_rename();
-        Error::new(
-            Kind::Busy,
-            format!("the server cannot rename ({}); the next attempt writes in place", error.detail()),
-        )
-        .with_reply(reply.code(), reply.text())
-    }
-
-    /// Carries out the rename after RNFR was accepted, also where the server does not replace files (IIS), or says that it
-    /// does and leaves the old one: then that steps aside first.
-    pub(super) fn rename_onto(&mut self, moving: &Move<'_>) -> Result<()> {
-        let reply = self.control.ask(&Command::path("RNTO", moving.to)?)?;
-        if !reply.is_success() {
-            if self.presence(moving.to)? != Presence::File {
-                return Err(refusal(&reply));
-            }
-            return self.rename_around(moving, true);
-        }
-        let is_proven = {
-            let learned = self.server.learned();
-            if moving.is_taken == Some(false) { learned.renames == Some(true) } else { learned.replaces }
-        };
-        if is_proven {
-            return Ok(());
-        }
-        match self.look_after(moving)? {
-            Moved::No if self.presence(moving.to)? == Presence::File => self.rename_around(moving, false),
-            Moved::No | Moved::Astray => Err(self.not_carried_out()),
-            moved @ (Moved::Yes | Moved::Unsaid) => {
-                let mut learned = self.server.learned();
-                learned.renames = Some(true);
-                learned.replaces |= moved == Moved::Yes && moving.is_taken == Some(true);
-                Ok(())
-            }
-        }
-    }
-
-    /// Puts the old file aside, the new one in place, and removes the old one only when that has succeeded.
-    fn rename_around(&mut self, moving: &Move<'_>, was_refused: bool) -> Result<()> {
-        let backup = self.temp_path(moving.file, moving.to);
-        if let Some(reply) = self.rename_plainly(moving.to, &backup)? {
-            return Err(self.rename_refused(&reply));
-        }
-        let refused = self.rename_plainly(moving.from, moving.to);
-        if let Some(reply) = refused.map_err(|error| error.advise(kept_at(&backup)))? {
-            return Err(self.step_back(&backup, moving.to, refusal(&reply)));
-        }
-        // A server that refuses what it cannot do may be believed.
-        let is_proven = was_refused && self.server.learned().renames == Some(true);
-        let moved = match is_proven {
-            true => Moved::Yes,
-            false => self.look_after(moving).map_err(|error| error.advise(kept_at(&backup)))?,
-        };
-        if moved == Moved::Yes || (moved == Moved::Unsaid && was_refused) {
-            self.server.learned().renames = Some(true);
-            self.discard(&backup);
-            return Ok(());
-        }
-        let error = self.not_carried_out();
-        Err(self.step_back(&backup, moving.to, error))
-    }
-
-    /// Gives the old content its name back; where that fails, the error says where it is.
-    fn step_back(&mut self, backup: &[u8], to: &[u8], error: Error) -> Error {
-        let restored = self.restore(backup, to);
-        if matches!(restored, Ok(true)) { error } else { error.advise(kept_at(backup)) }
-    }
-
-    fn restore(&mut self, backup: &[u8], to: &[u8]) -> Result<bool> {
-        let question = self.existence(backup)?;
-        let answer = self.control.ask(&question)?;
-        self.stay(backup, &answer)?;
-        if is_there(&answer) == Some(false) {
-            // It never left its place.
-            return Ok(true);
-        }
-        Ok(self.presence(to)? != Presence::File && self.rename_plainly(backup, to)?.is_none())
-    }
-
-    /// Looks what a confirmed rename has done: some servers confirm RNTO onto an existing file and do nothing.
-    fn look_after(&mut self, moving: &Move<'_>) -> Result<Moved> {
-        let ask = |verb: &str, wanted: bool| {
-            (wanted && self.knows(verb)).then(|| Command::path(verb, moving.to)).transpose()
-        };
-        let size = ask("SIZE", moving.size.is_some())?;
-        let time = ask("MDTM", moving.mtime.is_some())?;
-        let (asks_size, asks_time) = (size.is_some(), time.is_some());
-        let left = self.existence(moving.from)?;
-        let packet: Vec<Command> = size.into_iter().chain(time).chain([left]).collect();
-        let mut replies = self.control.burst(&packet)?.into_iter();
-        let size = if asks_size { replies.next().and_then(|reply| reply.size()) } else { None };
-        let time = if asks_time { replies.next().and_then(|reply| reply.mtime()) } else { None };
-        let left = replies.next();
-        if let Some(answer) = &left {
-            self.stay(moving.from, answer)?;
-        }
-        let is_left = left.as_ref().and_then(is_there);
-        let fits_size = size.zip(moving.size).map(|(held, sent)| held == sent);
-        let fits_time = time.zip(moving.mtime).map(|(held, set)| held.seconds().abs_diff(set.seconds()) <= 2);
-        Ok(match (is_left, fits_size, fits_time) {
-            (Some(true), ..) => Moved::No,
-            (_, Some(false), _) | (_, _, Some(false)) => Moved::Astray,
-            (Some(false), Some(true), _) => Moved::Yes,
-            (Some(false), None, _) if !asks_size => Moved::Yes,
-            (Some(false) | None, ..) => Moved::Unsaid,
-        })
-    }
-
-    /// A command that tells whether a file is there, see [`is_there`]. RNFR is known to work: it began the rename.
-    fn existence(&self, path: &[u8]) -> Result<Command> {
-        Command::path(if self.knows("SIZE") { "SIZE" } else { "RNFR" }, path)
-    }
-
-    /// Ends a rename that was begun and is not to be, if the reply is one to RNFR. ProFTPD refuses all that comes in the place
-    /// of RNTO, until that comes; so the file gets its own name.
-    fn stay(&mut self, path: &[u8], answer: &Reply) -> Result<()> {
-        if answer.is_intermediate() {
-            self.control.ask(&Command::path("RNTO", path)?)?;
-        }
-        Ok(())
-    }
-
-    fn not_carried_out(&mut self) -> Error {
-        self.server.learned().renames = Some(false);
-        Error::new(
-            Kind::Busy,
-            "the server confirmed a rename without carrying it out; the next attempt writes in place",
-        )
-    }
-
-    /// RNFR and RNTO; the refusing reply, if any.
-    fn rename_plainly(&mut self, from: &[u8], to: &[u8]) -> Result<Option<Reply>> {
-        let rnfr = self.control.ask(&Command::path("RNFR", from)?)?;
-        if !rnfr.is_intermediate() {
-            return Ok(Some(rnfr));
-        }
-        let rnto = self.control.ask(&Command::path("RNTO", to)?)?;
-        Ok((!rnto.is_success()).then_some(rnto))
-    }
 }
 
 /// The error of an upload. That of the body is passed on as it is.
 pub(super) fn in_words(error: Error, of_body: Option<Error>, file: &RelPath) -> Error {
     of_body.unwrap_or_else(|| error.during("write").at(file))
-}
-
-/// What an answer to SIZE or RNFR says about whether the file is there.
-pub(super) fn is_there(reply: &Reply) -> Option<bool> {
-    match reply.code() {
-        213 | 350 => Some(true),
-        550 => Some(false),
-        _ => None,
-    }
-}
-
-fn kept_at(backup: &[u8]) -> String {
-    format!("the old content is now at {:?}", String::from_utf8_lossy(backup))
 }
 
 /// How long a server may take to confirm an upload: some look for viruses first, or pass it on to where it is kept. A second for
