@@ -490,7 +490,11 @@ fn patience_for(sent: u64, timeout: Duration) -> Duration {
 
 /// Copies the body to the data connection, in bounded writes so that the timeout of the socket can fire.
 fn pump(channel: &mut Channel, body: &mut dyn Read, size: Option<u64>) -> std::result::Result<u64, Cut> {
-    let mut buffer = vec![0; CHUNK];
+    // One byte more than there should be shows a file that has grown.
+    let room = size
+        .and_then(|size| usize::try_from(size).ok())
+        .map_or(CHUNK, |size| CHUNK.min(size.saturating_add(1)));
+    let mut buffer = vec![0; room];
     let mut sent = 0_u64;
     loop {
         let count = fill(body, &mut buffer).map_err(|error| Cut::Body(Error::from(error)))?;
