@@ -3,9 +3,13 @@
 
 use crate::effort::rounds;
 use crate::simulation::dice::Dice;
+use crate::tree::{self, Setup, at, user_tree};
+use ftpsync::model::lock::Lock;
 use ftpsync::model::meta::{Fact, PeerKey};
 use ftpsync::model::{DirMeta, EntryKind, Name, RelPath};
-use ftpsync::plan::Filter;
+use ftpsync::plan::{Filter, Mode};
+use ftpsync::target::local::{Links, LocalTarget};
+use ftpsync::target::memory::MemoryTarget;
 use ftpsync::target::url::TargetUrl;
 use ftpsync::wire::ftp::{Features, Reply, ReplyParser, item, list, mlsd, time};
 #[cfg(feature = "sftp")]
@@ -244,5 +248,77 @@ fn names() {
         assert_eq!(name.raw().map_or_else(|| name.as_str().as_bytes().to_vec(), <[u8]>::to_vec), bytes);
         let path = RelPath::parse(name.as_str()).unwrap_or_else(|error| panic!("{error}: {name:?}"));
         assert_eq!(path.file_name(), name.as_str());
+    });
+}
+
+#[test]
+fn locks() {
+    feed(include_str!("corpus/lock.txt"), |bytes| {
+        let Some(lock) = Lock::parse(bytes) else { return };
+        let again = Lock::parse(lock.print().as_bytes()).expect("what is written can be read");
+        assert_eq!(again, lock);
+        for shown in lock.holder.into_iter().flat_map(|holder| [holder.host, holder.system]).flatten() {
+            assert!(!shown.contains(char::is_control) && shown.chars().count() <= 101, "{shown:?}");
+        }
+    });
+}
+
+/// A journal is on the disk of the user, but may be damaged, or somebody else's. It never removes or hides a file.
+#[test]
+fn journals() {
+    let corpus = include_str!("corpus/journal.txt");
+    let (head, rest) = corpus.split_once('\n').expect("a head and lines");
+    let mut mutator = Mutator::new(rest, 11);
+    for round in 0..rounds(60, 20_000) {
+        let above = tempfile::tempdir().unwrap();
+        let root = above.path().join("root");
+        std::fs::create_dir(&root).unwrap();
+        for file in [root.join("same"), root.join("new"), above.path().join("outside")] {
+            std::fs::write(file, "file").unwrap();
+        }
+        let local = LocalTarget::new(&root, Links::Inside).unwrap();
+        let remote = MemoryTarget::new("mem://u@h:1/");
+        remote.put("theirs", b"theirs", at(0));
+        remote.put("deep/theirs", b"theirs", at(0));
+        let mut journal = head.as_bytes().to_vec();
+        for _ in 0..1 + round % 4 {
+            journal.push(b'\n');
+            journal.extend(mutator.next());
+        }
+        std::fs::write(root.join(".pyftpsync-tmp-0123456789abcdef.journal"), &journal).unwrap();
+        let outcome = tree::run(&local, &remote, &Setup::new(Mode::Sync));
+        let shown = String::from_utf8_lossy(&journal);
+        assert!(outcome.result.is_ok(), "{outcome:?} {shown}");
+        // What it claims to have copied may look like a conflict, never like a deletion.
+        let there: Vec<String> = user_tree(&remote).into_keys().collect();
+        assert!(there.contains(&"theirs".to_owned()) && there.contains(&"deep/theirs".to_owned()), "{shown}");
+        for file in ["same", "new", "theirs", "deep/theirs"] {
+            assert!(root.join(file).is_file(), "{file}: {outcome:?} {shown}");
+        }
+        assert!(above.path().join("outside").is_file(), "{shown}");
+    }
+}
+
+#[cfg(feature = "s3")]
+#[test]
+fn answers_of_s3() {
+    use ftpsync::wire::s3::answer::{Page, Refusal, made, not_deleted, unfinished, upload_id};
+    use ftpsync::wire::s3::http::Head;
+    use ftpsync::wire::s3::xml::Element;
+    feed(include_str!("corpus/s3.txt"), |bytes| {
+        if let Ok(page) = Page::parse(bytes) {
+            assert!(page.next.as_ref().is_none_or(|token| !token.is_empty()), "{page:?}");
+            let held: usize = page.objects.iter().map(|object| object.key.len()).sum();
+            assert!(held <= bytes.len(), "nothing grows");
+        }
+        let _ = (Element::parse(bytes), Refusal::parse(bytes), upload_id(bytes), unfinished(bytes));
+        let _ = (made(bytes, "CompleteMultipartUploadResult"), not_deleted(bytes));
+        let head: Vec<u8> = bytes
+            .iter()
+            .flat_map(|byte| if *byte == b'~' { b"\r\n".to_vec() } else { vec![*byte] })
+            .collect();
+        if let Ok(head) = Head::parse(&head) {
+            let _ = (head.framing("GET"), head.keeps_alive(), head.get("etag"));
+        }
     });
 }
