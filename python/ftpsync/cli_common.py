@@ -112,6 +112,21 @@ _ftp = common_parser.add_argument_group("FTP")
 _tls = common_parser.add_argument_group("FTPS")
 _sftp = common_parser.add_argument_group("SFTP")
 _s3 = common_parser.add_argument_group("S3")
+_reaching = common_parser.add_argument_group("reaching a server")
+_ftp = common_parser.add_argument_group("FTP")
+_tls = common_parser.add_argument_group("FTPS")
+_sftp = common_parser.add_argument_group("SFTP")
+_s3 = common_parser.add_argument_group("S3")
+_reaching = common_parser.add_argument_group("reaching a server")
+_ftp = common_parser.add_argument_group("FTP")
+_tls = common_parser.add_argument_group("FTPS")
+_sftp = common_parser.add_argument_group("SFTP")
+_s3 = common_parser.add_argument_group("S3")
+_reaching = common_parser.add_argument_group("reaching a server")
+_ftp = common_parser.add_argument_group("FTP")
+_tls = common_parser.add_argument_group("FTPS")
+_sftp = common_parser.add_argument_group("SFTP")
+_s3 = common_parser.add_argument_group("S3")
 common_parser.add_argument(
     "-n", "--dry-run", action="store_true", help="show what would be done and change nothing on either side"
 )
@@ -278,6 +293,9 @@ _s3.add_argument(
 
 matcher_parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
 _choosing = matcher_parser.add_argument_group("which files")
+_choosing = matcher_parser.add_argument_group("which files")
+_choosing = matcher_parser.add_argument_group("which files")
+_choosing = matcher_parser.add_argument_group("which files")
 _choosing.add_argument(
     "-m",
     "--match",
@@ -301,6 +319,9 @@ creds_parser.add_argument(
 )
 
 safety_parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+_keeping = safety_parser.add_argument_group("what is kept, checked and limited")
+_keeping = safety_parser.add_argument_group("what is kept, checked and limited")
+_keeping = safety_parser.add_argument_group("what is kept, checked and limited")
 _keeping = safety_parser.add_argument_group("what is kept, checked and limited")
 _keeping.add_argument(
     "--max-delete",

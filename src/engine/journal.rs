@@ -37,6 +37,8 @@ pub struct Journal {
     notes: Option<Box<dyn Notes>>,
     was_tried: bool,
     head: Option<Value>,
+    /// Files on their way to a server: if the run ends now, each may leave a temporary file there.
+    on_their_way: HashSet<(Side, RelPath)>,
     left: Vec<Left>,
 }
 
@@ -86,6 +88,18 @@ impl Journal {
     /// Notes that a part of a large file is about to be written, under a name that does not tell whose it is.
     pub fn part(&mut self, run: &Run<'_>, side: Side, path: &RelPath) {
         self.add(run, &json!({"part": path.as_str(), "to": side.to_string()}));
+    }
+
+    /// A file is on its way to a side.
+    pub fn sets_off(&mut self, run: &Run<'_>, side: Side, path: &RelPath) {
+        if run.pools[side].target().caps().is_networked {
+            self.on_their_way.insert((side, path.clone()));
+        }
+    }
+
+    /// It has arrived, or failed in good order.
+    pub fn arrives(&mut self, side: Side, path: &RelPath) {
+        self.on_their_way.remove(&(side, path.clone()));
     }
 
     fn begin(&mut self, run: &Run<'_>) {
@@ -175,10 +189,11 @@ impl Journal {
         !self.left.is_empty()
     }
 
-    /// Removes the journal: the metadata says it all. Those of dead runs go if this one came to its end, and had a say on each
-    /// side that they have written to.
+    /// Removes the journal: the metadata says it all. It stays if the run was stopped while files were on their way to a server,
+    /// for what they may have left there. Those of dead runs go if this one came to its end, and had a say on each side that they
+    /// have written to.
     pub fn close(self, run: &Run<'_>, is_complete: bool) {
-        if let Some(notes) = self.notes {
+        if let Some(notes) = self.notes.filter(|_| is_complete || self.on_their_way.is_empty()) {
             notes.remove();
         }
         let mode = run.policy.mode;
@@ -223,15 +238,18 @@ impl Left {
 }
 
 fn read_finished(line: &Value, to: Side) -> Option<Noted> {
-    let seconds = |key: &str| line.get(key).and_then(Value::as_f64);
-    let fact = Fact {
-        mtime: seconds("m"),
-        size: line.get("s").and_then(Value::as_u64),
-        dated: seconds("d"),
-        exact: seconds("e"),
+    // What is unknown is null; what is missing tells of a damaged line, which proves nothing.
+    let seconds = |key: &str| match line.get(key)? {
+        Value::Null => Some(None),
+        value => value.as_f64().map(Some),
     };
+    let size = match line.get("s")? {
+        Value::Null => None,
+        value => Some(value.as_u64()?),
+    };
+    let fact = Fact { mtime: seconds("m")?, size, dated: seconds("d")?, exact: seconds("e")? };
     let name = line.get("name")?.as_str()?.to_owned();
-    Some(Noted { name, to, fact, written: seconds("w"), at: seconds("u")? })
+    Some(Noted { name, to, fact, written: seconds("w")?, at: seconds("u")?? })
 }
 
 /// A mode, as the journal tells it.

@@ -10,7 +10,7 @@ use crate::tree::{self, Setup, at, user_tree};
 use ftpsync::error::Kind;
 use ftpsync::model::{RelPath, Sides};
 use ftpsync::plan::Mode;
-use ftpsync::target::ftp::{FtpConfig, FtpTarget, TlsConfig};
+use ftpsync::target::ftp::{FtpConfig, FtpTarget, Secret, TlsConfig};
 use ftpsync::target::local::{Links, LocalTarget};
 use ftpsync::target::memory::{MemoryTarget, Node};
 use ftpsync::target::{Put, Target};
@@ -372,4 +372,20 @@ fn row_90_a_data_connection_without_tls_gets_nothing_and_is_not_believed() {
             assert!(!shown.contains(clear.trim_matches(['[', ']'])), "{name}");
         }
     }
+}
+
+#[test]
+fn row_86_line_ends_in_what_a_url_says_are_refused_before_anybody_is_called() {
+    let server = Server::start(Quirks::default());
+    for evil in ["x\r\nDELE y", "x\ny", "x\ry", "x\0y"] {
+        let as_user = FtpConfig { user: Some(evil.to_owned()), ..config(&server) };
+        let as_password = FtpConfig { password: Some(Secret::new(evil)), ..config(&server) };
+        let as_root = FtpConfig { root: format!("/{evil}"), ..config(&server) };
+        for config in [as_user, as_password, as_root] {
+            let error = FtpTarget::new(config).err().expect("a refusal");
+            assert_eq!(error.kind(), Kind::Usage, "{error}");
+            assert!(!error.to_string().contains("DELE"), "{error}");
+        }
+    }
+    assert!(server.packets().is_empty());
 }

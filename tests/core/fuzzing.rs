@@ -147,7 +147,7 @@ fn replies_in_pieces() {
 }
 
 fn look_at(reply: &Reply) {
-    assert!((100..=659).contains(&reply.code()), "{}", reply.code());
+    assert!((100..=699).contains(&reply.code()), "{}", reply.code());
     let _ = (reply.passive_port(), reply.passive_host(), reply.quoted_path(), reply.size(), reply.mtime());
     let features = Features::parse(reply);
     let _ = (features.words(), features.has_mlsd(), features.argument("MLST"));
@@ -214,7 +214,10 @@ fn urls() {
             }
             Err(error) => format!("{error} {error:?}"),
         };
-        assert!(!shown.contains("hunter"), "{shown}");
+        // What stands before the address is shown, so that a mistyped scheme can be seen.
+        let scheme = text.split_once("://").map_or("", |(scheme, _)| scheme);
+        let is_shown = scheme.contains("hunter") && !scheme.contains('@');
+        assert!(is_shown || !shown.contains("hunter"), "{shown}");
     });
 }
 

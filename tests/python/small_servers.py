@@ -30,14 +30,14 @@ class Small:
     """A running server.
 
     Attributes:
-        url: Its root, with user and password.
+        url: Its root, with user and password; `ftps://` if it speaks TLS.
         port: Where it listens.
         commands: What clients have sent, e.g. `STOR a`.
     """
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, scheme: str = "ftp") -> None:
         self.port = port
-        self.url = f"ftp://{LOGIN}@127.0.0.1:{port}/"
+        self.url = f"{scheme}://{LOGIN}@127.0.0.1:{port}/"
         self.commands: list[str] = []
 
 
@@ -53,6 +53,7 @@ def ftp_server(
     refuses: Mapping[str, str] | None = None,
     bytes_per_second: int | None = None,
     adds: str = "",
+    certificate: Path | None = None,
 ) -> Iterator[Small]:
     """Serves a folder.
 
@@ -67,13 +68,21 @@ def ftp_server(
         bytes_per_second: How fast data connections are, if that is limited.
         refuses: Replies to commands that are not carried out, e.g. `{"RNTO": "550 no"}`.
         adds: What every line of every reply ends with.
+        certificate: A file with key and certificates, of a server that insists on TLS.
     """
     authorizer = DummyAuthorizer()
     for user in users:
         authorizer.add_user(user, "pass-word", str(root), perm=rights)
 
-    class Session(FTPHandler):  # type: ignore[misc]
-        proto_cmds = {name: what for name, what in FTPHandler.proto_cmds.items() if name not in without}  # noqa: RUF012
+    base = FTPHandler
+    if certificate is not None:
+        from pyftpdlib.handlers import TLS_FTPHandler
+
+        base = type("Tls", (TLS_FTPHandler,), {"certfile": str(certificate)})
+        base.tls_control_required = base.tls_data_required = True
+
+    class Session(base):  # type: ignore[misc]
+        proto_cmds = {name: what for name, what in base.proto_cmds.items() if name not in without}  # noqa: RUF012
 
         def pre_process_command(self, line: str, cmd: str, arg: str) -> Any:
             command = f"{cmd} {arg}".strip()
@@ -106,11 +115,12 @@ def ftp_server(
         read_limit = write_limit = bytes_per_second or 0
 
     Session.authorizer = authorizer
-    Session.dtp_handler = Slow
+    if certificate is None:
+        Session.dtp_handler = Slow
     Session.abstracted_fs = Folding
     # A loop of its own, so that several servers can run at the same time.
     server = FTPServer(("127.0.0.1", 0), Session, ioloop=IOLoop())
-    small = Small(server.address[1])
+    small = Small(server.address[1], "ftp" if certificate is None else "ftps")
     stop = threading.Event()
 
     def serve() -> None:

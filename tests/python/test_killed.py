@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from effort import points
+from servers import certificates
 from small_servers import Small, ftp_server
 
 # The server of the tests does not close the file of an upload whose client is dead.
@@ -45,6 +46,9 @@ def litter(root: Path) -> list[str]:
 
 class Stage:
     """A folder and a server that were in step once, and both were worked on since."""
+
+    #: What the command line has to be told to trust the server.
+    trusted: list[str] = []  # noqa: RUF012
 
     def __init__(self, folder: Path, server: Small) -> None:
         self.local, self.remote, self.kept = folder / "local", folder / "remote", folder / "kept"
@@ -113,6 +117,7 @@ class Stage:
             "skip",
             "--connections",
             "4",
+            *self.trusted,
         ]
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True
@@ -123,20 +128,22 @@ class Stage:
         return subprocess.CompletedProcess(command, self.process.returncode, output)
 
 
-@pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Stage]:
-    for side in ("local", "remote"):
+@pytest.fixture(params=[False, True], ids=["plain", "tls"])
+def stage(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Stage]:
+    for side in ("local", "remote", "proof"):
         (tmp_path / side).mkdir()
     stages: list[Stage] = []
+    proof = certificates.make(tmp_path / "proof", "127.0.0.1") if request.param else None
 
     def before(command: str) -> None:
         if stages:
             stages[0].before_command(command)
 
-    with ftp_server(tmp_path / "remote", before=before) as server:
+    with ftp_server(tmp_path / "remote", before=before, certificate=proof.both if proof else None) as server:
         made = Stage.__new__(Stage)
         stages.append(made)
         made.heard, made.kill_at, made.process = 0, None, None
+        made.trusted = ["--tls-ca", str(proof.authority)] if proof else []
         made.__init__(tmp_path, server)  # type: ignore[misc]
         yield made
 
@@ -147,7 +154,7 @@ def test_a_run_that_is_killed_at_any_command_does_no_harm(stage: Stage) -> None:
     good = [contents(stage.local), contents(stage.remote)]
     count = stage.heard
     assert count > 50
-    for number in points(count, 8):
+    for number in points(count, 3 if stage.trusted else 8):
         stage.rewind()
         killed = stage.run(kill_at=number)
         assert killed.returncode in (0, -signal.SIGKILL)
@@ -179,6 +186,13 @@ class Batch(Stage):
             put(self.remote / f"down-{name}", f"fetched {name} " * 20_000, 50)
         put(self.local / "sub" / "file", "in a folder", 100)
         self.before = [contents(self.local), contents(self.remote)]
+
+    def empty_trash(self, good: Contents) -> None:
+        """Removes what lost: without times, a file of which the killed run had not heard yet is met for the first time."""
+        for run in self.local.glob(".pyftpsync-trash/*"):
+            for path in run.rglob("*"):
+                assert path.is_dir() or path.read_bytes() == good[path.relative_to(run).as_posix()]
+        shutil.rmtree(self.local / ".pyftpsync-trash", ignore_errors=True)
 
     def passed(self, since: int = 0) -> tuple[list[str], list[str]]:
         """The files that were sent, and those that were fetched, by what the server was told."""
@@ -222,10 +236,7 @@ def test_a_rerun_sends_again_only_what_was_in_flight_and_leaves_nothing_behind(b
         begun = len(batch.server.commands)
         again = batch.run()
         assert again.returncode == 0, f"killed at {number}: {again.stdout}"
-        # Where the server tells no times, a file that the killed run had not heard of yet is met as for the first time.
-        trash = batch.local / ".pyftpsync-trash"
-        assert all(path.read_bytes() == good[0][path.name] for path in trash.glob("*/*"))
-        shutil.rmtree(trash, ignore_errors=True)
+        batch.empty_trash(good[0])
         assert [contents(batch.local), contents(batch.remote)] == good
         assert not litter(batch.local) + litter(batch.remote), f"killed at {number}"
         for folder, names in memory(batch.local).items():
@@ -262,6 +273,7 @@ def test_row_08_remote_metadata_is_the_old_or_the_new_one_wherever_a_run_is_kill
             assert held in (old.get(path), names[path]), f"killed at {number}: {path}"
         again = batch.run()
         assert again.returncode == 0, f"killed at {number}: {again.stdout}"
+        batch.empty_trash(good[0])
         assert [contents(batch.local), contents(batch.remote)] == good, f"killed at {number}"
         heard = len(batch.server.commands)
         assert batch.run().returncode == 0

@@ -164,56 +164,63 @@ def test_a_wrong_password_that_the_server_repeats(home: Home) -> None:
 
 def test_a_server_that_repeats_the_password_later(home: Home) -> None:
     echo = "550 you said {word}, PASS {word}"
-    with talking_server(
-        {"PASS": "230 welcome {word}", "PWD": echo, "CWD": echo, "MLSD": echo, "LIST": echo}
-    ) as port:
+    answers = {"PASS": "230 welcome {word}", "TYPE": "200 {word}", "PWD": echo, "MLSD": echo, "LIST": echo}
+    with talking_server(answers | {"CWD": echo}) as port:
+        assert "550 you said ***, PASS ***" in upload(home, url(port))
+    with talking_server(answers | {"CWD": "250 {word}"}) as port:
         upload(home, url(port))
 
 
 def test_a_reply_that_is_none_and_repeats_the_password(home: Home) -> None:
     with talking_server({"PASS": "hello {word}"}) as port:
-        upload(home, url(port))
+        assert '"hello ***", which is not a reply' in upload(home, url(port))
 
 
 def test_a_host_that_is_not_there(home: Home) -> None:
-    upload(home, url(CLOSED))
+    assert "connection refused" in upload(home, url(CLOSED))
 
 
 def test_a_host_that_does_not_exist(home: Home) -> None:
-    upload(home, url(21, host="nowhere.invalid"))
+    assert "unknown host" in upload(home, url(21, host="nowhere.invalid"))
 
 
 def test_a_silent_server(home: Home) -> None:
     with talking_server({}, banner=None) as port:
-        upload(home, url(port))
+        assert "no answer from" in upload(home, url(port))
 
 
 @pytest.mark.parametrize("scheme", ["fpt", "ftpss", "http", "FTP:"])
 def test_a_mistyped_scheme(home: Home, scheme: str) -> None:
-    upload(home, url(21, scheme))
+    said = upload(home, url(21, scheme))
+    assert "Known schemes: ftp" in said or "names no host" in said
 
 
 @pytest.mark.parametrize("start", ["ftp:", "ftp:/", "fpt:", ""])
 def test_slashes_that_are_missing(home: Home, start: str) -> None:
-    upload(home, f"{start}joe:{IN_URL}@127.0.0.1/folder")
+    said = upload(home, f"{start}joe:{IN_URL}@127.0.0.1/folder")
+    assert "Known schemes: ftp" in said or "names no host" in said
 
 
 @pytest.mark.parametrize("port", ["99999", "abc", "-1"])
 def test_a_port_that_is_none(home: Home, port: str) -> None:
-    upload(home, f"ftp://joe:{IN_URL}@127.0.0.1:{port}/")
+    said = upload(home, f"ftp://joe:{IN_URL}@127.0.0.1:{port}/")
+    assert "is not a number up to 65535" in said
 
 
 def test_line_ends_in_a_url(home: Home) -> None:
-    upload(home, f"ftp://joe:{IN_URL}%0d%0aDELE%20x@127.0.0.1:{CLOSED}/")
+    # Before anything is sent: nobody listens there, which would be another error.
+    said = upload(home, f"ftp://joe:{IN_URL}%0d%0aDELE%20x@127.0.0.1:{CLOSED}/")
+    assert "cannot be sent over FTP" in said and "refused" not in said
 
 
 def test_a_password_that_was_not_encoded(home: Home) -> None:
-    upload(home, f"ftp://joe:{PASSWORD}@127.0.0.1:{CLOSED}/")
+    said = upload(home, f"ftp://joe:{PASSWORD}@127.0.0.1:{CLOSED}/")
+    assert "must be percent-encoded" in said
 
 
 def test_a_server_without_tls(home: Home) -> None:
     with talking_server({}) as port:
-        upload(home, url(port, "ftps"))
+        assert "refuses to encrypt" in upload(home, url(port, "ftps"))
 
 
 def test_a_certificate_that_nobody_knows(home: Home, start_server: StartServer) -> None:
@@ -223,16 +230,18 @@ def test_a_certificate_that_nobody_knows(home: Home, start_server: StartServer) 
 
 def test_a_proxy_that_is_not_there(home: Home) -> None:
     proxy = f"socks5://joe:{IN_URL}@127.0.0.1:{CLOSED}"
-    upload(home, f"ftp://ann:x@127.0.0.1:{CLOSED}/", "--proxy", proxy)
+    said = upload(home, f"ftp://ann:x@127.0.0.1:{CLOSED}/", "--proxy", proxy)
+    assert "the proxy socks5://127.0.0.1:1 cannot be reached" in said
 
 
 def test_a_proxy_in_the_environment(home: Home) -> None:
     home.environment["ALL_PROXY"] = f"http://joe:{IN_URL}@127.0.0.1:{CLOSED}"
-    upload(home, f"ftp://ann:x@example.invalid:{CLOSED}/")
+    said = upload(home, f"ftp://ann:x@example.invalid:{CLOSED}/")
+    assert "the proxy http://127.0.0.1:1 cannot be reached" in said
 
 
 def test_sftp_to_nobody(home: Home) -> None:
-    upload(home, url(CLOSED, "sftp"))
+    assert "connection refused" in upload(home, url(CLOSED, "sftp"))
 
 
 def test_netrc(home: Home) -> None:
@@ -261,7 +270,8 @@ def test_a_task_file_with_a_mistake(home: Home, mistake: str) -> None:
     (home.work / "pyftpsync.yaml").write_text(
         f"default_task: go\ntasks:\n  go:\n{command}    local: .\n    remote: {url(CLOSED)}\n    {mistake}\n"
     )
-    home.run("run")
+    said = home.run("run")
+    assert "Invalid entr" in said if mistake else "connection refused" in said
 
 
 def test_an_exception_of_user_code(home: Home) -> None:

@@ -392,6 +392,7 @@ impl Walk<'_> {
             // Its metadata lies in the folder of the ticket, also where the file lands below it.
             let dir = self.folders.get(&ticket).map(|folder| folder.paths.local.clone()).unwrap_or_default();
             self.journal.begun(self.run, &dir, name);
+            self.journal.sets_off(self.run, to, &paths[to]);
             if put.is_resumable() {
                 let part = put.part_name(paths[to].file_name());
                 let above = paths[to].parent().unwrap_or_default();
@@ -422,6 +423,11 @@ impl Walk<'_> {
         was_opened: bool,
         result: Result<crate::target::Written>,
     ) -> Result<()> {
+        let may_leave_something =
+            result.as_ref().is_err_and(|error| error.retry() == crate::error::Retry::NewSession);
+        if !may_leave_something {
+            self.journal.arrives(job.to, &job.target);
+        }
         match result {
             Ok(written) => {
                 let now = self.run.clock.now();

@@ -88,9 +88,10 @@ impl FtpTarget {
     /// Prepares a target; nothing is sent yet.
     ///
     /// # Errors
-    /// [`Kind::Usage`] for an unknown encoding, and for a file of certificates or keys, a pin, a proxy or a host name that
-    /// cannot be read.
+    /// [`Kind::Usage`] for an unknown encoding, for a line end in what has to be sent, and for a file of certificates or keys, a
+    /// pin, a proxy or a host name that cannot be read.
     pub fn new(config: FtpConfig) -> Result<Self> {
+        check_line_ends(&config)?;
         let host = config.host.trim_start_matches('[').trim_end_matches(']').to_owned();
         let wants_implicit = config.tls.as_ref().is_some_and(|tls| tls.implicit);
         let port = match config.port {
@@ -217,6 +218,20 @@ impl Server {
     /// Leaves a line for the user, shown from verbosity `level`.
     fn tell(&self, level: u8, line: impl Into<String>) {
         lock(&self.news).push((level, line.into()));
+    }
+}
+
+/// Refuses what would be another command, before anybody is called.
+fn check_line_ends(config: &FtpConfig) -> Result<()> {
+    let password = config.password.as_ref().map(Secret::reveal);
+    let sent =
+        [("user name", config.user.as_deref()), ("password", password), ("folder", Some(&*config.root))];
+    match sent.into_iter().find(|(_, text)| text.is_some_and(|text| text.contains(['\r', '\n', '\0']))) {
+        Some((what, _)) => {
+            let why = format!("the {what} holds a line end or a NUL, which cannot be sent over FTP");
+            Err(Error::new(Kind::Usage, why))
+        }
+        None => Ok(()),
     }
 }
 

@@ -1,0 +1,158 @@
+"""Runs that are killed or stopped in the middle of a file, and runs that find less than there was."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from rough import Sides, contents
+from small_servers import Small, ftp_server
+from test_rough_disks import nobody
+
+# The server of the tests does not close the file of an upload whose client is dead.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+LARGE = b"0123456789abcdef" * 40_000
+#: The slow server is silent for more than a second at times.
+PATIENT = ("--timeout", "10")
+
+
+@pytest.fixture
+def sides(tmp_path: Path) -> Sides:
+    return Sides(tmp_path)
+
+
+@pytest.fixture
+def slow(sides: Sides) -> Iterator[Small]:
+    with ftp_server(sides.remote, bytes_per_second=256 * 1024) as small:
+        yield small
+
+
+@pytest.fixture
+def server(sides: Sides) -> Iterator[Small]:
+    with ftp_server(sides.remote) as small:
+        yield small
+
+
+def wait_for(is_so: Callable[[], object]) -> None:
+    until = time.monotonic() + 20
+    while not is_so():
+        assert time.monotonic() < until, "it never came"
+        time.sleep(0.01)
+
+
+def stumps(folder: Path) -> list[Path]:
+    """Temporary files with something in them."""
+    found = (path for path in folder.glob(".pyftpsync-tmp-*") if path.suffix != ".journal")
+    return [path for path in found if path.stat().st_size > 0]
+
+
+def begun(sides: Sides, verb: str, url: str, target: Path) -> subprocess.Popen[str]:
+    """A run in the middle of a large file."""
+    process = subprocess.Popen(
+        sides.command(verb, url, *PATIENT), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    wait_for(lambda: stumps(target))
+    return process
+
+
+@pytest.mark.parametrize("is_new", [False, True], ids=["over a file", "new"])
+@pytest.mark.parametrize("verb", ["upload", "download"])
+def test_rows_01_to_04_a_kill_in_the_middle_of_a_file_costs_neither_content(
+    sides: Sides, slow: Small, verb: str, is_new: bool
+) -> None:
+    source, target = (sides.local, sides.remote) if verb == "upload" else (sides.remote, sides.local)
+    if not is_new:
+        (source / "large").write_bytes(b"old")
+        os.utime(source / "large", (1.6e9, 1.6e9))
+        assert sides.run("sync", slow.url, *PATIENT).returncode == 0
+    (source / "large").write_bytes(LARGE)
+    before = contents(target)
+    with begun(sides, verb, slow.url, target) as process:
+        process.kill()
+        process.communicate()
+    now = contents(target)
+    assert now.get("large") == (None if is_new else b"old")
+    assert {name: body for name, body in now.items() if name in before} == before
+    # The next one may be of the kind to which a stump would look like news.
+    again = sides.run("sync", slow.url, *PATIENT)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "conflict" not in again.stdout.lower(), again.stdout
+    local, remote = sides.contents()
+    assert local == remote == {"mine": b"mine", "theirs": b"theirs", "large": LARGE}
+    assert sides.litter() == []
+    assert not (sides.remote / ".pyftpsync-lock.json").exists()
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
+def test_row_05_an_upload_that_is_stopped_leaves_neither_stump_nor_lock(
+    sides: Sides, slow: Small, how: signal.Signals
+) -> None:
+    (sides.local / "large").write_bytes(LARGE)
+    (sides.remote / "large").write_bytes(b"old")
+    os.utime(sides.remote / "large", (1.6e9, 1.6e9))
+    with begun(sides, "upload", slow.url, sides.remote) as process:
+        wait_for(lambda: (sides.remote / "mine").exists())
+        started = time.monotonic()
+        process.send_signal(how)
+        _, errors = process.communicate(timeout=30)
+    assert time.monotonic() - started < 5
+    assert process.returncode == 3 and "Traceback" not in errors, errors
+    assert (sides.remote / "large").read_bytes() == b"old"
+    assert not (sides.remote / ".pyftpsync-lock.json").exists()
+    heard = len(slow.commands)
+    assert sides.run("upload", slow.url, *PATIENT).returncode == 0
+    assert (sides.remote / "large").read_bytes() == LARGE
+    assert sides.litter() == []
+    sent = [line for line in slow.commands[heard:] if line.startswith("STOR") and "-mine" in line]
+    assert sent == [], "what was finished is remembered"
+
+
+@pytest.mark.parametrize("verb", ["upload", "sync"])
+def test_row_21_a_file_that_may_not_be_read_gets_no_empty_twin_on_the_server(
+    sides: Sides, server: Small, verb: str
+) -> None:
+    (sides.local / "closed").write_text("secret")
+    (sides.local / "closed").chmod(0)
+    for _ in range(2):
+        done = sides.run(verb, server.url, launcher=nobody(sides))
+        assert done.returncode == 1, done.stdout + done.stderr
+        assert "Could not copy closed: permission denied" in done.stderr
+    assert contents(sides.remote) == {"mine": b"mine", "theirs": b"theirs"}
+    assert sides.litter() == []
+
+
+def empty(folder: Path, keeps_memory: bool) -> None:
+    for path in folder.iterdir():
+        if not (keeps_memory and path.name.startswith(".pyftpsync-")):
+            path.unlink()
+
+
+@pytest.mark.parametrize("keeps_memory", [True, False], ids=["emptied", "unmounted"])
+@pytest.mark.parametrize(
+    ("verb", "options"), [("sync", ()), ("upload", ("--delete",))], ids=["sync", "upload"]
+)
+def test_row_23_a_local_folder_that_is_suddenly_empty_deletes_nothing(
+    sides: Sides, server: Small, verb: str, options: tuple[str, ...], keeps_memory: bool
+) -> None:
+    for number in range(5):
+        (sides.local / f"file{number}").write_text("x")
+    assert sides.run("sync", server.url).returncode == 0
+    before = contents(sides.remote)
+    empty(sides.local, keeps_memory)
+    done = sides.run(verb, server.url, *options)
+    assert contents(sides.remote) == before, done.stdout
+    if verb == "sync" and not keeps_memory:
+        # Nothing tells that the folder ever held anything: all of it comes.
+        assert done.returncode == 0 and contents(sides.local) == before
+        return
+    assert done.returncode == 1, done.stdout
+    assert "--allow-mass-delete" in done.stderr, done.stderr
+    assert sides.run(verb, server.url, *options, "--allow-mass-delete").returncode == 0
+    assert contents(sides.remote) == {}
