@@ -188,7 +188,7 @@ class Batch(Stage):
         self.before = [contents(self.local), contents(self.remote)]
 
     def empty_trash(self, good: Contents) -> None:
-        """Removes what lost: without times, a file of which the killed run had not heard yet is met for the first time."""
+        """Removes what lost: without times, a copy that the killed run has not heard of is met for the first time."""
         for run in self.local.glob(".pyftpsync-trash/*"):
             for path in run.rglob("*"):
                 assert path.is_dir() or path.read_bytes() == good[path.relative_to(run).as_posix()]

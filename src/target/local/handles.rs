@@ -136,7 +136,8 @@ fn facts(stat: &Stat) -> Facts {
         kind,
         size: stat.st_size as u64,
         mtime: Stamp::new(stat.st_mtime as i64, stat.st_mtime_nsec as u32),
-        mode: Some(stat.st_mode as u32 & 0o7777),
+        // Not what would let content from elsewhere run with the rights of the owner (setuid).
+        mode: Some(stat.st_mode as u32 & 0o777),
         unique: Some(stat.st_ino as u64),
         changed: Some(Stamp::new(stat.st_ctime as i64, stat.st_ctime_nsec as u32)),
     }

@@ -944,13 +944,17 @@ mod tests {
         let old = root.path().join("old");
         fs::write(&old, "x").unwrap();
         fs::set_permissions(&old, fs::Permissions::from_mode(0o640)).unwrap();
+        let program = root.path().join("program");
+        fs::write(&program, "x").unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o6755)).unwrap();
         let target = LocalTarget::new(root.path(), Links::Inside).unwrap();
         let mut session = target.open().unwrap();
-        for name in ["old", "new"] {
+        for name in ["old", "new", "program"] {
             session.write(&RelPath::parse(name).unwrap(), &mut &b"y"[..], &Put::default()).unwrap();
         }
-        let mode = |name: &str| fs::metadata(root.path().join(name)).unwrap().permissions().mode() & 0o777;
+        let mode = |name: &str| fs::metadata(root.path().join(name)).unwrap().permissions().mode() & 0o7777;
         assert_eq!((mode("old"), mode("new")), (0o640, target.shared.default_mode));
+        assert_eq!(mode("program"), 0o755, "what comes from elsewhere does not run with other rights");
     }
 
     #[test]
