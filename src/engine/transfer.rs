@@ -57,6 +57,12 @@ pub fn transfer(
     };
     let begin = start - overlap.len() as u64;
     let put = &Put { from: start, ..*put };
+    if start == 0
+        && to.copies_on_disk()
+        && let Some(transfer) = copy_on_disk(&mut source, (&mut *to, target_path), put, flow)
+    {
+        return transfer;
+    }
     let mut lend = |body: &mut dyn Read| {
         was_opened = true;
         let body = &mut Fitting { body, overlap: std::mem::take(&mut overlap) };
@@ -77,6 +83,30 @@ pub fn transfer(
             .ok_or_else(|| Error::new(Kind::Io, "the source was never read").during("copy").at(source_path))
     });
     Transfer { bytes, was_opened, result }
+}
+
+/// Has the system copy a file from disk to disk. `None` if it comes from elsewhere.
+fn copy_on_disk(
+    source: &mut Origin<'_>,
+    target: (&mut dyn Session, &RelPath),
+    put: &Put,
+    flow: &Flow,
+) -> Option<Transfer> {
+    let (mut bytes, mut was_opened) = (0, false);
+    let result = match source.session.open_on_disk(source.path) {
+        Ok(None) => return None,
+        Ok(Some(mut file)) => {
+            was_opened = true;
+            let mut pass = |count: u64| {
+                bytes += count;
+                flow.pass(usize::try_from(count).unwrap_or(usize::MAX));
+                flow.check()
+            };
+            target.0.write_on_disk(target.1, &mut file, &mut pass, put).map(Some)
+        }
+        Err(error) => Err(error),
+    };
+    Some(Transfer { bytes, was_opened, result })
 }
 
 /// Where a transfer that was interrupted goes on: only behind what is surely a part of this very file, as it is now.

@@ -10,6 +10,7 @@ pub mod layer;
 pub mod local;
 pub mod memory;
 mod names;
+pub mod on_disk;
 pub mod pool;
 pub mod registry;
 #[cfg(feature = "s3")]
@@ -20,6 +21,7 @@ pub mod url;
 
 use crate::error::{Error, Kind, Result, Retry};
 use crate::model::{Entry, Listing, RelPath, Stamp};
+use on_disk::OnDisk;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::io::Read;
@@ -317,6 +319,34 @@ pub trait Session: Send {
     /// # Errors
     /// As above, and whatever the side refuses.
     fn write(&mut self, file: &RelPath, body: &mut dyn Read, put: &Put) -> Result<Written>;
+
+    /// Whether this side is a disk of this computer, onto which the system can copy files of another one.
+    fn copies_on_disk(&self) -> bool {
+        false
+    }
+
+    /// A file, open, if it is on a disk of this computer and need not pass through a reader. It is copied by
+    /// [`Session::write_on_disk`].
+    ///
+    /// # Errors
+    /// As [`Session::read`] before it lends.
+    fn open_on_disk<'p>(&mut self, _file: &'p RelPath) -> Result<Option<OnDisk<'p>>> {
+        Ok(None)
+    }
+
+    /// As [`Session::write`], where both sides are disks of this computer. Each piece is told to `pass`, which may end it.
+    ///
+    /// # Errors
+    /// As [`Session::write`]; [`Kind::Unsupported`] where this side [is no disk](Session::copies_on_disk).
+    fn write_on_disk(
+        &mut self,
+        file: &RelPath,
+        _source: &mut OnDisk<'_>,
+        _pass: &mut dyn FnMut(u64) -> Result<()>,
+        _put: &Put,
+    ) -> Result<Written> {
+        Err(Error::new(Kind::Unsupported, "this side is no disk").during("write").at(file))
+    }
 
     /// As [`Session::write`], but what has to follow the transfer may be left for later: `Ok(None)`, and what became of the file
     /// comes with [`Session::settled`]. Sides with round trips do it together with the next file.

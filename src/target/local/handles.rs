@@ -110,6 +110,11 @@ impl Folder {
         Ok(system::utimensat(&self.0, name, &times, AtFlags::empty())?)
     }
 
+    /// Whether it still has a name, here or elsewhere.
+    pub fn is_there(&self) -> bool {
+        system::fstat(&self.0).is_ok_and(|found| found.st_nlink > 0)
+    }
+
     /// Waits until new names are on the disk.
     pub fn sync(&self) -> io::Result<()> {
         match system::fsync(&self.0) {

@@ -13,6 +13,7 @@ mod notes;
 mod part;
 #[cfg(not(unix))]
 mod paths;
+mod writing;
 
 #[cfg(unix)]
 use handles as system;
@@ -21,23 +22,20 @@ use paths as system;
 
 use super::checkup::Findings;
 use super::digest::{Algorithm, Digest, Digesting};
-use super::{Caps, Expect, Notes, Parts, Put, Session, Target, Written, is_good_so_far};
+use super::on_disk::OnDisk;
+use super::{Caps, Expect, Notes, Parts, Put, Session, Target, Written};
 use crate::error::{Error, Kind, Result};
-use crate::model::{Entry, Listing, META_FILE_NAME, Name, Note, RelPath, Stamp, TEMP_PREFIX};
+use crate::model::{Entry, Listing, Name, Note, RelPath, Stamp};
 use filetime::FileTime;
 use notes::LocalNotes;
-use part::Part;
-use std::collections::hash_map::RandomState;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs::{self, File, Metadata};
-use std::hash::{BuildHasher, Hasher};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use system::{Folder, default_mode, is_in_the_way, os_bytes, os_string, set_mode, write_all_at};
-
-/// Bytes moved at once.
-const CHUNK: usize = 256 * 1024;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use system::{Folder, default_mode, is_in_the_way, os_bytes, os_string};
+use writing::{Copied, Streamed};
 
 /// What becomes of symbolic links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -133,7 +131,12 @@ impl Target for LocalTarget {
     fn open(&self) -> Result<Box<dyn Session>> {
         let failed = |error: io::Error| Error::from(error).during("open").at(self.shared.root.display());
         let root = Folder::open(&self.shared.root).map_err(failed)?;
-        Ok(Box::new(LocalSession { shared: Arc::clone(&self.shared), root, buffer: Vec::new() }))
+        Ok(Box::new(LocalSession {
+            shared: Arc::clone(&self.shared),
+            root,
+            buffer: Vec::new(),
+            recent: None,
+        }))
     }
 }
 
@@ -162,7 +165,18 @@ struct LocalSession {
     shared: Arc<Shared>,
     root: Folder,
     buffer: Vec<u8>,
+    recent: Option<Recent>,
 }
+
+/// The folder of the last file that was read or written: most often the next one lies beside it.
+struct Recent {
+    dir: RelPath,
+    folder: Arc<Folder>,
+    opened: Instant,
+}
+
+/// So long a folder may have been moved without being missed; a transfer of that length would not notice it either.
+const RECENT: Duration = Duration::from_millis(50);
 
 /// A name in an open folder.
 struct Place {
@@ -171,28 +185,6 @@ struct Place {
 }
 
 impl LocalSession {
-    /// Writes into the file itself. What a failure leaves behind is no content of anybody, and goes.
-    fn overwrite(&mut self, place: &Place, body: &mut dyn Read, put: &Put) -> Result<Written> {
-        let mut target =
-            place.folder.overwrite(&place.name).map_err(|error| Error::from(error).during("write"))?;
-        let mut body = self.shared.digesting(body);
-        let poured = pour(&mut body, &mut target, &mut self.buffer, put.size);
-        let finished = poured.and_then(|size| Ok((size, finish(&target, put.mtime)?)));
-        let digest = body.digest;
-        let compared = finished.and_then(|finished| {
-            let mut held = place.folder.read(&place.name)?;
-            compare(&mut held, digest).map(|()| finished)
-        });
-        match compared {
-            Ok((size, shown)) => Ok(Written { size, mtime_kept: true, dated: None, shown }),
-            Err(error) => {
-                // The failure itself is what has to be told.
-                let _ = place.folder.remove_file(&place.name);
-                Err(error)
-            }
-        }
-    }
-
     /// Opens a folder. Links on the way are followed as the user wants it.
     fn folder(&self, dir: &RelPath) -> Result<Folder> {
         match self.root.inside(&dir.utf8_bytes()) {
@@ -207,6 +199,21 @@ impl LocalSession {
     fn place(&self, path: &RelPath) -> Result<Place> {
         let folder = Arc::new(self.folder(&path.parent().unwrap_or_default())?);
         Ok(Place { folder, name: last_name(path) })
+    }
+
+    /// As [`LocalSession::place`], for the transfer of a file.
+    fn place_of_transfer(&mut self, path: &RelPath) -> Result<Place> {
+        let dir = path.parent().unwrap_or_default();
+        let name = last_name(path);
+        let is_recent = |recent: &&Recent| {
+            recent.dir == dir && recent.opened.elapsed() < RECENT && recent.folder.is_there()
+        };
+        if let Some(recent) = self.recent.as_ref().filter(is_recent) {
+            return Ok(Place { folder: Arc::clone(&recent.folder), name });
+        }
+        let folder = Arc::new(self.folder(&dir)?);
+        self.recent = Some(Recent { dir, folder: Arc::clone(&folder), opened: Instant::now() });
+        Ok(Place { folder, name })
     }
 
     /// A name that is removed or moved: never one that is reached through a link.
@@ -237,8 +244,8 @@ impl LocalSession {
         Ok(Place { folder: Arc::new(folder), name })
     }
 
-    fn open_to_read(&self, path: &RelPath) -> Result<File> {
-        let place = self.place(path)?;
+    fn open_to_read(&mut self, path: &RelPath) -> Result<File> {
+        let place = self.place_of_transfer(path)?;
         match place.folder.read(&place.name) {
             Err(error) if is_in_the_way(&error) => {
                 let real = self.behind_link(path)?;
@@ -248,111 +255,28 @@ impl LocalSession {
         }
     }
 
+    fn open_steady<'p>(&mut self, file: &'p RelPath, start: u64) -> Result<OnDisk<'p>> {
+        let opened = self.open_to_read(file)?;
+        let mut steady = OnDisk::new(opened, file)?;
+        if start > 0 {
+            steady.skip_to(start)?;
+        }
+        Ok(steady)
+    }
+
     fn lend_from(
-        &self,
+        &mut self,
         file: &RelPath,
         start: u64,
         lend: &mut dyn FnMut(&mut dyn Read) -> Result<()>,
     ) -> Result<()> {
-        let failed = |error: Error| error.during("read").at(file);
-        let mut opened = self.open_to_read(file).map_err(failed)?;
-        let before = opened.metadata().map_err(|error| failed(error.into()))?;
-        if !before.is_file() {
-            return Err(failed(Error::new(Kind::Refused, "not a regular file")));
-        }
-        opened.seek(SeekFrom::Start(start)).map_err(|error| failed(error.into()))?;
-        lend(&mut SteadyFile { file: opened, before, path: file })
-    }
-
-    /// Writes a large file, whose part stays for the next attempt if this one is interrupted.
-    fn write_part(
-        &mut self,
-        mut part: Part,
-        place: &Place,
-        body: &mut dyn Read,
-        put: &Put,
-    ) -> Result<Written> {
-        let rest = put.size.map(|size| size.saturating_sub(put.from));
-        let finished = pour(body, part.file_mut(), &mut self.buffer, rest).and_then(|poured| {
-            let shown = self.shared.settle(place, part.file(), put)?;
-            // The last moment to see that somebody has worked on the file since it was listed.
-            if is_as_expected(place, put.expect) { Ok((poured, shown)) } else { Err(changed()) }
-        });
-        match finished {
-            Ok((poured, shown)) => {
-                part.place(&place.name).map_err(|error| Error::from(error).during("write"))?;
-                Ok(Written { size: put.from + poured, mtime_kept: true, dated: None, shown })
-            }
-            Err(error) => {
-                // What is there is good as far as it goes, unless the trouble lies with this file.
-                if !is_good_so_far(&error) {
-                    part.discard();
-                }
-                Err(error)
-            }
-        }
-    }
-
-    fn put_in_place(&mut self, place: &Place, body: &mut dyn Read, put: &Put) -> Result<Written> {
-        let failed = |error: io::Error| Error::from(error).during("write");
-        let mut temporary = Temporary::make(&place.folder).map_err(failed)?;
-        let mut body = self.shared.digesting(body);
-        let size = pour(&mut body, &mut temporary.file, &mut self.buffer, put.size)?;
-        let digest = body.digest;
-        let shown = self.shared.settle(place, &temporary.file, put)?;
-        compare(&mut temporary.file, digest)?;
-        give_name(temporary, place, put)?;
-        Ok(Written { size, mtime_kept: true, dated: None, shown })
+        lend(&mut self.open_steady(file, start).map_err(|error| error.during("read").at(file))?)
     }
 }
 
 fn last_name(path: &RelPath) -> OsString {
     let bytes = path.utf8_bytes();
     os_string(bytes.rsplit(|&byte| byte == b'/').next().unwrap_or_default())
-}
-
-/// A file under a name that nobody can guess; removed unless it is renamed.
-struct Temporary {
-    folder: Arc<Folder>,
-    name: OsString,
-    file: File,
-    is_renamed: bool,
-}
-
-impl Temporary {
-    fn make(folder: &Arc<Folder>) -> io::Result<Self> {
-        for _ in 0..8 {
-            let number = super::numbered(RandomState::new().build_hasher().finish());
-            let name = OsString::from(format!("{TEMP_PREFIX}{number:016x}"));
-            match folder.create(&name) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                made => {
-                    return made.map(|file| Temporary {
-                        folder: Arc::clone(folder),
-                        name,
-                        file,
-                        is_renamed: false,
-                    });
-                }
-            }
-        }
-        Err(io::ErrorKind::AlreadyExists.into())
-    }
-
-    fn rename(mut self, name: &OsStr) -> io::Result<()> {
-        self.folder.rename(&self.name, &self.folder, name)?;
-        self.is_renamed = true;
-        Ok(())
-    }
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        if !self.is_renamed {
-            // The failure that led here is the one to report.
-            let _ = self.folder.remove_file(&self.name);
-        }
-    }
 }
 
 impl Session for LocalSession {
@@ -434,49 +358,31 @@ impl Session for LocalSession {
     }
 
     fn write(&mut self, file: &RelPath, body: &mut dyn Read, put: &Put) -> Result<Written> {
-        let failed = |error: Error| error.during("write").at(file);
-        let place = self.place(file).map_err(failed)?;
-        let old = place.folder.facts(&place.name, false).ok();
-        if old.is_some_and(|old| old.kind == FileKind::Folder) {
-            return Err(failed(Error::new(Kind::Clash, "a folder has this name")));
-        }
-        if put.is_resumable()
-            && !self.shared.verify
-            && let Some(part) = Part::open(&place, put).map_err(|error| failed(error.into()))?
-        {
-            return self.write_part(part, &place, body, put).map_err(|error| in_place(error, file));
-        }
-        if !put.inplace {
-            return self.put_in_place(&place, body, put).map_err(|error| in_place(error, file));
-        }
-        if !is_as_expected(&place, put.expect) {
-            return Err(failed(changed()));
-        }
-        let place = match old {
-            Some(old) if old.kind == FileKind::Link => self.behind_link(file).map_err(failed)?,
-            Some(_) | None => place,
-        };
-        self.overwrite(&place, body, put).map_err(|error| error.at(file).damaged())
+        let digest = self.shared.verify.then(|| Digest::new(Algorithm::Sha256));
+        self.write_from(file, &mut Streamed { body: Digesting { body, digest } }, put)
+    }
+
+    fn copies_on_disk(&self) -> bool {
+        // What is compared has to pass by.
+        !self.shared.verify
+    }
+
+    fn open_on_disk<'p>(&mut self, file: &'p RelPath) -> Result<Option<OnDisk<'p>>> {
+        self.open_steady(file, 0).map(Some).map_err(|error| error.during("read").at(file))
+    }
+
+    fn write_on_disk(
+        &mut self,
+        file: &RelPath,
+        source: &mut OnDisk<'_>,
+        pass: &mut dyn FnMut(u64) -> Result<()>,
+        put: &Put,
+    ) -> Result<Written> {
+        self.write_from(file, &mut Copied { source, pass }, put)
     }
 
     fn write_parts(&mut self, file: &RelPath, put: &Put) -> Result<Option<Box<dyn Parts>>> {
-        let Some(size) = put.size.filter(|_| !put.inplace && !self.shared.verify) else {
-            return Ok(None);
-        };
-        let failed = |error: Error| error.during("write").at(file);
-        let place = self.place(file).map_err(failed)?;
-        let temporary = Temporary::make(&place.folder).map_err(|error| failed(error.into()))?;
-        let handle = temporary.file.try_clone().map_err(|error| failed(error.into()))?;
-        let (shared, temporary) = (Arc::clone(&self.shared), Mutex::new(Some(temporary)));
-        Ok(Some(Box::new(LocalParts {
-            shared,
-            file: file.clone(),
-            place,
-            size,
-            put: *put,
-            handle,
-            temporary,
-        })))
+        self.parts_of(file, put)
     }
 
     fn secure(&mut self, dir: &RelPath) -> Result<()> {
@@ -575,19 +481,6 @@ enum Real {
 }
 
 impl Shared {
-    /// Gives a whole file the mode of the one that it replaces, and its time; then it is on the disk.
-    fn settle(&self, place: &Place, file: &File, put: &Put) -> Result<Option<Stamp>> {
-        let old = place.folder.facts(&place.name, false).ok();
-        if old.is_some_and(|old| old.kind == FileKind::Folder) {
-            return Err(Error::new(Kind::Clash, "a folder has this name"));
-        }
-        let mode = old.filter(|old| old.kind == FileKind::File).and_then(|old| old.mode);
-        // Metadata tells names and servers, which is nobody else's business.
-        let usual = self.default_mode & if place.name == META_FILE_NAME { 0o600 } else { 0o666 };
-        set_mode(file, mode.unwrap_or(usual))?;
-        Ok(finish(file, put.mtime)?)
-    }
-
     fn path(&self, path: &RelPath) -> PathBuf {
         self.root.join(os_string(&path.utf8_bytes()))
     }
@@ -603,11 +496,6 @@ impl Shared {
             Err(_) if self.links == Links::Follow => Ok(Real::Outside(real)),
             Err(_) => Err(Error::new(Kind::Refused, "a link leads out of the root (see --links)")),
         }
-    }
-
-    /// A body, with its checksum if what is written is to be compared.
-    fn digesting<'a>(&self, body: &'a mut dyn Read) -> Digesting<'a> {
-        Digesting { body, digest: self.verify.then(|| Digest::new(Algorithm::Sha256)) }
     }
 
     /// Where a folder, and every folder above it up to the root, really is. Each may lie behind another link.
@@ -677,112 +565,6 @@ fn changed_at(_: &Metadata) -> Option<Stamp> {
     None
 }
 
-/// Gives a finished file its name, if there is still what was listed: the last moment to see that somebody has worked on it.
-fn give_name(temporary: Temporary, place: &Place, put: &Put) -> Result<()> {
-    if !is_as_expected(place, put.expect) {
-        return Err(changed());
-    }
-    // What the metadata claims must have its name on the disk before the metadata has.
-    let is_memory = place.name == META_FILE_NAME;
-    if is_memory {
-        place.folder.sync()?;
-    }
-    temporary.rename(&place.name)?;
-    if is_memory {
-        place.folder.sync()?;
-    }
-    Ok(())
-}
-
-/// A file that several threads write.
-struct LocalParts {
-    shared: Arc<Shared>,
-    file: RelPath,
-    place: Place,
-    size: u64,
-    put: Put,
-    handle: File,
-    /// `None` once it has its name, or is gone.
-    temporary: Mutex<Option<Temporary>>,
-}
-
-impl LocalParts {
-    fn take(&self) -> Option<Temporary> {
-        self.temporary.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    fn try_finish(&self) -> Result<Written> {
-        let temporary = self.take().ok_or_else(|| Error::from(io::Error::from(io::ErrorKind::NotFound)))?;
-        let shown = self.shared.settle(&self.place, &temporary.file, &self.put)?;
-        let size = temporary.file.metadata()?.len();
-        if size != self.size {
-            let words = format!("{size} bytes arrived instead of {}", self.size);
-            return Err(Error::new(Kind::Size, words));
-        }
-        give_name(temporary, &self.place, &self.put)?;
-        Ok(Written { size, mtime_kept: true, dated: None, shown })
-    }
-}
-
-impl Parts for LocalParts {
-    fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
-        let written = write_all_at(&self.handle, bytes, offset);
-        written.map_err(|error| Error::from(error).during("write").at(&self.file))
-    }
-
-    fn finish(&self) -> Result<Written> {
-        self.try_finish().map_err(|error| error.during("write").at(&self.file))
-    }
-
-    fn discard(&self) {
-        drop(self.take());
-    }
-}
-
-/// A file that must stay the same while it is read: a changed one must not count as synchronised.
-struct SteadyFile<'a> {
-    file: File,
-    before: Metadata,
-    path: &'a RelPath,
-}
-
-impl Read for SteadyFile<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.file.read(buffer)?;
-        if count == 0 && !buffer.is_empty() {
-            let after = self.file.metadata()?;
-            if after.len() != self.before.len() || after.modified().ok() != self.before.modified().ok() {
-                let changed = Error::new(Kind::Changed, "the file changed while it was being read");
-                return Err(changed.during("read").at(self.path).into_io());
-            }
-        }
-        Ok(count)
-    }
-}
-
-/// Copies all of `body`, and checks its length. An error of the body comes out as it is.
-fn pour(body: &mut dyn Read, target: &mut File, buffer: &mut Vec<u8>, expected: Option<u64>) -> Result<u64> {
-    buffer.resize(CHUNK, 0);
-    let mut total = 0;
-    loop {
-        let count = match body.read(buffer) {
-            Ok(0) => break,
-            Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(Error::from(error)),
-        };
-        target.write_all(&buffer[..count]).map_err(|error| Error::from(error).during("write"))?;
-        total += count as u64;
-    }
-    match expected {
-        Some(expected) if expected != total => {
-            Err(Error::new(Kind::Size, format!("{total} bytes arrived instead of {expected}"))
-                .during("write"))
-        }
-        Some(_) | None => Ok(total),
-    }
-}
-
 /// Whether a name holds what the plan knows of it. What a link leads to counts, as in a listing.
 fn is_as_expected(place: &Place, expect: Expect) -> bool {
     let facts = |follows: bool| place.folder.facts(&place.name, follows);
@@ -805,32 +587,6 @@ fn is_gone(error: &io::Error) -> bool {
 
 fn changed() -> Error {
     Error::new(Kind::Changed, "it was changed since it was listed; the next run decides anew")
-}
-
-/// An error of the body keeps the path that it names.
-fn in_place(error: Error, file: &RelPath) -> Error {
-    if error.path().is_some() { error } else { error.during("write").at(file) }
-}
-
-/// Reads a file back and compares it with what has passed.
-fn compare(file: &mut File, passed: Option<Digest>) -> Result<()> {
-    let Some(passed) = passed else { return Ok(()) };
-    let held = file.rewind().and_then(|()| Digest::of(passed.algorithm(), file));
-    if held.map_err(|error| Error::from(error).during("read back"))? == passed.finish() {
-        return Ok(());
-    }
-    let error = Error::new(Kind::Corrupt, "what was read back is not what was written");
-    Err(error.during("write").advise("the disk may be failing"))
-}
-
-/// Sets the time and makes sure that the bytes are on the disk before the file gets its name. Returns the time that it shows:
-/// some disks keep only every other second.
-fn finish(file: &File, mtime: Option<Stamp>) -> io::Result<Option<Stamp>> {
-    if let Some(mtime) = mtime {
-        filetime::set_file_handle_times(file, None, Some(file_time(mtime)))?;
-    }
-    file.sync_data()?;
-    Ok(file.metadata().ok().map(|metadata| stamp(&metadata)))
 }
 
 fn file_time(stamp: Stamp) -> FileTime {
@@ -921,6 +677,23 @@ mod tests {
         );
         session.remove_file(&RelPath::parse("link").unwrap()).unwrap();
         assert!(root.path().join("real/file").exists() && !root.path().join("link").exists());
+    }
+
+    #[test]
+    fn a_folder_that_was_made_anew_is_not_mistaken_for_the_one_before() {
+        let root = tempfile::tempdir().unwrap();
+        let mut session = LocalTarget::new(root.path(), Links::Inside).unwrap().open().unwrap();
+        let folder = root.path().join("folder");
+        for content in [b"first", b"again"] {
+            fs::create_dir(&folder).unwrap();
+            let file = RelPath::parse("folder/file").unwrap();
+            session.write(&file, &mut content.as_slice(), &Put::default()).unwrap();
+            let mut read = Vec::new();
+            session.read(&file, &mut |body| Ok(body.read_to_end(&mut read).map(drop)?)).unwrap();
+            assert_eq!(read, content);
+            fs::remove_dir_all(&folder).unwrap();
+            assert!(session.read(&file, &mut |_| Ok(())).is_err());
+        }
     }
 
     #[test]

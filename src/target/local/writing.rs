@@ -1,0 +1,359 @@
+//! Writing into a folder of the disk, so that a name shows the old content or the complete new one.
+
+use super::part::Part;
+use super::system::{Folder, set_mode, write_all_at};
+use super::{Facts, FileKind, LocalSession, Place, Shared, changed, file_time, is_as_expected, stamp};
+use crate::error::{Error, Kind, Result};
+use crate::model::{META_FILE_NAME, RelPath, Stamp, TEMP_PREFIX};
+use crate::target::digest::{Digest, Digesting};
+use crate::target::on_disk::OnDisk;
+use crate::target::{Parts, Put, Written, is_good_so_far, numbered};
+use std::collections::hash_map::RandomState;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::hash::{BuildHasher, Hasher};
+use std::io::{self, Read, Seek, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Bytes moved at once.
+const CHUNK: usize = 256 * 1024;
+
+/// Where the content of a file comes from.
+pub(super) trait Source {
+    /// Writes all of it, and returns how many bytes these were.
+    fn pour(&mut self, target: &mut File, buffer: &mut Vec<u8>) -> Result<u64>;
+
+    /// The checksum of what has passed, if it is to be compared.
+    fn take_digest(&mut self) -> Option<Digest> {
+        None
+    }
+}
+
+/// A stream of bytes.
+pub(super) struct Streamed<'a> {
+    pub body: Digesting<'a>,
+}
+
+impl Source for Streamed<'_> {
+    fn pour(&mut self, target: &mut File, buffer: &mut Vec<u8>) -> Result<u64> {
+        buffer.resize(CHUNK, 0);
+        let mut total = 0;
+        loop {
+            let count = match self.body.read(buffer) {
+                Ok(0) => break,
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(Error::from(error)),
+            };
+            target.write_all(&buffer[..count]).map_err(|error| Error::from(error).during("write"))?;
+            total += count as u64;
+        }
+        Ok(total)
+    }
+
+    fn take_digest(&mut self) -> Option<Digest> {
+        self.body.digest.take()
+    }
+}
+
+/// Another file of the disk, which the system copies.
+pub(super) struct Copied<'s, 'p> {
+    pub source: &'s mut OnDisk<'p>,
+    pub pass: &'s mut dyn FnMut(u64) -> Result<()>,
+}
+
+impl Source for Copied<'_, '_> {
+    fn pour(&mut self, target: &mut File, _: &mut Vec<u8>) -> Result<u64> {
+        self.source.copy_to(target, self.pass)
+    }
+}
+
+impl LocalSession {
+    /// See [`Session::write`](crate::target::Session::write).
+    pub(super) fn write_from(
+        &mut self,
+        file: &RelPath,
+        source: &mut dyn Source,
+        put: &Put,
+    ) -> Result<Written> {
+        let failed = |error: Error| error.during("write").at(file);
+        let place = self.place_of_transfer(file).map_err(failed)?;
+        let old = place.replaced().map_err(failed)?;
+        if put.is_resumable()
+            && !self.shared.verify
+            && let Some(part) = Part::open(&place, put).map_err(|error| failed(error.into()))?
+        {
+            return self.write_part(part, &place, old, source, put).map_err(|error| in_place(error, file));
+        }
+        if !put.inplace {
+            return self.put_in_place(&place, old, source, put).map_err(|error| in_place(error, file));
+        }
+        if !is_as_expected(&place, put.expect) {
+            return Err(failed(changed()));
+        }
+        let place = match old {
+            Some(old) if old.kind == FileKind::Link => self.behind_link(file).map_err(failed)?,
+            Some(_) | None => place,
+        };
+        self.overwrite(&place, source, put).map_err(|error| error.at(file).damaged())
+    }
+
+    /// Writes into the file itself. What a failure leaves behind is no content of anybody, and goes.
+    fn overwrite(&mut self, place: &Place, source: &mut dyn Source, put: &Put) -> Result<Written> {
+        let mut target =
+            place.folder.overwrite(&place.name).map_err(|error| Error::from(error).during("write"))?;
+        let poured = pour(source, &mut target, &mut self.buffer, put.size);
+        let finished = poured.and_then(|size| Ok((size, finish(&target, put.mtime)?)));
+        let compared = finished.and_then(|finished| {
+            let mut held = place.folder.read(&place.name)?;
+            compare(&mut held, source.take_digest()).map(|()| finished)
+        });
+        match compared {
+            Ok((size, shown)) => Ok(Written { size, mtime_kept: true, dated: None, shown }),
+            Err(error) => {
+                // The failure itself is what has to be told.
+                let _ = place.folder.remove_file(&place.name);
+                Err(error)
+            }
+        }
+    }
+
+    /// Writes a large file, whose part stays for the next attempt if this one is interrupted.
+    fn write_part(
+        &mut self,
+        mut part: Part,
+        place: &Place,
+        old: Option<Facts>,
+        source: &mut dyn Source,
+        put: &Put,
+    ) -> Result<Written> {
+        let rest = put.size.map(|size| size.saturating_sub(put.from));
+        let finished = pour(source, part.file_mut(), &mut self.buffer, rest).and_then(|poured| {
+            let shown = self.shared.settle(place, old, part.file(), put)?;
+            // The last moment to see that somebody has worked on the file since it was listed.
+            if is_as_expected(place, put.expect) { Ok((poured, shown)) } else { Err(changed()) }
+        });
+        match finished {
+            Ok((poured, shown)) => {
+                part.place(&place.name).map_err(|error| Error::from(error).during("write"))?;
+                Ok(Written { size: put.from + poured, mtime_kept: true, dated: None, shown })
+            }
+            Err(error) => {
+                // What is there is good as far as it goes, unless the trouble lies with this file.
+                if !is_good_so_far(&error) {
+                    part.discard();
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn put_in_place(
+        &mut self,
+        place: &Place,
+        old: Option<Facts>,
+        source: &mut dyn Source,
+        put: &Put,
+    ) -> Result<Written> {
+        let failed = |error: io::Error| Error::from(error).during("write");
+        let mut temporary = Temporary::make(&place.folder).map_err(failed)?;
+        let size = pour(source, &mut temporary.file, &mut self.buffer, put.size)?;
+        let shown = self.shared.settle(place, old, &temporary.file, put)?;
+        compare(&mut temporary.file, source.take_digest())?;
+        give_name(temporary, place, put)?;
+        Ok(Written { size, mtime_kept: true, dated: None, shown })
+    }
+
+    /// See [`Session::write_parts`](crate::target::Session::write_parts).
+    pub(super) fn parts_of(&self, file: &RelPath, put: &Put) -> Result<Option<Box<dyn Parts>>> {
+        let Some(size) = put.size.filter(|_| !put.inplace && !self.shared.verify) else {
+            return Ok(None);
+        };
+        let failed = |error: Error| error.during("write").at(file);
+        let place = self.place(file).map_err(failed)?;
+        let temporary = Temporary::make(&place.folder).map_err(|error| failed(error.into()))?;
+        let handle = temporary.file.try_clone().map_err(|error| failed(error.into()))?;
+        let (shared, temporary) = (Arc::clone(&self.shared), Mutex::new(Some(temporary)));
+        Ok(Some(Box::new(LocalParts {
+            shared,
+            file: file.clone(),
+            place,
+            size,
+            put: *put,
+            handle,
+            temporary,
+        })))
+    }
+}
+
+impl Place {
+    /// What has the name now, if anything; not a folder.
+    fn replaced(&self) -> Result<Option<Facts>> {
+        match self.folder.facts(&self.name, false).ok() {
+            Some(old) if old.kind == FileKind::Folder => {
+                Err(Error::new(Kind::Clash, "a folder has this name"))
+            }
+            old => Ok(old),
+        }
+    }
+}
+
+impl Shared {
+    /// Gives a whole file the mode of the one that it replaces, and its time; then it is on the disk.
+    fn settle(&self, place: &Place, old: Option<Facts>, file: &File, put: &Put) -> Result<Option<Stamp>> {
+        let mode = old.filter(|old| old.kind == FileKind::File).and_then(|old| old.mode);
+        // Metadata tells names and servers, which is nobody else's business.
+        let usual = self.default_mode & if place.name == META_FILE_NAME { 0o600 } else { 0o666 };
+        set_mode(file, mode.unwrap_or(usual))?;
+        Ok(finish(file, put.mtime)?)
+    }
+}
+
+/// A file under a name that nobody can guess; removed unless it is renamed.
+struct Temporary {
+    folder: Arc<Folder>,
+    name: OsString,
+    file: File,
+    is_renamed: bool,
+}
+
+impl Temporary {
+    fn make(folder: &Arc<Folder>) -> io::Result<Self> {
+        for _ in 0..8 {
+            let number = numbered(RandomState::new().build_hasher().finish());
+            let name = OsString::from(format!("{TEMP_PREFIX}{number:016x}"));
+            match folder.create(&name) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                made => {
+                    return made.map(|file| Temporary {
+                        folder: Arc::clone(folder),
+                        name,
+                        file,
+                        is_renamed: false,
+                    });
+                }
+            }
+        }
+        Err(io::ErrorKind::AlreadyExists.into())
+    }
+
+    fn rename(mut self, name: &OsStr) -> io::Result<()> {
+        self.folder.rename(&self.name, &self.folder, name)?;
+        self.is_renamed = true;
+        Ok(())
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if !self.is_renamed {
+            // The failure that led here is the one to report.
+            let _ = self.folder.remove_file(&self.name);
+        }
+    }
+}
+
+/// Gives a finished file its name, if there is still what was listed: the last moment to see that somebody has worked on it.
+fn give_name(temporary: Temporary, place: &Place, put: &Put) -> Result<()> {
+    if !is_as_expected(place, put.expect) {
+        return Err(changed());
+    }
+    // What the metadata claims must have its name on the disk before the metadata has.
+    let is_memory = place.name == META_FILE_NAME;
+    if is_memory {
+        place.folder.sync()?;
+    }
+    temporary.rename(&place.name)?;
+    if is_memory {
+        place.folder.sync()?;
+    }
+    Ok(())
+}
+
+/// A file that several threads write.
+struct LocalParts {
+    shared: Arc<Shared>,
+    file: RelPath,
+    place: Place,
+    size: u64,
+    put: Put,
+    handle: File,
+    /// `None` once it has its name, or is gone.
+    temporary: Mutex<Option<Temporary>>,
+}
+
+impl LocalParts {
+    fn take(&self) -> Option<Temporary> {
+        self.temporary.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn try_finish(&self) -> Result<Written> {
+        let temporary = self.take().ok_or_else(|| Error::from(io::Error::from(io::ErrorKind::NotFound)))?;
+        let shown = self.shared.settle(&self.place, self.place.replaced()?, &temporary.file, &self.put)?;
+        let size = temporary.file.metadata()?.len();
+        if size != self.size {
+            let words = format!("{size} bytes arrived instead of {}", self.size);
+            return Err(Error::new(Kind::Size, words));
+        }
+        give_name(temporary, &self.place, &self.put)?;
+        Ok(Written { size, mtime_kept: true, dated: None, shown })
+    }
+}
+
+impl Parts for LocalParts {
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
+        let written = write_all_at(&self.handle, bytes, offset);
+        written.map_err(|error| Error::from(error).during("write").at(&self.file))
+    }
+
+    fn finish(&self) -> Result<Written> {
+        self.try_finish().map_err(|error| error.during("write").at(&self.file))
+    }
+
+    fn discard(&self) {
+        drop(self.take());
+    }
+}
+
+/// Takes all of a source, and checks its length. An error of the source comes out as it is.
+fn pour(
+    source: &mut dyn Source,
+    target: &mut File,
+    buffer: &mut Vec<u8>,
+    expected: Option<u64>,
+) -> Result<u64> {
+    let total = source.pour(target, buffer)?;
+    match expected {
+        Some(expected) if expected != total => {
+            Err(Error::new(Kind::Size, format!("{total} bytes arrived instead of {expected}"))
+                .during("write"))
+        }
+        Some(_) | None => Ok(total),
+    }
+}
+
+/// An error of the body keeps the path that it names.
+fn in_place(error: Error, file: &RelPath) -> Error {
+    if error.path().is_some() { error } else { error.during("write").at(file) }
+}
+
+/// Reads a file back and compares it with what has passed.
+fn compare(file: &mut File, passed: Option<Digest>) -> Result<()> {
+    let Some(passed) = passed else { return Ok(()) };
+    let held = file.rewind().and_then(|()| Digest::of(passed.algorithm(), file));
+    if held.map_err(|error| Error::from(error).during("read back"))? == passed.finish() {
+        return Ok(());
+    }
+    let error = Error::new(Kind::Corrupt, "what was read back is not what was written");
+    Err(error.during("write").advise("the disk may be failing"))
+}
+
+/// Sets the time and makes sure that the bytes are on the disk before the file gets its name. Returns the time that it shows:
+/// some disks keep only every other second.
+fn finish(file: &File, mtime: Option<Stamp>) -> io::Result<Option<Stamp>> {
+    if let Some(mtime) = mtime {
+        filetime::set_file_handle_times(file, None, Some(file_time(mtime)))?;
+    }
+    file.sync_data()?;
+    Ok(file.metadata().ok().map(|metadata| stamp(&metadata)))
+}
