@@ -1,5 +1,6 @@
 //! Private keys in files.
 
+use super::short_key;
 use crate::error::{Error, Kind};
 use crate::target::ftp::Secret;
 use russh::keys::{self, Certificate, PrivateKey, PublicKey};
@@ -86,6 +87,9 @@ fn decode(text: &str, passphrase: Option<&Secret>) -> Result<PrivateKey, Unusabl
                 .decrypt(passphrase.reveal())
                 .map_err(|_| Unusable::Locked("the passphrase does not open it")),
         };
+    }
+    if let Some(key) = short_key::read(text) {
+        return Ok(key);
     }
     match keys::decode_secret_key(text, None) {
         Ok(key) => Ok(key),

@@ -26,6 +26,7 @@ mod resume;
 mod route;
 mod runtime;
 mod session;
+mod short_key;
 mod ssh_config;
 mod still;
 mod wildcard;
