@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import argparse
 import codecs
+import contextlib
+import os
 import re
+import sys
+from typing import Any
 
 from ftpsync.synchronizers import DEFAULT_OMIT
 
@@ -19,6 +23,35 @@ __all__ = [
     "safety_parser",
     "verbose_parser",
 ]
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that is made quickly.
+
+    `argparse` asks `shutil` for the width of the terminal, for each option again. Importing that takes longer than all
+    parsers together.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault("formatter_class", _Formatter)
+        super().__init__(**kwargs)
+
+
+class _Formatter(argparse.HelpFormatter):
+    def __init__(self, prog: str, **kwargs: Any) -> None:
+        kwargs.setdefault("width", terminal_width() - 2)
+        super().__init__(prog, **kwargs)
+
+
+def terminal_width() -> int:
+    """The columns of the terminal, in the way of `shutil.get_terminal_size()`."""
+    columns = 0
+    with contextlib.suppress(ValueError):
+        columns = int(os.environ.get("COLUMNS", ""))
+    if columns <= 0:
+        with contextlib.suppress(AttributeError, ValueError, OSError):
+            columns = os.get_terminal_size(sys.__stdout__.fileno()).columns  # type: ignore[union-attr]
+    return columns if columns > 0 else 80
 
 
 def _positive(text: str) -> int:
@@ -103,10 +136,10 @@ def _add_verbosity(parser: argparse.ArgumentParser, prefix: str, base: int) -> N
     )
 
 
-verbose_parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+verbose_parser = Parser(add_help=False, allow_abbrev=False)
 _add_verbosity(verbose_parser, "", 3)
 
-common_parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+common_parser = Parser(add_help=False, allow_abbrev=False)
 _reaching = common_parser.add_argument_group("reaching a server")
 _ftp = common_parser.add_argument_group("FTP")
 _tls = common_parser.add_argument_group("FTPS")
@@ -291,7 +324,7 @@ _s3.add_argument(
     help="ask S3 without keys, for public buckets",
 )
 
-matcher_parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+matcher_parser = Parser(add_help=False, allow_abbrev=False)
 _choosing = matcher_parser.add_argument_group("which files")
 _choosing = matcher_parser.add_argument_group("which files")
 _choosing = matcher_parser.add_argument_group("which files")
@@ -308,7 +341,7 @@ _choosing.add_argument(
     help="wildcards of files and folders to leave out, applied after --match (default: '%(default)s')",
 )
 
-creds_parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+creds_parser = Parser(add_help=False, allow_abbrev=False)
 _prompting = creds_parser.add_mutually_exclusive_group()
 _prompting.add_argument("--prompt", action="store_true", help="always ask for the password")
 _prompting.add_argument("--no-prompt", action="store_true", help="never ask for anything missing or refused")
@@ -318,7 +351,7 @@ creds_parser.add_argument(
     "--store-password", action="store_true", help="keep the password in the keyring once the login succeeded"
 )
 
-safety_parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+safety_parser = Parser(add_help=False, allow_abbrev=False)
 _keeping = safety_parser.add_argument_group("what is kept, checked and limited")
 _keeping = safety_parser.add_argument_group("what is kept, checked and limited")
 _keeping = safety_parser.add_argument_group("what is kept, checked and limited")

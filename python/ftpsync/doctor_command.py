@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import shutil
 import sys
 import textwrap
 from typing import Any, Final
 
 from ftpsync._errors import harmless, in_one_line
-from ftpsync.cli_common import common_parser, creds_parser, matcher_parser, verbose_parser
+from ftpsync.cli_common import common_parser, creds_parser, matcher_parser, terminal_width, verbose_parser
 from ftpsync.synchronizers import process_options
 from ftpsync.targets import _Target, make_target
 from ftpsync.util import namespace_to_dict
@@ -116,7 +115,7 @@ def in_words(report: dict[str, Any]) -> str:
 
 def _fact(name: str, text: str) -> str:
     """Returns a line, or several that are indented alike where the terminal is too narrow."""
-    width = min(110, max(60, shutil.get_terminal_size().columns))
+    width = min(110, max(60, terminal_width()))
     lines = textwrap.wrap(text, width - _WIDTH - 3, break_long_words=False, break_on_hyphens=False)
     return f"  {name:<{_WIDTH}} " + f"\n{' ' * (_WIDTH + 3)}".join(lines)
 

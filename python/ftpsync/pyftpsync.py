@@ -17,6 +17,7 @@ from ftpsync import __version__
 from ftpsync._errors import harmless, in_one_line
 from ftpsync._streams import is_reader_gone, let_go, make_lenient
 from ftpsync.cli_common import (
+    Parser,
     _add_verbosity,
     common_parser,
     creds_parser,
@@ -156,7 +157,7 @@ class _Commands(argparse._SubParsersAction):  # type: ignore[type-arg]
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="pyftpsync",
         description="Synchronize folders of this computer, of FTP and SFTP servers and of S3 buckets.",
         epilog="Each side is a folder, ftp://host/path, ftps://host/path, sftp://host/path or s3://bucket/path.",
@@ -190,7 +191,7 @@ def _add_command(commands: Any, name: str, text: str, deeds: argparse.ArgumentPa
 
 def _deeds() -> tuple[argparse.ArgumentParser, Any]:
     """Returns a parser for what one command does, which is a parent of its own, and its group of options."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser = Parser(add_help=False, allow_abbrev=False)
     return parser, parser.add_argument_group("what is done")
 
 

@@ -22,8 +22,8 @@ MODULES = """ftpsync ftpsync.targets ftpsync.ftp_target ftpsync.sftp_target ftps
     ftpsync.run_command ftpsync.scan_command ftpsync.tree_command"""
 
 #: What together takes longer to import than all that a run needs.
-HEAVY = """asyncio configparser email ftplib getpass hashlib http importlib.metadata inspect netrc platform shlex socket
-    ssl subprocess tempfile urllib.request uuid yaml zipfile"""
+HEAVY = """asyncio configparser email ftplib getpass hashlib http importlib.metadata inspect netrc platform shlex shutil
+    socket ssl subprocess tempfile urllib.request uuid yaml zipfile"""
 
 #: Runs before the import: whatever would open a connection or a keyring, ask, or need a package that may be missing.
 FORBIDDEN = """
