@@ -143,6 +143,20 @@ def test_a_backup_folder_works_one_way(world: World, kind: type[Any]) -> None:
         assert not (source / "backup").exists()
 
 
+def test_where_no_backup_folder_can_be_made_nothing_is_replaced_and_it_is_named(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(world.local / "a", "old", 50)
+    put(world.local / "backup", "a file", 50)
+    world.run()
+    put(world.local / "a", "edited", 10)
+    stats = world.run(exclude=["backup"], backup_dir="backup", verbose=3, ignore_copy_errors=True)
+    assert stats["copy_errors"] == 1
+    assert 'the folder "backup", for what is replaced, could not be made' in caplog.text
+    assert (world.remote / "a").read_text() == "old"
+    assert (world.remote / "backup").read_text() == "a file"
+
+
 @pytest.mark.parametrize("name", ["", "/", "..", "/tmp/x", "a/../b"])
 def test_a_backup_folder_lies_below_the_root(world: World, name: str) -> None:
     with pytest.raises(ValueError, match="backup_dir"):

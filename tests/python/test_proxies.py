@@ -54,7 +54,8 @@ def test_a_name_that_only_the_proxy_knows_is_enough(start_server: StartServer, t
     url = by_name(world.server, "inside.test")
     with proxies.running() as proxy:
         for scheme in ("socks5h", "http"):
-            world.run("sync", "--proxy", f"{scheme}://127.0.0.1:{proxy.port}", url=url)
+            done = world.run("sync", "--proxy", f"{scheme}://127.0.0.1:{proxy.port}", url=url)
+            assert "The password for inside.test:" in done.out and "in clear text" in done.out
         assert {host for host, _ in proxy.asked} == {"inside.test"}
         here = world.run("sync", "--proxy", f"socks5://127.0.0.1:{proxy.port}", url=url, code=1)
         assert_clear_error(here, 'unknown host "inside.test"')

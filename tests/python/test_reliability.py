@@ -175,7 +175,7 @@ def test_row_45_metadata_that_may_not_be_read_is_an_error_of_its_folder(sides: t
     assert done.stdout.strip() == "1"
 
 
-def test_row_46_a_hostile_remote_memory_is_not_believed(sides: tuple[Path, Path]) -> None:
+def test_row_46_a_hostile_remote_memory_is_not_believed(sides: tuple[Path, Path], caplog: Any) -> None:
     local, remote = sides
     put(local / "a", "a")
     with ftp_server(remote, without=["MFMT"]) as server:
@@ -187,11 +187,16 @@ def test_row_46_a_hostile_remote_memory_is_not_believed(sides: tuple[Path, Path]
             json.dumps({"_file_version": 3, "mtimes": names, "peer_sync": {}}),
             json.dumps({"_file_version": 3, "mtimes": {"a": {"m": 1e15, "s": 1, "u": 9e15}}}),
             '{"_file_version": 3, "mtimes": ' + " " * (16 << 20) + "{}}",
+            '{"_file_version": 3, "mti',
+            "[]",
         ]
         for document in documents:
             (remote / META).write_text(document)
-            run(BiDirSynchronizer, local, server.url)
+            caplog.clear()
+            run(BiDirSynchronizer, local, server.url, verbose=3)
             assert (contents(local), contents(remote)) == expected, document[:80]
+            is_whole = document.startswith('{"_file_version": 3, "mtimes": {"')
+            assert ("Could not read meta info" in caplog.text) is not is_whole, caplog.text
 
 
 @pytest.mark.parametrize("side", [0, 1])

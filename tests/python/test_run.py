@@ -246,7 +246,7 @@ def test_metadata_of_another_version_stops_the_run_and_stays(tmp_path: Path) -> 
     text = '{"_file_version": 99}'
     (local / DirMetadata.META_FILE_NAME).write_text(text)
     (local / "file").write_text("x")
-    with pytest.raises(IncompatibleMetadataVersionError, match="Invalid meta data version: 99"):
+    with pytest.raises(IncompatibleMetadataVersionError, match="Invalid meta data version: 99.*--migrate"):
         BiDirSynchronizer(FsTarget(str(local)), FsTarget(str(remote)), {"verbose": 0}).run()
     assert (local / DirMetadata.META_FILE_NAME).read_text() == text
     assert list(remote.iterdir()) == []

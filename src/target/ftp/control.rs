@@ -95,6 +95,11 @@ impl Control {
         Ok(control)
     }
 
+    /// Whether the server is on this computer, so that nobody can read along.
+    pub fn is_at_home(&self) -> bool {
+        matches!(&self.host, Host::Ip(address) if address.is_loopback())
+    }
+
     #[cfg(feature = "suppaftp")]
     fn greeted_by_suppa(mut self, socket: TcpStream) -> Result<Self> {
         match Suppa::greet(&self.server, &self.host, socket) {

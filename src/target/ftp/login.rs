@@ -147,6 +147,10 @@ fn user_name(server: &Server) -> &str {
     server.config.user.as_deref().unwrap_or(ANONYMOUS)
 }
 
+fn has_password(server: &Server) -> bool {
+    server.config.password.as_ref().is_some_and(|password| !password.reveal().is_empty())
+}
+
 /// The error for a refused USER or PASS.
 fn not_logged_in(reply: &Reply) -> Error {
     let text = reply.text();
@@ -186,6 +190,13 @@ fn introduce(
         return Err(context(not_logged_in(refused)));
     }
     let (is_tls, is_new, is_utf8) = (control.tls().is_some(), known.is_none(), server.names.is_utf8());
+    if is_new && wants_password && !is_tls && has_password(server) && !control.is_at_home() {
+        let place = server.address();
+        let line = format!(
+            "The password for {place} travels in clear text, for everybody on the way to read: see ftps://"
+        );
+        greeting.push((3, line));
+    }
     let mut packet = Vec::new();
     packet.extend((!is_new).then_some(user));
     packet.extend(wants_password.then_some(password));
