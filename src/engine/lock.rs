@@ -120,11 +120,12 @@ impl Keeper<'_> {
         let tell = |news| report.send(Done::Locked { side: self.side, news }).is_ok();
         let taken = self.take();
         let is_held = matches!(taken, Ok(LockNews::Taken { .. }));
+        // From the moment on at which it was written, not from that at which somebody has heard of it.
+        let mut tried = (self.clock.elapsed(), self.clock.now());
         if !tell(taken) || !is_held {
             return;
         }
         let interval = self.locking.rules.age.min(USUAL_AGE) / RENEWALS;
-        let mut tried = (self.clock.elapsed(), self.clock.now());
         while self.crew.lasts(LOOK.min(Duration::from_secs_f64(interval))) {
             let (elapsed, now) = (self.clock.elapsed(), self.clock.now());
             // Some clocks stand still while the computer sleeps.

@@ -258,6 +258,7 @@ fn a_data_connection_that_ends_early_and_is_called_complete_does_no_harm() {
 #[test]
 fn a_reset_at_any_command_under_tls_does_no_harm() {
     at_every_command(&Quirks { tls: Some(Tls::Old), ..Quirks::default() }, &Mishap::ResetAfter, 12);
+    at_every_command(&Quirks { tls: Some(Tls::New), ..Quirks::default() }, &Mishap::Reset, 6);
 }
 
 #[test]
