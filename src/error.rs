@@ -364,6 +364,10 @@ fn from_system(error: io::Error) -> Error {
 
 /// The system's words without Rust's "(os error 13)", lower case.
 fn words(error: &io::Error) -> String {
+    // What Unix calls a socket whose time is over: "resource temporarily unavailable".
+    if error.kind() == io::ErrorKind::WouldBlock {
+        return "no answer in time".to_owned();
+    }
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or(&text);
     let mut chars = text.chars();
@@ -423,6 +427,12 @@ mod tests {
     fn control_characters_of_a_reply_are_shown_and_not_sent() {
         let error = Error::new(Kind::Refused, "550 no \x1b[2J\u{9b}31m\x07\r\nend").at("a\x1b");
         assert_eq!(error.to_string(), "\"a\\u{1b}\": 550 no \\x1b[2J\\x9b31m\\x07\\x0d\nend");
+    }
+
+    #[test]
+    fn a_socket_that_waited_too_long_says_so() {
+        let error = Error::from(io::Error::from(io::ErrorKind::WouldBlock));
+        assert_eq!((error.kind(), error.to_string()), (Kind::Timeout, "no answer in time".to_owned()));
     }
 
     #[test]
