@@ -4,7 +4,7 @@
 //! side are as they were. It is needed only when a folder was lost, so it stays the text that it is in the file: a tree of a
 //! million files costs some 60 MB, and no folder is parsed that nobody asks for.
 
-use super::meta::number;
+use super::meta_json::number;
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;

@@ -6,6 +6,9 @@
 
 use super::copies::Copies;
 use super::entry::Seen;
+use super::meta_json::{
+    LAST_SYNC, UNFINISHED, add_readable_times, number, pretty_print, read_peer, read_unfinished,
+};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Number, Value, json};
@@ -19,10 +22,8 @@ pub const MAX_META_SIZE: u64 = 16 * 1024 * 1024;
 /// The same for the local disk, where the file of the root grows with the tree.
 pub const MAX_LOCAL_META_SIZE: u64 = 512 * 1024 * 1024;
 
-const LAST_SYNC: &str = ":last_sync";
 const FOLDERS: &str = "folders";
 const EXACT: &str = "exact";
-const UNFINISHED: &str = ":unfinished";
 
 /// Why a metadata file cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -487,33 +488,6 @@ pub fn legacy_form(id: &str) -> Option<String> {
     Some(format!("{host}{root}"))
 }
 
-fn read_peer(entries: &Map<String, Value>, is_own: impl Fn(&str) -> bool) -> HashMap<String, Seen> {
-    entries
-        .iter()
-        .filter(|(name, _)| *name != UNFINISHED)
-        .filter_map(|(name, value)| {
-            let fields = value.as_object()?;
-            let seconds =
-                |key: &str| fields.get(key).and_then(Value::as_f64).filter(|value| value.is_finite());
-            let size = fields.get("s").and_then(Value::as_u64);
-            let seen = Seen {
-                mtime: seconds("m"),
-                size,
-                dated: seconds("d"),
-                exact: None,
-                synced: seconds("u"),
-                is_own: is_own(name),
-            };
-            Some((name.clone(), seen))
-        })
-        .collect()
-}
-
-fn read_unfinished(entries: &Map<String, Value>) -> HashSet<String> {
-    let names = entries.get(UNFINISHED).and_then(|value| value.get("names")).and_then(Value::as_array);
-    names.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
-}
-
 fn read_copies(section: &RawValue) -> BTreeMap<String, Copies> {
     let peers: BTreeMap<String, &RawValue> = serde_json::from_str(section.get()).unwrap_or_default();
     peers.into_iter().map(|(peer, section)| (peer, Copies::parse(section))).collect()
@@ -526,35 +500,6 @@ fn read_shadow(value: &Value) -> Option<Shadow> {
         size: value.get("s").and_then(Value::as_u64),
         written: seconds("u").unwrap_or(0.0),
     })
-}
-
-/// Seconds as a JSON number with all its digits, whole seconds too: `1600000000.0`, as Python prints the double.
-pub(super) fn number(seconds: Option<f64>) -> Value {
-    seconds.and_then(Number::from_f64).map_or(Value::Null, Value::Number)
-}
-
-fn add_readable_times(entries: &mut Map<String, Value>, readable: &dyn Fn(f64) -> String) {
-    if let Some(last) = entries.get(LAST_SYNC).and_then(Value::as_f64) {
-        entries.insert(":last_sync_str".into(), readable(last).into());
-    }
-    for (_, value) in entries.iter_mut() {
-        let Value::Object(fields) = value else { continue };
-        for (key, name) in [("m", "mtime_str"), ("u", "uploaded_str")] {
-            let text =
-                fields.get(key).and_then(Value::as_f64).map_or_else(|| "(directory)".to_owned(), readable);
-            fields.insert(name.to_owned(), text.into());
-        }
-    }
-}
-
-fn pretty_print(document: &Value) -> String {
-    let mut bytes = Vec::new();
-    let formatter = serde_json::ser::PrettyFormatter::with_indent(b"    ");
-    let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, formatter);
-    match serde::Serialize::serialize(document, &mut serializer) {
-        Ok(()) => String::from_utf8_lossy(&bytes).into_owned(),
-        Err(_) => document.to_string(),
-    }
 }
 
 #[cfg(test)]

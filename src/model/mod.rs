@@ -6,6 +6,7 @@ pub mod copies;
 pub mod entry;
 pub mod lock;
 pub mod meta;
+mod meta_json;
 pub mod path;
 pub mod sides;
 pub mod stamp;
