@@ -145,21 +145,6 @@ _ftp = common_parser.add_argument_group("FTP")
 _tls = common_parser.add_argument_group("FTPS")
 _sftp = common_parser.add_argument_group("SFTP")
 _s3 = common_parser.add_argument_group("S3")
-_reaching = common_parser.add_argument_group("reaching a server")
-_ftp = common_parser.add_argument_group("FTP")
-_tls = common_parser.add_argument_group("FTPS")
-_sftp = common_parser.add_argument_group("SFTP")
-_s3 = common_parser.add_argument_group("S3")
-_reaching = common_parser.add_argument_group("reaching a server")
-_ftp = common_parser.add_argument_group("FTP")
-_tls = common_parser.add_argument_group("FTPS")
-_sftp = common_parser.add_argument_group("SFTP")
-_s3 = common_parser.add_argument_group("S3")
-_reaching = common_parser.add_argument_group("reaching a server")
-_ftp = common_parser.add_argument_group("FTP")
-_tls = common_parser.add_argument_group("FTPS")
-_sftp = common_parser.add_argument_group("SFTP")
-_s3 = common_parser.add_argument_group("S3")
 common_parser.add_argument(
     "-n", "--dry-run", action="store_true", help="show what would be done and change nothing on either side"
 )
@@ -202,6 +187,12 @@ _sftp.add_argument(
     metavar="FILE",
     default=argparse.SUPPRESS,
     help="read this file instead of ~/.ssh/config and the one of the system",
+)
+_tls.add_argument(
+    "--require-tls",
+    action="store_true",
+    default=argparse.SUPPRESS,
+    help="refuse plain ftp:// before anything is sent",
 )
 _tls.add_argument(
     "--no-verify-tls",
@@ -326,9 +317,6 @@ _s3.add_argument(
 
 matcher_parser = Parser(add_help=False, allow_abbrev=False)
 _choosing = matcher_parser.add_argument_group("which files")
-_choosing = matcher_parser.add_argument_group("which files")
-_choosing = matcher_parser.add_argument_group("which files")
-_choosing = matcher_parser.add_argument_group("which files")
 _choosing.add_argument(
     "-m",
     "--match",
@@ -352,9 +340,6 @@ creds_parser.add_argument(
 )
 
 safety_parser = Parser(add_help=False, allow_abbrev=False)
-_keeping = safety_parser.add_argument_group("what is kept, checked and limited")
-_keeping = safety_parser.add_argument_group("what is kept, checked and limited")
-_keeping = safety_parser.add_argument_group("what is kept, checked and limited")
 _keeping = safety_parser.add_argument_group("what is kept, checked and limited")
 _keeping.add_argument(
     "--max-delete",

@@ -141,13 +141,15 @@ class FTPTarget(ServerTarget):
 
         Raises:
             CliSilentRuntimeError: The remote folder is missing.
-            RuntimeError: The target is open already; credentials are missing; or the root cannot be entered.
+            RuntimeError: The target is open already; credentials are missing; TLS is required and missing; or the
+                root cannot be entered.
             ftplib.Error: The server refused something.
             OSError: The server could not be reached.
         """
         super().open()
         try:
             self._prepare()
+            self._refuse_clear_text()
             self._find_credentials()
             self._session = self._enter()
             self.ftp_socket_connected = True
@@ -161,6 +163,18 @@ class FTPTarget(ServerTarget):
         except BaseException:
             self.close()
             raise
+
+    def _refuse_clear_text(self) -> None:
+        """Makes sure that what is sent is encrypted, if the option `require_tls` asks for that.
+
+        Raises:
+            RuntimeError: It would not be.
+        """
+        if self.get_option("require_tls", False) and not self.tls:
+            raise RuntimeError(
+                f"{self.get_base_name()} would be used without TLS, which --require-tls forbids: "
+                f"write ftps:// instead, if the server knows TLS."
+            )
 
     def _find_credentials(self) -> None:
         if self.username is not None and self.password is not None:

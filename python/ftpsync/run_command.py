@@ -60,6 +60,7 @@ CLI_OVERRIDABLE_BOOL_TASK_ARGS: Final = {
     "progress",
     "prompt",
     "report_problems",
+    "require_tls",
     "sort",
     "stateless",
     "store_password",

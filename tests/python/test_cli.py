@@ -215,6 +215,7 @@ class TestOptions:
         ("argument", "key", "value"),
         [
             ("--no-verify-tls", "no_verify_tls", True),
+            ("--require-tls", "require_tls", True),
             ("--tls-ca=ca.pem", "tls_ca", "ca.pem"),
             ("--tls-pin=sha256:ab", "tls_pin", "sha256:ab"),
             ("--tls-implicit", "tls_implicit", True),

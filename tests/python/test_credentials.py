@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
+import ftpsync
 from ftpsync import pyftpsync
 from ftpsync.synchronizers import UploadSynchronizer
 from ftpsync.targets import FsTarget, make_target
+from servers import certificates
 from small_servers import Small, ftp_server
 from small_worlds import Sides, command_line, fill, make_sides, names, printing
 
@@ -224,3 +226,35 @@ def test_a_refused_password_is_one_line_where_nobody_can_be_asked(sides: Sides, 
         "Store them in the keyring or in .netrc, or pass --no-prompt to try without."
     )
     assert names(sides[1]) == set()
+
+
+@pytest.mark.parametrize("command", ["upload", "download", "sync", "tree", "doctor"])
+def test_where_tls_is_required_plain_ftp_is_refused_before_anything_is_sent(
+    sides: Sides, server: Small, command: str
+) -> None:
+    places = [server.url] if command in {"tree", "doctor"} else [str(sides[0]), server.url]
+    done = command_line(command, *places, "--require-tls")
+    assert done.returncode == 1
+    assert f"ERROR: ftp://{HOST}/ would be used without TLS" in done.stderr and "ftps://" in done.stderr
+    assert "pass-word" not in done.stdout + done.stderr
+    assert server.commands == [] and names(sides[1]) == set()
+
+
+def test_tls_can_be_required_from_python_and_in_a_task(sides: Sides, server: Small) -> None:
+    with pytest.raises(RuntimeError, match="without TLS.*ftps://"):
+        list(ftpsync.sync(sides[0], server.url, require_tls=True))
+    config = sides[0] / "pyftpsync.yaml"
+    config.write_text(f"tasks: {{t: {{command: upload, remote: '{server.url}', require_tls: true}}}}")
+    done = command_line("run", "t", cwd=sides[0])
+    assert done.returncode == 1 and "without TLS" in done.stderr
+    assert server.commands == [] and names(sides[1]) == set()
+
+
+def test_a_server_with_tls_is_used_where_tls_is_required(sides: Sides, tmp_path: Path) -> None:
+    (tmp_path / "proof").mkdir()
+    proof = certificates.make(tmp_path / "proof", HOST)
+    with ftp_server(sides[1], certificate=proof.both) as server:
+        trusted = ["--require-tls", "--tls-ca", str(proof.authority)]
+        done = command_line("upload", str(sides[0]), server.url, *trusted)
+    assert done.returncode == 0, done.stderr
+    assert names(sides[1]) == {"a"}

@@ -110,7 +110,7 @@ def test_mistakes_name_the_file_the_task_and_the_key(text: str, start: str, word
 
 FLAGS = """allow_mass_delete break_lock create_folder delete delete_unmatched dry_run exit_zero_on_copy_errors
     files force ftp_active here inplace migrate no_color no_deep_conflicts no_keyring no_netrc no_prompt
-    no_verify_host_keys no_verify_tls progress prompt report_problems root sort store_password verify"""
+    no_verify_host_keys no_verify_tls progress prompt report_problems require_tls root sort store_password verify"""
 
 
 @pytest.mark.parametrize(
