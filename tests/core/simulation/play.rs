@@ -332,6 +332,10 @@ impl Player {
                 .map(|(_, path)| path.to_owned())
                 .collect();
             state.memory.recorded.extend(written);
+            // What a folder remembers lies in it, and goes with it when the run has removed it.
+            let local = self.world.trees.local.tree();
+            let is_there = |(above, _): (&str, &str)| local.get(above) == Some(&Node::Folder);
+            state.memory.recorded.retain(|path| path.rsplit_once('/').is_none_or(is_there));
         }
         drop(state);
         told
@@ -560,9 +564,9 @@ fn play(seed: u64) -> (Vec<String>, Vec<String>) {
 }
 
 /// Worlds in which something was wrong once.
-const ONCE_WRONG: [u64; 12] = [
+const ONCE_WRONG: [u64; 13] = [
     2_006_289, 101_862, 101_930, 103_785, 106_869, 108_276, 303_085, 2_016_624, 2_016_777, 2_018_965,
-    2_020_397, 2_024_449,
+    2_020_397, 2_024_449, 2_031_322,
 ];
 
 #[test]
