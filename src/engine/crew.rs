@@ -10,7 +10,7 @@ use super::lock::Keeper;
 use super::queue::{LARGE, Next, Queue, Work};
 use super::{Choice, Clock};
 use crate::error::{Error, Kind, Result, Retry};
-use crate::model::{RelPath, Side, Sides};
+use crate::model::{META_FILE_NAME, RelPath, Side, Sides};
 use crate::target::layer::retry;
 use crate::target::pool::{Loan, Pool};
 use crate::target::{Session, Settled};
@@ -111,7 +111,8 @@ impl<'a> Crew<'a> {
     }
 
     /// Has the sessions that a far server will be listed with opened while the first one takes the lock or lists the root: one
-    /// for each folder in the root of the disk on the other side, as far as sessions are used from the beginning.
+    /// for each folder in the root of the disk on the other side, as far as sessions are used from the beginning. In a root that
+    /// remembers nothing, files count as well: they will be sent.
     fn ask_for_sessions(&self) {
         let most_more = self.queue.active().saturating_sub(2);
         if most_more == 0 || !self.foresees {
@@ -123,10 +124,11 @@ impl<'a> Crew<'a> {
                 continue;
             }
             let listing = self.attempt([here], &mut |s| borrowed(s, here)?.list(&RelPath::root()));
-            let folders = listing.map_or(0, |listing| {
-                listing.entries.iter().filter(|entry| entry.is_folder()).take(most_more).count()
+            let wanted = listing.map_or(0, |listing| {
+                let is_new = listing.entries.iter().all(|entry| entry.name.as_str() != META_FILE_NAME);
+                listing.entries.iter().filter(|entry| is_new || entry.is_folder()).take(most_more).count()
             });
-            self.queue.add_sessions(side, folders);
+            self.queue.add_sessions(side, wanted);
         }
     }
 

@@ -7,7 +7,7 @@ use crate::ftp_faults::{At, Fault, Gate, Mishap};
 use crate::ftp_server::{Quirks, Server};
 use crate::tree::{Outcome, Setup, TargetBox, at, run};
 use ftpsync::error::Result;
-use ftpsync::model::RelPath;
+use ftpsync::model::{META_FILE_NAME, RelPath};
 use ftpsync::plan::Mode;
 use ftpsync::target::ftp::FtpTarget;
 use ftpsync::target::memory::MemoryTarget;
@@ -145,11 +145,20 @@ impl Target for Far {
 
 #[test]
 fn the_other_sessions_log_in_while_the_first_one_takes_the_lock() {
-    // As many as the disk has folders, and not more than are used from the beginning.
-    for (folders, wanted) in [(6, 4), (2, 3)] {
+    // As many as the disk has folders, or files that are all new, and not more than are used from the beginning.
+    for (folders, files, is_new, wanted) in
+        [(6, 0, true, 4), (2, 0, true, 3), (1, 1, true, 3), (0, 9, true, 4), (1, 9, false, 2)]
+    {
         let (local, server) = (MemoryTarget::new("/local"), Server::start(Quirks::default()));
         for folder in 0..folders {
             local.put(&format!("folder{folder}/file"), b"content", at(1_600_000_000));
+        }
+        for file in 0..files {
+            local.put(&format!("{file}.file"), b"content", at(1_600_000_000));
+        }
+        if !is_new {
+            let meta = br#"{"_file_version":3,"mtimes":{},"peer_sync":{}}"#;
+            local.put(META_FILE_NAME, meta, at(1_600_000_000));
         }
         let gate = Arc::new(Gate::default());
         server.faults().plan([Fault { at: At::Nth("STOR", 0), mishap: Mishap::Hold(Arc::clone(&gate)) }]);
@@ -168,6 +177,6 @@ fn the_other_sessions_log_in_while_the_first_one_takes_the_lock() {
             run.join().unwrap().result.unwrap();
             assert_eq!(there, wanted);
         });
-        assert_eq!(server.paths().iter().filter(|path| path.ends_with("file")).count(), folders);
+        assert_eq!(server.paths().iter().filter(|path| path.ends_with("file")).count(), folders + files);
     }
 }
