@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 from collections.abc import Callable
 from typing import IO, Any, ClassVar
@@ -10,9 +11,12 @@ from ftpsync._errors import harmless
 from ftpsync.metadata import DirMetadata
 from ftpsync.resources import DirectoryEntry, FileEntry
 from ftpsync.targets import _TEMP_PREFIX, Callback, _get_encoding_opt, _Target
-from ftpsync.util import CliSilentRuntimeError, emulates_31, write, write_error
+from ftpsync.util import PASSWORD_VARIABLE, CliSilentRuntimeError, emulates_31, write, write_error
 
 __all__ = ["ServerTarget", "native_maker"]
+
+#: Names under which servers let in everybody, in lower case.
+_GUESTS = ("anonymous", "ftp")
 
 
 def native_maker(scheme: str) -> Callable[..., Any]:
@@ -79,6 +83,16 @@ class ServerTarget(_Target):
             return self.get_id()
         native = self._native if self._native is not None else self._make_native(create_folder=False)
         return str(native.id)
+
+    def _given_password(self, user: str | None) -> str | None:
+        """Returns the password of the environment, if this user of this server is to have it.
+
+        It is that of the remote side; another server never sees it. Guests have none, and `prompt` asks for another.
+        """
+        is_meant = self.is_remote(or_unbound=True) and not self.get_option("prompt", False)
+        if not is_meant or not user or user.lower() in _GUESTS:
+            return None
+        return os.environ.get(PASSWORD_VARIABLE) or None
 
     def _way(self) -> list[str]:
         """Returns the names on the way from the root of the server to that of the target."""

@@ -177,6 +177,8 @@ class FTPTarget(ServerTarget):
             )
 
     def _find_credentials(self) -> None:
+        if self.password is None:
+            self.password = self._given_password(self.username)
         if self.username is not None and self.password is not None:
             return
         if self.get_option("prompt", False) or not self.get_option("no_prompt", True):

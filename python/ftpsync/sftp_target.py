@@ -174,6 +174,8 @@ class SFTPTarget(ServerTarget):
 
     def _find_credentials(self) -> None:
         """Looks a password up; asks for it only if that is wanted before anything else was tried."""
+        if self.password is None:
+            self.password = self._given_password(self.username)
         if self.username is not None and self.password is not None:
             return
         options = self.get_options_dict()
@@ -263,6 +265,11 @@ class SFTPTarget(ServerTarget):
     def _ask_again(self, refusal: Exception) -> None:
         """Reports a refused login and asks for a password, or gives up."""
         user = self._native.user
+        if self.password is None:
+            # The configuration of ssh may have named the user.
+            self.password = self._given_password(user)
+            if self.password is not None:
+                return
         if self.get_option("no_prompt", True):
             # Whoever catches it tells the reason.
             write_error(f"Could not login to {user}@{self.host}.")

@@ -68,6 +68,9 @@ VT_ERASE_LINE: Final = "\x1b[2K"
 #: Extra topics to log, as given with `--debug`. The one known flag is `classify`.
 DEBUG_FLAGS: set[str] = set()
 
+#: The variable of the environment that holds the password of the user in the URL.
+PASSWORD_VARIABLE: Final = "PYFTPSYNC_PASSWORD"
+
 #: The service name under which passwords are kept in the keyring.
 _KEYRING_SERVICE: Final = "pyftpsync"
 

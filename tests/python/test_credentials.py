@@ -21,6 +21,7 @@ from small_servers import Small, ftp_server
 from small_worlds import Sides, command_line, fill, make_sides, names, printing
 
 HOST = "127.0.0.1"
+VARIABLE = "PYFTPSYNC_PASSWORD"
 
 
 @pytest.fixture(autouse=True)
@@ -258,3 +259,88 @@ def test_a_server_with_tls_is_used_where_tls_is_required(sides: Sides, tmp_path:
         done = command_line("upload", str(sides[0]), server.url, *trusted)
     assert done.returncode == 0, done.stderr
     assert names(sides[1]) == {"a"}
+
+
+def test_the_password_of_the_environment_comes_after_the_url_and_before_a_question(
+    sides: Sides, server: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["upload", str(sides[0]), bare(server, "joe@"), "--no-prompt"]
+    assert command_line(*words).returncode == 1
+    monkeypatch.setenv(VARIABLE, "pass-word")
+    done = command_line(*words, "-vvv")
+    assert done.returncode == 0, done.stderr
+    assert names(sides[1]) == {"a"} and "pass-word" not in done.stdout + done.stderr
+    monkeypatch.setenv(VARIABLE, "wrong")
+    assert command_line("upload", str(sides[0]), server.url).returncode == 0
+    refused = command_line(*words)
+    assert refused.returncode == 1 and f"Could not login to joe@{HOST}: 530" in refused.stderr
+    assert "wrong" not in refused.stdout + refused.stderr
+
+
+def test_the_stores_keep_a_user_with_his_own_password(
+    sides: Sides, server: Small, netrc: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, "wrong")
+    done = command_line("upload", str(sides[0]), bare(server), "--no-prompt", "--no-keyring")
+    assert done.returncode == 0 and "Using credentials from .netrc file: joe:***.\n" in done.stdout
+
+
+@pytest.mark.parametrize("user", ["", "anonymous@", "FTP@"])
+def test_a_guest_never_gets_the_password_of_the_environment(
+    sides: Sides, server: Small, monkeypatch: pytest.MonkeyPatch, user: str
+) -> None:
+    monkeypatch.setenv(VARIABLE, "pass-word")
+    done = command_line("upload", str(sides[0]), bare(server, user), "--no-prompt")
+    assert done.returncode == 1
+    assert not any("pass-word" in command for command in server.commands)
+
+
+def test_of_two_servers_only_the_remote_one_gets_the_password_of_the_environment(
+    sides: Sides, server: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, "pass-word")
+    fill(sides[1], "a")
+    (sides[1] / "b").mkdir()
+    there = [f"{bare(server, 'joe@')}b", "--no-prompt"]
+    refused = command_line("upload", bare(server, "joe@"), *there)
+    assert refused.returncode == 1 and "pass-word" not in refused.stderr
+    done = command_line("upload", server.url, *there, "--exclude", "b")
+    assert done.returncode == 0, done.stderr
+    assert names(sides[1] / "b") == {"a"}
+
+
+def test_whoever_wants_to_be_asked_is_asked(
+    sides: Sides, server: Small, asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, "wrong")
+    asked.answers = ["pass-word"]
+    assert upload(monkeypatch, sides, bare(server, "joe@"), "--prompt") == 0
+    assert len(asked.questions) == 1 and names(sides[1]) == {"a"}
+    asked.answers = ["pass-word"]
+    fill(sides[0], "b")
+    assert upload(monkeypatch, sides, bare(server, "joe@")) == 0
+    assert len(asked.questions) == 2, "after a refused one, he is asked as well"
+
+
+@pytest.mark.parametrize("scheme", ["sftp", "s3"])
+def test_programs_that_are_started_do_not_get_the_password_of_the_environment(
+    sides: Sides, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    monkeypatch.setenv(VARIABLE, "pass-word")
+    seen = tmp_path / "seen"
+    script = tmp_path / "program"
+    script.write_text(f"#!/bin/sh\nenv > '{seen}'\n")
+    script.chmod(0o700)
+    config = tmp_path / "config"
+    if scheme == "sftp":
+        config.write_text(f"Host behind\n  ProxyCommand {script}\n")
+        words = ["sftp://joe@behind/", "--ssh-config", str(config), "--no-verify-host-keys"]
+    else:
+        config.write_text(f"[default]\ncredential_process = {script}\nregion = us-east-1\n")
+        monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+        words = ["s3://bucket/", "--endpoint-url", "http://127.0.0.1:9"]
+    done = command_line("upload", str(sides[0]), *words, "--no-prompt")
+    assert done.returncode == 1, done.stdout
+    variables = [line.partition("=")[0] for line in seen.read_text().splitlines()]
+    assert "PATH" in variables and VARIABLE not in variables
+    assert "pass-word" not in done.stdout + done.stderr

@@ -307,6 +307,26 @@ def test_scripts_that_catch_the_exception_of_paramiko_catch_ours(
     assert isinstance(caught.value, AuthenticationException)
 
 
+def test_the_password_of_the_environment_is_that_of_the_user_in_the_url_or_in_the_configuration(
+    place: Place, tmp_path: Path
+) -> None:
+    server = place.server
+    config = tmp_path / "config"
+    config.write_text(
+        f"Host alias\n  HostName 127.0.0.1\n  Port {server.port}\n  User {server.user}\n"
+        f"  UserKnownHostsFile {place.home}/.ssh/known_hosts\n"
+    )
+    given = {"PYFTPSYNC_PASSWORD": server.password}
+    for name, host in (("a", f"{server.user}@127.0.0.1:{server.port}"), ("b", "alias")):
+        local = tmp_path / f"local-{name}"
+        local.mkdir()
+        (local / name).write_text("x")
+        words = ["upload", str(local), f"sftp://{host}{place.root}", "--ssh-config", str(config)]
+        assert "Could not login" in place.run(*words, code=1)
+        place.run(*words, **given)
+        assert place.files()[name] == b"x"
+
+
 def test_a_refused_password_is_asked_for_again(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 

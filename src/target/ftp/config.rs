@@ -6,6 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
+/// The variable of the environment that holds a password. Programs that are started do not get it.
+pub const PASSWORD_VARIABLE: &str = "PYFTPSYNC_PASSWORD";
+
 /// A password. It can be used, but not shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);

@@ -39,7 +39,9 @@ mod upload;
 mod verify;
 
 pub use by_hand::{ByHand, Hands, Listener, Way};
-pub use config::{Engine, FtpConfig, Identity, Secret, Speaker, TlsConfig, TlsVersion, Trace};
+pub use config::{
+    Engine, FtpConfig, Identity, PASSWORD_VARIABLE, Secret, Speaker, TlsConfig, TlsVersion, Trace,
+};
 
 use self::learned::{Learned, Mode};
 use self::proxy::Proxy;

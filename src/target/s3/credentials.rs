@@ -7,7 +7,7 @@ use super::lock;
 use super::net::{Message, Net};
 use super::profile::{self, Section};
 use crate::error::{Error, Kind, Result};
-use crate::target::ftp::Secret;
+use crate::target::ftp::{PASSWORD_VARIABLE, Secret};
 use crate::wire::s3::sign::{Question, Scope, authorization, query_string};
 use crate::wire::s3::time::{basic, listed};
 use crate::wire::s3::xml::Element;
@@ -357,6 +357,7 @@ fn by_program(command: &str) -> Result<Keys> {
     let context = |error: Error| error.during("run credential_process").at(program);
     let printed = std::process::Command::new(program)
         .args(arguments)
+        .env_remove(PASSWORD_VARIABLE)
         .stdin(std::process::Stdio::null())
         .stderr(std::process::Stdio::inherit())
         .output()

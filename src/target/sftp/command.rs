@@ -1,6 +1,7 @@
 //! A program whose input and output are the connection (`ProxyCommand`), as the user's configuration of ssh names it.
 
 use crate::error::{Error, Result};
+use crate::target::ftp::PASSWORD_VARIABLE;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as Pair;
 use std::os::unix::process::CommandExt;
@@ -20,6 +21,7 @@ impl Running {
         let output: OwnedFd = theirs.try_clone()?.into();
         let child = Command::new("/bin/sh")
             .args(["-c", &format!("exec {command}")])
+            .env_remove(PASSWORD_VARIABLE)
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::from(output))
             // Ctrl+C is for the run, which still has to say goodbye.
