@@ -172,8 +172,8 @@ def sync(
             `exclude` and `match` (a list of patterns, or a text with commas), `checksum` (bool: compare files of one
             size by content), `stateless` (bool: go by what both sides are now, and leave no metadata), `resolve` (str:
             what becomes of conflicts; `skip` unless given), `create_folder` (bool: make a missing destination),
-            `max_delete` (int or `"N%"`), `connections` (int), `timeout` and `max_time` (seconds), `verbose` (0 to 6, 0
-            unless given: only the result tells).
+            `max_delete` (int or `"N%"`), `max_depth` and `connections` (int), `timeout` and `max_time` (seconds),
+            `require_tls` (bool: refuse plain FTP), `verbose` (0 to 6, 0 unless given: only the result tells).
 
     Returns:
         One entry for each thing that was done. Single files that failed are in it, and stop no others.

@@ -14,7 +14,7 @@ import re
 import sys
 from typing import Any
 
-from ftpsync.synchronizers import DEFAULT_OMIT
+from ftpsync.synchronizers import DEFAULT_OMIT, MAX_DEPTH
 
 __all__ = [
     "common_parser",
@@ -62,6 +62,17 @@ def _positive(text: str) -> int:
         number = 0
     if number < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, not {text!r}")
+    return number
+
+
+def _depth(text: str) -> int:
+    """Converts an option value to a number of folders within folders."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if not 1 <= number <= MAX_DEPTH:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 to {MAX_DEPTH}, not {text!r}")
     return number
 
 
@@ -384,6 +395,13 @@ _keeping.add_argument(
     type=_seconds,
     default=argparse.SUPPRESS,
     help="end a run that takes longer; what was finished is kept",
+)
+_keeping.add_argument(
+    "--max-depth",
+    metavar="N",
+    type=_depth,
+    default=argparse.SUPPRESS,
+    help=f"leave alone what lies more than N folders deep, and report it (default and most: {MAX_DEPTH})",
 )
 _keeping.add_argument(
     "--verify",

@@ -85,6 +85,7 @@ _CLI_OVERRIDABLE_VALUE_TASK_ARGS: Final = {
     "links",
     "lock_age",
     "max_delete",
+    "max_depth",
     "max_time",
     "profile",
     "proxy",

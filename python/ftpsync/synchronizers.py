@@ -74,6 +74,9 @@ ALWAYS_OMIT: Final = (
     ".pyftpsync.yaml",
 )
 
+#: Folders within folders, at most: a server may show a tree without an end.
+MAX_DEPTH: Final = 256
+
 #: Sessions with a server, unless the option `connections` says otherwise: in the beginning, and at the most where
 #: the round trips to a far server are what takes the time.
 _CONNECTIONS: Final = (4, 8)
@@ -446,6 +449,7 @@ class BaseSynchronizer:
             "version": __version__,
             "connections": self._connections(),
             "max_time": self._max_time(),
+            "max_depth": self._max_depth(),
             "hooks": hooks,
         }
 
@@ -489,6 +493,16 @@ class BaseSynchronizer:
         if not isinstance(value, (int, float)) or isinstance(value, bool) or value <= 0:
             raise ValueError(f"invalid option max_time: {value!r} (expected a number of seconds)")
         return float(value)
+
+    def _max_depth(self) -> int:
+        value = self.options.get("max_depth")
+        if value is None:
+            return MAX_DEPTH
+        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MAX_DEPTH:
+            raise ValueError(
+                f"invalid option max_depth: {value!r} (expected a whole number from 1 to {MAX_DEPTH})"
+            )
+        return value
 
     def _finish_stats(self, seconds: float) -> None:
         stats = self._stats

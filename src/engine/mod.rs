@@ -98,6 +98,8 @@ pub struct Run<'a> {
     pub foresees: bool,
     /// How long the run may take in all, in seconds.
     pub time_limit: Option<f64>,
+    /// Folders within folders, at most: a server may show a tree without an end. What lies deeper is left alone.
+    pub max_depth: usize,
     /// How many threads move bytes: in the beginning, and at the most, if the round trips of a far server are what takes the
     /// time.
     pub threads: RangeInclusive<usize>,

@@ -50,8 +50,6 @@ use twins::Twins;
 const COPIES_AHEAD: usize = 2_000;
 /// Folders deleted in one burst.
 const BURST: usize = 100;
-/// Folders within folders, at most: a server may show a tree without an end.
-const MAX_DEPTH: usize = 256;
 /// What is wrong with a listing is told so many times.
 const DOUBTS_TOLD: usize = 3;
 /// The root is the first folder that is scheduled.
@@ -368,9 +366,12 @@ impl Walk<'_> {
             let lock = view.lock;
             self.report_metadata(dir, side, view)?;
             self.check_lock(side, lock)?;
-            if dir.depth() >= MAX_DEPTH {
-                let error =
-                    Error::new(Kind::Refused, format!("more than {MAX_DEPTH} folders within folders"));
+            if dir.depth() > self.run.max_depth {
+                let limit = self.run.max_depth;
+                let error = Error::new(
+                    Kind::Refused,
+                    format!("more than {limit} folders within folders (--max-depth)"),
+                );
                 return Ok(Err(error.during("visit").at(dir)));
             }
             for note in &view.notes {

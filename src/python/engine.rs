@@ -66,6 +66,7 @@ pub struct Settings {
     /// With a server: in the beginning, and at the most.
     connections: (usize, usize),
     max_time: Option<f64>,
+    max_depth: usize,
     /// Names of the hooks that Python overrides.
     hooks: Vec<String>,
 }
@@ -140,6 +141,7 @@ pub fn run(
         // One more than sessions with a server, so that the disk is never waited for by all of them.
         threads: few + 1..=most + 1,
         time_limit: settings.max_time,
+        max_depth: settings.max_depth,
         foresees: is_plain,
         clock: &clock,
     };

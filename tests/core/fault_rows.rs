@@ -283,9 +283,35 @@ fn row_61_folders_within_folders_without_end_are_given_up_and_the_rest_is_done()
     (setup.policy.delete, setup.policy.force) = (true, true);
     let outcome = tree::run(&local, &remote, &setup);
     let told = format!("{:?} {:?}", outcome.failures, outcome.result);
-    assert!(told.contains("more than 256 folders"), "{told}");
+    assert!(told.contains("more than 256 folders within folders (--max-depth)"), "{told}");
     let arrived: Vec<String> = user_tree(&local).into_keys().filter(|path| path.ends_with('f')).collect();
     assert_eq!(arrived, ["d/d/d/f", "f"], "{told}");
+}
+
+#[test]
+fn row_61_what_lies_deeper_than_wanted_is_neither_copied_nor_deleted_and_it_is_an_error() {
+    for mode in [Mode::Upload, Mode::Download, Mode::Sync] {
+        let (local, remote) = (MemoryTarget::new("/local"), MemoryTarget::new("/remote"));
+        local.put("a/b/c/only-here", b"x", at(0));
+        remote.put("a/b/c/only-there", b"x", at(0));
+        let (from, to) = if mode == Mode::Download { (&remote, &local) } else { (&local, &remote) };
+        from.put("a/b/copied", b"x", at(0));
+        from.put("z", b"x", at(0));
+        let mut setup = Setup { max_depth: 2, ..Setup::new(mode) };
+        (setup.policy.delete, setup.policy.force) = (mode != Mode::Sync, mode != Mode::Sync);
+        let outcome = tree::run(&local, &remote, &setup);
+        let error = outcome.result.as_ref().expect_err("a folder that is too deep").to_string();
+        assert!(error.contains("\"a/b/c\"") && error.contains("more than 2 folders"), "{mode:?}: {error}");
+        let arrived = user_tree(to);
+        assert!(arrived.contains_key("a/b/copied") && arrived.contains_key("z"), "{mode:?}: {arrived:?}");
+        for (side, kept, missing) in
+            [(&local, "only-here", "only-there"), (&remote, "only-there", "only-here")]
+        {
+            let tree = user_tree(side);
+            assert!(tree.contains_key(&format!("a/b/c/{kept}")), "{mode:?}: {tree:?}");
+            assert!(!tree.contains_key(&format!("a/b/c/{missing}")), "{mode:?}: {tree:?}");
+        }
+    }
 }
 
 #[test]

@@ -246,6 +246,7 @@ impl Setup {
             foresees: true,
             threads: 1..=1,
             time_limit: None,
+            max_depth: 256,
             clock: self.clock.as_ref(),
         };
         let stop_at = self.stop_at.map(|line| (Arc::clone(&remote.log), line));

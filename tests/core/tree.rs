@@ -34,6 +34,7 @@ pub struct Setup {
     pub compares_contents: bool,
     pub threads: usize,
     pub time_limit: Option<f64>,
+    pub max_depth: usize,
     /// Sessions with each side, at most.
     pub sessions: usize,
     /// Sides that are changed over a network are locked.
@@ -55,6 +56,7 @@ impl Setup {
             compares_contents: false,
             threads: 2,
             time_limit: None,
+            max_depth: 256,
             sessions: 4,
             locks: false,
             is_open: false,
@@ -145,6 +147,7 @@ pub fn run(local: &dyn TargetBox, remote: &dyn TargetBox, setup: &Setup) -> Outc
         asks_at_same_time: false,
         foresees: true,
         time_limit: setup.time_limit,
+        max_depth: setup.max_depth,
         threads: setup.threads..=setup.threads,
         clock: &Frozen(setup.now, setup.time_limit.map(|_| std::time::Instant::now())),
     };

@@ -105,3 +105,14 @@ def test_many_of_a_kind_are_not_all_listed(monkeypatch: pytest.MonkeyPatch) -> N
     closing.tell(0)
     assert lines[0] == "77 problems in this run:" and lines[1] == "  file 0"
     assert lines[-1] == "  and 37 more, see above" and len(lines) == 42
+
+
+def test_a_folder_that_lies_too_deep_is_named_and_the_rest_is_done(world: World) -> None:
+    put(world.local / "a/b/c/f", "deep")
+    put(world.local / "a/b/g", "less deep")
+    for _ in range(2):
+        said = "\n".join(line for lines in world.run("--max-depth", "2", command="upload") for line in lines)
+        assert '"a/b/c": more than 2 folders within folders (--max-depth)' in said
+        assert (world.remote / "a/b/g").exists() and not (world.remote / "a/b/c/f").exists()
+    assert world.run(command="upload") == ([], [])
+    assert (world.remote / "a/b/c/f").read_text() == "deep"

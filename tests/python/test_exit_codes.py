@@ -38,6 +38,11 @@ def mass_deletion(sides: Sides) -> None:
         path.unlink()
 
 
+def deep(sides: Sides) -> None:
+    (sides.local / "one/two").mkdir(parents=True)
+    (sides.local / "one/two/file").write_text("deep")
+
+
 ZERO, PROBLEMS = "--exit-zero-on-copy-errors", "--report-problems"
 
 
@@ -60,6 +65,8 @@ ZERO, PROBLEMS = "--exit-zero-on-copy-errors", "--report-problems"
         (mass_deletion, (), 1),
         (mass_deletion, (ZERO,), 1),
         (mass_deletion, ("--allow-mass-delete",), 0),
+        (deep, ("--max-depth", "2"), 0),
+        (deep, ("--max-depth", "1"), 1),
         (nothing, ("--no-such-option",), 2),
     ],
 )

@@ -136,6 +136,7 @@ FLAGS = """allow_mass_delete break_lock create_folder delete delete_unmatched dr
         ("connections", "true", "expected a whole number of at least 1"),
         ("lock_age", "soon", "expected a number of seconds"),
         ("max_delete", "101%", "expected a number of files"),
+        ("max_depth", "257", "expected a whole number from 1 to 256"),
         ("timeout", "soon", "expected a number of seconds"),
         ("proxy", "5", "expected a text"),
         ("tls_max", "1.1", "choose from 1.2, 1.3"),

@@ -263,7 +263,7 @@ impl Walk<'_> {
             |entry: &&Entry| entry.is_folder() && self.run.filter.matches(entry.name.as_str(), entry.kind);
         let folders: Vec<&Entry> = view.entries.iter().filter(is_wanted).collect();
         let has_link = folders.iter().any(|entry| entry.is_link);
-        if folders.is_empty() || has_link || !self.run.foresees || local.depth() >= MAX_DEPTH {
+        if folders.is_empty() || has_link || !self.run.foresees || local.depth() >= self.run.max_depth {
             return Vec::new();
         }
         let seen = LazyCell::new(|| view.meta.archive(&self.peer).seen.unwrap_or_default());
@@ -325,7 +325,7 @@ impl Walk<'_> {
         let mut found: HashMap<&str, Sides<Option<RelPath>>> = HashMap::new();
         for side in Side::BOTH {
             let (Some(dir), Some(Ok(view))) = (&dirs[side], &views[side]) else { continue };
-            if dir.depth() >= MAX_DEPTH {
+            if dir.depth() >= self.run.max_depth {
                 continue;
             }
             for entry in view.entries.iter().filter(|entry| entry.is_folder()) {

@@ -161,6 +161,7 @@ fn run(world: &Arc<World>, weather: Weather, order: u64) -> Told {
         foresees: true,
         threads: 3..=3,
         time_limit: None,
+        max_depth: 256,
         clock: &Imagined(world),
     };
     let (mut listener, mut stats) = (Listener::default(), Stats::default());
