@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ftplib
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -155,6 +157,32 @@ def test_where_no_backup_folder_can_be_made_nothing_is_replaced_and_it_is_named(
     assert 'the folder "backup", for what is replaced, could not be made' in caplog.text
     assert (world.remote / "a").read_text() == "old"
     assert (world.remote / "backup").read_text() == "a file"
+
+
+def test_what_cannot_be_put_away_is_not_removed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("gone", "stays"):
+        put(world.local / name, "old", 50)
+    world.run()
+    (world.local / "gone").unlink()
+    real = time.strftime
+    # The server, in this process, formats its times as well.
+    label = "%Y-%m-%d_%H-%M-%S"
+    monkeypatch.setattr(time, "strftime", lambda form, *at: "now" if form == label else real(form, *at))
+    put(world.remote / "backup/now/gone/in the way", "x")
+    with pytest.raises((OSError, ftplib.Error)):
+        world.run(backup_dir="backup")
+    assert (world.remote / "gone").read_text() == "old"
+    assert (world.remote / "backup/now/gone/in the way").read_text() == "x"
+
+
+def test_what_the_server_does_not_hand_out_for_the_trash_is_not_replaced(tmp_path: Path) -> None:
+    local, remote = tmp_path / "local", tmp_path / "remote"
+    put(local / "a", "new", 10)
+    put(remote / "a", "older", 20)
+    with ftp_server(remote, refuses={"RETR": "550 no"}) as server:
+        stats = World(local, remote, server.url).run(ignore_copy_errors=True)
+    assert stats["copy_errors"] == 1
+    assert (remote / "a").read_text() == "older"
 
 
 @pytest.mark.parametrize("name", ["", "/", "..", "/tmp/x", "a/../b"])

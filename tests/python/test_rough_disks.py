@@ -112,6 +112,8 @@ def test_row_09_metadata_claims_only_what_outlasts_a_power_cut(sides: Sides) -> 
     (sides.local / "d" / "deep" / "file").write_text("x")
     (sides.remote / "e" / "deep").mkdir()
     (sides.remote / "e" / "deep" / "file").write_text("y")
+    (sides.local / "fresh" / "deep").mkdir(parents=True)
+    (sides.local / "fresh" / "deep" / "file").write_text("z")
     log = sides.folder / "log"
     assert sides.run("sync", str(sides.remote), launcher=tracer(log)).returncode == 0
     disk = Forgetful()
@@ -128,7 +130,33 @@ def test_row_09_metadata_claims_only_what_outlasts_a_power_cut(sides: Sides) -> 
                 ]
                 assert told == [], f"metadata of /{found[1]} claims what a power cut would take"
     assert claims >= 4, "every folder with news has metadata"
+    assert [path for path in disk.at_risk if path.endswith(META)] == [], (
+        "what a run remembers outlasts a power cut"
+    )
     assert disk.renamed >= 8
+
+
+def test_row_09_where_a_folder_cannot_be_flushed_its_metadata_stays_the_old_one(sides: Sides) -> None:
+    two_folders(sides)
+    old = states(sides)
+    failing = tracer(sides.folder / "log", "--inject", "fsync:error=EIO")
+    done = sides.run("sync", str(sides.remote), launcher=failing)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert states(sides) == old
+    assert sides.run("sync", str(sides.remote)).returncode == 0
+    local, remote = sides.contents()
+    assert local == remote
+
+
+def test_what_cannot_be_kept_on_a_disk_is_not_replaced(sides: Sides) -> None:
+    for side, text in ((sides.local, "older"), (sides.remote, "newer")):
+        (side / "both").write_text(text)
+    os.utime(sides.local / "both", (1.6e9, 1.6e9))
+    failing = tracer(sides.folder / "log", "-e", "trace=linkat", "--inject", "linkat:error=EEXIST")
+    done = sides.run("sync", str(sides.remote), launcher=failing)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "Could not copy both: file exists" in done.stderr
+    assert ((sides.local / "both").read_text(), (sides.remote / "both").read_text()) == ("older", "newer")
 
 
 def concerns(path: Path, folder: Path, is_opposite: bool) -> bool:
