@@ -41,8 +41,14 @@ pub enum Mishap {
     Twice,
     /// The final reply comes, and the beginning of one that nobody asked for.
     Chatter(&'static str),
-    /// The reply has no end.
+    /// The reply has lines without end.
     Flood,
+    /// The reply is a line without end.
+    EndlessLine,
+    /// The reply comes a byte at a time, for ever.
+    Drip,
+    /// What comes is no reply.
+    Nonsense,
     /// The command is carried out later.
     Delay(Duration),
     /// The command is carried out when the gate opens.

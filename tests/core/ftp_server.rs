@@ -279,6 +279,8 @@ struct State {
     has_flipped: AtomicBool,
     /// Bytes that came by STOR.
     stored: AtomicUsize,
+    /// Bytes of replies without end that were taken.
+    poured: AtomicUsize,
     /// Downloads that the other side has ended before they began.
     early_ends: AtomicUsize,
     faults: Faults,
@@ -382,6 +384,11 @@ impl Server {
     /// How many bytes came by STOR, again and again perhaps.
     pub fn stored(&self) -> usize {
         self.state.stored.load(Ordering::SeqCst)
+    }
+
+    /// How many bytes of replies without end were taken.
+    pub fn poured(&self) -> usize {
+        self.state.poured.load(Ordering::SeqCst)
     }
 
     /// The names in the whole tree.
@@ -567,12 +574,30 @@ impl Conversation {
                 self.utter(more)
             }
             Some(Mishap::Flood) if is_final => {
-                let endless = format!("{}-more\r\n", &text[..3]).repeat(1_000);
-                while self.control()?.write_all(endless.as_bytes()).is_ok() {}
+                self.pour(format!("{}-more\r\n", &text[..3]).repeat(1_000).as_bytes())
+            }
+            Some(Mishap::EndlessLine) if is_final => {
+                self.control()?.write_all(&text.as_bytes()[..3])?;
+                self.pour(&[b' '; 10_000])
+            }
+            Some(Mishap::Drip) if is_final => {
+                self.control()?.write_all(&text.as_bytes()[..3])?;
+                while self.control()?.write_all(b"-").and_then(|()| self.control()?.flush()).is_ok() {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
                 Ok(false)
             }
+            Some(Mishap::Nonsense) if is_final => self.utter("\0\u{1b}[2J of course"),
             _ => self.utter(text),
         }
+    }
+
+    /// Sends the same again and again, as long as anybody takes it.
+    fn pour(&mut self, bytes: &[u8]) -> Goes {
+        while self.control()?.write_all(bytes).is_ok() {
+            self.state.poured.fetch_add(bytes.len(), Ordering::SeqCst);
+        }
+        Ok(false)
     }
 
     fn utter(&mut self, text: &str) -> Goes {

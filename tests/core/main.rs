@@ -17,6 +17,7 @@ mod ftp_meanwhile;
 mod ftp_mishaps;
 mod ftp_server;
 mod fuzzing;
+mod hostile;
 mod imports;
 mod laws;
 #[cfg(unix)]

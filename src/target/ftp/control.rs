@@ -25,8 +25,8 @@ use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// The longest time for one reply, in times of the limit for silence.
-const SLOWEST: u32 = 3;
+/// The longest time for one reply, or one handshake, in times of the limit for silence.
+pub(super) const SLOWEST: u32 = 3;
 /// How long to wait for more of a reply whose last line has another code than its first.
 const ODD_END: Duration = Duration::from_secs(2);
 

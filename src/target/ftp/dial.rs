@@ -1,9 +1,10 @@
 //! Connections to the server: straight, or through a proxy.
 
 use super::Server;
+use super::control::SLOWEST;
 use super::proxy::{Host, Proxy};
 use crate::error::{Error, Kind, Result};
-use std::io;
+use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::Instant;
 
@@ -101,7 +102,11 @@ fn through(server: &Server, proxy: &Proxy, host: &Host, port: u16, interruptions
     let lease = server.sockets.register(&socket)?;
     socket.set_read_timeout(Some(server.config.connect_timeout))?;
     socket.set_write_timeout(Some(server.config.connect_timeout))?;
-    let asked = proxy.ask(&mut socket, host, port);
+    let asked = proxy.ask(
+        &mut Hurried(&mut socket, Instant::now() + server.config.connect_timeout * SLOWEST),
+        host,
+        port,
+    );
     drop(lease);
     if server.sockets.interruptions() != interruptions {
         return Err(interrupted());
@@ -112,4 +117,26 @@ fn through(server: &Server, proxy: &Proxy, host: &Host, port: u16, interruptions
         _ => error,
     })?;
     Ok(socket)
+}
+
+/// A connection whose answers have to be there at a certain time: one that drips is as good as a silent one.
+struct Hurried<'a>(&'a mut TcpStream, Instant);
+
+impl Read for Hurried<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if Instant::now() > self.1 {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        self.0.read(buffer)
+    }
+}
+
+impl Write for Hurried<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }

@@ -1,5 +1,6 @@
 //! A TCP connection, with or without TLS.
 
+use super::control::SLOWEST;
 use super::sockets::{Lease, Sockets};
 #[cfg(feature = "suppaftp")]
 use super::suppa_data::Lent;
@@ -10,7 +11,7 @@ use socket2::{SockRef, TcpKeepalive};
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// One connection, listed among the open sockets of its target.
 pub struct Stream {
@@ -39,6 +40,39 @@ pub fn prepare(socket: &TcpStream, timeout: Duration) -> io::Result<()> {
     let keepalive =
         TcpKeepalive::new().with_time(Duration::from_secs(30)).with_interval(Duration::from_secs(15));
     SockRef::from(socket).set_tcp_keepalive(&keepalive)
+}
+
+/// Carries out a TLS handshake. What comes in drops, for ever, is as good as silence.
+///
+/// # Errors
+/// What the peer or the check of its certificate says; a `rustls::Error` inside the `io::Error` where there is one.
+pub fn shake_hands(connection: &mut ClientConnection, socket: &mut TcpStream) -> io::Result<()> {
+    let limit = socket.read_timeout()?.map(|timeout| timeout * SLOWEST);
+    let begun = Instant::now();
+    while connection.is_handshaking() {
+        say_all(connection, socket)?;
+        if limit.is_some_and(|limit| begun.elapsed() > limit) {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        match connection.read_tls(socket) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            read => read?,
+        };
+        if let Err(error) = connection.process_new_packets() {
+            // The peer is told why; the error is what counts here.
+            let _ = say_all(connection, socket);
+            return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+        }
+    }
+    say_all(connection, socket)
+}
+
+fn say_all(connection: &mut ClientConnection, socket: &mut TcpStream) -> io::Result<()> {
+    while connection.wants_write() {
+        connection.write_tls(socket)?;
+    }
+    Ok(())
 }
 
 /// Version and cipher, once the handshake is done, and whether an earlier session was resumed: `TLSv1.2, TLS_ECDHE_...,
@@ -86,9 +120,7 @@ impl Stream {
             return Ok(self);
         };
         let mut connection = ClientConnection::new(Arc::clone(config), name).map_err(io::Error::other)?;
-        while connection.wants_write() {
-            connection.write_tls(&mut socket)?;
-        }
+        say_all(&mut connection, &mut socket)?;
         let inner = Inner::Tls(Box::new(StreamOwned::new(connection, socket)));
         Ok(Stream { inner, ..self })
     }
@@ -96,14 +128,12 @@ impl Stream {
     /// Finishes a handshake; does nothing without TLS.
     ///
     /// # Errors
-    /// What the peer or the check of its certificate says; a `rustls::Error` inside the `io::Error` where there is one.
+    /// As [`shake_hands`].
     pub fn complete_tls(&mut self) -> io::Result<()> {
-        if let Inner::Tls(stream) = &mut self.inner {
-            while stream.conn.is_handshaking() {
-                stream.conn.complete_io(&mut stream.sock)?;
-            }
+        match &mut self.inner {
+            Inner::Tls(stream) => shake_hands(&mut stream.conn, &mut stream.sock),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// See [`tls_words`].

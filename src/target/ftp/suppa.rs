@@ -17,7 +17,7 @@ use super::learned::Mode;
 use super::learned::Passive;
 use super::lock;
 use super::proxy::Host;
-use super::stream::{Stream, prepare, tls_words};
+use super::stream::{Stream, prepare, shake_hands, tls_words};
 use super::suppa_data::Lent;
 use crate::error::{Error, Kind};
 use crate::wire::ftp::{Command, Reply, ReplyParser};
@@ -328,9 +328,7 @@ impl Connector {
         let connection = ClientConnection::new(Arc::clone(&self.config), self.name.clone());
         let connection = connection.map_err(io::Error::other)?;
         let mut stream = StreamOwned::new(connection, socket);
-        while stream.conn.is_handshaking() {
-            stream.conn.complete_io(&mut stream.sock)?;
-        }
+        shake_hands(&mut stream.conn, &mut stream.sock)?;
         Ok(Secured { stream, is_control, is_given_up: false })
     }
 }
