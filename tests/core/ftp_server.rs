@@ -42,6 +42,15 @@ pub struct Quirks {
     pub mdtm_sets: bool,
     /// `SITE UTIME time path` sets times.
     pub site_sets: bool,
+    /// `SITE UTIME path time time time UTC` sets times.
+    pub site_sets_five: bool,
+    /// LIST tells days and no minutes.
+    pub lists_days: bool,
+    /// The replies to EPSV and PASV, with `{port}`, `{high}` and `{low}` where they belong.
+    pub says_to_epsv: Option<&'static str>,
+    pub says_to_pasv: Option<&'static str>,
+    /// In active mode somebody at 127.0.0.2 connects before the server does.
+    pub stranger_comes_first: bool,
     /// How many conversations there may be; 0 for any number.
     pub most: usize,
     /// How long a conversation that has ended still counts.
@@ -679,6 +688,8 @@ impl Conversation {
             "PWD" => self.say(&format!("257 \"{}\" is here", self.here.replace('"', "\"\""))),
             "QUIT" => self.say("221 bye").map(|_| false),
             "CWD" => self.enter(path),
+            "EPSV" if quirks.says_to_epsv.is_some() => self.listen(|port| filled(quirks.says_to_epsv, port)),
+            "PASV" if quirks.says_to_pasv.is_some() => self.listen(|port| filled(quirks.says_to_pasv, port)),
             "EPSV" => self.listen(|port| format!("229 Extended passive mode (|||{port}|)")),
             // The wrong host is what servers behind a router say.
             "PASV" => {
@@ -701,6 +712,7 @@ impl Conversation {
                 _ => self.say("550 no size"),
             },
             "MDTM" if quirks.mdtm_sets && argument.split_once(' ').is_some() => self.set_time(argument),
+            "SITE" if quirks.site_sets_five => self.set_time_by_five(argument.trim_start_matches("UTIME ")),
             "SITE" if quirks.site_sets => self.set_time(argument.trim_start_matches("UTIME ")),
             "MDTM" => match self.node(&path) {
                 Some(Node::File { mtime, .. }) => self.say(&format!("213 {}", self.shown(&mtime))),
@@ -774,6 +786,12 @@ impl Conversation {
     fn open_data(&mut self) -> std::io::Result<Line> {
         if let Some(address) = self.active.take() {
             self.say("150 here it comes")?;
+            if self.quirks.stranger_comes_first {
+                let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
+                socket.bind(&SocketAddr::from(([127, 0, 0, 2], 0)).into())?;
+                socket.connect(&address.into())?;
+                let _ = TcpStream::from(socket).write_all(b"type=file;size=1; theirs\r\n");
+            }
             return self.secured(Line::over(TcpStream::connect(address)?));
         }
         let listener = self.passive.take().ok_or(std::io::ErrorKind::NotConnected)?;
@@ -896,6 +914,12 @@ impl Conversation {
             Node::File { content, mtime } => {
                 let utc = ftpsync::wire::ftp::time::parse(mtime).expect("a time").seconds();
                 let shown = ftpsync::wire::ftp::time::Civil::of(utc + self.quirks.list_zone);
+                if self.quirks.lists_days {
+                    let (year, month, day) = (shown.year, shown.month, shown.day);
+                    let size = content.len();
+                    return format!("-rw-r--r-- 1 joe users {size} {year:04}-{month:02}-{day:02} {name}")
+                        .into();
+                }
                 format!(
                     "-rw-r--r-- 1 joe users {} {:04}-{:02}-{:02} {:02}:{:02} {name}",
                     content.len(),
@@ -1071,6 +1095,13 @@ impl Conversation {
         }
     }
 
+    fn set_time_by_five(&mut self, argument: &str) -> Goes {
+        match argument.rsplitn(5, ' ').collect::<Vec<_>>()[..] {
+            ["UTC", digits, _, _, path] => self.set_time(&format!("{digits} {path}")),
+            _ => self.say("501 path time time time UTC"),
+        }
+    }
+
     fn set_time(&mut self, argument: &str) -> Goes {
         let (digits, path) = argument.split_once(' ').unwrap_or(("", argument));
         let path = self.absolute(path.split(" 2020").next().unwrap_or(path));
@@ -1126,6 +1157,13 @@ impl Conversation {
         drop(tree);
         self.say(self.quirks.says_for_done.unwrap_or("250 renamed"))
     }
+}
+
+/// A passive reply with its port.
+fn filled(says: Option<&str>, port: u16) -> String {
+    let (high, low) = (port / 256, port % 256);
+    let says = says.unwrap_or_default().replace("{port}", &port.to_string());
+    says.replace("{high}", &high.to_string()).replace("{low}", &low.to_string())
 }
 
 /// A time some seconds later.

@@ -43,6 +43,7 @@ mod s3_servers;
 mod s3_times;
 mod second_engine;
 mod segments;
+mod servers_details;
 mod servers_rows;
 #[cfg(all(unix, feature = "sftp"))]
 mod sftp_conversations;

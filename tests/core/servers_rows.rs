@@ -1,5 +1,7 @@
 //! What servers in the field do, row by row, and that this program works with it.
 //!
+//! Clauses that take a conversation of their own are in `servers_details.rs`.
+//!
 //! | row | what servers do | test, beside those of this file |
 //! |---|---|---|
 //! | Q1 | no MLSD | `q01_...`; `test_servers_rows.py`, with GNU inetutils |
@@ -43,10 +45,11 @@
 //! | Q39 | one mode only | `q39_...`; `ftp_data.rs`; `test_modes.py` |
 //! | Q40 | odd success codes | `q40_...` |
 //! | Q41 | small devices: implicit TLS, one connection | `q41_...`; `test_ftps.py` |
-//! | Q42, Q44 | SFTP | the tests of that target |
+//! | Q42 | SFTP that refuses times | `sftp_conversations::times_that_are_refused_are_remembered_and_nothing_is_sent_twice` |
 //! | Q43 | hangs in the middle | `q43_...` |
+//! | Q44 | SFTP without a rename that replaces | `sftp_conversations::a_bare_server_that_gives_little_and_answers_in_disorder_keeps_the_contract`, `where_a_rename_does_not_replace_the_old_file_comes_back_if_the_new_one_is_refused` |
 //! | Q45 | litter | `q45_...` |
-//! | Q46 | old TLS | `test_ftps.py`, `test_old_tls_is_explained` |
+//! | Q46 | old TLS | `test_ftps.py`, `test_old_tls_is_explained`, `test_a_certificate_without_names_for_servers_is_called_that` |
 
 use crate::contract::{self, get, path, put};
 use crate::ftp_conversations::{config, listed_names, trusting};

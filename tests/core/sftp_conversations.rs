@@ -2,6 +2,7 @@
 
 use super::contract::{assert_names, check, get, path, put};
 use super::sftp_server::{Habits, SftpServer};
+use super::tree;
 use ftpsync::error::{Error, Kind, Result};
 use ftpsync::model::{RelPath, Stamp};
 use ftpsync::target::ftp::Secret;
@@ -126,6 +127,31 @@ fn times_that_do_not_come_back_are_said_not_to_be_kept_and_not_tried_again() {
     let written = session.write(&path("file"), &mut &b"x"[..], &timed).unwrap();
     assert!(!written.mtime_kept && written.dated.is_some());
     assert!(!target.caps().sets_mtime);
+}
+
+#[test]
+fn times_that_are_refused_are_remembered_and_nothing_is_sent_twice() {
+    struct Shared(std::sync::Arc<dyn Target>);
+    impl tree::TargetBox for Shared {
+        fn share(&self) -> std::sync::Arc<dyn Target> {
+            std::sync::Arc::clone(&self.0)
+        }
+    }
+    let server = start(|habits| habits.refuses_times = true);
+    let local = ftpsync::target::memory::MemoryTarget::new("/local");
+    local.put("file", b"content", tree::at(0));
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
+    let sync = || {
+        let remote = Shared(std::sync::Arc::new(target(&server, "right")));
+        tree::run(&local, &remote, &tree::Setup { now, ..tree::Setup::new(ftpsync::plan::Mode::Sync) })
+    };
+    let first = sync();
+    assert!(first.result.is_ok() && first.failures.is_empty(), "{first:?}");
+    assert_eq!(first.lines, ["copy existing > file"]);
+    assert_eq!(fs::read(server.folder.path().join("file")).unwrap(), b"content");
+    assert_eq!(sync().lines, ["equal = file"]);
+    local.put("file", b"edited!", tree::at(50));
+    assert_eq!(sync().lines, ["copy modified > file"]);
 }
 
 #[test]

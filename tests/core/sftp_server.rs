@@ -42,6 +42,8 @@ pub struct Habits {
     pub is_reversed: bool,
     /// It dates files when they are closed, and forgets what it was told.
     pub forgets_times: bool,
+    /// It refuses to be told times, as AWS does.
+    pub refuses_times: bool,
     /// It loses the last byte of every file, and says nothing.
     pub loses_a_byte: bool,
     /// Names that it lists beside those that are there.
@@ -66,6 +68,7 @@ impl Default for Habits {
             most: 1 << 20,
             is_reversed: false,
             forgets_times: false,
+            refuses_times: false,
             loses_a_byte: false,
             more_names: Vec::new(),
             lists_names_only: false,
@@ -365,12 +368,16 @@ impl Files {
             9 => {
                 let path = self.path(fields.text());
                 let flags = fields.number();
+                if flags & 8 != 0 && self.habits.refuses_times {
+                    return Ok(status(8));
+                }
                 if flags == 8 && !self.habits.forgets_times {
                     let (_, mtime) = (fields.number(), fields.number());
                     filetime::set_file_mtime(path, filetime::FileTime::from_unix_time(mtime.into(), 0))?;
                 }
                 done
             }
+            10 if self.habits.refuses_times => Ok(status(8)),
             10 => done,
             11 => {
                 let path = self.path(fields.text());

@@ -55,6 +55,23 @@ def test_q21_an_encoding_can_be_named(start_server: StartServer, tmp_path: Path,
     assert on_server(world, "мир".encode("cp1251")).read_text() == "y"
 
 
+@pytest.mark.parametrize("shows_dots", [False, True])
+def test_q16_vsftpd_tells_of_hidden_names_when_asked_for_them(
+    start_server: StartServer, tmp_path: Path, shows_dots: bool
+) -> None:
+    world = make_world(start_server(servers.VsFtpd(shows_dots=shows_dots)), tmp_path)
+    write(world.remote, ".hidden")
+    write(world.remote, "folder/.too")
+    world.run("sync")
+    assert (world.local / ".hidden").exists() and (world.local / "folder" / ".too").exists()
+    before = world.bystand()
+    world.run("sync")
+    assert world.bystand() == before
+    (world.remote / ".hidden").unlink()
+    world.run("sync", "--allow-mass-delete")
+    assert not (world.local / ".hidden").exists()
+
+
 def test_q20_a_local_name_with_a_line_end_is_left_out_and_the_rest_goes_on(
     start_server: StartServer, tmp_path: Path
 ) -> None:

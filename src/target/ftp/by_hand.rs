@@ -410,7 +410,10 @@ impl Hands {
                 stream.finish_sending().map_err(|error| lost(error, &self.door.server))?;
                 self.door.progress.set(Progress::ENDED);
             }
-            Some(Way::Here) if self.is_at_end => self.door.progress.set(Progress::ENDED),
+            Some(Way::Here) if self.is_at_end => {
+                stream.close_after_reading();
+                self.door.progress.set(Progress::ENDED);
+            }
             Some(Way::Here) | None => stream.reset(),
         }
         Ok(())

@@ -301,7 +301,7 @@ pub fn final_reply(control: &mut Control, early: Option<Reply>) -> Result<Reply>
 /// As [`final_reply`]; what a server refuses because our direction was ended early is worth another attempt.
 pub fn confirmation(control: &mut Control, stream: Stream, early: Option<Reply>) -> Result<Reply> {
     let (is_clear, was_early) = (control.tls().is_none(), stream.is_ended_early());
-    drop(stream);
+    stream.close_after_reading();
     let begun = Instant::now();
     let reply = final_reply(control, early);
     if is_clear {

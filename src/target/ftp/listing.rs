@@ -418,6 +418,10 @@ fn collect(raw: &Raw, format: Format, names: Names) -> Listing {
         };
         match parsed {
             Line::Nothing => {}
+            Line::Bad if list::is_of_data_sets(line) => {
+                let why = "these are data sets of z/OS; only its Unix files can be synchronised, below a path such as /u";
+                doubt(&mut listing, &shown(line), why);
+            }
             Line::Bad => doubt(&mut listing, &shown(line), "the line cannot be understood"),
             Line::Item(item) => add(&mut listing, &mut seen, item, names),
         }

@@ -218,6 +218,16 @@ impl Stream {
         Ok(())
     }
 
+    /// Answers the goodbye of a peer that has sent everything, and closes. Some (vsftpd with `strict_ssl_write_shutdown`) call a
+    /// transfer broken without it.
+    pub fn close_after_reading(mut self) {
+        if let Inner::Tls(stream) = &mut self.inner {
+            stream.conn.send_close_notify();
+            // A peer that is gone already does not wait for it.
+            let _ = say_all(&mut stream.conn, &mut stream.sock);
+        }
+    }
+
     /// Tells the peer of a connection in clear that nothing will be sent to it.
     pub fn end_early(&mut self) {
         if let Inner::Plain(socket) = &self.inner {

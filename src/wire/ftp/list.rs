@@ -31,6 +31,12 @@ pub fn parse(line: &[u8], now: i64) -> Line {
     item.map_or(Line::Bad, Line::of)
 }
 
+/// Whether a line is the head of a listing of data sets, or of the members of one, as z/OS sends it outside its Unix files.
+pub fn is_of_data_sets(line: &[u8]) -> bool {
+    let words: Vec<String> = tokens(line).iter().take(3).map(|token| token.lower(line)).collect();
+    matches!(words.join(" ").as_str(), "volume unit referred" | "name vv.mm created")
+}
+
 /// `total 12`, `Total of 3 files`, `insgesamt 12`: one word and a number, and no permissions in front.
 fn is_total(line: &[u8]) -> bool {
     let tokens = tokens(line);

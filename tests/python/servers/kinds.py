@@ -76,6 +76,8 @@ class VsFtpd(Kind):
     mfmt: bool = False
     session_reuse: bool = True
     implicit: bool = False
+    shows_dots: bool = True
+    """Names with a dot are listed also where nobody asks for them."""
 
     def prepare(self) -> None:
         debian.check_libraries(_program("vsftpd"), debian.unpacked("vsftpd"))
@@ -91,7 +93,7 @@ class VsFtpd(Kind):
             "write_enable": True,
             "local_umask": "022",
             "mdtm_write": True,
-            "force_dot_files": True,
+            "force_dot_files": self.shows_dots,
             "check_shell": False,
             "pam_service_name": "ftpsync",
             "nopriv_user": "nobody",
@@ -114,6 +116,9 @@ class VsFtpd(Kind):
                 "force_local_data_ssl": True,
                 "require_ssl_reuse": self.session_reuse,
                 "implicit_ssl": self.implicit,
+                # Data connections without a goodbye, from either side, are broken ones.
+                "strict_ssl_read_eof": True,
+                "strict_ssl_write_shutdown": True,
                 "ssl_ciphers": "HIGH",
                 "rsa_cert_file": plan.certificates.chain,
                 "rsa_private_key_file": plan.certificates.key,

@@ -1,0 +1,271 @@
+//! What servers in the field do, beside `servers_rows`: clauses of its rows that take a conversation of their own.
+
+use crate::contract::{get, path, put};
+use crate::ftp_conversations::{config, listed_names, open};
+use crate::ftp_server::{Quirks, Server};
+use crate::tree::{self, Setup, at};
+use ftpsync::model::{Listing, RelPath, Stamp};
+use ftpsync::plan::Mode;
+use ftpsync::target::ftp::{Engine, FtpConfig, FtpTarget};
+use ftpsync::target::memory::MemoryTarget;
+use ftpsync::target::{Put, Target};
+use std::net::TcpListener;
+use std::sync::Arc;
+
+/// When the server dates what it gets: 2024-01-02 03:04:05.
+const NOW: f64 = 1_704_164_645.0;
+
+struct Shared(Arc<dyn Target>);
+
+impl tree::TargetBox for Shared {
+    fn share(&self) -> Arc<dyn Target> {
+        Arc::clone(&self.0)
+    }
+}
+
+fn run(local: &MemoryTarget, server: &Server, mode: Mode) -> tree::Outcome {
+    let remote = Shared(Arc::new(FtpTarget::new(config(server)).unwrap()));
+    tree::run(local, &remote, &Setup { now: NOW, ..Setup::new(mode) })
+}
+
+/// What a server lists that has these lines of LIST only.
+fn listed(more_lines: Vec<&'static [u8]>) -> Listing {
+    let (_server, mut session) = open(Quirks { hides: vec!["MLST"], more_lines, ..Quirks::default() });
+    session.list(&RelPath::root()).unwrap()
+}
+
+/// A server that tells times by LIST only, in its own time zone, and sets none.
+fn telling_by_list(zone: i64, lists_days: bool) -> Server {
+    let server = Server::start(Quirks {
+        hides: vec!["MLST", "MDTM", "MFMT"],
+        answers: vec![("MDTM", "502 no"), ("MFMT", "502 no"), ("SITE", "502 no")],
+        list_zone: zone,
+        lists_days,
+        ..Quirks::default()
+    });
+    server.put("/there", b"there");
+    server
+}
+
+#[test]
+fn q09_times_to_the_minute_or_the_day_send_nothing_twice_and_hide_no_edit() {
+    for (zone, days) in [(-5 * 3600, false), (0, false), (-5 * 3600, true), (0, true)] {
+        let server = telling_by_list(zone, days);
+        let local = MemoryTarget::new("/local");
+        local.put("here", b"here!", at(0));
+        let first = run(&local, &server, Mode::Sync).lines;
+        assert_eq!(first, ["copy existing > here", "copy existing < there"]);
+        for _ in 0..2 {
+            let lines = run(&local, &server, Mode::Sync).lines;
+            assert_eq!(lines, ["equal = here", "equal = there"], "{days} {zone}");
+        }
+        local.put("here", b"HERE!", at(10));
+        server.put("/there", b"there and longer");
+        let lines = run(&local, &server, Mode::Sync).lines;
+        assert_eq!(lines, ["copy modified > here", "copy modified < there"], "{days} {zone}");
+        assert_eq!(server.content("/here").unwrap(), b"HERE!");
+    }
+}
+
+/// Without MDTM nothing tells the zone. What was uploaded then looks as if it had been edited there afterwards.
+#[test]
+fn q09_where_the_clock_of_list_is_ahead_and_nothing_tells_by_how_much_an_upload_comes_back_once_at_most() {
+    let server = telling_by_list(9 * 3600, false);
+    let local = MemoryTarget::new("/local");
+    local.put("here", b"here!", at(0));
+    run(&local, &server, Mode::Sync);
+    run(&local, &server, Mode::Sync);
+    for _ in 0..2 {
+        assert_eq!(run(&local, &server, Mode::Sync).lines, ["equal = here", "equal = there"]);
+    }
+    assert_eq!(server.content("/here").unwrap(), b"here!");
+}
+
+#[test]
+fn q12_the_longer_form_of_site_utime_is_the_last_that_is_tried_and_is_remembered() {
+    let answers =
+        vec![("MFMT", "500 unknown command"), ("SITE UTIME 2020", "501 UTIME path time time time UTC")];
+    let (server, mut session) = open(Quirks { answers, site_sets_five: true, ..Quirks::default() });
+    let wanted = Stamp::new(1_600_000_000, 0);
+    for (name, tried) in [("a b", 2), ("c", 1)] {
+        let put = Put { mtime: Some(wanted), ..Put::default() };
+        let written = session.write(&path(name), &mut &b"x"[..], &put).unwrap();
+        assert!(written.mtime_kept, "{name}");
+        assert_eq!(server.script().join("\n").matches("SITE UTIME").count(), tried, "{name}");
+    }
+    let listing = session.list(&RelPath::root()).unwrap();
+    assert!(listing.entries.iter().all(|entry| entry.mtime == Some(wanted)), "{listing:?}");
+}
+
+#[test]
+fn q13_a_folder_of_netware_is_listed_and_its_files_come_and_go() {
+    let netware: [&'static [u8]; 4] = [
+        b"total 0",
+        b"- [RWCEAFMS] supervisor                    214059 Jan 20  2020    report 1.txt",
+        b"d [R----F--] supervisor                       512 Jan 16 13:53    login",
+        b"d [RWCEAFMS] .                                512 Jan 16  2020    it's [new]",
+    ];
+    let listing = listed(netware.to_vec());
+    let entries = listing.entries.iter().map(|entry| (entry.name.as_str(), entry.is_folder(), entry.size));
+    let entries: Vec<_> = entries.collect();
+    let expected =
+        [("report 1.txt", false, Some(214_059)), ("login", true, None), ("it's [new]", true, None)];
+    assert!(listing.complete, "{listing:?}");
+    assert_eq!(entries, expected);
+}
+
+#[test]
+fn q13_the_unix_files_of_zos_are_listed_and_its_data_sets_are_called_that() {
+    let files: [&'static [u8]; 3] = [
+        b"total 16",
+        b"-rw-r-----   1 OMVSKERN SYS1        4096 Jan 20  2020 profile",
+        b"drwxr-xr-x+  2 OMVSKERN SYS1        8192 Jan 16 13:53 bin",
+    ];
+    let listing = listed(files.to_vec());
+    assert!(listing.complete && listing.entries.len() == 2, "{listing:?}");
+
+    let sets: [&'static [u8]; 4] = [
+        b"Volume Unit    Referred Ext Used Recfm Lrecl BlkSz Dsorg Dsname",
+        b"WYOSPT 3420   2003/05/21  1  200  FB      80  8053  PS  48-MVS.FILE",
+        b"WPTA01 3290   2004/03/04  1    3  FB      80  3125  PO  MVS.FILE",
+        b"Migrated                                                OLD.FILE",
+    ];
+    let members: [&'static [u8]; 2] = [
+        b" Name     VV.MM   Created       Changed      Size  Init   Mod   Id",
+        b" MEMBER1   01.03 2002/09/12 2002/10/11 09:37    11    11     0 KIL001",
+    ];
+    for lines in [sets.to_vec(), members.to_vec()] {
+        let listing = listed(lines);
+        assert!(!listing.complete && listing.entries.is_empty());
+        assert!(listing.notes[0].why.contains("z/OS"), "{:?}", listing.notes);
+    }
+}
+
+#[test]
+fn q20_a_name_with_a_zero_byte_is_neither_believed_nor_sent() {
+    let (server, mut session) = open(Quirks {
+        more_lines: vec![b"type=file;size=1; a\0b", b"type=file;size=1; fine"],
+        ..Quirks::default()
+    });
+    let listing = session.list(&RelPath::root()).unwrap();
+    let names: Vec<&str> = listing.entries.iter().map(|entry| entry.name.as_str()).collect();
+    assert_eq!((names, listing.complete), (vec!["fine"], false));
+    assert!(RelPath::parse("a\0b").is_err(), "so that there is nothing to send");
+    assert!(!server.script().join("\n").contains('\0'));
+}
+
+#[test]
+fn q22_a_run_names_all_that_windows_cannot_have_sends_nothing_for_it_and_does_the_rest() {
+    let server = Server::start(Quirks { system: Some("215 Windows_NT"), ..Quirks::default() });
+    let local = MemoryTarget::new("/local");
+    let bad = ["a:b", "what?", "dot.", "star*/inside", "fine/in:side"];
+    for name in bad {
+        local.put(name, b"x", at(0));
+    }
+    local.put("fine/too", b"x", at(0));
+    local.put("plain", b"x", at(0));
+    let outcome = run(&local, &server, Mode::Upload);
+    let told = outcome.failures.join("\n");
+    for name in ["a:b", "what?", "dot.", "star*", "fine/in:side"] {
+        assert!(
+            outcome.failures.iter().any(|line| line.contains(name) && line.contains("Windows")),
+            "{name}: {told}"
+        );
+    }
+    let said = server.script().join("\n");
+    assert!(bad.iter().all(|name| !said.contains(name)), "{said}");
+    let paths = server.paths();
+    assert!(["/plain", "/fine/too"].iter().all(|name| paths.contains(&(*name).to_owned())), "{paths:?}");
+}
+
+#[test]
+fn q24_nobody_else_is_called_however_the_server_names_him() {
+    let engines = [Engine::Own, Engine::Suppaftp];
+    for engine in engines.into_iter().filter(|engine| *engine == Engine::Own || cfg!(feature = "suppaftp")) {
+        let trap = TcpListener::bind("127.0.0.2:0").unwrap();
+        trap.set_nonblocking(true).unwrap();
+        let port = trap.local_addr().unwrap().port();
+        let says = format!("227 (127,0,0,2,{},{})", port / 256, port % 256);
+        let answers = vec![("EPSV", "500 no"), ("PASV", says.leak() as &'static str), ("PORT", "500 no")];
+        let server = Server::start(Quirks { answers, greets_briefly: true, ..Quirks::default() });
+        let target = FtpTarget::new(FtpConfig { engine, ..config(&server) }).unwrap();
+        assert!(target.open().unwrap().list(&RelPath::root()).is_err());
+        assert!(trap.accept().is_err(), "{engine:?} has called him");
+    }
+}
+
+#[test]
+fn q25_odd_replies_lead_to_the_data_connection_all_the_same() {
+    let extended = [
+        "229 Entering Extended Passive Mode (!!!{port}!)",
+        "229 Entering Extended Passive Mode (|||{port}|).",
+        "229 Extended Passive Mode OK (|||{port})",
+        "227 Entering Passive Mode (10,9,8,7,{high},{low})",
+    ];
+    let classic = [
+        "227 Entering Passive Mode 10,9,8,7,{high},{low}.",
+        "227 =0,0,0,0,{high},{low}",
+        "227 Entering Passive Mode (10, 9, 8, 7, {high}, {low}",
+        "229 Entering Extended Passive Mode (|||{port}|)",
+    ];
+    let no_epsv = vec![("EPSV", "500 no")];
+    let quirks = extended
+        .map(|says| Quirks { says_to_epsv: Some(says), ..Quirks::default() })
+        .into_iter()
+        .chain(classic.map(|says| Quirks {
+            says_to_pasv: Some(says),
+            answers: no_epsv.clone(),
+            ..Quirks::default()
+        }));
+    for quirks in quirks {
+        let says = format!("{:?} {:?}", quirks.says_to_epsv, quirks.says_to_pasv);
+        let (server, mut session) = open(quirks);
+        put(session.as_mut(), "file", b"content");
+        assert_eq!(get(session.as_mut(), "file").unwrap(), b"content", "{says}");
+        assert_eq!(listed_names(session.as_mut()), ["file"], "{says}");
+        assert!(server.script().join("\n").matches("EPSV").count() <= 3);
+    }
+}
+
+#[test]
+fn q33_a_transfer_that_the_server_broke_off_is_done_again() {
+    for end in ["426 Failure reading network stream.", "425 no data connection", "451 error", "450 busy"] {
+        use crate::ftp_faults::{At, Fault, Mishap};
+        let server = Server::start(Quirks::default());
+        server.put("/down", b"down");
+        let local = MemoryTarget::new("/local");
+        local.put("up", b"up", at(0));
+        let at = |command| Fault { at: At::Nth(command, 0), mishap: Mishap::Answer(end) };
+        server.faults().plan([at("STOR /.pyftpsync-tmp-"), at("RETR /down")]);
+        let outcome = run(&local, &server, Mode::Sync);
+        assert!(outcome.result.is_ok() && outcome.failures.is_empty(), "{end}: {outcome:?}");
+        assert_eq!(server.faults().happened(), 2, "{end}");
+        assert_eq!(server.content("/up").unwrap(), b"up");
+        assert!(local.tree().contains_key("down"));
+    }
+}
+
+#[test]
+fn q37_a_server_that_tells_wrong_sizes_is_told_once() {
+    let server = Server::start(Quirks { sizes_are_0: true, ..Quirks::default() });
+    let target = FtpTarget::new(config(&server)).unwrap();
+    let mut session = target.open().unwrap();
+    for name in ["a", "b", "c"] {
+        put(session.as_mut(), name, b"content");
+    }
+    let told: Vec<_> = target.news().into_iter().filter(|(_, line)| line.contains("wrong sizes")).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].0 <= 3, "without being asked: {told:?}");
+}
+
+#[test]
+fn in_active_mode_only_the_server_is_let_in() {
+    let server = Server::start(Quirks { stranger_comes_first: true, ..Quirks::default() });
+    server.put("/file", b"content");
+    let target = FtpTarget::new(FtpConfig { active: true, ..config(&server) }).unwrap();
+    let mut session = target.open().unwrap();
+    assert_eq!(listed_names(session.as_mut()), ["file"]);
+    assert_eq!(get(session.as_mut(), "file").unwrap(), b"content");
+    put(session.as_mut(), "new", b"ours");
+    assert_eq!(server.content("/new").unwrap(), b"ours");
+}
