@@ -33,12 +33,14 @@ class Small:
         url: Its root, with user and password; `ftps://` if it speaks TLS.
         port: Where it listens.
         commands: What clients have sent, e.g. `STOR a`.
+        is_alone: Whether no client is connected any more, and nothing of any is still to be written.
     """
 
-    def __init__(self, port: int, scheme: str = "ftp") -> None:
+    def __init__(self, port: int, scheme: str = "ftp", is_alone: Callable[[], bool] = lambda: True) -> None:
         self.port = port
         self.url = f"{scheme}://{LOGIN}@127.0.0.1:{port}/"
         self.commands: list[str] = []
+        self.is_alone = is_alone
 
 
 @contextmanager
@@ -120,7 +122,14 @@ def ftp_server(
     Session.abstracted_fs = Folding
     # A loop of its own, so that several servers can run at the same time.
     server = FTPServer(("127.0.0.1", 0), Session, ioloop=IOLoop())
-    small = Small(server.address[1], "ftp" if certificate is None else "ftps")
+
+    def is_alone() -> bool:
+        # What listens for a data connection may be left behind by a client that is gone.
+        listeners = FTPServer, Session.passive_dtp
+        return all(isinstance(held, listeners) for held in list(server.ioloop.socket_map.values()))
+
+    scheme = "ftp" if certificate is None else "ftps"
+    small = Small(server.address[1], scheme, is_alone)
     stop = threading.Event()
 
     def serve() -> None:

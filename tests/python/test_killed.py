@@ -95,11 +95,12 @@ class Stage:
 
     def let_time_pass(self) -> None:
         """Lets a lock that was never finished be some minutes old: so long it counts as one."""
-        lock = self.remote / ".pyftpsync-lock.json"
-        until = time.monotonic() + 0.3
-        while not lock.is_file() and time.monotonic() < until:
-            # The server may have heard of it, and create it only now.
+        until = time.monotonic() + 30
+        while not self.server.is_alone():
+            # What the dead process has sent is still to be carried out.
+            assert time.monotonic() < until, "the server does not notice that its client is gone"
             time.sleep(0.01)
+        lock = self.remote / ".pyftpsync-lock.json"
         if lock.is_file() and not lock.read_text().endswith("}"):
             some_minutes_ago = time.time() - 150
             os.utime(lock, (some_minutes_ago, some_minutes_ago))

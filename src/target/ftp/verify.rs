@@ -143,13 +143,11 @@ impl FtpSession {
         let started = data::start(&self.server, &mut self.control, &[], &retr, Begin::WhenAgreed)?;
         let channel = started.outcome.map_err(|reply| refusal(&reply))?;
         let (mut stream, early) = channel.into_parts();
-        let digest = Digest::of(algorithm, &mut stream);
-        drop(stream);
-        let digest = digest.map_err(|error| {
+        let digest = Digest::of(algorithm, &mut stream).map_err(|error| {
             self.control.doubt();
             lost(error, &self.server)
         })?;
-        let reply = data::final_reply(&mut self.control, early)?;
+        let reply = data::confirmation(&mut self.control, stream, early)?;
         if reply.is_success() { Ok(digest) } else { Err(refusal(&reply)) }
     }
 }
