@@ -7,6 +7,7 @@ use crate::ftp_server::{Quirks, Server, Tls};
 use ftpsync::error::{Error, Kind, Result, Retry};
 use ftpsync::model::RelPath;
 use ftpsync::target::ftp::{FtpConfig, FtpTarget, Secret, TlsConfig};
+use ftpsync::target::s3::{S3Config, S3Target};
 use ftpsync::target::{Put, Target};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -303,10 +304,15 @@ fn a_proxy_that_drips_is_given_up() {
         ("socks5h", |socket| drip(socket, b"\x05\x00\x05\x00\x00\x03\xff", b'x')),
     ];
     for (scheme, act) in drips {
-        let proxy = Secret::new(format!("{scheme}://127.0.0.1:{}", stranger(act)));
-        let config = FtpConfig { proxy: Some(proxy), ..FtpConfig::new("ftp.example", "/") };
-        let error = fails(scheme, || impatient(config).open().map(drop));
-        assert_eq!(error.kind(), Kind::Timeout, "{error}");
-        assert!(error.to_string().contains("the proxy"), "{error}");
+        let proxy = Some(Secret::new(format!("{scheme}://127.0.0.1:{}", stranger(act))));
+        let ftp = impatient(FtpConfig { proxy: proxy.clone(), ..FtpConfig::new("ftp.example", "/") });
+        let mut s3 = S3Config { proxy, anonymous: true, ..S3Config::new("bucket", "") };
+        (s3.endpoint, s3.connect_timeout) = (Some("http://s3.example".to_owned()), PATIENCE);
+        let s3 = S3Target::new(s3).unwrap();
+        for target in [&ftp as &dyn Target, &s3] {
+            let error = fails(scheme, || target.open()?.list(&RelPath::root()).map(drop));
+            assert_eq!(error.kind(), Kind::Timeout, "{error}");
+            assert!(error.to_string().contains("the proxy"), "{error}");
+        }
     }
 }

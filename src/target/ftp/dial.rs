@@ -1,10 +1,9 @@
 //! Connections to the server: straight, or through a proxy.
 
 use super::Server;
-use super::control::SLOWEST;
 use super::proxy::{Host, Proxy};
 use crate::error::{Error, Kind, Result};
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::Instant;
 
@@ -100,43 +99,10 @@ fn through(server: &Server, proxy: &Proxy, host: &Host, port: u16, interruptions
     let mut socket = connected.ok_or_else(|| unreachable(failure))?;
     // Listed, so that an interruption ends a proxy that is silent.
     let lease = server.sockets.register(&socket)?;
-    socket.set_read_timeout(Some(server.config.connect_timeout))?;
-    socket.set_write_timeout(Some(server.config.connect_timeout))?;
-    let asked = proxy.ask(
-        &mut Hurried(&mut socket, Instant::now() + server.config.connect_timeout * SLOWEST),
-        host,
-        port,
-    );
+    let opened = proxy.open(&mut socket, host, port, server.config.connect_timeout);
     drop(lease);
     if server.sockets.interruptions() != interruptions {
         return Err(interrupted());
     }
-    asked.map_err(|error| match error.kind() {
-        Kind::Timeout => Error::new(Kind::Timeout, format!("the proxy {proxy} does not answer")),
-        Kind::Disconnected => Error::new(Kind::Connect, format!("the proxy {proxy} hung up")),
-        _ => error,
-    })?;
-    Ok(socket)
-}
-
-/// A connection whose answers have to be there at a certain time: one that drips is as good as a silent one.
-struct Hurried<'a>(&'a mut TcpStream, Instant);
-
-impl Read for Hurried<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if Instant::now() > self.1 {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        self.0.read(buffer)
-    }
-}
-
-impl Write for Hurried<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
-    }
+    opened.map(|()| socket)
 }

@@ -4,10 +4,12 @@
 //! sockets, and nothing may be read beyond the answer of the proxy, because the server speaks first.
 
 use super::config::Secret;
+use super::control::SLOWEST;
 use crate::error::{Error, Kind, Result};
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::net::IpAddr;
+use std::net::{IpAddr, TcpStream};
+use std::time::{Duration, Instant};
 
 /// No honest answer of an HTTP proxy is longer, in bytes.
 const MAX_ANSWER: usize = 16 * 1024;
@@ -109,11 +111,23 @@ impl Proxy {
         self.credentials.as_ref().map(|(_, password)| password)
     }
 
-    /// Asks for a connection to the host over an open connection to the proxy. After that, what is read comes from the host.
+    /// Asks for a connection to the host over a fresh connection to the proxy. After that, what is read comes from the host.
+    /// Each answer has to be there within `patience`, and all of them within some times that.
     ///
     /// # Errors
-    /// What the system says; else [`Kind::Connect`] with the reason of the proxy.
-    pub fn ask(&self, line: &mut (impl Read + Write), host: &Host, port: u16) -> Result<()> {
+    /// [`Kind::Timeout`] if the proxy is silent or drips, [`Kind::Connect`] with its reason if it refuses.
+    pub fn open(&self, socket: &mut TcpStream, host: &Host, port: u16, patience: Duration) -> Result<()> {
+        socket.set_read_timeout(Some(patience))?;
+        socket.set_write_timeout(Some(patience))?;
+        let asked = self.ask(&mut Hurried(socket, Instant::now() + patience * SLOWEST), host, port);
+        asked.map_err(|error| match error.kind() {
+            Kind::Timeout => Error::new(Kind::Timeout, format!("the proxy {self} does not answer")),
+            Kind::Disconnected => Error::new(Kind::Connect, format!("the proxy {self} hung up")),
+            _ => error,
+        })
+    }
+
+    fn ask(&self, line: &mut (impl Read + Write), host: &Host, port: u16) -> Result<()> {
         match self.protocol {
             Protocol::Socks5 => self.ask_by_socks(line, host, port),
             Protocol::Http => self.ask_by_http(line, host, port),
@@ -222,6 +236,28 @@ fn read_bytes<const N: usize>(line: &mut impl Read) -> io::Result<[u8; N]> {
     let mut bytes = [0; N];
     line.read_exact(&mut bytes)?;
     Ok(bytes)
+}
+
+/// A connection whose answers have to be there at a certain time: one that drips is as good as a silent one.
+struct Hurried<'a>(&'a mut TcpStream, Instant);
+
+impl Read for Hurried<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if Instant::now() > self.1 {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        self.0.read(buffer)
+    }
+}
+
+impl Write for Hurried<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 /// Adds a text with its length in front, in one byte.

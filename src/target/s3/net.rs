@@ -193,12 +193,17 @@ impl Net {
                     *shortest = Some(shortest.map_or(time, |known| known.min(time)));
                     drop(shortest);
                     if let Some(proxy) = &self.proxy {
-                        socket.set_read_timeout(Some(self.connect_timeout))?;
+                        let lease = self.sockets.register(&socket)?;
                         let host = match address.host.parse() {
                             Ok(ip) => Host::Ip(ip),
                             Err(_) => Host::Name(address.host.clone()),
                         };
-                        proxy.ask(&mut socket, &host, address.port)?;
+                        let opened = proxy.open(&mut socket, &host, address.port, self.connect_timeout);
+                        drop(lease);
+                        if self.sockets.interruptions() != interruptions {
+                            return Err(interrupted());
+                        }
+                        opened?;
                     }
                     return Ok(socket);
                 }
