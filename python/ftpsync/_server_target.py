@@ -7,10 +7,10 @@ import posixpath
 from collections.abc import Callable
 from typing import IO, Any, ClassVar
 
+from ftpsync._base_target import _TEMP_PREFIX, Callback, _get_encoding_opt, _Target
 from ftpsync._errors import harmless
 from ftpsync.metadata import DirMetadata
 from ftpsync.resources import DirectoryEntry, FileEntry
-from ftpsync.targets import _TEMP_PREFIX, Callback, _get_encoding_opt, _Target
 from ftpsync.util import PASSWORD_VARIABLE, CliSilentRuntimeError, emulates_31, write, write_error
 
 __all__ = ["ServerTarget", "native_maker"]
@@ -33,6 +33,29 @@ def native_maker(scheme: str) -> Callable[..., Any]:
             f"This build knows no {scheme}:// addresses: it was made without the Cargo feature {scheme!r}."
         )
     return maker
+
+
+def _check_server(host: object, port: object, timeout: object, **texts: object) -> None:
+    """Makes sure that host, port and timeout of a server are usable, and that user and password are texts.
+
+    Raises:
+        TypeError: One of them is not of its type.
+        ValueError: One of them is out of range.
+    """
+    if not isinstance(host, str):
+        raise TypeError(f"host must be a str, not {host!r}")
+    if not host:
+        raise ValueError("host must not be empty")
+    for name, value, kinds in (("port", port, int), ("timeout", timeout, (int, float))):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, kinds)):
+            raise TypeError(f"{name} must be a number or None, not {value!r}")
+    for name, value in texts.items():
+        if value is not None and not isinstance(value, str):
+            raise TypeError(f"{name} must be a str or None, not of type {type(value).__name__}")
+    if isinstance(port, int) and not 0 <= port <= 65535:
+        raise ValueError(f"port must be a number up to 65535, not {port}")
+    if isinstance(timeout, (int, float)) and not timeout > 0:
+        raise ValueError(f"timeout must be more than 0 seconds, not {timeout}")
 
 
 class ServerTarget(_Target):

@@ -15,9 +15,9 @@ from ftpsync.metadata import DirMetadata
 from ftpsync.util import write_error
 
 if TYPE_CHECKING:
+    from ftpsync._base_target import _Target
     from ftpsync.resources import _Resource
     from ftpsync.synchronizers import BaseSynchronizer
-    from ftpsync.targets import _Target
 
 __all__ = ["copy_file", "copy_folder", "remove"]
 

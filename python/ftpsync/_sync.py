@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, overload
 
+from ftpsync._base_target import _Target
 from ftpsync._report import printable
 from ftpsync.metadata import DirMetadata
 from ftpsync.synchronizers import (
@@ -16,7 +17,7 @@ from ftpsync.synchronizers import (
     DownloadSynchronizer,
     UploadSynchronizer,
 )
-from ftpsync.targets import _Target, is_url, make_target
+from ftpsync.targets import is_url, make_target
 
 __all__ = ["SyncEntry", "SyncResult", "sync"]
 

@@ -14,7 +14,8 @@ import re
 import sys
 from typing import Any
 
-from ftpsync.synchronizers import DEFAULT_OMIT, MAX_DEPTH
+from ftpsync._settings import MAX_DEPTH
+from ftpsync.synchronizers import DEFAULT_OMIT
 
 __all__ = [
     "common_parser",

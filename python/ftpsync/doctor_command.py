@@ -9,10 +9,11 @@ import sys
 import textwrap
 from typing import Any, Final
 
+from ftpsync._base_target import _Target
 from ftpsync._errors import harmless, in_one_line
 from ftpsync.cli_common import common_parser, creds_parser, matcher_parser, terminal_width, verbose_parser
 from ftpsync.synchronizers import process_options
-from ftpsync.targets import _Target, make_target
+from ftpsync.targets import make_target
 from ftpsync.util import namespace_to_dict
 
 __all__ = ["add_doctor_parser", "doctor_handler", "examine", "in_words"]

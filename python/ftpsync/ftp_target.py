@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from ftpsync._base_target import _get_encoding_opt, _Target
 from ftpsync._errors import harmless
 from ftpsync._proxy import proxy_for
-from ftpsync._server_target import ServerTarget
+from ftpsync._server_target import ServerTarget, _check_server
 from ftpsync.metadata import DirMetadata, IncompatibleMetadataVersion, IncompatibleMetadataVersionError
-from ftpsync.targets import _check_server, _get_encoding_opt, _Target
 from ftpsync.util import (
     CliSilentRuntimeError,
     get_credentials_for_url,

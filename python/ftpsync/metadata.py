@@ -16,7 +16,7 @@ from ftpsync import __version__
 from ftpsync.util import get_option, pretty_stamp, str_to_bool, write, write_error
 
 if TYPE_CHECKING:
-    from ftpsync.targets import _Target
+    from ftpsync._base_target import _Target
 
 __all__ = [
     "PYFTPSYNC_VERBOSE_META",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from ftpsync.util import DEBUG_FLAGS, emulates_31, eps_compare, pretty_stamp, write
 
 if TYPE_CHECKING:
-    from ftpsync.targets import _Target
+    from ftpsync._base_target import _Target
 
 __all__ = [
     "DEBUG_FLAGS",

@@ -15,8 +15,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from ftpsync._base_target import _Target
 from ftpsync._sync import SyncEntry, SyncResult, checked_options, known_options, sync
-from ftpsync.targets import _Target
 
 __all__ = ["Client", "SyncEntry", "SyncResult"]
 

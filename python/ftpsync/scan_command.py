@@ -8,12 +8,13 @@ import time
 from datetime import timedelta
 from typing import Any
 
+from ftpsync._base_target import _Target
 from ftpsync._errors import harmless
 from ftpsync.cli_common import common_parser, creds_parser, matcher_parser, verbose_parser
 from ftpsync.metadata import DirMetadata
 from ftpsync.resources import _Resource
 from ftpsync.synchronizers import match_path, process_options
-from ftpsync.targets import _Target, make_target
+from ftpsync.targets import make_target
 from ftpsync.util import namespace_to_dict, pretty_stamp
 
 __all__ = ["add_scan_parser", "scan_handler"]

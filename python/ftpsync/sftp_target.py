@@ -11,10 +11,10 @@ import os
 import sys
 from typing import Any, Final
 
+from ftpsync._base_target import _get_encoding_opt, _Target
 from ftpsync._errors import harmless
-from ftpsync._server_target import ServerTarget, native_maker
+from ftpsync._server_target import ServerTarget, _check_server, native_maker
 from ftpsync.metadata import DirMetadata, IncompatibleMetadataVersion, IncompatibleMetadataVersionError
-from ftpsync.targets import _check_server, _get_encoding_opt, _Target
 from ftpsync.user_sftp import PatchedPysftpConnection
 from ftpsync.util import (
     CliSilentRuntimeError,

@@ -6,30 +6,27 @@ reports. It decides nothing about files itself: every rule lives in the core's p
 
 from __future__ import annotations
 
-import os
-import re
 import time
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatch
 from typing import Any, ClassVar, Final, TypeVar
 
-from ftpsync import __version__, _steps
+from ftpsync import _steps
+from ftpsync._base_target import _Target
 from ftpsync._bridge import TargetBridge, is_native
 from ftpsync._closing import Closing
 from ftpsync._errors import harmless
 from ftpsync._hooks import HookRelay
-from ftpsync._locks import lock_settings
 from ftpsync._report import Reporter
+from ftpsync._settings import core_settings
 from ftpsync.ftp_target import FTPTarget, FtpTarget
 from ftpsync.metadata import DirMetadata
 from ftpsync.resources import DirectoryEntry, EntryPair, FileEntry, _Resource, operation_map
-from ftpsync.targets import _Target
 from ftpsync.util import (
     DEBUG_FLAGS,
     DRY_RUN_PREFIX,
     IS_REDIRECTED,
     VT_ERASE_LINE,
-    computer_name,
     emulates_31,
     write,
     write_error,
@@ -73,13 +70,6 @@ ALWAYS_OMIT: Final = (
     DirMetadata.LOCK_FILE_NAME,
     ".pyftpsync.yaml",
 )
-
-#: Folders within folders, at most: a server may show a tree without an end.
-MAX_DEPTH: Final = 256
-
-#: Sessions with a server, unless the option `connections` says otherwise: in the beginning, and at the most where
-#: the round trips to a far server are what takes the time.
-_CONNECTIONS: Final = (4, 8)
 
 #: Methods that a subclass or an instance may override; the core calls what is overridden, and only that.
 _HOOKS: Final = (
@@ -403,106 +393,11 @@ class BaseSynchronizer:
         )
         self._reporter = HookRelay(self, hooks, bridges) if hooks else Reporter(self, bridges)
         try:
-            settings = self._settings(self._reporter, hooks)
+            settings = core_settings(self, self._reporter, hooks)
             _core.run(places[0], places[1], sessions, settings, self._reporter, self._stats)
         finally:
             self._reporter.progress.clear()
             self._reporter = None
-
-    def _settings(self, reporter: Reporter, hooks: list[str]) -> dict[str, Any]:
-        """Reads the options into the values that the core expects; each is checked here or there, never ignored."""
-        options = self.options
-        resolve = str(options.get("resolve") or "skip")
-        max_delete = options.get("max_delete")
-        case = options.get("case")
-        return {
-            "mode": self._MODE,
-            # A hook for lines gets all of them, whatever is shown.
-            # So does whoever wants to know of conflicts.
-            "verbose": max(4 if "_log_action" in hooks else 3 if self._on_deed else 0, min(self.verbose, 9)),
-            "dry_run": self._only_tells(),
-            "progress": reporter.shows_progress or "_tick" in hooks,
-            "flows": reporter.shows_progress,
-            "match": options["match"],
-            "exclude": options["exclude"],
-            "fold_case": os.path.normcase("A") != "A",
-            "force": bool(options.get("force")),
-            "delete": bool(options.get("delete")),
-            "delete_unmatched": bool(options.get("delete_unmatched")),
-            "stateless": self._is_stateless(),
-            "checksum": self._flag("checksum"),
-            "records": self._on_deed is not None,
-            "resolve": resolve,
-            "resolve_all": self.resolve_all,
-            "asks_at_same_time": bool(self.is_script),
-            "case": "strict" if case is None and emulates_31() else case and str(case),
-            "deep_conflicts": not options.get("no_deep_conflicts"),
-            "keeps_orphans": emulates_31(),
-            "max_delete": None if max_delete is None else str(max_delete),
-            "allow_mass_delete": bool(options.get("allow_mass_delete")),
-            "migrate": bool(options.get("migrate")),
-            "ignore_copy_errors": bool(self.ignore_copy_errors) and not emulates_31(),
-            "inplace": bool(options.get("inplace")),
-            **self._keeping(),
-            **lock_settings(options),
-            "pretty_meta": bool(DirMetadata.PRETTY),
-            "version": __version__,
-            "connections": self._connections(),
-            "max_time": self._max_time(),
-            "max_depth": self._max_depth(),
-            "hooks": hooks,
-        }
-
-    def _is_stateless(self) -> bool:
-        if self._flag("stateless") and self._MODE == "sync":
-            raise ValueError("invalid option stateless: what changed on two sides takes a memory to tell")
-        return self._flag("stateless")
-
-    def _flag(self, name: str) -> bool:
-        value = self.options.get(name)
-        if value is not None and not (isinstance(value, int) and value in (0, 1)):
-            raise ValueError(f"invalid option {name}: {value!r} (expected True or False)")
-        return bool(value)
-
-    def _keeping(self) -> dict[str, Any]:
-        """What becomes of files that are replaced or removed."""
-        backup = self.options.get("backup_dir")
-        if backup is not None and not isinstance(backup, str):
-            raise ValueError(f"invalid option backup_dir: {backup!r} (expected the name of a folder)")
-        now = time.localtime()
-        host = re.sub(r"[^\w-]", "-", computer_name().split(".")[0]) or "unknown"
-        return {
-            "backup_dir": backup,
-            "trash": not self.options.get("no_trash"),
-            "run_label": time.strftime("%Y-%m-%d_%H-%M-%S", now),
-            "conflict_mark": f"conflict {time.strftime('%Y-%m-%d', now)} {host}",
-        }
-
-    def _connections(self) -> tuple[int, int]:
-        value = self.options.get("connections")
-        if value is None:
-            return _CONNECTIONS
-        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 64:
-            raise ValueError(f"invalid option connections: {value!r} (expected a number from 1 to 64)")
-        return value, value
-
-    def _max_time(self) -> float | None:
-        value = self.options.get("max_time")
-        if value is None:
-            return None
-        if not isinstance(value, (int, float)) or isinstance(value, bool) or value <= 0:
-            raise ValueError(f"invalid option max_time: {value!r} (expected a number of seconds)")
-        return float(value)
-
-    def _max_depth(self) -> int:
-        value = self.options.get("max_depth")
-        if value is None:
-            return MAX_DEPTH
-        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MAX_DEPTH:
-            raise ValueError(
-                f"invalid option max_depth: {value!r} (expected a whole number from 1 to {MAX_DEPTH})"
-            )
-        return value
 
     def _finish_stats(self, seconds: float) -> None:
         stats = self._stats
