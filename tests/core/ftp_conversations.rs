@@ -758,7 +758,7 @@ fn an_interrupt_ends_a_pending_connection_attempt() {
         opening.join().unwrap()
     });
     assert_eq!(error.kind(), Kind::Disconnected, "{error}");
-    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
 }
 
 // ---- looking again ----------------------------------------------------------------------------------------------

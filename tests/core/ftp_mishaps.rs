@@ -108,7 +108,7 @@ fn a_reply_without_end_is_refused_at_once() {
     let begun = Instant::now();
     let error = session.list(&RelPath::root()).unwrap_err();
     assert_eq!(error.retry(), Retry::NewSession, "{error}");
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
     assert_eq!(server.faults().happened(), 1);
 }
 

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 /// How long a server may be silent.
 const PATIENCE: Duration = Duration::from_millis(200);
 /// Longer than anything may take, also on a machine that is busy.
-const SOON: Duration = Duration::from_secs(8);
+const SOON: Duration = Duration::from_secs(30);
 /// What lies in the buffers of sockets when the reader has long hung up.
 const BUFFERS: usize = 32 << 20;
 

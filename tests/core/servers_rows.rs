@@ -80,11 +80,14 @@ fn open(quirks: Quirks) -> (Server, Box<dyn Session>) {
     (server, session)
 }
 
+/// What would last for ever is over before; far more than it takes, for machines that are busy.
+const SOON: Duration = Duration::from_secs(30);
+
 /// As [`open`], with little patience.
 fn open_impatient(quirks: Quirks) -> (Server, FtpTarget, Box<dyn Session>) {
     let server = Server::start(quirks);
     let target =
-        FtpTarget::new(FtpConfig { timeout: Duration::from_millis(300), ..config(&server) }).unwrap();
+        FtpTarget::new(FtpConfig { timeout: Duration::from_millis(800), ..config(&server) }).unwrap();
     let session = target.open().unwrap();
     server.packets();
     (server, target, session)
@@ -165,7 +168,7 @@ fn q03_where_mlsd_hangs_list_is_used_from_then_on() {
     let begun = Instant::now();
     let error = session.list(&RelPath::root()).unwrap_err();
     assert_eq!((error.kind(), error.retry()), (Kind::Timeout, Retry::NewSession), "{error}");
-    assert!(begun.elapsed() < Duration::from_secs(5));
+    assert!(begun.elapsed() < SOON);
     assert_eq!(listed_names(target.open().unwrap().as_mut()), ["file"]);
     let news = target.news();
     assert!(news.iter().any(|(level, line)| *level == 3 && line.contains("--no-mlsd")), "{news:?}");
@@ -729,7 +732,7 @@ fn q40_a_reply_may_end_with_another_code() {
     // Among other replies it cannot be told where it ends, so that the login is repeated step by step.
     let answers = vec![("FEAT", "211-Features\r\n SIZE\r\n200 End")];
     let server = Server::start(Quirks { answers, ..Quirks::default() });
-    let patience = Duration::from_millis(300);
+    let patience = Duration::from_secs(2);
     let target = FtpTarget::new(FtpConfig { timeout: patience, ..config(&server) }).unwrap();
     let mut session = target.open().unwrap();
     put(session.as_mut(), "file", b"x");
@@ -784,7 +787,7 @@ fn q43_silence_at_any_step_is_an_error_in_bounded_time() {
         });
         let error = outcome.unwrap_err();
         assert_eq!((error.kind(), error.retry()), (Kind::Timeout, Retry::NewSession), "{step}: {error}");
-        assert!(begun.elapsed() < Duration::from_secs(4), "{step}: {:?}", begun.elapsed());
+        assert!(begun.elapsed() < SOON, "{step}: {:?}", begun.elapsed());
     }
 }
 
@@ -812,7 +815,7 @@ fn endless_talk_is_given_up() {
         let server = Server::start(Quirks { answers: vec![("SYST", answer)], ..Quirks::default() });
         let begun = Instant::now();
         let _ = target(&server).open();
-        assert!(begun.elapsed() < Duration::from_secs(5));
+        assert!(begun.elapsed() < SOON);
     }
     let long: &'static str = ("550 ".to_owned() + &"x".repeat(1_000_000)).leak();
     let (_server, mut session) = open(Quirks { answers: vec![("DELE", long)], ..Quirks::default() });
@@ -859,7 +862,7 @@ fn silence_before_and_in_the_handshake_is_an_error_with_a_hint() {
         let error = FtpTarget::new(config).unwrap().open().err().expect("silence");
         assert_eq!(error.kind(), Kind::Timeout, "{error}");
         assert!(error.to_string().contains(hint), "{error}");
-        assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
     }
 }
 
@@ -878,6 +881,6 @@ fn a_reply_that_trickles_in_is_as_good_as_silence() {
     let begun = Instant::now();
     let error = FtpTarget::new(config).unwrap().open().err().expect("no reply");
     assert_eq!((error.kind(), error.retry()), (Kind::Timeout, Retry::NewSession), "{error}");
-    assert!(begun.elapsed() < Duration::from_secs(3));
+    assert!(begun.elapsed() < SOON);
     dripping.join().unwrap();
 }

@@ -102,7 +102,7 @@ def test_row_05_an_upload_that_is_stopped_leaves_neither_stump_nor_lock(
         started = time.monotonic()
         process.send_signal(how)
         _, errors = process.communicate(timeout=30)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 15
     assert process.returncode == 3 and "Traceback" not in errors, errors
     assert (sides.remote / "large").read_bytes() == b"old"
     assert not (sides.remote / ".pyftpsync-lock.json").exists()

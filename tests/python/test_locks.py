@@ -235,7 +235,7 @@ def test_ctrl_c_removes_the_lock(world: World) -> None:
         first.send_signal(signal.SIGINT)
         first.communicate(timeout=30)
         assert first.returncode == 3
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 15
     assert not world.lock.exists()
 
 

@@ -104,7 +104,7 @@ def test_row_05_an_interrupted_download_keeps_the_old_file_and_the_next_run_fini
     process.send_signal(how)
     _, errors = process.communicate(timeout=DEADLINE)
     assert process.returncode == 3, errors
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 15
     assert "Aborted by user" in errors
     assert "Traceback" not in errors
     assert (local / "big").read_bytes() == b"old"
