@@ -338,7 +338,9 @@ _choosing.add_argument(
     "-x",
     "--exclude",
     default=",".join(DEFAULT_OMIT),
-    help="wildcards of files and folders to leave out, applied after --match (default: '%(default)s')",
+    help="wildcards of files and folders to leave out, applied after --match (default: '%(default)s'). "
+    "Never part of a run are files of pyftpsync itself (.pyftpsync-*, pyftpsync.yaml, .pyftpsync.yaml), and what "
+    "servers keep among the files of their users (.ftpquota, @eaDir)",
 )
 
 creds_parser = Parser(add_help=False, allow_abbrev=False)

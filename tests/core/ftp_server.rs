@@ -6,6 +6,7 @@
 
 use crate::ftp_faults::{Faults, Mishap};
 use ftpsync::model::path::folded;
+use ftpsync::target::digest::{Algorithm, Digest};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::version::{TLS12, TLS13};
@@ -125,6 +126,10 @@ pub struct Quirks {
     pub grain: i64,
     /// What has arrived of an upload that `stor_ends_with` an error stays.
     pub keeps_stumps: bool,
+    /// What stands in the place of tabs, and of blanks at the end of new names; where it is nothing, at the end of all names.
+    pub ends_blanks_with: Option<&'static str>,
+    /// Listings come in drops, for ever.
+    pub listing_drips: bool,
     /// What idle conversations are told before they are ended by [`Server::say_farewell`].
     pub farewell: Option<&'static str>,
 }
@@ -446,6 +451,8 @@ struct Conversation {
     rename_from: Option<String>,
     /// Where the next transfer begins.
     offset: usize,
+    /// What OPTS HASH has chosen.
+    hash: Option<Algorithm>,
     /// Names that begin with a dot are shown by LIST.
     shows_dots: bool,
     /// What goes wrong with the command at hand.
@@ -468,6 +475,7 @@ impl Conversation {
             active: None,
             rename_from: None,
             offset: 0,
+            hash: None,
             shows_dots: true,
             mishap: None,
         }
@@ -637,6 +645,16 @@ impl Conversation {
         if trimmed.is_empty() { "/".into() } else { self.spelled(trimmed) }
     }
 
+    fn without_blanks(&self, verb: &str, path: String) -> String {
+        let Some(instead) = self.quirks.ends_blanks_with else { return path };
+        let path = path.replace('\t', instead);
+        if !instead.is_empty() && !matches!(verb, "STOR" | "MKD" | "RNTO") {
+            return path;
+        }
+        let bare = path.trim_end_matches(' ');
+        [bare, &instead.repeat(path.len() - bare.len())].concat()
+    }
+
     /// A path as the disk of the server spells it.
     fn spelled(&self, path: &str) -> String {
         let alike = |other: &&String| self.quirks.folds && folded(other) == folded(path);
@@ -667,7 +685,7 @@ impl Conversation {
             return self.say(answer);
         }
         let (verb, argument) = line.split_once(' ').unwrap_or((line, ""));
-        let path = self.absolute(argument);
+        let path = self.without_blanks(verb, self.absolute(argument));
         if self.rename_from.is_some() && !matches!(verb, "RNTO" | "NOOP" | "QUIT") {
             // As ProFTPD does.
             return self.say("501 Bad sequence of commands");
@@ -683,6 +701,11 @@ impl Conversation {
             "PBSZ" | "PROT" => self.say("200 ok"),
             "SYST" => self.say(quirks.system.unwrap_or("215 UNIX Type: L8")),
             "FEAT" => self.features(),
+            "OPTS" if argument.starts_with("HASH ") => {
+                let wanted = &argument["HASH ".len()..];
+                self.hash = Algorithm::ALL.into_iter().find(|algorithm| algorithm.name() == wanted);
+                self.say(if self.hash.is_some() { "200 ok" } else { "501 which one?" })
+            }
             "TYPE" | "OPTS" | "NOOP" => self.say("200 ok"),
             "ABOR" => self.say("226 nothing to abort"),
             "PWD" => self.say(&format!("257 \"{}\" is here", self.here.replace('"', "\"\""))),
@@ -719,7 +742,7 @@ impl Conversation {
                 _ => self.say("550 no time"),
             },
             "MFMT" => self.set_time(argument),
-            "HASH" | "XSHA256" | "XMD5" | "XCRC" => self.checksum(verb, &path),
+            "HASH" | "XSHA512" | "XSHA256" | "XSHA1" | "XSHA" | "XMD5" | "XCRC" => self.checksum(verb, &path),
             "DELE" => self.remove(&path, false),
             "RMD" => self.remove(&path, true),
             "MKD" => self.make(path),
@@ -894,6 +917,12 @@ impl Conversation {
         }
         for line in lines {
             data.write_all(&[&line, &b"\r\n"[..]].concat())?;
+        }
+        if self.quirks.listing_drips {
+            while data.write_all(b"x").is_ok() {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            return self.say("426 cut");
         }
         if self.quirks.floods {
             let chaff = b"type=file;size=1; a\r\n".repeat(50_000);
@@ -1081,16 +1110,18 @@ impl Conversation {
     }
 
     fn checksum(&mut self, verb: &str, path: &str) -> Goes {
-        use ftpsync::target::digest::{Algorithm, Digest};
         let Some(Node::File { content, .. }) = self.node(path) else { return self.say("550 no such file") };
         let algorithm = match verb {
             "XMD5" => Algorithm::Md5,
             "XCRC" => Algorithm::Crc32,
+            "XSHA" | "XSHA1" => Algorithm::Sha1,
+            "XSHA512" => Algorithm::Sha512,
+            "HASH" => self.hash.unwrap_or(Algorithm::Sha256),
             _ => Algorithm::Sha256,
         };
         let value = Digest::of(algorithm, &mut content.as_slice()).unwrap().to_uppercase();
         match verb {
-            "HASH" => self.say(&format!("213 SHA-256 0-{} {value} {path}", content.len())),
+            "HASH" => self.say(&format!("213 {} 0-{} {value} {path}", algorithm.name(), content.len())),
             _ => self.say(&format!("250 {value}")),
         }
     }

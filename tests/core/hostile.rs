@@ -6,7 +6,7 @@ use crate::ftp_faults::{At, Fault, Mishap};
 use crate::ftp_server::{Quirks, Server, Tls};
 use ftpsync::error::{Error, Kind, Result, Retry};
 use ftpsync::model::RelPath;
-use ftpsync::target::ftp::{FtpConfig, FtpTarget, Secret, TlsConfig};
+use ftpsync::target::ftp::{Engine, FtpConfig, FtpTarget, Secret, TlsConfig};
 use ftpsync::target::s3::{S3Config, S3Target};
 use ftpsync::target::{Put, Target};
 use std::io::{Read, Write};
@@ -52,14 +52,20 @@ const STEPS: [&str; 15] = [
 
 /// Does the work with a server that always does this at a step.
 fn suffers(tls: Option<Tls>, step: &'static str, mishap: &Mishap) -> (Error, Server) {
-    let server = Server::start(Quirks { tls, ..Quirks::default() });
+    suffers_with(Engine::Own, tls, step, mishap)
+}
+
+fn suffers_with(engine: Engine, tls: Option<Tls>, step: &'static str, mishap: &Mishap) -> (Error, Server) {
+    let greets_briefly = engine != Engine::Own;
+    let server = Server::start(Quirks { tls, greets_briefly, ..Quirks::default() });
     server.put("/old", b"x");
     let always = (0..20).map(|nth| Fault { at: At::Nth(step, nth), mishap: mishap.clone() });
     server.faults().plan(always);
     let config = if tls.is_some() { trusting(&server) } else { config(&server) };
     let error = fails(&format!("{mishap:?} at {step}"), || {
         // Where all has arrived and only its confirmation is lost, the next verb meets the end of the conversation.
-        work(&impatient(config)).and_then(|()| Err(Error::new(Kind::Disconnected, "done nevertheless")))
+        work(&impatient(FtpConfig { engine, ..config }))
+            .and_then(|()| Err(Error::new(Kind::Disconnected, "done nevertheless")))
     });
     assert!(server.faults().happened() > 0, "{step}");
     (error, server)
@@ -237,6 +243,16 @@ fn listings_of_any_kind_are_an_error_soon_or_believed_in_nothing() {
 }
 
 #[test]
+fn a_listing_that_drips_is_given_up() {
+    for hides in [vec![], vec!["MLST"]] {
+        let server = Server::start(Quirks { listing_drips: true, hides, ..Quirks::default() });
+        let error = fails("a drip", || work(&impatient(config(&server))));
+        assert_eq!((error.kind(), error.retry()), (Kind::Timeout, Retry::NewSession), "{error}");
+        assert!(error.to_string().contains("comes too slowly"), "{error}");
+    }
+}
+
+#[test]
 fn data_connections_on_which_nobody_speaks_tls_are_an_error_soon() {
     let acts: [(&str, Act); 4] = [
         ("nonsense", |socket| pour(socket, &[b'x'; 65_536])),
@@ -294,6 +310,71 @@ fn a_data_connection_that_is_never_answered_is_an_error_soon() {
             let error = fails(step, || work(&impatient(FtpConfig { active, ..base })));
             assert_eq!((error.kind(), error.retry()), (Kind::Timeout, Retry::NewSession), "{step}: {error}");
         }
+    }
+}
+
+/// What drips is not among it: README says so.
+#[cfg(feature = "suppaftp")]
+#[test]
+fn the_other_engine_ends_soon_and_clearly_as_well() {
+    std::thread::scope(|scope| {
+        for step in STEPS {
+            scope.spawn(move || {
+                for mishap in [Mishap::Flood, Mishap::EndlessLine, Mishap::Nonsense] {
+                    let (error, server) = suffers_with(Engine::Suppaftp, None, step, &mishap);
+                    assert_ne!(error.kind(), Kind::Cancelled, "{step}: {error}");
+                    assert!(server.poured() < BUFFERS, "{step}: {} bytes", server.poured());
+                }
+            });
+        }
+        for step in ["AUTH", "USER", "FEAT", "PROT", "MLSD", "RETR"] {
+            scope.spawn(move || {
+                for mishap in [Mishap::Flood, Mishap::Nonsense] {
+                    suffers_with(Engine::Suppaftp, Some(Tls::New), step, &mishap);
+                }
+            });
+        }
+    });
+}
+
+#[cfg(feature = "suppaftp")]
+#[test]
+fn the_other_engine_is_not_held_up_by_greetings_handshakes_and_data() {
+    let engine = Engine::Suppaftp;
+    let greetings: [(&str, Act); 4] = [
+        ("lines without end", |socket| pour(socket, &b"220-more\r\n".repeat(1000))),
+        ("a line without end", |socket| pour(socket, &[b'2'; 65_536])),
+        ("another protocol", |mut socket| drop((socket.write_all(b"SSH-2.0-OpenSSH_9\r\n"), hold(socket)))),
+        ("silence", hold),
+    ];
+    for (what, act) in greetings {
+        let config = FtpConfig { port: stranger(act), engine, ..FtpConfig::new("127.0.0.1", "/") };
+        fails(what, || impatient(config).open().map(drop));
+    }
+    let handshakes: [(&str, Act); 4] = [
+        ("nonsense without end", |socket| pour(socket, &[b'x'; 65_536])),
+        ("a drip", |socket| drip(socket, b"\x16\x03\x03\x40\x00", 2)),
+        ("the end", drop),
+        ("silence", hold),
+    ];
+    for (what, act) in handshakes {
+        let tls = Some(TlsConfig { implicit: true, ..TlsConfig::default() });
+        let config = FtpConfig { port: stranger(act), tls, engine, ..FtpConfig::new("127.0.0.1", "/") };
+        fails(what, || impatient(config).open().map(drop));
+    }
+    for quirks in [
+        Quirks { listing_drips: true, ..Quirks::default() },
+        Quirks { floods: true, ..Quirks::default() },
+        Quirks { is_silent_at: Some("MLSD"), ..Quirks::default() },
+        Quirks {
+            answers: vec![("EPSV", "229 (|||0|)"), ("PASV", "227 (127,0,0,1,256,1)"), ("PORT", "500 no")],
+            ..Quirks::default()
+        },
+        Quirks { answers: vec![("MLSD", "150 here"), ("LIST", "150 here")], ..Quirks::default() },
+    ] {
+        let server = Server::start(Quirks { greets_briefly: true, ..quirks });
+        let target = impatient(FtpConfig { engine, ..config(&server) });
+        fails("a listing", || target.open()?.list(&RelPath::root()).map(drop));
     }
 }
 

@@ -4,6 +4,7 @@ use crate::contract::{get, path, put};
 use crate::ftp_conversations::{config, listed_names, open};
 use crate::ftp_server::{Quirks, Server};
 use crate::tree::{self, Setup, at};
+use ftpsync::error::{Kind, Retry};
 use ftpsync::model::{Listing, RelPath, Stamp};
 use ftpsync::plan::Mode;
 use ftpsync::target::ftp::{Engine, FtpConfig, FtpTarget};
@@ -67,18 +68,38 @@ fn q09_times_to_the_minute_or_the_day_send_nothing_twice_and_hide_no_edit() {
     }
 }
 
-/// Without MDTM nothing tells the zone. What was uploaded then looks as if it had been edited there afterwards.
+/// Without MDTM only a listing tells what clock the server has.
 #[test]
-fn q09_where_the_clock_of_list_is_ahead_and_nothing_tells_by_how_much_an_upload_comes_back_once_at_most() {
-    let server = telling_by_list(9 * 3600, false);
-    let local = MemoryTarget::new("/local");
-    local.put("here", b"here!", at(0));
-    run(&local, &server, Mode::Sync);
-    run(&local, &server, Mode::Sync);
-    for _ in 0..2 {
-        assert_eq!(run(&local, &server, Mode::Sync).lines, ["equal = here", "equal = there"]);
+fn q09_where_the_clock_of_list_is_ahead_and_nothing_tells_by_how_much_an_upload_does_not_come_back() {
+    for (zone, days) in [(9 * 3600, false), (14 * 3600, true), (-11 * 3600, false), (1800, false)] {
+        let server = telling_by_list(zone, days);
+        let local = MemoryTarget::new("/local");
+        let names = ["a", "b", "c", "folder/d", "folder/e"];
+        for name in names {
+            local.put(name, b"here!", at(0));
+        }
+        run(&local, &server, Mode::Sync);
+        let listings = server.script().join("\n").matches("LIST").count();
+        let before = server.stored();
+        for _ in 0..3 {
+            let outcome = run(&local, &server, Mode::Sync);
+            assert!(
+                outcome.lines.iter().all(|line| line.starts_with("equal")),
+                "{zone}: {:?}",
+                outcome.lines
+            );
+        }
+        assert_eq!(server.stored(), before, "nothing but the metadata that was there is sent");
+        assert!(listings <= 8, "one look is enough for all files: {listings}");
+        local.put("a", b"HERE!", at(10));
+        server.put("/b", b"edited there");
+        let mut lines = run(&local, &server, Mode::Sync).lines;
+        lines.retain(|line| !line.starts_with("equal"));
+        assert_eq!(lines, ["copy modified > a", "copy modified < b"], "{zone}");
+        let lines = run(&local, &server, Mode::Sync).lines;
+        assert!(lines.iter().all(|line| line.starts_with("equal")), "{zone}: {lines:?}");
+        assert_eq!(server.content("/a").unwrap(), b"HERE!");
     }
-    assert_eq!(server.content("/here").unwrap(), b"here!");
 }
 
 #[test]
@@ -142,6 +163,53 @@ fn q13_the_unix_files_of_zos_are_listed_and_its_data_sets_are_called_that() {
 }
 
 #[test]
+fn q13_systems_whose_files_are_others_are_called_by_name() {
+    let vms: [&'static [u8]; 4] = [
+        b"Directory DISK$USER:[JOE.SITE]",
+        b"SUB.DIR;1         1  19-NOV-2001 21:41:07  [JOE]  (RWE,RWE,RE,RE)",
+        b"INDEX.HTML;12   2/8  15-JAN-2020 10:30:13  [JOE]  (RWED,RWED,RE,)",
+        b"Total of 2 files, 3/12 blocks.",
+    ];
+    let i: [&'static [u8]; 2] = [
+        b"JOE             77824 02/23/20 15:09:55 *DIR       SITE/",
+        b"JOE             36864 02/23/20 14:02:50 *STMF      SITE/INDEX.HTML",
+    ];
+    for (system, lines, count) in [("VMS", vms.to_vec(), 3), ("IBM i", i.to_vec(), 2)] {
+        let listing = listed(lines);
+        assert!(!listing.complete && listing.entries.is_empty(), "{listing:?}");
+        assert_eq!(listing.notes.len(), count, "{listing:?}");
+        assert!(listing.notes.iter().all(|note| note.why.contains(system)), "{:?}", listing.notes);
+    }
+}
+
+#[test]
+fn q19_names_that_are_not_kept_as_they_are_are_refused_and_leave_no_others() {
+    for end in ["_", ""] {
+        let (server, mut session) =
+            open(Quirks { ends_blanks_with: Some(end), hides: vec!["MLST"], ..Quirks::default() });
+        let put = Put { size: Some(1), ..Put::default() };
+        for (name, why) in
+            [("trailing ", "blank at the end"), ("other  ", "blank at"), ("a\tb", "control characters")]
+        {
+            let error = session.write(&path(name), &mut &b"x"[..], &put).unwrap_err();
+            assert_eq!((error.kind(), error.retry()), (Kind::Name, Retry::No), "{error}");
+            assert!(error.to_string().contains(why), "{error}");
+            assert!(
+                session.mkdir(&path(name)).is_err()
+                    && session.write_behind(&path(name), &mut &b"x"[..], &put).is_err()
+            );
+        }
+        session.write(&path(" leading"), &mut &b"x"[..], &put).unwrap();
+        assert_eq!(server.paths(), ["/", "/ leading"], "{end:?}");
+        assert_eq!(server.script().join("\n").matches("MKD").count(), 2, "each found out once");
+    }
+    // Where no folder can be made, the server has the last word.
+    let (server, mut session) = open(Quirks { answers: vec![("MKD", "550 no")], ..Quirks::default() });
+    put(session.as_mut(), "trailing ", b"x");
+    assert_eq!(server.paths(), ["/", "/trailing "]);
+}
+
+#[test]
 fn q20_a_name_with_a_zero_byte_is_neither_believed_nor_sent() {
     let (server, mut session) = open(Quirks {
         more_lines: vec![b"type=file;size=1; a\0b", b"type=file;size=1; fine"],
@@ -158,7 +226,7 @@ fn q20_a_name_with_a_zero_byte_is_neither_believed_nor_sent() {
 fn q22_a_run_names_all_that_windows_cannot_have_sends_nothing_for_it_and_does_the_rest() {
     let server = Server::start(Quirks { system: Some("215 Windows_NT"), ..Quirks::default() });
     let local = MemoryTarget::new("/local");
-    let bad = ["a:b", "what?", "dot.", "star*/inside", "fine/in:side"];
+    let bad = ["a:b", "what?", "dot.", "star*/inside", "fine/in:side", "con", "fine/LPT1.txt"];
     for name in bad {
         local.put(name, b"x", at(0));
     }
@@ -166,7 +234,7 @@ fn q22_a_run_names_all_that_windows_cannot_have_sends_nothing_for_it_and_does_th
     local.put("plain", b"x", at(0));
     let outcome = run(&local, &server, Mode::Upload);
     let told = outcome.failures.join("\n");
-    for name in ["a:b", "what?", "dot.", "star*", "fine/in:side"] {
+    for name in ["a:b", "what?", "dot.", "star*", "fine/in:side", "con", "fine/LPT1.txt"] {
         assert!(
             outcome.failures.iter().any(|line| line.contains(name) && line.contains("Windows")),
             "{name}: {told}"

@@ -20,12 +20,12 @@
 //! | Q14 | empty folders that are refused | `q14_...` |
 //! | Q15 | listings that are cut short | `q15_...`; `test_end_to_end.py`, with Pure-FTPd |
 //! | Q16 | hidden names | `q16_...` |
-//! | Q17 | patterns in arguments | `q17_...` |
+//! | Q17 | patterns in arguments | `q17_...`; `test_servers_rows.py`, with five servers |
 //! | Q18 | MLSD that wants an argument | `q18_...` |
-//! | Q19 | blanks around names | `q19_...`; `test_end_to_end.py`, with four servers |
+//! | Q19 | blanks around names | `q19_...`; `test_servers_rows.py`, with five servers |
 //! | Q20 | line ends in names | `q20_...` |
 //! | Q21 | names that are not UTF-8 | `q21_...`; `test_servers_rows.py`, with four servers |
-//! | Q22 | Windows | `q22_...`; case: `plan::pair` |
+//! | Q22 | Windows | `q22_...`; `target::ftp::new_name`; case: `plan::pair` |
 //! | Q23 | odd working folders | `q23_...` |
 //! | Q24 | wrong addresses for data | `q24_...`; `ftp_data.rs` |
 //! | Q25 | odd replies to EPSV and PASV | `q25_...`; `ftp_data.rs` |

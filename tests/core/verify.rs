@@ -22,8 +22,14 @@ fn write(session: &mut dyn Session) -> Result<Written> {
 }
 
 /// Each way in which a server can tell: what FEAT says, and the command that must be seen then.
-const WAYS: [(Option<&str>, &str); 4] = [
+const WAYS: [(Option<&str>, &str); 10] = [
     (Some("HASH SHA-256*;MD5"), "HASH /"),
+    (Some("HASH MD5*;SHA-1;SHA-512"), "OPTS HASH SHA-512"),
+    (Some("HASH CRC32;md5"), "OPTS HASH MD5"),
+    (Some("XSHA512"), "XSHA512 /"),
+    (Some("XSHA256"), "XSHA256 /"),
+    (Some("XSHA1"), "XSHA1 /"),
+    (Some("XSHA"), "XSHA /"),
     (Some("XMD5"), "XMD5 /"),
     (Some("XCRC"), "XCRC /"),
     (None, "RETR /"),

@@ -135,6 +135,20 @@ def test_an_expired_certificate_is_called_that(start_server: StartServer, tmp_pa
     assert bodies(world.remote) == bodies(world.local)
 
 
+def test_what_the_system_trusts_is_trusted(
+    start_server: StartServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority, another = trustme.CA(), trustme.CA()
+    shown = proof(tmp_path / "proof", authority.issue_cert("127.0.0.1"), another)
+    world, said = refused(start_server, tmp_path, shown)
+    assert "its issuer is unknown" in said
+    authority.cert_pem.write_to_path(tmp_path / "system.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "system.pem"))
+    write(world.local, "a")
+    world.run("sync")
+    assert bodies(world.remote) == bodies(world.local)
+
+
 def test_a_certificate_for_another_host_names_it(start_server: StartServer, tmp_path: Path) -> None:
     authority = trustme.CA()
     leaf = authority.issue_cert("ftp.example.com", "example.com")

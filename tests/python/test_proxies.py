@@ -158,6 +158,22 @@ def test_exceptions_are_names_networks_or_all(
     assert proxy_for(host, "http://mine") == "http://mine", "the option wins"
 
 
+def test_small_letters_win_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    assert proxy_for("host", None) is None
+    monkeypatch.setenv("all_proxy", "socks5://small")
+    assert proxy_for("host", None) == "socks5://small"
+    monkeypatch.setenv("ALL_PROXY", "socks5://large")
+    assert proxy_for("host", None) == "socks5://small"
+    monkeypatch.setenv("NO_PROXY", "host")
+    assert proxy_for("host", None) is None
+    monkeypatch.setenv("no_proxy", "other")
+    assert proxy_for("host", None) == "socks5://small"
+    for none in ("none", "direct", ""):
+        assert proxy_for("elsewhere", none) is None
+
+
 def test_a_proxy_is_shown_without_its_login() -> None:
     assert without_password("socks5://joe:a@b@host:1/") == "socks5://***@host:1/"
     assert without_password("4") == "4"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,87 @@ def test_q21_an_encoding_can_be_named(start_server: StartServer, tmp_path: Path,
     write(world.local, "мир", "y")
     world.run("sync", "--encoding", "cp1251")
     assert on_server(world, "мир".encode("cp1251")).read_text() == "y"
+
+
+#: What servers, or lines of listings, may take for something else.
+ODD_NAMES = [
+    *[" leading", "trailing ", "  both  ", "in  side", " . ", "...", "..dots", "dot."],
+    *["[brackets]", "[a-z]", "{braces}", "star*", "*", "ques?tion", "~", "~root", "~joe name", "-a", "--all"],
+    *[
+        "semi;colon",
+        "semi; colon",
+        "type=dir; x",
+        "a -> b",
+        'quo"te',
+        '"',
+        "it's",
+        "back\\slash",
+        "\\",
+        "tab\tin",
+    ],
+    *["100%20", "a:b|c<d>", "$HOME", "`id`", "#", "ümläut", "日本", "e\u0301"],
+]
+
+
+#: It keeps no blank at the end of a name and no control characters, and refuses backslashes.
+NOT_ON_PURE_FTPD = [name for name in ODD_NAMES if name.endswith(" ") or "\\" in name or "\t" in name]
+
+
+@pytest.mark.parametrize("kind", servers.EVERY, ids=lambda kind: kind.name)
+def test_q17_q19_odd_names_go_up_and_down_and_away(
+    start_server: StartServer, tmp_path: Path, kind: Kind
+) -> None:
+    world = make_world(start_server(kind), tmp_path)
+    names = [name for name in ODD_NAMES if kind.name != "pureftpd" or name not in NOT_ON_PURE_FTPD]
+    # ProFTPD takes stars in names of files, but not in those of folders.
+    in_folders = [name for name in names if kind.name != "proftpd" or "*" not in name]
+    files = [f"files/{name}" for name in names] + [f"folders/{name}/{name}" for name in in_folders]
+    for number, name in enumerate(files):
+        write(world.local, name, f"{number}")
+    for side in (world.local, world.remote):
+        world.run("sync")
+        assert sorted(bodies(world.local)) == sorted(files)
+        assert bodies(world.local) == bodies(world.remote)
+        before = world.bystand()
+        world.run("sync")
+        assert world.bystand() == before, "nothing is sent twice"
+        for name in files:
+            (side / name).write_text(f"edited in {side.name}: {name}")
+    world.run("sync")
+    assert bodies(world.local) == bodies(world.remote)
+    assert all(b"edited in site" in body for body in bodies(world.local).values())
+    # Half of them goes here, the other half there.
+    for number, name in enumerate(names):
+        side = (world.local, world.remote)[number % 2]
+        (side / "files" / name).unlink()
+        if name in in_folders:
+            shutil.rmtree(side / "folders" / name)
+    world.run("sync", "--allow-mass-delete")
+    assert not [name for name in (*bodies(world.local), *bodies(world.remote)) if not name.endswith("/")]
+    for side in (world.local, world.remote):
+        assert not [path for path in side.rglob("*") if path.is_dir() and path.name in ODD_NAMES]
+
+
+def test_q19_names_that_pure_ftpd_does_not_keep_are_told_and_leave_no_others(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    world = make_world(start_server(servers.PUREFTPD), tmp_path)
+    for name in NOT_ON_PURE_FTPD:
+        write(world.local, f"files/{name}")
+        write(world.local, f"folders {name}/file")
+    write(world.local, "files/fine")
+    mine = bodies(world.local)
+    for _ in range(2):
+        result = world.run("sync", code=1)
+        problems = [line for line in result.err.splitlines() if line.startswith("Could not ")]
+        assert len(problems) == 2 * len(NOT_ON_PURE_FTPD), result
+        assert "does not keep a blank at the end" in result.err and "control characters" in result.err
+        assert "Traceback" not in result.err
+        there = sorted(
+            path.name for path in world.remote.rglob("*") if not path.name.startswith(".pyftpsync-meta")
+        )
+        assert there == ["files", "fine"], "nothing under another name, and no temporary files"
+        assert bodies(world.local) == mine
 
 
 @pytest.mark.parametrize("shows_dots", [False, True])

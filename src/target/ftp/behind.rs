@@ -89,8 +89,12 @@ impl FtpSession {
     /// Whether a file can be finished together with the next one: nothing about the server is left to be found out.
     pub(super) fn can_lag(&self, put: &Put) -> bool {
         let (is_passive, has_size) = (self.server.mode() == Mode::Passive, self.knows("SIZE"));
+        let tells_times = self.knows("MDTM");
         let learned = self.server.learned();
-        let is_dated = put.mtime.is_none() || learned.mtime.is_some();
+        let is_dated = put.mtime.is_none()
+            || learned
+                .mtime
+                .is_some_and(|by| by != MtimeBy::Nothing || tells_times || learned.listings_ahead.is_some());
         let is_proven = learned.renames == Some(true) && (put.expect == Expect::Absent || learned.replaces);
         is_proven
             && is_dated
@@ -237,6 +241,8 @@ impl FtpSession {
                 Stage::Checked { mtime_kept, dated } => {
                     let rnto = replies.nth(1).ok_or_else(missing)?;
                     file.stage = if rnto.is_success() {
+                        let is_unsaid = self.is_dated_by_listings(&file.put, mtime_kept);
+                        let dated = if is_unsaid { self.date_by_clock() } else { dated };
                         let written = Written { size: file.sent, mtime_kept, dated, ..Written::default() };
                         self.behind.settled.push((file.file.clone(), Ok(written)));
                         Stage::Done

@@ -5,6 +5,7 @@ use super::tls::Versions;
 use crate::error::Result;
 use crate::model::Stamp;
 use crate::wire::ftp::{Command, Features};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,10 +40,15 @@ pub struct Learned {
     pub system: Option<String>,
     /// The server runs Windows.
     pub is_windows: bool,
+    /// Whether names may end so.
+    pub keeps: HashMap<&'static str, bool>,
     /// `LIST -a` was tried, and is no better than plain LIST.
     pub list_is_plain: bool,
     /// What has to be added to times of LIST, in seconds.
     pub list_offset: Option<i64>,
+    /// By how many seconds times in listings are ahead of our clock, where nothing but a listing tells the time of what was
+    /// written; the inner `None` if those do not tell either.
+    pub listings_ahead: Option<Option<i64>>,
     /// How modification times are set.
     pub mtime: Option<MtimeBy>,
     /// MDTM tells other times than the listings do.

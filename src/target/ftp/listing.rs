@@ -1,16 +1,17 @@
 //! Listing one folder: MLSD where the server has it, else LIST with its guesses.
 
+use super::control::SLOWEST;
 use super::data::{self, Begin};
 use super::errors::refusal;
 use super::learned::Lister;
 use super::session::FtpSession;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, Retry};
 use crate::model::{Entry, EntryKind, Listing, Name, Note, RelPath, Stamp};
 use crate::target::names::Names;
 use crate::wire::ftp::{Command, Item, ItemKind, Line, Reply, list, mlsd};
 use std::collections::HashSet;
 use std::io::{self, Read};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Questions about single files in one packet: short commands, short replies.
 const QUESTIONS: usize = 200;
@@ -20,6 +21,8 @@ const MAX_LINE: usize = 64 * 1024;
 const USUAL_LISTING: usize = 16 * 1024;
 /// No honest listing is longer, in bytes: half a million names and more. It has to fit into memory.
 const MAX_LISTING: u64 = 64 * 1024 * 1024;
+/// A listing that brings less for each time limit, on average, is given up: so many bytes are a few dozen names.
+const PACE: u64 = 4 * 1024;
 /// Known limits at which servers end a LIST without a word, in lines.
 const SILENT_LIMITS: [usize; 3] = [1_000, 2_000, 10_000];
 /// Limits that operators choose are multiples of this.
@@ -52,37 +55,13 @@ impl FtpSession {
         self.list_at(&path)
     }
 
-    fn list_at(&mut self, path: &[u8]) -> Result<Listing> {
+    pub(super) fn list_at(&mut self, path: &[u8]) -> Result<Listing> {
         let lister = self.server.learned().lister;
         match lister {
             Some(Lister::Mlsd) => self.list_by_mlsd(path),
             None if self.features.has_mlsd() && !self.server.config.no_mlsd => self.list_by_mlsd(path),
             Some(Lister::List | Lister::ListAll) | None => self.list_by_list(path),
         }
-    }
-
-    /// Makes sure that a file has the size that was sent, although SIZE says otherwise: some servers tell nonsense by it, and
-    /// the truth in listings.
-    ///
-    /// # Errors
-    /// [`Kind::Size`] if the listing does not tell the right size either.
-    pub(super) fn find_right_size(&mut self, path: &[u8], sent: u64, told: u64) -> Result<()> {
-        let slash = path.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
-        let (folder, name) = (&path[..slash.max(1)], &path[slash + 1..]);
-        let names = self.server.names;
-        let listing = self.list_at(folder)?;
-        let found = listing
-            .entries
-            .iter()
-            .find(|entry| names.encode(&RelPath::root().join(&entry.name)).is_ok_and(|bytes| bytes == name));
-        if found.and_then(|entry| entry.size) != Some(sent) {
-            return super::upload::check_size(Some(told), sent);
-        }
-        self.lacks("SIZE");
-        let address = self.server.address();
-        self.server
-            .tell(3, format!("{address} tells wrong sizes by SIZE; its listings are believed instead"));
-        Ok(())
     }
 
     fn list_by_mlsd(&mut self, path: &[u8]) -> Result<Listing> {
@@ -235,13 +214,13 @@ impl FtpSession {
         };
         let (mut stream, early) = channel.into_parts();
         let mut bytes = Vec::with_capacity(USUAL_LISTING);
-        let ended = (&mut stream).take(MAX_LISTING + 1).read_to_end(&mut bytes);
-        if bytes.len() as u64 > MAX_LISTING {
+        let mut paced = Paced::new(&mut stream, self.server.config.timeout);
+        let ended = (&mut paced).take(MAX_LISTING + 1).read_to_end(&mut bytes);
+        let is_too_slow = paced.is_too_slow;
+        if is_too_slow || bytes.len() as u64 > MAX_LISTING {
             self.control.doubt();
             stream.reset();
-            let limit = MAX_LISTING / (1024 * 1024);
-            let detail = format!("the listing of this folder is larger than {limit} MiB, or has no end");
-            return Err(Error::new(Kind::Protocol, detail));
+            return Err(if is_too_slow { drips(bytes.len()) } else { has_no_end() });
         }
         let reply = data::confirmation(&mut self.control, stream, early)?;
         if !reply.is_success() {
@@ -353,6 +332,47 @@ impl FtpSession {
     }
 }
 
+/// Bytes that have to come at a certain pace: a server that drips one by one, each within the time limit, may do so for ever.
+struct Paced<R> {
+    source: R,
+    timeout: Duration,
+    begun: Instant,
+    count: u64,
+    is_too_slow: bool,
+}
+
+impl<R: Read> Paced<R> {
+    fn new(source: R, timeout: Duration) -> Self {
+        Paced { source, timeout, begun: Instant::now(), count: 0, is_too_slow: false }
+    }
+}
+
+impl<R: Read> Read for Paced<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.source.read(buffer)?;
+        self.count += count as u64;
+        let earned = u32::try_from(self.count / PACE).unwrap_or(u32::MAX);
+        let limit = self.timeout.saturating_mul(SLOWEST.saturating_add(earned));
+        self.is_too_slow = count > 0 && self.begun.elapsed() > limit;
+        if self.is_too_slow { Err(io::ErrorKind::TimedOut.into()) } else { Ok(count) }
+    }
+}
+
+fn drips(count: usize) -> Error {
+    let detail = format!("the listing of this folder comes too slowly: {count} bytes so far");
+    Error::new(Kind::Timeout, detail)
+        .retrying(Retry::NewSession)
+        .advise("if the server is that slow, give it a larger --timeout")
+}
+
+fn has_no_end() -> Error {
+    let limit = MAX_LISTING / (1024 * 1024);
+    Error::new(
+        Kind::Protocol,
+        format!("the listing of this folder is larger than {limit} MiB, or has no end"),
+    )
+}
+
 /// How many seconds UTC is ahead of a time that LIST shows to the minute: a whole number of quarters of an hour.
 fn zone_offset(exact: Stamp, listed: Stamp) -> Option<i64> {
     let offset = (exact.seconds() - listed.seconds() + ZONE_STEP / 2).div_euclid(ZONE_STEP) * ZONE_STEP;
@@ -364,7 +384,7 @@ fn list_all() -> Result<Command> {
 }
 
 /// Seconds since 1970, for listings that leave out the year.
-fn now() -> i64 {
+pub(super) fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(0)
 }
@@ -418,11 +438,10 @@ fn collect(raw: &Raw, format: Format, names: Names) -> Listing {
         };
         match parsed {
             Line::Nothing => {}
-            Line::Bad if list::is_of_data_sets(line) => {
-                let why = "these are data sets of z/OS; only its Unix files can be synchronised, below a path such as /u";
-                doubt(&mut listing, &shown(line), why);
+            Line::Bad => {
+                let foreign = list::foreign_form(line).filter(|_| line.len() <= MAX_LINE);
+                doubt(&mut listing, &shown(line), foreign.unwrap_or("the line cannot be understood"));
             }
-            Line::Bad => doubt(&mut listing, &shown(line), "the line cannot be understood"),
             Line::Item(item) => add(&mut listing, &mut seen, item, names),
         }
     }

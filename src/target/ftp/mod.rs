@@ -21,6 +21,8 @@ mod handshake;
 mod learned;
 mod listing;
 mod login;
+mod looked_up;
+mod new_name;
 pub(super) mod proxy;
 mod removal;
 mod rename;

@@ -12,7 +12,6 @@ use super::errors::refusal;
 use super::learned::MtimeBy;
 use super::stream::Stream;
 use crate::error::{Error, Kind, Result, Retry};
-use crate::model::path::is_beyond_text;
 use crate::model::{Listing, RelPath, Stamp};
 use crate::target::{Claim, Expect, Put, Session, Settled, Written};
 use crate::wire::ftp::{Command, Features, Reply};
@@ -76,7 +75,7 @@ impl FtpSession {
     }
 
     /// `CWD` to the root. Where a conversation stands must not be removed: Pure-FTPd ends it then, and Windows refuses.
-    fn homeward(&self) -> Result<Command> {
+    pub(super) fn homeward(&self) -> Result<Command> {
         Command::path("CWD", &self.path(&RelPath::root())?)
     }
 
@@ -97,26 +96,6 @@ impl FtpSession {
             full.extend_from_slice(&self.server.names.encode(path)?);
         }
         Ok(full)
-    }
-
-    /// Refuses a new name that would come out as another one, before anything is sent for it: one that is no text, and one
-    /// that Windows does not have. That would refuse it in unclear words, or cut a blank or dot at its end.
-    pub(super) fn check_new_name(&self, path: &RelPath) -> Result<()> {
-        let name = path.file_name();
-        if is_beyond_text(name) {
-            let why = "the bytes of the name are no UTF-8 text, which a listing of the server would show as another name";
-            return Err(Error::new(Kind::Name, why).advise("rename the file, or leave it out with --exclude"));
-        }
-        let bad = name.chars().find(|c| "<>:\"|?*\\".contains(*c));
-        let bad = bad.or_else(|| name.chars().next_back().filter(|last| matches!(last, '.' | ' ')));
-        match bad.filter(|_| self.server.learned().is_windows) {
-            None => Ok(()),
-            Some(bad) => Err(Error::new(
-                Kind::Name,
-                format!("the server runs Windows, where no name can have {bad:?} at this place"),
-            )
-            .advise("rename the file, or leave it out with --exclude")),
-        }
     }
 
     /// What stands at a path, by SIZE (files have one) and CWD (only folders can be entered).

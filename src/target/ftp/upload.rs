@@ -356,7 +356,11 @@ impl FtpSession {
             Some(at) => self.set_time(path, at)?.is_some_and(|reply| reply.is_success()),
             None => false,
         };
-        let dated = if mtime_kept || put.mtime.is_none() { None } else { self.time_of(path)? };
+        let dated = match self.is_dated_by_listings(put, mtime_kept) {
+            true => self.date_by_listing(path),
+            false if mtime_kept || put.mtime.is_none() => None,
+            false => self.time_of(path)?,
+        };
         Ok(Written { size: sent, mtime_kept, dated, ..Written::default() })
     }
 
@@ -393,12 +397,12 @@ impl FtpSession {
             mtime: put.mtime.filter(|_| finished.mtime_kept && finished.old_size == Some(sent)),
         };
         self.rename_onto(&moving).inspect_err(|_| self.discard(temp))?;
-        Ok(Written {
-            size: sent,
-            mtime_kept: finished.mtime_kept,
-            dated: finished.dated,
-            ..Written::default()
-        })
+        let mtime_kept = finished.mtime_kept;
+        let dated = match self.is_dated_by_listings(put, mtime_kept) {
+            true => self.date_by_listing(target),
+            false => finished.dated,
+        };
+        Ok(Written { size: sent, mtime_kept, dated, ..Written::default() })
     }
 
     /// The finishing packet: SIZE, the time (set, or asked for where it cannot be set), a last look at what has the final

@@ -31,10 +31,35 @@ pub fn parse(line: &[u8], now: i64) -> Line {
     item.map_or(Line::Bad, Line::of)
 }
 
-/// Whether a line is the head of a listing of data sets, or of the members of one, as z/OS sends it outside its Unix files.
-pub fn is_of_data_sets(line: &[u8]) -> bool {
-    let words: Vec<String> = tokens(line).iter().take(3).map(|token| token.lower(line)).collect();
-    matches!(words.join(" ").as_str(), "volume unit referred" | "name vv.mm created")
+/// Why a line cannot be read, if it is in the form of a system whose files are no files as others know them.
+pub fn foreign_form(line: &[u8]) -> Option<&'static str> {
+    let words: Vec<String> = tokens(line).iter().take(5).map(|token| token.lower(line)).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["volume", "unit", "referred", ..] | ["name", "vv.mm", "created", ..] => Some(
+            "these are data sets of z/OS; only its Unix files can be synchronised, below a path such as /u",
+        ),
+        ["directory", place] if place.contains(":[") => Some(VMS),
+        [file, ..] if has_version(file) => Some(VMS),
+        [_, .., kind] | [_, kind, _] if is_object_of_i(kind) => Some(IBM_I),
+        _ => None,
+    }
+}
+
+const VMS: &str =
+    "this is a listing of VMS, which keeps several versions of each file; such files cannot be synchronised";
+const IBM_I: &str = "these are objects of IBM i; its files can be synchronised where the server lists them as Unix does (LISTFMT 1)";
+
+/// `LOGIN.COM;12`
+fn has_version(file: &str) -> bool {
+    let version = file.rsplit_once(';').map(|(name, version)| (name.is_empty(), version));
+    matches!(version, Some((false, digits)) if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// `*STMF`, `*DIR`, `*FILE`, `*MEM`
+fn is_object_of_i(kind: &str) -> bool {
+    let letters = kind.strip_prefix('*').unwrap_or_default();
+    letters.len() >= 2 && letters.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
 /// `total 12`, `Total of 3 files`, `insgesamt 12`: one word and a number, and no permissions in front.
@@ -456,6 +481,28 @@ mod tests {
             "12 files",
         ] {
             assert_eq!(parse(line.as_bytes(), NOW), Line::Bad, "{line}");
+        }
+    }
+
+    #[test]
+    fn forms_of_systems_with_other_files_are_known_by_name() {
+        let cases = [
+            ("z/OS", "Volume Unit    Referred Ext Used Recfm Lrecl BlkSz Dsorg Dsname"),
+            ("VMS", "Directory DISK$USER:[JOE.SITE]"),
+            ("VMS", "vms_dir_1.DIR;1  1 19-NOV-2001 21:41 [root,root] (RWE,RWE,RE,RE)"),
+            ("VMS", "vms_file_3;1       155   2-JUL-2003 10:30:13.64"),
+            ("VMS", "1_README.TXT;12  2/8 15-JAN-2000 00:00:00 [SYSTEM] (RWED,RWED,RE,)"),
+            ("VMS", "A_VERY_LONG_NAME_THAT_TAKES_A_LINE.TXT;2"),
+            ("IBM i", "QSYS            77824 02/23/00 15:09:55 *DIR       dir1/"),
+            ("IBM i", "QPGMR           36864 18.06.01 14:02:50 *STMF      file3"),
+            ("IBM i", "BOB                                     *MEM       QGPL.LIB/A.FILE/B.MBR"),
+        ];
+        for (system, line) in cases {
+            assert_eq!(parse(line.as_bytes(), NOW), Line::Bad, "{line}");
+            assert!(foreign_form(line.as_bytes()).is_some_and(|why| why.contains(system)), "{line}");
+        }
+        for line in ["ls: cannot open directory", "garbage", "a;b 1 2", ";1", "x * y *", "12 files"] {
+            assert_eq!(foreign_form(line.as_bytes()), None, "{line}");
         }
     }
 

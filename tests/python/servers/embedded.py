@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
 from OpenSSL import SSL
 from pyftpdlib.authorizers import DummyAuthorizer
+from pyftpdlib.filesystems import AbstractedFS
 from pyftpdlib.handlers import FTPHandler, TLS_FTPHandler
 from pyftpdlib.servers import ThreadedFTPServer
+
+
+class Files(AbstractedFS):  # type: ignore[misc]
+    """Sessions are threads, which share one working folder: it stays as it is, or one would lose that of another."""
+
+    def chdir(self, path: str) -> None:
+        problem = errno.EACCES if os.path.isdir(path) else errno.ENOTDIR
+        if problem == errno.ENOTDIR or not os.access(path, os.X_OK):
+            raise OSError(problem, os.strerror(problem))
+        self.cwd = self.fs2ftp(path)
 
 
 def handler(settings: dict[str, Any]) -> type[FTPHandler]:
@@ -20,7 +33,7 @@ def handler(settings: dict[str, Any]) -> type[FTPHandler]:
     users.add_user(settings["user"], settings["password"], settings["root"], perm="elradfmwMT")
     base: type[FTPHandler] = TLS_FTPHandler if settings["certificate"] else FTPHandler
     known = {name: what for name, what in base.proto_cmds.items() if name not in settings["missing"]}
-    members = {"authorizer": users, "proto_cmds": known}
+    members = {"authorizer": users, "proto_cmds": known, "abstracted_fs": Files}
     if settings["certificate"]:
         members |= {
             "certfile": settings["certificate"],

@@ -1,0 +1,65 @@
+//! What only a listing tells about a file that was just written.
+
+use super::listing::now;
+use super::session::FtpSession;
+use crate::error::Result;
+use crate::model::{Entry, RelPath, Stamp};
+use crate::target::Put;
+
+impl FtpSession {
+    /// The entry of a file in the listing of its folder.
+    fn listed(&mut self, path: &[u8]) -> Result<Option<Entry>> {
+        let slash = path.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
+        let (folder, name) = (&path[..slash.max(1)], &path[slash + 1..]);
+        let names = self.server.names;
+        let listing = self.list_at(folder)?;
+        let is_it =
+            |entry: &Entry| names.encode(&RelPath::root().join(&entry.name)).is_ok_and(|bytes| bytes == name);
+        Ok(listing.entries.into_iter().find(is_it))
+    }
+
+    /// Makes sure that a file has the size that was sent, although SIZE says otherwise: some servers tell nonsense by it, and
+    /// the truth in listings.
+    ///
+    /// # Errors
+    /// [`Kind::Size`](crate::error::Kind::Size) if the listing does not tell the right size either.
+    pub(super) fn find_right_size(&mut self, path: &[u8], sent: u64, told: u64) -> Result<()> {
+        let found = self.listed(path)?;
+        if found.and_then(|entry| entry.size) != Some(sent) {
+            return super::upload::check_size(Some(told), sent);
+        }
+        self.lacks("SIZE");
+        let address = self.server.address();
+        self.server
+            .tell(3, format!("{address} tells wrong sizes by SIZE; its listings are believed instead"));
+        Ok(())
+    }
+
+    /// Whether only a listing could tell which time the server gives a file that is written.
+    pub(super) fn is_dated_by_listings(&self, put: &Put, mtime_kept: bool) -> bool {
+        put.mtime.is_some() && !mtime_kept && !self.knows("MDTM")
+    }
+
+    /// The time that the server gave the file it got just now, as its listings tell it. They may be in any time zone, so without
+    /// this the next run would take the file for one that was edited there. The first file is looked up; for the others the
+    /// distance of the two clocks is known then.
+    pub(super) fn date_by_listing(&mut self, path: &[u8]) -> Option<Stamp> {
+        if self.server.learned().listings_ahead.is_some() {
+            return self.date_by_clock();
+        }
+        // Should the conversation end with this, the next verb meets it.
+        let found = self.listed(path).ok()?;
+        let is_hidden = found.is_none() && path.rsplit(|&byte| byte == b'/').next()?.starts_with(b".");
+        let shown = found.and_then(|entry| entry.mtime);
+        if !is_hidden {
+            self.server.learned().listings_ahead = Some(shown.map(|at| at.seconds() - now()));
+        }
+        shown
+    }
+
+    /// What listings will show for a file that the server got just now, as far as the first file has told.
+    pub(super) fn date_by_clock(&self) -> Option<Stamp> {
+        let ahead = self.server.learned().listings_ahead.flatten()?;
+        Some(Stamp::new(now() + ahead, 0))
+    }
+}

@@ -1,0 +1,128 @@
+//! Names that a server would not keep as they are: refused before anything is sent for them.
+
+use super::session::FtpSession;
+use crate::error::{Error, Kind, Result};
+use crate::model::RelPath;
+use crate::model::path::is_beyond_text;
+use crate::target::{next_unique, temp_name};
+use crate::wire::ftp::{Command, Reply};
+
+/// Characters that no name on Windows has.
+const NOT_ON_WINDOWS: &str = "<>:\"|?*\\";
+/// Devices of Windows: a file that is called so, whatever comes behind a dot, is the device.
+const DEVICES: [&str; 4] = ["CON", "PRN", "AUX", "NUL"];
+
+impl FtpSession {
+    /// Refuses a new name that would come out as another one, or as an error in unclear words.
+    pub(super) fn check_new_name(&mut self, path: &RelPath) -> Result<()> {
+        let name = path.file_name();
+        let why = if is_beyond_text(name) {
+            "the bytes of the name are no UTF-8 text, which a listing of the server would show as another name".into()
+        } else if let Some(why) = self.why_not_on_windows(name) {
+            why
+        } else if name.ends_with(' ') && !self.keeps(path, " ")? {
+            "the server does not keep a blank at the end of a name".into()
+        } else if has_controls(name) && !self.keeps(path, "\tx")? {
+            "the server does not keep control characters in a name".into()
+        } else {
+            return Ok(());
+        };
+        Err(Error::new(Kind::Name, why).advise("rename the file, or leave it out with --exclude"))
+    }
+
+    fn why_not_on_windows(&self, name: &str) -> Option<String> {
+        let is_windows = self.server.learned().is_windows;
+        is_windows.then(|| why_not_on_windows(name)).flatten()
+    }
+
+    /// Whether a name may end so, found out once with a folder that is removed again. Pure-FTPd puts `_` in the place of some
+    /// characters, in new names or in every command, and others cut them off; all call that a success.
+    fn keeps(&mut self, path: &RelPath, end: &'static str) -> Result<bool> {
+        let known = self.server.learned().keeps.get(end).copied();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        self.finish_all()?;
+        let target = self.path(path)?;
+        let folder = target.iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
+        let bare = [&target[..folder], temp_name("", next_unique()).as_bytes()].concat();
+        let ending = |with: &str| [&bare[..], with.as_bytes()].concat();
+        let whole = ending(end);
+        let others = ["", "_"].map(|instead| ending(&end.replace([' ', '\t'], instead)));
+        let packet = [
+            Command::path("MKD", &whole)?,
+            Command::path("CWD", &whole)?,
+            Command::path("CWD", &others[0])?,
+            Command::path("CWD", &others[1])?,
+            self.homeward()?,
+            Command::path("RMD", &whole)?,
+        ];
+        let replies = self.control.burst(&packet)?;
+        let succeeds: Vec<bool> = replies.iter().map(Reply::is_success).collect();
+        let [true, is_kept, is_cut, is_replaced, ..] = succeeds[..] else {
+            // Where no folder can be made, nothing was learned, and the server has the last word.
+            return Ok(true);
+        };
+        let keeps = is_kept && !is_cut && !is_replaced;
+        self.server.learned().keeps.insert(end, keeps);
+        if !keeps {
+            let gone = others.iter().map(|path| Command::path("RMD", path)).collect::<Result<Vec<_>>>()?;
+            self.control.burst(&gone)?;
+        }
+        Ok(keeps)
+    }
+}
+
+/// Line ends are refused for every server.
+fn has_controls(name: &str) -> bool {
+    name.contains(|c: char| c.is_ascii_control()) && !name.contains(['\r', '\n', '\0'])
+}
+
+fn why_not_on_windows(name: &str) -> Option<String> {
+    let bad = name.chars().find(|c| NOT_ON_WINDOWS.contains(*c) || c.is_ascii_control());
+    if let Some(bad) = bad.or_else(|| name.chars().next_back().filter(|last| matches!(last, '.' | ' '))) {
+        return Some(format!("the server runs Windows, where no name can have {bad:?} at this place"));
+    }
+    let stem = name.split('.').next().unwrap_or_default().trim_end().to_uppercase();
+    is_device(&stem).then(|| format!("the server runs Windows, where {stem} is no file but a device"))
+}
+
+/// `CON`, `COM1`, `LPT9` and so on.
+fn is_device(stem: &str) -> bool {
+    let numbered = stem.strip_prefix("COM").or_else(|| stem.strip_prefix("LPT"));
+    let is_number = |rest: &str| {
+        let mut digits = rest.chars();
+        matches!((digits.next(), digits.next()), (Some('1'..='9' | '¹' | '²' | '³'), None))
+    };
+    DEVICES.contains(&stem) || numbered.is_some_and(is_number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_windows_cannot_have_are_known() {
+        for bad in [
+            "a:b",
+            "a?",
+            "tab\there",
+            "dot.",
+            "blank ",
+            "...",
+            "con",
+            "Nul.txt",
+            "aux.tar.gz",
+            "COM1",
+            "lpt9.x",
+            "COM²",
+        ] {
+            assert!(why_not_on_windows(bad).is_some(), "{bad}");
+        }
+        for fine in ["console", "com", "COM0", "COM10", "lpt", "auxiliary.c", "a con", ".con", "nul-", "it's"]
+        {
+            assert_eq!(why_not_on_windows(fine), None, "{fine}");
+        }
+        assert!(why_not_on_windows("prn.log").unwrap().contains("PRN is no file but a device"));
+    }
+}
