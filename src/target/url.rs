@@ -175,4 +175,20 @@ mod tests {
         let error = TargetUrl::parse("ftp://joe:se%0D%0Acret@h/").unwrap_err();
         assert!(!error.to_string().contains("cret"), "{error}");
     }
+
+    #[test]
+    fn an_address_that_is_of_no_use_is_refused_without_showing_the_password() {
+        for bad in [
+            "joe:geheim@h://x",
+            "ftp://joe:geheim@",
+            "ftp://joe:geheim@h:x/",
+            "ftp://joe:geheim@h\u{1b}/",
+            "ftp://joe:geheim%FF@h/",
+            "ftp://joe:geheim%00@h/",
+        ] {
+            let error = TargetUrl::parse(bad).unwrap_err();
+            assert_eq!(error.kind(), Kind::Usage, "{error}");
+            assert!(!format!("{error} {error:?}").contains("geheim"), "{error}");
+        }
+    }
 }

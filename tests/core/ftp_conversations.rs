@@ -19,7 +19,7 @@ pub fn config(server: &Server) -> FtpConfig {
     config
 }
 
-fn watching(show: impl Fn(&str) + Send + Sync + 'static) -> Arc<Trace> {
+pub fn watching(show: impl Fn(&str) + Send + Sync + 'static) -> Arc<Trace> {
     let trace = Trace::new(move |_, text| show(text));
     trace.set_level(1);
     Arc::new(trace)

@@ -397,3 +397,42 @@ fn a_proxy_that_drips_is_given_up() {
         }
     }
 }
+
+/// What a server of S3 begins to say, and never ends.
+#[cfg(feature = "s3")]
+#[test]
+fn answers_of_s3_that_drip_are_given_up() {
+    use ftpsync::target::s3::{S3Config, S3Target};
+    let acts: [(&str, Act); 5] = [
+        ("a head", |socket| drip(socket, b"HTTP/1.1 200 ok\r\nx: ", b'x')),
+        ("a body", |socket| drip(socket, b"HTTP/1.1 200 ok\r\ncontent-length: 100000\r\n\r\n", b' ')),
+        ("a body until the end", |socket| {
+            drip(socket, b"HTTP/1.1 200 ok\r\nconnection: close\r\n\r\n", b' ')
+        }),
+        ("chunks", |socket| {
+            drip(socket, b"HTTP/1.1 200 ok\r\ntransfer-encoding: chunked\r\n\r\nffff\r\n", b' ')
+        }),
+        ("a refusal", |socket| drip(socket, b"HTTP/1.1 403 no\r\ncontent-length: 100000\r\n\r\n", b' ')),
+    ];
+    let opens = |what: &str, change: &dyn Fn(&mut S3Config)| {
+        let mut config = S3Config::new("test", "");
+        config.keys = Some(("AKFAKE".to_owned(), Secret::new("hidden")));
+        (config.timeout, config.connect_timeout) = (PATIENCE / 4, PATIENCE / 4);
+        change(&mut config);
+        let error = fails(what, || S3Target::new(config).and_then(|target| target.open()).map(drop));
+        assert_eq!(error.kind(), Kind::Timeout, "{what}: {error}");
+    };
+    std::thread::scope(|scope| {
+        for (what, act) in acts {
+            let endpoint = format!("http://127.0.0.1:{}", stranger(act));
+            scope.spawn(move || opens(what, &|config| config.endpoint = Some(endpoint.clone())));
+        }
+        let proxy = stranger(|socket| drip(socket, b"HTTP/1.1 200 ok\r\nx: ", b'x'));
+        scope.spawn(move || {
+            opens("a proxy", &|config| {
+                config.endpoint = Some("http://s3.example".to_owned());
+                config.proxy = Some(Secret::new(format!("http://127.0.0.1:{proxy}")));
+            });
+        });
+    });
+}

@@ -42,6 +42,7 @@ mod s3_servers;
 #[cfg(feature = "s3")]
 mod s3_times;
 mod second_engine;
+mod secrets;
 mod segments;
 mod servers_details;
 mod servers_rows;

@@ -5,8 +5,8 @@
 use crate::contract::{check, get, path};
 use crate::ftp_conversations::{config, trusting};
 use crate::ftp_server::{Quirks, Server, Tls};
-use ftpsync::error::{Kind, Retry};
-use ftpsync::target::ftp::{Engine, FtpConfig, FtpTarget};
+use ftpsync::error::{Error, Kind, Retry};
+use ftpsync::target::ftp::{Engine, FtpConfig, FtpTarget, Secret, TlsConfig};
 use ftpsync::target::{Put, Target};
 use std::io::Read;
 use std::time::Duration;
@@ -110,11 +110,48 @@ fn a_reply_that_does_not_come_ends_the_conversation() {
 #[test]
 fn a_wrong_password_is_told_and_not_shown() {
     let server = Server::start(Quirks { greets_briefly: true, ..Quirks::default() });
-    let password = Some(ftpsync::target::ftp::Secret::new("wrong-word"));
+    let password = Some(Secret::new("wrong-word"));
     let config = FtpConfig { engine: Engine::Suppaftp, password, ..config(&server) };
     let Err(error) = FtpTarget::new(config).unwrap().open() else { panic!("it was let in") };
     assert_eq!(error.kind(), Kind::Login);
     assert!(!error.to_string().contains("wrong-word"), "{error}");
+}
+
+#[test]
+fn a_server_that_repeats_the_password_does_not_bring_it_into_errors() {
+    const SAYS: &str = "550 you said geheim99";
+    let failing = |verb: &'static str, act: fn(&FtpTarget) -> Option<Error>| {
+        let quirks = Quirks { answers: vec![("PASS", "230 welcome"), (verb, SAYS)], ..Quirks::default() };
+        let server = Server::start(Quirks { greets_briefly: true, ..quirks });
+        server.put("/a", b"x");
+        let password = Some(Secret::new("geheim99"));
+        let tls = (verb == "AUTH").then(TlsConfig::default);
+        let config = FtpConfig { engine: Engine::Suppaftp, password, tls, ..config(&server) };
+        let error = act(&FtpTarget::new(config).unwrap()).expect(verb);
+        let shown = format!("{error} {error:?}");
+        assert!(shown.contains("you said ***") && !shown.contains("geheim99"), "{verb}: {shown}");
+    };
+    failing("AUTH", |target| target.open().err());
+    failing("DELE", |target| target.open().unwrap().remove_file(&path("a")).err());
+    failing("RETR", |target| get(target.open().unwrap().as_mut(), "a").err());
+    failing("STOR", |target| target.open().unwrap().write(&path("b"), &mut &b"x"[..], &Put::default()).err());
+}
+
+#[test]
+fn a_greeting_that_repeats_the_password_does_not_bring_it_into_errors() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut socket in listener.incoming().flatten() {
+            let _ =
+                std::io::Write::write_all(&mut socket, b"530 geheim99 was your password the last time\r\n");
+        }
+    });
+    let mut config = FtpConfig { engine: Engine::Suppaftp, port, ..FtpConfig::new("127.0.0.1", "/") };
+    config.password = Some(Secret::new("geheim99"));
+    let Err(error) = FtpTarget::new(config).unwrap().open() else { panic!("it was let in") };
+    let shown = format!("{error} {error:?}");
+    assert!(shown.contains("*** was your password") && !shown.contains("geheim99"), "{shown}");
 }
 
 #[test]

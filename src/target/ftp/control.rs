@@ -106,7 +106,7 @@ impl Control {
             Ok(suppa) => self.lent = Some(Box::new(suppa)),
             Err(error) => {
                 return Err(match suppa::reply_in(error) {
-                    Ok(reply) => refusal(&reply),
+                    Ok(reply) => refusal(&self.server.without_secrets(reply)),
                     Err(error) => suppa::in_words(error, &self.server),
                 }
                 .during("connect to")
@@ -182,7 +182,9 @@ impl Control {
                 self.tls = Some(config);
                 Ok(Ok(self))
             }
-            Err(NotSecured::Refused(reply)) => Err(super::login::no_tls(&self.server, &reply)),
+            Err(NotSecured::Refused(reply)) => {
+                Err(super::login::no_tls(&self.server, &self.server.without_secrets(reply)))
+            }
             Err(NotSecured::Failed(error)) => Ok(Err(error)),
         }
     }
@@ -484,7 +486,7 @@ impl Control {
         if let Some(suppa) = &mut self.lent {
             return match suppa.reply() {
                 Ok(reply) => {
-                    let reply = reply.masked(|text| self.server.masked(text));
+                    let reply = self.server.without_secrets(reply);
                     self.remember(&reply);
                     Ok(reply)
                 }
@@ -498,7 +500,7 @@ impl Control {
         loop {
             match self.parser.take() {
                 Ok(Some(reply)) => {
-                    let reply = reply.masked(|text| self.server.masked(text));
+                    let reply = self.server.without_secrets(reply);
                     self.remember(&reply);
                     return Ok(reply);
                 }

@@ -191,7 +191,7 @@ fn start_lent(
         Err(NoTransfer::Refused(reply)) => {
             control.judge_resumption(&reply);
             let is_about_connection = reply.code() == 425;
-            (Err(reply), is_about_connection)
+            (Err(server.without_secrets(reply)), is_about_connection)
         }
         Err(NoTransfer::NoConnection(error)) => return Err(Failure::NoConnection(error)),
         Err(NoTransfer::Lost(error)) => {

@@ -27,6 +27,7 @@ pub(super) mod proxy;
 mod removal;
 mod rename;
 mod resume;
+mod secrets;
 mod session;
 pub(super) mod sockets;
 mod still;
@@ -47,12 +48,14 @@ pub use config::{
 
 use self::learned::{Learned, Mode};
 use self::proxy::Proxy;
+use self::secrets::Secrets;
 use self::sockets::Sockets;
 use self::tls::Trust;
 use crate::error::{Error, Kind, Result};
 use crate::target::checkup::Findings;
 use crate::target::names::Names;
 use crate::target::{Caps, Session, Target};
+use crate::wire::ftp::Reply;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -81,7 +84,7 @@ struct Server {
     /// TLS begins with the first byte.
     is_implicit: bool,
     /// What must not be shown, see [`secrets`].
-    secrets: Vec<String>,
+    secrets: Secrets,
     learned: Mutex<Learned>,
     /// What the user is to be told about it.
     news: Mutex<Vec<(u8, String)>>,
@@ -209,7 +212,12 @@ impl Server {
 
     /// A text without the password, should the server repeat it.
     fn masked(&self, text: &str) -> String {
-        self.secrets.iter().fold(text.to_owned(), |text, secret| without(&text, secret))
+        self.secrets.masked(text)
+    }
+
+    /// A reply whose text may be shown.
+    fn without_secrets(&self, reply: Reply) -> Reply {
+        reply.masked(|text| self.masked(text))
     }
 
     /// Tells what it means that files are written under their own names.
@@ -249,35 +257,19 @@ fn check_engine(is_implicit_by_proxy: bool) -> Result<()> {
     Err(Error::new(Kind::Usage, wrong).advise("leave out --ftp-engine"))
 }
 
-/// The password as it may come back: as it is, and as its bytes on the wire look when they are shown.
-fn secrets(config: &FtpConfig, names: Names, proxy: Option<&Proxy>) -> Vec<String> {
-    let passwords = config.password.iter().chain(proxy.and_then(Proxy::password));
-    let mut secrets: Vec<String> = passwords.map(|password| password.reveal().to_owned()).collect();
-    if let Some(Ok(sent)) = config.password.as_ref().map(|password| names.encode_text(password.reveal())) {
-        secrets.push(String::from_utf8_lossy(&sent).into_owned());
+/// The passwords, also as their bytes on the wire look when they are shown.
+fn secrets(config: &FtpConfig, names: Names, proxy: Option<&Proxy>) -> Secrets {
+    let mut secrets = Secrets::default();
+    if let Some(password) = config.password.as_ref().map(Secret::reveal) {
+        secrets.add_login(config.user.as_deref().unwrap_or_default(), password);
+        if let Ok(sent) = names.encode_text(password) {
+            secrets.add(String::from_utf8_lossy(&sent).into_owned());
+        }
     }
-    secrets.retain(|secret| !secret.is_empty());
+    if let Some(proxy) = proxy {
+        proxy.add_secrets(&mut secrets);
+    }
     secrets
-}
-
-/// `text` with `***` for each `secret`. A short one is masked only where it stands as a whole word: it is part of others.
-fn without(text: &str, secret: &str) -> String {
-    if secret.chars().count() >= 4 {
-        return text.replace(secret, "***");
-    }
-    let mut masked = String::new();
-    let mut rest = text;
-    while let Some(at) = rest.find(secret) {
-        let (before, found) = rest.split_at(at);
-        let after = &found[secret.len()..];
-        let last = before.chars().next_back().or(masked.chars().next_back());
-        let is_word = !last.is_some_and(char::is_alphanumeric)
-            && !after.chars().next().is_some_and(char::is_alphanumeric);
-        masked.push_str(before);
-        masked.push_str(if is_word { "***" } else { secret });
-        rest = after;
-    }
-    masked + rest
 }
 
 /// Takes a lock. A thread that panicked while holding one leaves plain values behind, which are still good.
@@ -290,14 +282,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secrets_are_masked_and_words_left() {
-        assert_eq!(without("530 geheim99 and xgeheim99", "geheim99"), "530 *** and x***");
-        assert_eq!(without("a bad b (a), \"a\" aa a", "a"), "*** bad b (***), \"***\" aa ***");
+    fn what_a_server_repeats_of_the_passwords_is_hidden_in_any_form() {
         let mut config = FtpConfig::new("h", "");
         config.encoding = Some("cp1252".into());
         config.password = Some(Secret::new("gehäim"));
+        config.proxy = Some(Secret::new("http://joe:pr%40xy@p"));
         let target = FtpTarget::new(config).unwrap();
-        assert_eq!(target.server.masked("geh\u{fffd}im gehäim"), "*** ***");
+        let told = "geh\u{fffd}im gehäim geh%C3%A4im geh%c3%a4im pr@xy pr%40xy am9lOnByQHh5";
+        assert_eq!(target.server.masked(told), "*** *** *** *** *** *** ***");
     }
 
     #[test]

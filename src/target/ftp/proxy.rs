@@ -5,7 +5,9 @@
 
 use super::config::Secret;
 use super::control::SLOWEST;
+use super::secrets::Secrets;
 use crate::error::{Error, Kind, Result};
+use data_encoding::BASE64;
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, TcpStream};
@@ -106,9 +108,11 @@ impl Proxy {
         self.resolves_names
     }
 
-    /// The password, if there is one.
-    pub fn password(&self) -> Option<&Secret> {
-        self.credentials.as_ref().map(|(_, password)| password)
+    /// Adds what must not be shown.
+    pub fn add_secrets(&self, secrets: &mut Secrets) {
+        if let Some((user, password)) = &self.credentials {
+            secrets.add_login(user, password.reveal());
+        }
     }
 
     /// Asks for a connection to the host over a fresh connection to the proxy. After that, what is read comes from the host.
@@ -132,6 +136,13 @@ impl Proxy {
             Protocol::Socks5 => self.ask_by_socks(line, host, port),
             Protocol::Http => self.ask_by_http(line, host, port),
         }
+    }
+
+    /// A text without the password, should the proxy repeat it.
+    fn masked(&self, text: &str) -> String {
+        let mut secrets = Secrets::default();
+        self.add_secrets(&mut secrets);
+        secrets.masked(text)
     }
 
     fn refuses(&self, why: impl fmt::Display) -> Error {
@@ -204,7 +215,7 @@ impl Proxy {
     fn ask_by_http(&self, line: &mut (impl Read + Write), host: &Host, port: u16) -> Result<()> {
         let mut request = format!("CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n");
         if let Some((user, password)) = &self.credentials {
-            let both = base64(format!("{user}:{}", password.reveal()).as_bytes());
+            let both = BASE64.encode(format!("{user}:{}", password.reveal()).as_bytes());
             request.push_str(&format!("Proxy-Authorization: Basic {both}\r\n"));
         }
         request.push_str("\r\n");
@@ -220,15 +231,38 @@ impl Proxy {
         let answer = String::from_utf8_lossy(&answer);
         let status = answer.lines().next().unwrap_or_default().trim();
         let code = status.strip_prefix("HTTP/").and_then(|rest| rest.split(' ').nth(1)).unwrap_or_default();
+        let shown = || format!("{:?}", self.masked(status));
         match code.as_bytes() {
             [b'2', _, _] => Ok(()),
             b"407" => Err(self.refuses("user or password are missing or wrong (407)")),
-            b"403" | b"405" => Err(self.refuses(format!("{status:?}")).advise(
+            b"403" | b"405" => Err(self.refuses(shown()).advise(
                 "proxies for web pages often connect to port 443 only; ask for one that allows FTP, or for SOCKS5",
             )),
-            [_, _, _] => Err(self.refuses(format!("{status:?}"))),
+            [_, _, _] => Err(self.refuses(shown())),
             _ => Err(self.refuses("something that is not HTTP")),
         }
+    }
+}
+
+/// A connection whose answers have to be there at a certain time: one that drips is as good as a silent one.
+struct Hurried<'a>(&'a mut TcpStream, Instant);
+
+impl Read for Hurried<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if Instant::now() > self.1 {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        self.0.read(buffer)
+    }
+}
+
+impl Write for Hurried<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
     }
 }
 
@@ -304,21 +338,6 @@ fn percent_decoded(text: &str) -> String {
     String::from_utf8_lossy(&decoded).into_owned()
 }
 
-/// RFC 4648, section 4.
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for group in bytes.chunks(3) {
-        let number = group.iter().fold(0_u32, |number, &byte| number << 8 | u32::from(byte));
-        let number = number << (8 * (3 - group.len()));
-        for digit in 0..4 {
-            let index = (number >> (18 - 6 * digit)) & 63;
-            text.push(if digit > group.len() { '=' } else { char::from(DIGITS[index as usize]) });
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -363,6 +382,8 @@ mod tests {
             "https://joe:geheim@proxy",
             "socks5://",
             "socks5://joe:geheim@:1",
+            "joe:geheim@proxy:1080",
+            "http://joe:geheim@h:99999",
             "http://h:99999",
         ] {
             let error = Proxy::parse(bad).unwrap_err();
@@ -420,10 +441,13 @@ mod tests {
     }
 
     #[test]
-    fn base64_pads() {
-        let cases = [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")];
-        for (text, encoded) in cases {
-            assert_eq!(base64(text.as_bytes()), encoded);
-        }
+    fn a_proxy_that_repeats_the_password_does_not_bring_it_into_errors() {
+        let says = b"HTTP/1.1 502 no: Basic am9lOnBhOnNzQHg=, pa:ss@x, pa%3Ass%40x, http://joe:pa%3ass%40x@h\r\n\r\n";
+        let error = asked("http://joe:pa%3Ass%40x@p", says).0.unwrap_err();
+        let shown =
+            "the proxy http://p:8080 says: \"HTTP/1.1 502 no: Basic ***=, ***, ***, http://joe:***@h\"";
+        assert_eq!(error.to_string(), shown);
+        let error = asked("http://joe:%22502%22@p", b"HTTP/1.1 502 \"502\"\r\n\r\n").0.unwrap_err();
+        assert!(error.to_string().ends_with("says: \"HTTP/1.1 502 ***\""), "{error}");
     }
 }

@@ -21,6 +21,9 @@ use std::time::{Duration, Instant};
 
 /// Bytes that are read from the network at a time.
 const BLOCK: usize = 64 * 1024;
+/// The longest time for a head, and for a body that is wanted as a whole, in times of the limit for silence. Much, because
+/// servers send blanks while they copy an object or put its parts together.
+const SLOWEST: u32 = 20;
 /// A server that answers a new connection this soon is near.
 const NEAR: Duration = Duration::from_millis(2);
 
@@ -61,8 +64,11 @@ impl Answer<'_> {
     /// The whole body.
     ///
     /// # Errors
-    /// If it is cut short, or longer than `limit` bytes.
+    /// If it is cut short, longer than `limit` bytes, or comes so slowly that it may never end.
     pub fn bytes(mut self, limit: usize) -> Result<Vec<u8>> {
+        if let Some(connection) = &mut self.body.connection {
+            connection.until = Some(Instant::now() + connection.timeout * SLOWEST);
+        }
         let mut bytes = Vec::new();
         (&mut self.body).take(limit as u64 + 1).read_to_end(&mut bytes)?;
         match bytes.len() > limit {
@@ -174,7 +180,15 @@ impl Net {
         if self.sockets.interruptions() != interruptions {
             return Err(interrupted());
         }
-        Ok(Connection { stream, buffer: Vec::new(), at: 0, received: 0, is_cut: false })
+        Ok(Connection {
+            stream,
+            buffer: Vec::new(),
+            at: 0,
+            received: 0,
+            is_cut: false,
+            timeout: self.timeout,
+            until: None,
+        })
     }
 
     fn dial(&self, address: &Address, interruptions: u64) -> Result<TcpStream> {
@@ -258,6 +272,10 @@ struct Connection {
     received: u64,
     /// The question was not sent to its end.
     is_cut: bool,
+    /// The limit for silence.
+    timeout: Duration,
+    /// Nothing is read after this time, if there is one.
+    until: Option<Instant>,
 }
 
 impl Connection {
@@ -290,7 +308,15 @@ impl Connection {
         }
     }
 
+    /// Reads the head of the answer. What follows it may take any time.
     fn head(&mut self) -> Result<Head> {
+        self.until = Some(Instant::now() + self.timeout * SLOWEST);
+        let head = self.final_head();
+        self.until = None;
+        head
+    }
+
+    fn final_head(&mut self) -> Result<Head> {
         loop {
             let Some(end) = self.buffer[self.at..].windows(4).position(|four| four == b"\r\n\r\n") else {
                 let held = self.buffer.len() - self.at;
@@ -326,8 +352,17 @@ impl Connection {
         let _ = socket2::SockRef::from(self.stream.socket()).set_tcp_quickack(true);
     }
 
+    /// A server that sends a byte now and then is as good as silent.
+    fn check_time(&self) -> io::Result<()> {
+        match self.until {
+            Some(until) if Instant::now() > until => Err(io::ErrorKind::TimedOut.into()),
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// Reads more into the buffer.
     fn fill(&mut self) -> io::Result<usize> {
+        self.check_time()?;
         self.buffer.drain(..self.at);
         self.at = 0;
         let held = self.buffer.len();
@@ -353,6 +388,7 @@ impl Connection {
             return Ok(count);
         }
         if out.len() >= BLOCK {
+            self.check_time()?;
             return self.stream.read(out);
         }
         match self.fill()? {
@@ -404,8 +440,9 @@ impl Body<'_> {
             self.left = Left::Nothing;
         }
         if matches!(self.left, Left::Nothing)
-            && let (Some(home), Some(connection)) = (self.home.take(), self.connection.take())
+            && let (Some(home), Some(mut connection)) = (self.home.take(), self.connection.take())
         {
+            connection.until = None;
             lock(&self.net.idle).push((home, connection));
         }
     }

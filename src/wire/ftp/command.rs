@@ -134,6 +134,11 @@ mod tests {
         assert_eq!((command.shown(), format!("{command:?}").as_str()), ("PASS ***", "PASS ***"));
         let error = Command::secret("PASS", b"geheim\n").unwrap_err();
         assert!(!error.to_string().contains("geheim"));
+        for line in ["PASS geheim", "pass geheim", "Pass  geheim"] {
+            let by_hand = Command::by_hand(line.as_bytes()).unwrap();
+            assert_eq!(by_hand.line(), format!("{line}\r\n").as_bytes());
+            assert_eq!((by_hand.shown(), format!("{by_hand:?}").as_str()), ("PASS ***", "PASS ***"));
+        }
     }
 
     #[test]
