@@ -252,7 +252,7 @@ class SFTPTarget(ServerTarget):
 
         if self.get_option("no_prompt", True):
             raise refusal
-        write_error(str(refusal))
+        write_error(harmless(str(refusal)))
         try:
             answer = getpass.getpass("Enter the passphrase of the key (empty for a password instead): ")
         except EOFError:

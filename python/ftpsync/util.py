@@ -492,7 +492,11 @@ def _from_keyring(host: str, verbose: int) -> tuple[str, str] | None:
         if verbose >= 4:
             write(f"No credentials found in keyring('{_KEYRING_SERVICE}', '{host}').")
         return None
-    user, _, password = stored.partition(":")
+    user, colon, password = stored.partition(":")
+    if not colon:
+        # All of it may be the password.
+        write_error(f"What keyring('{_KEYRING_SERVICE}', '{host}') holds is not of the form user:password.")
+        return None
     write(f"Using credentials from keyring('{_KEYRING_SERVICE}', '{host}'): {user}:***.")
     return user, password
 
@@ -504,9 +508,14 @@ def _from_netrc(host: str, verbose: int) -> tuple[str, str] | None:
         entry = netrc.netrc().authenticators(host)
     except FileNotFoundError:
         entry = None
-    except (OSError, netrc.NetrcParseError, UnicodeDecodeError) as exc:
-        has_place = not isinstance(exc, netrc.NetrcParseError) or exc.lineno is not None
-        write_error(f"Could not read .netrc file: {exc if has_place else exc.args[0]}")
+    except netrc.NetrcParseError as exc:
+        # Its words repeat what stands there, which may be a part of a password.
+        has_place = exc.lineno is not None
+        place = f"{exc.filename}, line {exc.lineno}, is not understood" if has_place else exc.args[0]
+        write_error(f"Could not read .netrc file: {place}")
+        return None
+    except (OSError, UnicodeDecodeError) as exc:
+        write_error(f"Could not read .netrc file: {exc}")
         return None
     if entry is None:
         if verbose >= 4:

@@ -207,6 +207,10 @@ pub(super) fn is_certainly(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Listing, Stamp};
+    use crate::target::memory::{MemoryTarget, Node};
+    use crate::target::{Target, Written};
+    use std::io::Read;
 
     #[test]
     fn a_second_name_can_be_read_and_is_free() {
@@ -232,5 +236,109 @@ mod tests {
         let file = RelPath::parse("d/a").unwrap();
         assert_eq!(keeping.backup_of(&file).unwrap().as_str(), "old/backup/2026/d/a");
         assert_eq!(keeping.trash_of(&file).unwrap().as_str(), ".pyftpsync-trash/2026/d/a");
+    }
+
+    /// A side on which the first rename onto `file` is refused, after something else has happened there.
+    struct Stubborn {
+        tree: MemoryTarget,
+        session: Box<dyn Session>,
+        meanwhile: Option<fn(&MemoryTarget)>,
+    }
+
+    impl Session for Stubborn {
+        fn list(&mut self, dir: &RelPath) -> Result<Listing> {
+            self.session.list(dir)
+        }
+        fn read(&mut self, file: &RelPath, lend: &mut dyn FnMut(&mut dyn Read) -> Result<()>) -> Result<()> {
+            self.session.read(file, lend)
+        }
+        fn write(&mut self, file: &RelPath, body: &mut dyn Read, put: &Put) -> Result<Written> {
+            self.session.write(file, body, put)
+        }
+        fn mkdir(&mut self, dir: &RelPath) -> Result<()> {
+            self.session.mkdir(dir)
+        }
+        fn remove_file(&mut self, file: &RelPath) -> Result<()> {
+            self.session.remove_file(file)
+        }
+        fn remove_dir(&mut self, dir: &RelPath) -> Result<()> {
+            self.session.remove_dir(dir)
+        }
+        fn still(&mut self, names: &[(RelPath, Expect)]) -> Vec<Result<Option<bool>>> {
+            self.session.still(names)
+        }
+        fn rename(&mut self, from: &RelPath, to: &RelPath) -> Result<()> {
+            match self.meanwhile.take_if(|_| to.as_str() == "file") {
+                Some(meanwhile) => {
+                    meanwhile(&self.tree);
+                    Err(Error::new(Kind::Refused, "not now"))
+                }
+                None => self.session.rename(from, to),
+            }
+        }
+    }
+
+    /// Lets new content take the name of a file, which is kept. What is there afterwards.
+    fn taken(tree: MemoryTarget, meanwhile: Option<fn(&MemoryTarget)>, put: &Put) -> (Result<()>, String) {
+        tree.put("new", b"new", Stamp::new(1, 0));
+        let [new, file, kept] = ["new", "file", "kept"].map(|name| RelPath::parse(name).unwrap());
+        let mut session = Stubborn { session: tree.open().unwrap(), tree: tree.clone(), meanwhile };
+        let outcome = take_name(&mut session, &new, &file, &kept, put);
+        let words = tree.tree().into_iter().map(|(name, node)| match node {
+            Node::File(bytes, _) => format!("{name}={}", String::from_utf8(bytes).unwrap()),
+            Node::Folder => name,
+        });
+        (outcome, words.collect::<Vec<_>>().join(" "))
+    }
+
+    fn side(files: &[(&str, &str)]) -> MemoryTarget {
+        let tree = MemoryTarget::new("side");
+        files.iter().for_each(|(name, text)| tree.put(name, text.as_bytes(), Stamp::new(0, 0)));
+        tree
+    }
+
+    #[test]
+    fn new_content_takes_its_name_and_the_old_one_is_kept() {
+        let (outcome, there) = taken(side(&[("file", "old")]), None, &Put::default());
+        outcome.unwrap();
+        assert_eq!(there, "file=new kept=old");
+    }
+
+    #[test]
+    fn what_was_kept_before_is_not_replaced_by_what_is_kept_now() {
+        let (outcome, there) = taken(side(&[("file", "old"), ("kept", "older")]), None, &Put::default());
+        assert_eq!(outcome.unwrap_err().kind(), Kind::Exists);
+        assert_eq!(there, "file=old kept=older");
+    }
+
+    #[test]
+    fn a_repeated_attempt_goes_on_from_what_it_has_kept_already() {
+        let put = Put { is_repeated: true, ..Put::default() };
+        let (outcome, there) = taken(side(&[("kept", "old")]), None, &put);
+        outcome.unwrap();
+        assert_eq!(there, "file=new kept=old");
+    }
+
+    #[test]
+    fn what_is_not_as_it_was_listed_is_neither_kept_nor_replaced() {
+        let put = Put { expect: Expect::File(Some(7), None), ..Put::default() };
+        let (outcome, there) = taken(side(&[("file", "edited")]), None, &put);
+        assert_eq!(outcome.unwrap_err().kind(), Kind::Changed);
+        assert_eq!(there, "file=edited");
+    }
+
+    #[test]
+    fn the_old_content_gets_its_name_back_where_the_new_one_is_refused() {
+        let (outcome, there) = taken(side(&[("file", "old")]), Some(|_| ()), &Put::default());
+        assert_eq!(outcome.unwrap_err().kind(), Kind::Refused);
+        assert_eq!(there, "file=old");
+    }
+
+    #[test]
+    fn the_old_content_stays_aside_where_somebody_else_has_taken_its_name() {
+        let meanwhile: fn(&MemoryTarget) = |tree| tree.put("file", b"theirs", Stamp::new(2, 0));
+        let (outcome, there) = taken(side(&[("file", "old")]), Some(meanwhile), &Put::default());
+        assert_eq!(outcome.unwrap_err().kind(), Kind::Refused);
+        assert_eq!(there, "file=theirs kept=old");
     }
 }

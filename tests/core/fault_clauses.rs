@@ -14,6 +14,7 @@ use ftpsync::target::ftp::{FtpConfig, FtpTarget, Secret, TlsConfig};
 use ftpsync::target::local::{Links, LocalTarget};
 use ftpsync::target::memory::{MemoryTarget, Node};
 use ftpsync::target::{Put, Target};
+use std::fs;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
@@ -388,4 +389,44 @@ fn row_86_line_ends_in_what_a_url_says_are_refused_before_anybody_is_called() {
         }
     }
     assert!(server.packets().is_empty());
+}
+
+#[test]
+fn row_61_what_lies_deeper_than_wanted_does_not_go_because_the_other_side_lost_its_folder() {
+    for (gone, is_gone_here) in [("a/b/c", true), ("a/b/c", false), ("a/b", true), ("a/b", false)] {
+        for one_way in [false, true] {
+            let root = tempfile::tempdir().unwrap();
+            let local = LocalTarget::new(root.path(), Links::Inside).unwrap();
+            let server = Server::start(Quirks::default());
+            let remote = remote(&server);
+            fs::create_dir_all(root.path().join("a/b/c")).unwrap();
+            for file in ["z", "a/near", "a/b/c/deep"] {
+                fs::write(root.path().join(file), "x").unwrap();
+            }
+            let setup = Setup { now: 4_000_000_000.0, ..Setup::new(Mode::Sync) };
+            assert!(tree::run(&local, &remote, &setup).result.is_ok());
+            if is_gone_here {
+                fs::remove_dir_all(root.path().join(gone)).unwrap();
+            } else {
+                let mut tree = server.tree();
+                tree.retain(|path, _| !path.starts_with(&format!("/{gone}")));
+                server.restore(tree);
+            }
+            let mode = match (one_way, is_gone_here) {
+                (false, _) => Mode::Sync,
+                (true, true) => Mode::Upload,
+                (true, false) => Mode::Download,
+            };
+            let mut shallow = Setup { max_depth: 2, now: setup.now, ..Setup::new(mode) };
+            shallow.policy.delete = one_way;
+            let outcome = tree::run(&local, &remote, &shallow);
+            let what = format!("{gone} {is_gone_here} {mode:?}: {outcome:?}");
+            let is_kept = match is_gone_here {
+                true => server.content("/a/b/c/deep").is_some(),
+                false => root.path().join("a/b/c/deep").exists(),
+            };
+            assert!(is_kept, "{what}");
+            assert!(outcome.result.unwrap_err().to_string().contains("more than 2 folders"));
+        }
+    }
 }

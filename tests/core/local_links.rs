@@ -163,3 +163,18 @@ fn a_file_behind_a_folder_that_is_none_is_neither_there_nor_written() {
     let answers: Vec<_> = session.still(&claims).into_iter().map(Result::unwrap).collect();
     assert_eq!(answers, [Some(true), Some(false)]);
 }
+
+#[test]
+fn what_is_kept_has_two_names_and_never_takes_one_that_something_has() {
+    let root = tempfile::tempdir().unwrap();
+    for (name, text) in [("file", "old"), ("taken", "precious")] {
+        std::fs::write(root.path().join(name), text).unwrap();
+    }
+    let target = LocalTarget::new(root.path(), Links::Inside).unwrap();
+    let mut session = target.open().unwrap();
+    assert_eq!(session.keep(&path("file"), &path("taken")).unwrap_err().kind(), Kind::Exists);
+    session.keep(&path("file"), &path("kept")).unwrap();
+    for (name, text) in [("file", "old"), ("kept", "old"), ("taken", "precious")] {
+        assert_eq!(std::fs::read_to_string(root.path().join(name)).unwrap(), text, "{name}");
+    }
+}

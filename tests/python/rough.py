@@ -128,6 +128,10 @@ class Sides:
     def contents(self) -> list[dict[str, bytes]]:
         return [contents(side) for side in (self.local, self.remote)]
 
+    def folders(self, path: str) -> list[Path]:
+        """A folder of each side."""
+        return [self.local / path, self.remote / path]
+
     def litter(self) -> list[str]:
         return [path.name for side in (self.local, self.remote) for path in side.rglob("*-tmp-*")]
 

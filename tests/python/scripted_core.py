@@ -27,6 +27,8 @@ class Server:
     calls: list[tuple[Any, ...]] = field(default_factory=list)
     connections: list[dict[str, Any]] = field(default_factory=list)
     failure: BaseException | None = None
+    farewell: BaseException | None = None
+    news: list[tuple[int, str]] = field(default_factory=list)
 
     def core(self) -> types.ModuleType:
         """Returns the module to put in the place of `ftpsync._core`."""
@@ -48,6 +50,10 @@ class Server:
                     server, arguments, f"ftp://{arguments['user']}@{arguments['host']}{arguments['root']}"
                 )
 
+            @staticmethod
+            def sftp(**arguments: Any) -> Native:
+                return Native(server, arguments, f"sftp://{arguments['user']}@{arguments['host']}")
+
         module.Target = Target  # type: ignore[attr-defined]
         module.Trace = Trace  # type: ignore[attr-defined]
         return module
@@ -68,8 +74,12 @@ class Native:
     arguments: dict[str, Any]
     id: str
 
+    @property
+    def user(self) -> str:
+        return str(self.arguments["user"])
+
     def news(self) -> list[tuple[int, str]]:
-        return []
+        return self.server.news
 
     def open(self) -> Session:
         server, given = self.server, self.arguments
@@ -156,3 +166,5 @@ class Session:
 
     def close(self) -> None:
         self.server.calls.append(("close",))
+        if self.server.farewell is not None:
+            raise self.server.farewell

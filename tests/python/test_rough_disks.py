@@ -41,7 +41,10 @@ def server(sides: Sides) -> Iterator[Small]:
 # -- killed, and without power ----------------------------------------------------------------------
 
 #: The calls by which a file gets its content and its name.
-CALLS = ["openat", "write", "fchmod", "utimensat", "fdatasync", "fsync", "renameat", "mkdirat"]
+CALLS = [
+    *("openat", "write", "pwrite64", "copy_file_range", "sendfile"),
+    *("fchmod", "utimensat", "fdatasync", "fsync", "renameat", "mkdirat"),
+]
 
 
 def tracer(log: Path, *options: str) -> list[str]:
@@ -116,12 +119,14 @@ def test_row_09_metadata_claims_only_what_outlasts_a_power_cut(sides: Sides) -> 
     (sides.local / "fresh" / "deep" / "file").write_text("z")
     log = sides.folder / "log"
     assert sides.run("sync", str(sides.remote), launcher=tracer(log)).returncode == 0
-    disk = Forgetful()
+    disk = Forgetful(sides)
     claims = 0
     for line in joined(log.read_text()):
         disk.follow(line)
         if found := re.search(rf'renameat\(.*<{sides.local}/?([^>]*)>, "{META}"\) += 0', line):
             claims += 1
+            unwritten = [path for path in disk.unflushed if Path(path).parent in sides.folders(found[1])]
+            assert unwritten == [], f"metadata of /{found[1]} claims what is not on the disk"
             for side in (sides.local, sides.remote):
                 told = [
                     path
@@ -133,7 +138,29 @@ def test_row_09_metadata_claims_only_what_outlasts_a_power_cut(sides: Sides) -> 
     assert [path for path in disk.at_risk if path.endswith(META)] == [], (
         "what a run remembers outlasts a power cut"
     )
-    assert disk.renamed >= 8
+    assert disk.renamed >= 8 and disk.copied >= 4
+    assert disk.unflushed == set(), "nothing is written once it was flushed"
+
+
+@pytest.mark.parametrize("way", ["at once", "in ranges", "in place"])
+def test_row_09_a_large_file_is_on_the_disk_before_it_counts(sides: Sides, server: Small, way: str) -> None:
+    (sides.remote / "large").write_bytes(b"y" * (17 << 20))
+    # From a server that answers late a file comes over several connections.
+    late = ["-e", f"trace={','.join(CALLS)},connect", "--inject", "connect:delay_enter=20000"]
+    log = sides.folder / "log"
+    launcher = tracer(log, *(late if way == "in ranges" else []))
+    options = ["--inplace"] if way == "in place" else []
+    assert sides.run("download", server.url, *options, launcher=launcher).returncode == 0
+    text = log.read_text()
+    assert ("pwrite64(" in text) == (way == "in ranges")
+    disk, claims = Forgetful(sides), 0
+    for line in joined(text):
+        disk.follow(line)
+        if f'"{META}") = 0' in line:
+            claims += 1
+            assert disk.unflushed == set()
+    assert claims > 0 and (disk.renamed > claims) == (way != "in place")
+    assert contents(sides.local)["large"] == b"y" * (17 << 20)
 
 
 def test_row_09_where_a_folder_cannot_be_flushed_its_metadata_stays_the_old_one(sides: Sides) -> None:
@@ -182,14 +209,24 @@ def joined(log: str) -> Iterator[str]:
 class Forgetful:
     """A disk without power: what was written and not flushed, and names in folders that were not flushed."""
 
-    def __init__(self) -> None:
+    def __init__(self, sides: Sides) -> None:
+        self.sides = (str(sides.local), str(sides.remote))
         self.unflushed: set[str] = set()
         self.at_risk: set[str] = set()
         self.renamed = 0
+        self.copied = 0
+
+    def write(self, path: str) -> None:
+        """Notes new content; what a journal holds is only of use to the next run, and may be lost."""
+        if path.startswith(self.sides) and not path.endswith(".journal"):
+            self.unflushed.add(path)
 
     def follow(self, line: str) -> None:
-        if found := re.match(r"write\(\d+<(/[^>]*)>", line):
-            self.unflushed.add(found[1])
+        if found := re.match(r"(?:p?write(?:64)?|sendfile)\(\d+<(/[^>]*)>.* = [1-9]", line):
+            self.write(found[1])
+        elif found := re.match(r"copy_file_range\(\d+<[^>]*>, [^,]*, \d+<([^>]*)>.* = [1-9]", line):
+            self.write(found[1])
+            self.copied += 1
         elif found := re.match(r"f(?:data)?sync\(\d+<([^>]*)>\) += 0", line):
             path = found[1]
             self.unflushed.discard(path)

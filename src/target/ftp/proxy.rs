@@ -272,28 +272,6 @@ fn read_bytes<const N: usize>(line: &mut impl Read) -> io::Result<[u8; N]> {
     Ok(bytes)
 }
 
-/// A connection whose answers have to be there at a certain time: one that drips is as good as a silent one.
-struct Hurried<'a>(&'a mut TcpStream, Instant);
-
-impl Read for Hurried<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if Instant::now() > self.1 {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        self.0.read(buffer)
-    }
-}
-
-impl Write for Hurried<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
-    }
-}
-
 /// Adds a text with its length in front, in one byte.
 fn push_counted(request: &mut Vec<u8>, text: &[u8]) -> Result<()> {
     let length = u8::try_from(text.len()).map_err(|_| {

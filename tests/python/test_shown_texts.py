@@ -1,0 +1,197 @@
+"""What the user is told of names, replies and passwords: nothing that steers a terminal, and nothing secret."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ftpsync
+from ftpsync import _steps, pyftpsync, sftp_target, util
+from ftpsync._errors import harmless
+from ftpsync._report import printable
+from ftpsync.ftp_target import FTPTarget
+from ftpsync.sftp_target import AuthenticationException, PasswordRequiredException, SFTPTarget
+from ftpsync.synchronizers import UploadSynchronizer
+from ftpsync.targets import FsTarget, make_target
+from scripted_core import Server
+
+EVIL = "\x1b]0;owned\x07\x1b[2J\x9b31m\rover"
+CONTROLS = [chr(code) for code in (*range(0x20), *range(0x7F, 0xA0))]
+
+
+@pytest.fixture(autouse=True)
+def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(util, "keyring", None)
+    previous = util.set_pyftpsync_logger(None)
+    yield tmp_path
+    util.set_pyftpsync_logger(previous)
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Server:
+    server = Server(user="u", password="p")
+    core = server.core()
+    monkeypatch.setitem(sys.modules, "ftpsync._core", core)
+    monkeypatch.setattr(ftpsync, "_core", core, raising=False)
+    return server
+
+
+def assert_tame(text: str, *, times: int = 1) -> None:
+    """The evil text is there so many times, and does nothing."""
+    assert text.count("owned") == times, text
+    assert not any(char in text for char in CONTROLS if char not in "\t\n"), repr(text)
+
+
+# -- control characters -----------------------------------------------------------------------------
+
+
+def test_each_control_character_is_shown_as_an_escape() -> None:
+    for char in CONTROLS:
+        escaped = f"a\\x{ord(char):02x}b"
+        assert printable(f"a{char}b") == escaped
+        assert harmless(f"a{char}b") == (f"a{char}b" if char in "\t\n" else escaped)
+    for plain in ("ü€ \\x1b", "\u00a0\u202f", "日本"):
+        assert printable(plain) == harmless(plain) == plain
+
+
+@pytest.mark.parametrize("kind", [FTPTarget, SFTPTarget])
+def test_what_a_server_says_while_it_works_steers_no_terminal(
+    server: Server, capsys: Any, kind: type[Any]
+) -> None:
+    server.greeting, server.news, server.farewell = [(3, EVIL)], [(3, EVIL)], OSError(EVIL)
+    server.notes = [(EVIL, "odd")]
+    target = kind("/", "host", username="u", password="p", extra_opts={"verbose": 4})
+    target.open()
+    target.get_dir()
+    target.close()
+    shown = capsys.readouterr()
+    assert_tame(shown.out, times=3)
+    assert_tame(shown.err)
+
+
+def test_why_an_sftp_server_refuses_a_login_steers_no_terminal(
+    server: Server, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sftp_target, "prompt_for_password", lambda *_, **__: None)
+    monkeypatch.setattr("getpass.getpass", lambda *_, **__: "")
+    for refusal, lines in ((AuthenticationException(EVIL), 1), (PasswordRequiredException(EVIL), 2)):
+        server.failure = refusal
+        target = SFTPTarget("/", "host", username="u", password="p", extra_opts={"no_prompt": False})
+        with pytest.raises(type(refusal)):
+            target.open()
+        assert_tame(capsys.readouterr().err, times=lines)
+
+
+def test_names_in_lists_steer_no_terminal(
+    tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "files" / EVIL
+    folder.mkdir(parents=True)
+    for name in (EVIL, ".pyftpsync-lock.json"):
+        (folder / name).write_text("{}")
+    for word, times in (
+        (["tree", "--files"], 2),
+        (["scan", "-r", "--list"], 2),
+        (["scan", "-r", "--remove-locks"], 1),
+    ):
+        monkeypatch.setattr(sys, "argv", ["pyftpsync", *word, str(tmp_path / "files")])
+        with contextlib.suppress(SystemExit):
+            pyftpsync.run()
+        assert_tame(capsys.readouterr().out, times=times)
+    assert os.listdir(folder) == [EVIL]
+
+
+def test_a_copy_by_hand_that_fails_steers_no_terminal(tmp_path: Path, capsys: Any) -> None:
+    sides = [tmp_path / "one", tmp_path / "other"]
+    for side in sides:
+        side.mkdir()
+    (sides[0] / EVIL).write_text("x")
+    one, other = (FsTarget(str(side)) for side in sides)
+    synchronizer = UploadSynchronizer(one, other, {"verbose": 3})
+    one.open()
+    other.open()
+    (entry,) = one.get_dir()
+    (sides[0] / EVIL).unlink()
+    _steps.copy_file(synchronizer, one, other, entry)
+    assert_tame(capsys.readouterr().err, times=2)
+
+
+# -- passwords --------------------------------------------------------------------------------------
+
+
+def test_a_password_that_ends_the_host_of_a_url_is_not_shown() -> None:
+    with pytest.raises(ValueError, match="must come a '/'") as refused:
+        make_target("ftp://joe:12#geheim@host/")
+    assert "geheim" not in str(refused.value) and "12" not in str(refused.value)
+
+
+class Keyring:
+    """Holds one text for every host, and stores nothing."""
+
+    def __init__(self, stored: str | None = None) -> None:
+        self.stored = stored
+
+    def get_password(self, service: str, key: str) -> str | None:
+        return self.stored
+
+    def set_password(self, service: str, key: str, value: str) -> None:
+        raise RuntimeError(f"cannot keep {value}")
+
+
+def test_a_keyring_that_repeats_the_password_does_not_bring_it_into_errors(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setattr(util, "keyring", Keyring())
+    util.save_password("h", "joe", "geheim")
+    shown = capsys.readouterr().err
+    assert "Could not delete/set password for 'h' in the keyring (RuntimeError)" in shown
+    assert "geheim" not in shown
+
+
+def test_what_a_keyring_holds_without_a_user_is_not_shown_as_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setattr(util, "keyring", Keyring("geheim"))
+    assert util.get_credentials_for_url("h", {}) is None
+    shown = capsys.readouterr()
+    assert "keyring('pyftpsync', 'h')" in shown.err and "geheim" not in shown.out + shown.err
+
+
+@pytest.mark.parametrize("line", ["login joe password my geheim", "geheim", "login joe passwort geheim"])
+def test_a_word_too_many_in_netrc_is_told_by_its_place(home: Path, capsys: Any, line: str) -> None:
+    netrc = home / ".netrc"
+    netrc.write_text(f"machine g\nlogin x password y\nmachine h {line}\n")
+    netrc.chmod(0o600)
+    assert util.get_credentials_for_url("h", {}) is None
+    shown = capsys.readouterr().err
+    assert re.search(r"^Could not read \.netrc file: .*netrc, line [34]", shown), shown
+    assert "geheim" not in shown and "passwort" not in shown
+
+
+def test_a_proxy_that_replaces_another_one_is_told_without_passwords(tmp_path: Path) -> None:
+    (tmp_path / "pyftpsync.yaml").write_text(
+        "tasks:\n  go:\n    command: upload\n    local: .\n    remote: ftp://127.0.0.1:1/\n"
+        "    proxy: http://joe:geheim@127.0.0.1:1\n"
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "ftpsync",
+        "run",
+        "go",
+        "-vv",
+        "--proxy",
+        "socks5://ann:heimlich@127.0.0.1:1",
+    ]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert "proxy: http://***@127.0.0.1:1` with CLI arg `--proxy=socks5://***@127.0.0.1:1`" in done.stdout
+    assert not any(word in done.stdout + done.stderr for word in ("geheim", "heimlich"))
