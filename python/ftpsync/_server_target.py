@@ -88,6 +88,7 @@ class ServerTarget(_Target):
         self.support_set_time = False
         self._native: Any = None
         self._session: Any = None
+        self._is_password_in_view = False
         self._known_folders: set[str] = set()
         self._listed: tuple[str, Any] | None = None
         # If the user has gone elsewhere by hand: what the current folder was then, and where names are looked up since.
@@ -116,6 +117,26 @@ class ServerTarget(_Target):
         if not is_meant or not user or user.lower() in _GUESTS:
             return None
         return os.environ.get(PASSWORD_VARIABLE) or None
+
+    def _look_who_sees_the_password(self) -> None:
+        """Finds out whether the password stood on the command line; to be called before others are looked up."""
+        is_typed = self.get_option("url_on_command_line", False) and not emulates_31()
+        self._is_password_in_view = bool(is_typed and self.password) and not _is_this_computer(self.host)
+
+    def _with_warning(self, greeting: list[tuple[int, str]]) -> list[tuple[int, str]]:
+        """Adds to what is told about the login that the password could be seen on the command line."""
+        lines = list(greeting)
+        if not self._is_password_in_view:
+            return lines
+        so = (
+            "stands in the URL, where others of this computer see it in the list of processes: "
+            f"use the variable {PASSWORD_VARIABLE}, the keyring or ~/.netrc"
+        )
+        for index, (level, line) in enumerate(lines):
+            if line.startswith("The password for "):  # It travels in clear text.
+                lines[index] = (level, f"{line}; it also {so}")
+                return lines
+        return [*lines, (3, f"The password for {self.host} {so}")]
 
     def _way(self) -> list[str]:
         """Returns the names on the way from the root of the server to that of the target."""
@@ -506,3 +527,7 @@ def _still_describes(record: dict[str, Any], entry: FileEntry | DirectoryEntry) 
         return False
     uploaded = record.get("u")
     return entry.mtime is None or uploaded is None or entry.mtime <= uploaded + FileEntry.EPS_TIME
+
+
+def _is_this_computer(host: str) -> bool:
+    return host.lower() in ("localhost", "::1") or host.startswith("127.")

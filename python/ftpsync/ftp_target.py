@@ -150,6 +150,7 @@ class FTPTarget(ServerTarget):
         try:
             self._prepare()
             self._refuse_clear_text()
+            self._look_who_sees_the_password()
             self._find_credentials()
             self._session = self._enter()
             self.ftp_socket_connected = True
@@ -274,7 +275,7 @@ class FTPTarget(ServerTarget):
 
     def _show_greeting(self, greeting: list[tuple[int, str]]) -> None:
         verbose = self._verbose()
-        lines = list(greeting)
+        lines = self._with_warning(greeting)
         if not any(line.startswith("Login as ") for _, line in lines):
             lines.insert(0, (4, f"Login as '{self.username or 'anonymous'}'."))
         for level, line in lines:

@@ -300,14 +300,17 @@ def _perform(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
         return run_demo(color=not args.no_color)
     if getattr(args, "delete_unmatched", False):
         args.delete = True
+    # What a task file says is not in the list of processes.
+    is_typed = args.command != "run"
     if args.command == "run":
         handle_run_command(parser, args)
     if hasattr(args, "handler"):
+        args.url_on_command_line = is_typed
         code: int | None = args.handler(parser, args)
         return _EXIT_OK if code is None else code
 
     _check_sides(parser, args)
-    target_options = {"ftp_debug": 1 if args.verbose >= 6 else 0}
+    target_options = {"ftp_debug": 1 if args.verbose >= 6 else 0, "url_on_command_line": is_typed}
     args.local_target = make_target(args.local, target_options)
     if getattr(args, "create_folder", False) and not args.dry_run and not is_url(args.remote):
         os.makedirs(os.path.expanduser(args.remote), exist_ok=True)

@@ -150,13 +150,14 @@ class SFTPTarget(ServerTarget):
             self._prepare()
             if self.get_option("ftp_active", False):
                 raise RuntimeError("SFTP does not have active/passive mode.")
+            self._look_who_sees_the_password()
             self._find_credentials()
             self._session = self._enter()
             self.ftp_socket_connected = True
             self.cur_dir = self.root_dir
             self.sftp = PatchedPysftpConnection(self)
             verbose = self._verbose()
-            for level, line in self._session.greeting:
+            for level, line in self._with_warning(self._session.greeting):
                 if verbose >= level:
                     write(harmless(line))
             if self.get_option("store_password", False) and self.username and self.password:

@@ -286,6 +286,7 @@ class TestOptions:
         cli("sync", "-vv", "local", URL)
         cli("sync", "-vvv", "local", URL)
         assert [run.remote.extra_opts["ftp_debug"] for run in Recorder.made] == [0, 1]
+        assert all(run.remote.extra_opts["url_on_command_line"] for run in Recorder.made)
 
     def test_release_31_treats_case_strictly(self, cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("PYFTPSYNC_COMPAT", "3.1")
@@ -532,6 +533,7 @@ class TestRun:
         (run,) = Recorder.made
         assert run.local.root_dir == str(root / "sub")
         assert (run.options["verbose"], run.options["max_delete"]) == (1, "20%")
+        assert run.remote.extra_opts["url_on_command_line"] is False
         assert run.options["dry_run"] is False
 
     @pytest.mark.parametrize("key", sorted(CLI_OVERRIDABLE_BOOL_TASK_ARGS))

@@ -56,10 +56,30 @@ def test_a_name_that_only_the_proxy_knows_is_enough(start_server: StartServer, t
         for scheme in ("socks5h", "http"):
             done = world.run("sync", "--proxy", f"{scheme}://127.0.0.1:{proxy.port}", url=url)
             assert "The password for inside.test:" in done.out and "in clear text" in done.out
+            assert done.out.count("The password for") == 1
         assert {host for host, _ in proxy.asked} == {"inside.test"}
         here = world.run("sync", "--proxy", f"socks5://127.0.0.1:{proxy.port}", url=url, code=1)
         assert_clear_error(here, 'unknown host "inside.test"')
     assert bodies(world.remote) == bodies(world.local)
+
+
+def test_a_password_on_the_command_line_is_told_with_what_to_use_instead(
+    start_server: StartServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = make_world(start_server(servers.PYFTPDLIB), tmp_path)
+    url = by_name(world.server, "inside.test")
+    seen = "others of this computer see it in the list of processes: use the variable PYFTPSYNC_PASSWORD"
+    with proxies.running() as proxy:
+        through = ["--proxy", f"http://127.0.0.1:{proxy.port}"]
+        done = world.run("sync", *through, url=url)
+        (line,) = (line for line in done.out.splitlines() if "The password for" in line)
+        assert "in clear text" in line and seen in line, "both in one line"
+        assert "The password for" not in world.run("sync", "-q", *through, url=url).out
+        assert seen not in world.run("sync").out, "a server on this computer is no secret to its users"
+        monkeypatch.setenv("PYFTPSYNC_PASSWORD", world.server.password)
+        login = url.partition("://")[2].rpartition("@")[0]
+        unseen = world.run("sync", *through, url=url.replace(login, login.partition(":")[0]))
+        assert "in clear text" in unseen.out and seen not in unseen.out
 
 
 def test_the_environment_names_proxies_and_exceptions(

@@ -473,6 +473,18 @@ class TestFtpFolder:
         opened(server)
         assert capsys.readouterr().out == ""
 
+    def test_a_password_that_could_be_seen_is_told_only_where_the_url_was_typed(
+        self, server: Server, capsys: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        opened(server, url_on_command_line=True)
+        assert capsys.readouterr().out.startswith("The password for host stands in the URL, where others ")
+        opened(server, url_on_command_line=True, verbose=2)
+        opened(server, url_on_command_line=False)
+        opened(server)
+        monkeypatch.setenv("PYFTPSYNC_COMPAT", "3.1")
+        opened(server, url_on_command_line=True)
+        assert capsys.readouterr().out == ""
+
     def test_a_refused_login_is_told_and_passed_on(self, server: Server, capsys: Any) -> None:
         target = FTPTarget("/", "host", username="u", password="bad")
         with pytest.raises(ftplib.error_perm, match="^530"):
