@@ -163,10 +163,42 @@ def test_row_09_a_large_file_is_on_the_disk_before_it_counts(sides: Sides, serve
     assert contents(sides.local)["large"] == b"y" * (17 << 20)
 
 
-def test_row_09_where_a_folder_cannot_be_flushed_its_metadata_stays_the_old_one(sides: Sides) -> None:
+@pytest.mark.parametrize("can_be_flushed", [True, False])
+def test_row_09_a_run_that_is_cut_short_claims_only_what_outlasts_a_power_cut(
+    sides: Sides, can_be_flushed: bool
+) -> None:
+    assert sides.run("sync", str(sides.remote)).returncode == 0
+    old = states(sides)
+    for number in range(20):
+        (sides.local / f"more {number}").write_text("x")
+    log = sides.folder / "log"
+    # Each file takes a while to get its name there.
+    slow = ["--inject", "renameat:delay_enter=100000"]
+    only_there = ["-P", str(sides.remote), "--inject", "fsync:error=EIO"]
+    launcher = tracer(log, *slow, *([] if can_be_flushed else only_there))
+    done = sides.run("sync", str(sides.remote), "--max-time", "1", "--connections", "1", launcher=launcher)
+    assert done.returncode == 1 and 2 < len(contents(sides.remote)) < 22, done.stdout + done.stderr
+    assert (states(sides) == old) == (not can_be_flushed)
+    disk = Forgetful(sides)
+    for line in joined(log.read_text()):
+        disk.follow(line)
+        if f'"{META}") = 0' in line:
+            assert disk.unflushed == set()
+            assert all(path.startswith(str(sides.local)) for path in disk.at_risk)
+    assert sides.run("sync", str(sides.remote)).returncode == 0
+    local, remote = sides.contents()
+    assert local == remote and len(local) == 22
+
+
+@pytest.mark.parametrize("is_everywhere", [True, False])
+def test_row_09_where_a_folder_cannot_be_flushed_its_metadata_stays_the_old_one(
+    sides: Sides, is_everywhere: bool
+) -> None:
     two_folders(sides)
     old = states(sides)
-    failing = tracer(sides.folder / "log", "--inject", "fsync:error=EIO")
+    only_there = [word for name in ("", "d", "e") for word in ("-P", str(sides.remote / name))]
+    where = [] if is_everywhere else only_there
+    failing = tracer(sides.folder / "log", *where, "--inject", "fsync:error=EIO")
     done = sides.run("sync", str(sides.remote), launcher=failing)
     assert done.returncode == 1, done.stdout + done.stderr
     assert states(sides) == old
