@@ -76,6 +76,7 @@ class ServerTarget(_Target):
     MAX_SPOOL_MEM: ClassVar[int] = 100 * 1024
 
     host: str
+    password: str | None
     timeout: float | None
 
     def __init__(self, path: str | None, host: str, extra_opts: dict[str, Any] | None) -> None:

@@ -618,6 +618,7 @@ fn words(error: &io::Error) -> String {
 #[cfg(unix)]
 mod tests {
     use super::*;
+    use crate::model::META_FILE_NAME;
     use std::os::unix::fs::symlink;
 
     fn listing(root: &Path, links: Links) -> Listing {
@@ -722,11 +723,12 @@ mod tests {
         fs::set_permissions(&program, fs::Permissions::from_mode(0o6755)).unwrap();
         let target = LocalTarget::new(root.path(), Links::Inside).unwrap();
         let mut session = target.open().unwrap();
-        for name in ["old", "new", "program"] {
+        for name in ["old", "new", "program", META_FILE_NAME] {
             session.write(&RelPath::parse(name).unwrap(), &mut &b"y"[..], &Put::default()).unwrap();
         }
         let mode = |name: &str| fs::metadata(root.path().join(name)).unwrap().permissions().mode() & 0o7777;
         assert_eq!((mode("old"), mode("new")), (0o640, target.shared.default_mode));
+        assert_eq!(mode(META_FILE_NAME), 0o600, "names and servers are nobody else's business");
         assert_eq!(mode("program"), 0o755, "what comes from elsewhere does not run with other rights");
     }
 
