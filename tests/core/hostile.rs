@@ -417,7 +417,7 @@ fn answers_of_s3_that_drip_are_given_up() {
     let opens = |what: &str, change: &dyn Fn(&mut S3Config)| {
         let mut config = S3Config::new("test", "");
         config.keys = Some(("AKFAKE".to_owned(), Secret::new("hidden")));
-        (config.timeout, config.connect_timeout) = (PATIENCE / 4, PATIENCE / 4);
+        (config.timeout, config.connect_timeout) = (PATIENCE, PATIENCE);
         change(&mut config);
         let error = fails(what, || S3Target::new(config).and_then(|target| target.open()).map(drop));
         assert_eq!(error.kind(), Kind::Timeout, "{what}: {error}");

@@ -16,7 +16,7 @@ from running import RESERVED
 
 META = RESERVED[0]
 ESCAPE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-PROGRESS = re.compile(r"[^\r\n]*Touched \d+/\d+ entries in \d+ directories\.\.\.\r")
+PROGRESS = re.compile(r"[^\r\n]*Touched \d+/\d+ entries in \d+ directories\.\.\.[^\r\n]*\r")
 TALK = re.compile(r"(?m)^\*(?:cmd|resp|welcome|get|put|retrieve)\*.*\n")
 STATS = re.compile(r"(?ms)^\{'.*?\}$")
 CLOCK = re.compile(r"\b\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\b")

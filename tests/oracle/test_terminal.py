@@ -18,7 +18,7 @@ from running import DEADLINE, run_python
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo terminals")
 
 START = 1_600_000_000
-PROGRESS = re.compile(r"\x1b\[2K|[^\n]*?Touched \d+/\d+ entries in \d+ directories\.\.\.\r")
+PROGRESS = re.compile(r"\x1b\[2K|[^\n]*?Touched \d+/\d+ entries in \d+ directories\.\.\.[^\r\n]*\r")
 
 
 def put(side: Path, name: str, body: str = "body", mtime: float = START) -> None:

@@ -17,6 +17,7 @@ import ftpsync
 from ftpsync import _steps, pyftpsync, sftp_target, util
 from ftpsync._errors import harmless
 from ftpsync._report import printable
+from ftpsync._s3_uri import parse
 from ftpsync.ftp_target import FTPTarget
 from ftpsync.sftp_target import AuthenticationException, PasswordRequiredException, SFTPTarget
 from ftpsync.synchronizers import UploadSynchronizer
@@ -125,6 +126,16 @@ def test_a_copy_by_hand_that_fails_steers_no_terminal(tmp_path: Path, capsys: An
     assert_tame(capsys.readouterr().err, times=2)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes are of Unix")
+def test_the_name_of_what_is_left_out_steers_no_terminal(tmp_path: Path, capsys: Any) -> None:
+    (tmp_path / "files").mkdir()
+    os.mkfifo(tmp_path / "files" / EVIL)
+    target = FsTarget(str(tmp_path / "files"), {"verbose": 4})
+    target.open()
+    assert target.get_dir() == []
+    assert_tame(capsys.readouterr().out)
+
+
 # -- passwords --------------------------------------------------------------------------------------
 
 
@@ -195,3 +206,21 @@ def test_a_proxy_that_replaces_another_one_is_told_without_passwords(tmp_path: P
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert "proxy: http://***@127.0.0.1:1` with CLI arg `--proxy=socks5://***@127.0.0.1:1`" in done.stdout
     assert not any(word in done.stdout + done.stderr for word in ("geheim", "heimlich"))
+
+
+@pytest.mark.parametrize(
+    "start", ["s3://geheim:AK@host/bucket", "s3://geheim:AK@host/", "s3:/geheim:AK@host/b/k", ""]
+)
+def test_the_uri_of_an_object_that_is_none_is_refused_without_its_keys(start: str) -> None:
+    with pytest.raises(ValueError, match="the URI of an object: expected") as refused:
+        parse(start or "https://geheim:AK@host/bucket/key")
+    assert not any(word in str(refused.value) for word in ("geheim", "AK"))
+
+
+def test_the_uri_of_an_object_is_shown_without_its_keys() -> None:
+    for uri in ("s3://geheim:AK@host/bucket/key", "s3://geheim:AK@https://host/bucket/key"):
+        parsed = parse(uri)
+        assert (parsed.secret_key, parsed.access_key) == ("geheim", "AK")
+        assert (
+            f"{parsed} {parsed!r}" == "s3://https://host/bucket/key ObjectUri('s3://https://host/bucket/key')"
+        )
