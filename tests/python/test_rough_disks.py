@@ -210,6 +210,19 @@ def test_row_09_where_a_folder_cannot_be_flushed_its_metadata_stays_the_old_one(
     assert local == remote
 
 
+def test_where_a_disk_knows_no_second_names_what_is_replaced_is_kept_all_the_same(sides: Sides) -> None:
+    for side, text in ((sides.local, "older"), (sides.remote, "newer")):
+        (side / "both").write_text(text)
+    os.utime(sides.local / "both", (1.6e9, 1.6e9))
+    without = tracer(sides.folder / "log", "-e", "trace=linkat", "--inject", "linkat:error=EPERM")
+    done = sides.run("sync", str(sides.remote), launcher=without)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "linkat(" in (sides.folder / "log").read_text()
+    assert (sides.local / "both").read_text() == "newer"
+    (kept,) = (sides.local / ".pyftpsync-trash").rglob("both")
+    assert kept.read_text() == "older"
+
+
 def test_what_cannot_be_kept_on_a_disk_is_not_replaced(sides: Sides) -> None:
     for side, text in ((sides.local, "older"), (sides.remote, "newer")):
         (side / "both").write_text(text)

@@ -619,6 +619,7 @@ fn words(error: &io::Error) -> String {
 mod tests {
     use super::*;
     use crate::model::META_FILE_NAME;
+    use crate::target::RESUMED;
     use std::os::unix::fs::symlink;
 
     fn listing(root: &Path, links: Links) -> Listing {
@@ -704,11 +705,41 @@ mod tests {
         fs::write(&path, "edited meanwhile").unwrap();
         let mut session = LocalTarget::new(root.path(), Links::Inside).unwrap().open().unwrap();
         let file = RelPath::parse("a").unwrap();
+        let large = vec![7; usize::try_from(RESUMED).unwrap()];
+        let mtime = Some(Stamp::new(1_600_000_000, 0));
         for expect in [Expect::Absent, Expect::File(Some(3), None)] {
-            let put = Put { expect, ..Put::default() };
-            assert_eq!(session.write(&file, &mut &b"new"[..], &put).unwrap_err().kind(), Kind::Changed);
+            let put = Put { expect, size: Some(3), ..Put::default() };
+            let resumable = Put { size: Some(RESUMED), mtime, ..put };
+            for (put, mut body) in
+                [(put, &b"new"[..]), (Put { inplace: true, ..put }, b"new"), (resumable, &large)]
+            {
+                assert_eq!(
+                    session.write(&file, &mut body, &put).unwrap_err().kind(),
+                    Kind::Changed,
+                    "{put:?}"
+                );
+            }
+            let parts = session.write_parts(&file, &put).unwrap().unwrap();
+            parts.write_at(0, b"new").unwrap();
+            assert_eq!(parts.finish().unwrap_err().kind(), Kind::Changed);
         }
         assert_eq!(fs::read(&path).unwrap(), b"edited meanwhile");
+    }
+
+    #[test]
+    fn what_has_not_arrived_as_a_whole_has_no_name() {
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join("old"), "old").unwrap();
+        let mut session = LocalTarget::new(root.path(), Links::Inside).unwrap().open().unwrap();
+        let [parted, old] = ["parted", "old"].map(|name| RelPath::parse(name).unwrap());
+        let put = Put { size: Some(9), ..Put::default() };
+        let parts = session.write_parts(&parted, &put).unwrap().unwrap();
+        parts.write_at(0, b"half").unwrap();
+        assert_eq!(parts.finish().unwrap_err().kind(), Kind::Size);
+        let inplace = Put { inplace: true, ..put };
+        assert_eq!(session.write(&old, &mut &b"half"[..], &inplace).unwrap_err().kind(), Kind::Size);
+        // Of what was overwritten in place nothing is left, and a stump is nobody's content.
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
     }
 
     #[test]
