@@ -10,6 +10,7 @@ use super::lock::Keeper;
 use super::queue::{LARGE, Next, Queue, Work};
 use super::{Choice, Clock};
 use crate::error::{Error, Kind, Result, Retry};
+use crate::locked::locked;
 use crate::model::{META_FILE_NAME, RelPath, Side, Sides};
 use crate::target::layer::retry;
 use crate::target::pool::{Loan, Pool};
@@ -17,8 +18,8 @@ use crate::target::{Session, Settled};
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::Scope;
 use std::time::Duration;
 
@@ -410,10 +411,6 @@ pub fn receive(done: &Receiver<Done>, timeout: Duration) -> Result<Option<Done>>
         Err(RecvTimeoutError::Timeout) => Ok(None),
         Err(RecvTimeoutError::Disconnected) => Err(Error::cancelled()),
     }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn no_session() -> Error {

@@ -7,6 +7,7 @@ use super::crew::{Alarm, Crew, borrowed};
 use super::job::Done;
 use super::{Clock, Run};
 use crate::error::{Error, Kind, Result, Retry};
+use crate::locked::locked;
 use crate::model::lock::{Lock, MAX_LOCK_SIZE};
 use crate::model::{Entry, LOCK_FILE_NAME, Name, RelPath, Side, Stamp};
 use crate::plan::lock::{Claim, Found, LockRules, duration, judge};
@@ -14,7 +15,7 @@ use crate::target::pool::Loan;
 use crate::target::{Expect, Put, Session, Target, next_unique, temp_name};
 use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 /// Other programs may take a lock for left over after this time (seconds), whatever this run was told.
@@ -299,7 +300,7 @@ impl Keeper<'_> {
     }
 
     fn held(&self) -> MutexGuard<'_, Option<Held>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.held)
     }
 }
 

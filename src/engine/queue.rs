@@ -6,6 +6,7 @@
 
 use super::job::Job;
 use super::segments::Segments;
+use crate::locked::locked;
 use crate::model::Side;
 use std::collections::{BinaryHeap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -265,7 +266,7 @@ impl Queue {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.state)
     }
 }
 

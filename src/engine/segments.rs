@@ -7,6 +7,7 @@
 use super::flow::Flow;
 use super::job::CopyJob;
 use crate::error::{Error, Kind, Result};
+use crate::locked::locked;
 use crate::model::{RelPath, Side};
 use crate::target::{Parts, Session, Written};
 use std::io::Read;
@@ -224,7 +225,7 @@ impl Segments {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.state)
     }
 }
 

@@ -3,6 +3,7 @@
 use super::flow::Flow;
 use crate::error::{Error, Kind, Result, Retry};
 use crate::model::RelPath;
+use crate::target::fill::fill;
 use crate::target::{Claim, Expect, Put, Session, Written};
 use std::io::{self, Read};
 
@@ -215,18 +216,6 @@ fn is_same_stream(left: &mut dyn Read, right: &mut dyn Read, flow: &Flow) -> Res
             return Ok(is_same);
         }
     }
-}
-
-/// Reads until the block is full or the file ends.
-fn fill(body: &mut dyn Read, block: &mut [u8]) -> Result<usize> {
-    let mut filled = 0;
-    while filled < block.len() {
-        match body.read(&mut block[filled..])? {
-            0 => break,
-            count => filled += count,
-        }
-    }
-    Ok(filled)
 }
 
 /// What follows the bytes that are here already, if the source begins with the last of them.

@@ -3,10 +3,13 @@
 
 use super::errors::{carried, raise};
 use crate::error::{Error, Kind, Result};
+use crate::locked::locked;
 use crate::target::Target;
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use std::io::Read;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// How often pending signals (Ctrl+C) are looked for.
@@ -33,6 +36,24 @@ impl Caller {
         self.cues.send(cue).map_err(|_| Error::cancelled())?;
         receiver.recv().map_err(|_| Error::cancelled())?.map_err(carried)
     }
+
+    /// Passes a body in blocks (`bytes`) to a callable; returns how many bytes it had.
+    ///
+    /// # Errors
+    /// What the body says, and as [`Caller::perform`].
+    pub fn pass_on(&self, body: &mut dyn Read, write: &Arc<Py<PyAny>>) -> Result<u64> {
+        let mut buffer = vec![0; 256 * 1024];
+        let mut total = 0;
+        loop {
+            let count = body.read(&mut buffer)?;
+            if count == 0 {
+                return Ok(total);
+            }
+            total += count as u64;
+            let (write, block) = (Arc::clone(write), buffer[..count].to_vec());
+            self.perform(move |py| write.call1(py, (PyBytes::new(py, &block),)).map(drop))?;
+        }
+    }
 }
 
 /// Does the work, and ends the conversations of the target when a signal (Ctrl+C) arrives meanwhile.
@@ -49,7 +70,7 @@ pub fn work<T: Send + 'static>(
     // Not joined: after a signal nobody waits for its outcome any more.
     std::thread::spawn(move || drop(sender.send(work(&Caller { cues }))));
     loop {
-        let cue = py.detach(|| pending.lock().unwrap_or_else(PoisonError::into_inner).recv_timeout(SIGNALS));
+        let cue = py.detach(|| locked(&pending).recv_timeout(SIGNALS));
         match cue {
             Ok(perform) => perform(py),
             Err(RecvTimeoutError::Timeout) => py.check_signals().inspect_err(|_| target.interrupt())?,
@@ -57,6 +78,6 @@ pub fn work<T: Send + 'static>(
             Err(RecvTimeoutError::Disconnected) => break,
         }
     }
-    let outcome = outcome.lock().unwrap_or_else(PoisonError::into_inner).recv();
+    let outcome = locked(&outcome).recv();
     raise(py, outcome.unwrap_or_else(|_| Err(Error::new(Kind::Io, "internal error, please report it"))))
 }

@@ -4,12 +4,13 @@ use super::aside;
 use super::errors::raise;
 use super::target::{Shared, ended, exclusive};
 use crate::error::{Error, Kind, Result};
+use crate::locked::locked;
 use crate::target::Target;
 use crate::target::ftp::{self, Hands, Listener, Speaker, Way};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// Shows conversations to a Python callable, while its level is not 0.
 #[pyclass(frozen, module = "ftpsync._core")]
@@ -204,14 +205,14 @@ pub struct DataListener {
 impl DataListener {
     /// Waits for the connection; once.
     fn accept(&self, py: Python<'_>) -> PyResult<DataConnection> {
-        let listener = self.listener.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let listener = locked(&self.listener).take();
         let hands = aside::work(py, &self.target, move |_| listener.ok_or_else(ended)?.accept())?;
         Ok(DataConnection::new(hands, &self.target))
     }
 
     /// Does not wait any more.
     fn close(&self) {
-        drop(self.listener.lock().unwrap_or_else(PoisonError::into_inner).take());
+        drop(locked(&self.listener).take());
     }
 }
 
@@ -234,13 +235,13 @@ impl DataConnection {
     ) -> PyResult<T> {
         let hands = Arc::clone(&self.hands);
         aside::work(py, &self.target, move |_| {
-            let mut hands = hands.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut hands = locked(&hands);
             work(hands.as_mut().ok_or_else(ended)?)
         })
     }
 
     fn take(&self) -> Option<Hands> {
-        self.hands.lock().unwrap_or_else(PoisonError::into_inner).take()
+        locked(&self.hands).take()
     }
 }
 

@@ -10,6 +10,7 @@ use crate::engine::hooks::{Act, Answer, Deed, Go, Leaf, Verdict};
 use crate::engine::stats::Value;
 use crate::engine::{self, Clock, Event, Finished, Hooks, Keeping, Locking, Observer, Run, Stats};
 use crate::error::{Error, Kind, Result};
+use crate::locked::locked;
 use crate::model::{Entry, EntryKind, RelPath, Side, Sides, Stamp};
 use crate::plan::guard::GuardRules;
 use crate::plan::{Filter, Mode, Operation, Past, Policy, Step, Strategy};
@@ -19,7 +20,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How often pending signals (Ctrl+C) are looked for, at most.
@@ -659,7 +660,7 @@ impl Clock for SystemClock {
     /// Local time needs the system's time zone, which Python knows. It is asked once a second at most, however many folders
     /// are remembered in that time.
     fn readable(&self, seconds: f64) -> String {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = locked(&self.last);
         let whole = seconds.floor() as i64;
         if last.0 != whole {
             *last = (whole, local_time(seconds));

@@ -5,6 +5,7 @@ use super::convert;
 use super::errors::{exception, raise};
 use super::target::{is_set, option, seconds, tls_config};
 use crate::error::{Error, Kind, Result};
+use crate::locked::locked;
 use crate::model::{RelPath, Stamp};
 use crate::target::Target as CoreTarget;
 use crate::target::ftp::Secret;
@@ -16,7 +17,7 @@ use pyo3::types::PyDict;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 /// How often Python is told about progress.
@@ -252,13 +253,13 @@ struct Meter<'a> {
 
 impl Meter<'_> {
     fn add(&self, count: u64) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).0 += count;
+        locked(&self.state).0 += count;
         self.tell(false);
     }
 
     fn tell(&self, is_over: bool) {
         let Some(listener) = &self.listener else { return };
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = locked(&self.state);
         if state.0 == 0 || !is_over && state.1.is_some_and(|last| last.elapsed() < OFTEN) {
             return;
         }

@@ -4,12 +4,13 @@ use super::aside::{self, Caller};
 use super::errors::raise;
 use super::target::PyReader;
 use crate::error::{Error, Kind, Result};
+use crate::locked::locked;
 use crate::target::Target as CoreTarget;
 use crate::target::sftp::{ByHand, SftpTarget};
 use crate::wire::sftp::Attributes;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// Size (bytes), user, group, kind and permissions as in POSIX, times of access and modification (seconds UTC).
 type Fields = (Option<u64>, Option<u32>, Option<u32>, Option<u32>, Option<u32>, Option<u32>);
@@ -37,7 +38,7 @@ impl Sftp {
     ) -> PyResult<T> {
         let inner = Arc::clone(&self.inner);
         aside::work(py, &self.target, move |caller| {
-            let mut inner = inner.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut inner = locked(&inner);
             match inner.as_mut() {
                 Some(session) => work(session, caller),
                 None => Err(Error::new(Kind::Disconnected, "the connection is closed")),
@@ -109,16 +110,8 @@ impl Sftp {
             let write = Arc::new(write);
             let mut total = 0;
             session.read(&path, &mut |body| {
-                let mut buffer = vec![0; 256 * 1024];
-                loop {
-                    let count = body.read(&mut buffer).map_err(Error::from)?;
-                    if count == 0 {
-                        return Ok(());
-                    }
-                    total += count as u64;
-                    let (write, block) = (Arc::clone(&write), buffer[..count].to_vec());
-                    caller.perform(move |py| write.call1(py, (PyBytes::new(py, &block),)).map(drop))?;
-                }
+                total = caller.pass_on(body, &write)?;
+                Ok(())
             })?;
             Ok(total)
         })
@@ -141,7 +134,7 @@ impl Sftp {
 
     /// Ends the session; harmless twice.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
-        let session = self.inner.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let session = locked(&self.inner).take();
         py.detach(|| session.map(ByHand::close));
         raise(py, Ok(()))
     }

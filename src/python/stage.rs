@@ -7,10 +7,11 @@
 
 use super::errors::{carried, exception};
 use crate::error::{Error, Kind, Result};
+use crate::locked::locked;
 use pyo3::prelude::*;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// How often pending signals (Ctrl+C) are looked for.
@@ -172,10 +173,6 @@ impl<Q, A> Asker<Q, A> {
             }
         }
     }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn closed() -> Error {

@@ -21,7 +21,7 @@ use crate::target::sftp::{HostKeys, SftpConfig, SftpTarget};
 use crate::target::{Put, Session as CoreSession, Target as CoreTarget};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict};
+use pyo3::types::PyDict;
 use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -412,16 +412,8 @@ impl Session {
             let write = Arc::new(write);
             let mut total = 0;
             session.read(&path, &mut |body| {
-                let mut buffer = vec![0; 256 * 1024];
-                loop {
-                    let count = body.read(&mut buffer).map_err(Error::from)?;
-                    if count == 0 {
-                        return Ok(());
-                    }
-                    total += count as u64;
-                    let (write, block) = (Arc::clone(&write), buffer[..count].to_vec());
-                    caller.perform(move |py| write.call1(py, (PyBytes::new(py, &block),)).map(drop))?;
-                }
+                total = caller.pass_on(body, &write)?;
+                Ok(())
             })?;
             Ok(total)
         })

@@ -2,10 +2,11 @@
 
 use super::{Caps, Expect, Put, Session, Target, Written};
 use crate::error::{Error, Kind, Result};
+use crate::locked::locked;
 use crate::model::{Entry, Listing, Name, RelPath, Stamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// One file or folder of a [`MemoryTarget`].
 #[derive(Debug, Clone, PartialEq)]
@@ -91,12 +92,12 @@ impl MemoryTarget {
 
     /// Makes reading a file fail half-way.
     pub fn break_reading(&self, path: &str) {
-        self.broken.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned());
+        locked(&self.broken).insert(path.to_owned());
     }
 
     /// Makes every file readable again.
     pub fn mend(&self) {
-        self.broken.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        locked(&self.broken).clear();
     }
 
     /// The whole tree, by path.
@@ -105,7 +106,7 @@ impl MemoryTarget {
     }
 
     fn nodes(&self) -> MutexGuard<'_, BTreeMap<String, Node>> {
-        self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.nodes)
     }
 }
 
@@ -177,7 +178,7 @@ impl Session for MemorySession {
             Some(Node::File(bytes, _)) => bytes.clone(),
             Some(Node::Folder) | None => return Err(not_found("read", file)),
         };
-        let is_broken = self.0.broken.lock().unwrap_or_else(PoisonError::into_inner).contains(file.as_str());
+        let is_broken = locked(&self.0.broken).contains(file.as_str());
         if is_broken {
             let failure = Error::new(Kind::Io, "the disk failed").during("read").at(file);
             return lend(&mut bytes[..bytes.len() / 2].chain(Failing(Some(failure))));

@@ -5,6 +5,7 @@
 
 pub mod checkup;
 pub mod digest;
+pub mod fill;
 pub mod ftp;
 pub mod layer;
 pub mod local;

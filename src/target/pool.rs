@@ -5,6 +5,7 @@
 
 use super::{Session, Target};
 use crate::error::{Error, Kind, Result};
+use crate::locked::locked;
 use std::sync::mpsc::{RecvTimeoutError, SendError, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -192,7 +193,7 @@ impl Pool {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.state)
     }
 }
 

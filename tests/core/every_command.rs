@@ -47,7 +47,8 @@ impl Stage {
             local.put(file, format!("old {file}").as_bytes(), at(0));
         }
         let mut stage = Stage { server, local, before: Default::default(), is_secure };
-        assert!(stage.run(None).result.is_ok());
+        let first = stage.run(None);
+        assert!(first.result.is_ok(), "{first:?}");
         stage.edit();
         stage.before = (stage.local.tree(), stage.server.tree());
         stage
@@ -75,7 +76,7 @@ impl Stage {
 
     fn config(&self) -> FtpConfig {
         let mut config = if self.is_secure { trusting(&self.server) } else { config(&self.server) };
-        config.timeout = Duration::from_millis(400);
+        config.timeout = Duration::from_secs(1);
         config.connect_timeout = Duration::from_secs(5);
         config
     }

@@ -1,11 +1,12 @@
 //! Bringing the content of one file to the other side, by one session on each or by several.
 
-use super::{Crew, Lagging, borrowed, locked, no_session};
+use super::{Crew, Lagging, borrowed, no_session};
 use crate::engine::job::{CopyJob, DateJob, Done};
 use crate::engine::keep::{Keep, Replacement, aside, is_certainly, sibling, take_name};
 use crate::engine::segments::{SPLIT, Segments};
 use crate::engine::transfer::{Origin, Transfer, is_same, transfer};
 use crate::error::{Error, Kind, Result, Retry};
+use crate::locked::locked;
 use crate::model::{RelPath, Side, Sides};
 use crate::target::{Expect, Put, Session, Written, next_unique};
 use std::sync::Arc;

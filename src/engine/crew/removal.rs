@@ -1,8 +1,9 @@
 //! Removing: nothing goes without a last look at both sides.
 
-use super::{Crew, borrowed, locked};
+use super::{Crew, borrowed};
 use crate::engine::job::Doomed;
 use crate::error::{Error, Kind, Result, Retry};
+use crate::locked::locked;
 use crate::model::{META_FILE_NAME, Name, RelPath, Side};
 use crate::plan::filter::is_temporary;
 use crate::target::{Expect, Session};

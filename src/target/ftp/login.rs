@@ -1,13 +1,14 @@
 //! From a socket to a session: banner, TLS, user and password, features, the root folder.
 
+use super::Server;
 use super::control::Control;
 use super::dial::interrupted;
 use super::errors::refusal;
 use super::handshake::{explain, is_version_refusal};
 use super::session::{FtpSession, no_answer};
 use super::tls::Versions;
-use super::{Server, lock};
 use crate::error::{Error, Kind, Result};
+use crate::locked::locked;
 use crate::wire::ftp::{Command, Features, Reply};
 use std::sync::Arc;
 
@@ -38,7 +39,7 @@ fn attempt(server: &Arc<Server>) -> Result<FtpSession> {
     let features = match introduce(server, &mut control, &mut greeting) {
         Ok(features) => features,
         Err(error) => {
-            lock(&server.news).append(&mut greeting);
+            locked(&server.news).append(&mut greeting);
             return Err(error);
         }
     };

@@ -52,11 +52,12 @@ use self::secrets::Secrets;
 use self::sockets::Sockets;
 use self::tls::Trust;
 use crate::error::{Error, Kind, Result};
+use crate::locked::locked;
 use crate::target::checkup::Findings;
 use crate::target::names::Names;
 use crate::target::{Caps, Session, Target};
 use crate::wire::ftp::Reply;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 const FTP_PORT: u16 = 21;
@@ -159,7 +160,7 @@ impl Target for FtpTarget {
     }
 
     fn caps(&self) -> Caps {
-        let learned = lock(&self.server.learned);
+        let learned = locked(&self.server.learned);
         Caps {
             sets_mtime: learned.sets_mtime(),
             renames: learned.renames != Some(false),
@@ -182,7 +183,7 @@ impl Target for FtpTarget {
     }
 
     fn news(&self) -> Vec<(u8, String)> {
-        std::mem::take(&mut *lock(&self.server.news))
+        std::mem::take(&mut *locked(&self.server.news))
     }
 
     fn particulars(&self) -> Findings {
@@ -201,7 +202,7 @@ impl Server {
     }
 
     fn learned(&self) -> MutexGuard<'_, Learned> {
-        lock(&self.learned)
+        locked(&self.learned)
     }
 
     /// Who opens data connections.
@@ -229,7 +230,7 @@ impl Server {
 
     /// Leaves a line for the user, shown from verbosity `level`.
     fn tell(&self, level: u8, line: impl Into<String>) {
-        lock(&self.news).push((level, line.into()));
+        locked(&self.news).push((level, line.into()));
     }
 }
 
@@ -270,11 +271,6 @@ fn secrets(config: &FtpConfig, names: Names, proxy: Option<&Proxy>) -> Secrets {
         proxy.add_secrets(&mut secrets);
     }
     secrets
-}
-
-/// Takes a lock. A thread that panicked while holding one leaves plain values behind, which are still good.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

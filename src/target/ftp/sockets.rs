@@ -1,7 +1,7 @@
 //! The open sockets of a target, so that all of them can be shut at once from any thread.
 
-use super::lock;
 use crate::error::Result;
+use crate::locked::locked;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -40,7 +40,7 @@ impl Sockets {
     pub fn register(self: &Arc<Self>, socket: &TcpStream) -> Result<Lease> {
         let handle = socket.try_clone()?;
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        lock(&self.open).insert(number, handle);
+        locked(&self.open).insert(number, handle);
         Ok(Lease { sockets: Arc::clone(self), number })
     }
 
@@ -111,7 +111,7 @@ impl Sockets {
     /// Shuts every socket: whoever is blocked on one gets an error.
     pub fn shut_all(&self) {
         self.interruptions.fetch_add(1, Ordering::SeqCst);
-        for socket in lock(&self.open).values() {
+        for socket in locked(&self.open).values() {
             // An error means that it is shut already.
             let _ = socket.shutdown(Shutdown::Both);
         }
@@ -120,6 +120,6 @@ impl Sockets {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        lock(&self.sockets.open).remove(&self.number);
+        locked(&self.sockets.open).remove(&self.number);
     }
 }

@@ -15,11 +15,11 @@
 use super::Server;
 use super::learned::Mode;
 use super::learned::Passive;
-use super::lock;
 use super::proxy::Host;
 use super::stream::{Stream, prepare, shake_hands, tls_words};
 use super::suppa_data::Lent;
 use crate::error::{Error, Kind};
+use crate::locked::locked;
 use crate::wire::ftp::{Command, Reply, ReplyParser};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, ProtocolVersion, StreamOwned};
@@ -101,7 +101,7 @@ impl Suppa {
         ftp.set_passive_nat_workaround(!server.config.trust_pasv_host);
         ftp.set_encoding(Bytes);
         let heard = Heard::default();
-        lock(&heard).push_back(parsed(greeting.as_bytes()));
+        locked(&heard).push_back(parsed(greeting.as_bytes()));
         Suppa { ftp, queue: VecDeque::new(), heard, user: String::new(), seen: Arc::default(), no_data }
     }
 
@@ -123,12 +123,12 @@ impl Suppa {
 
     /// Version and cipher of TLS.
     pub fn tls_words(&self) -> Option<String> {
-        lock(&self.seen).words.clone()
+        locked(&self.seen).words.clone()
     }
 
     /// Whether TLS 1.3 is spoken.
     pub fn is_tls13(&self) -> bool {
-        lock(&self.seen).is_tls13
+        locked(&self.seen).is_tls13
     }
 
     /// Notes commands, to be sent one by one when their replies are asked for.
@@ -138,7 +138,7 @@ impl Suppa {
 
     /// The next reply.
     pub fn reply(&mut self) -> FtpResult<Reply> {
-        let heard = lock(&self.heard).pop_front();
+        let heard = locked(&self.heard).pop_front();
         match (heard, self.queue.pop_front()) {
             (Some(heard), line) => {
                 line.into_iter().for_each(|line| self.queue.push_front(line));
@@ -194,7 +194,7 @@ impl Suppa {
                 stream.map_err(NoTransfer::NoConnection)
             }
             Err(error) => {
-                if let Some(failure) = lock(&self.no_data).take() {
+                if let Some(failure) = locked(&self.no_data).take() {
                     return Err(NoTransfer::NoConnection(failure));
                 }
                 match reply_in(error) {
@@ -222,7 +222,7 @@ fn not_secured(error: FtpError, seen: &Mutex<Seen>) -> NotSecured {
         },
         FtpError::ConnectionError(error) => NotSecured::Failed(error),
         error => {
-            let failure = lock(seen).failure.take();
+            let failure = locked(seen).failure.take();
             NotSecured::Failed(failure.unwrap_or_else(|| io::Error::other(error.to_string())))
         }
     }
@@ -287,7 +287,7 @@ impl Dialer {
             false => self.host.clone(),
         };
         super::data::dial_for_data(&self.server, &host, address.port()).map_err(|error| {
-            *lock(&self.failure) = Some(error);
+            *locked(&self.failure) = Some(error);
             FtpError::ConnectionError(io::ErrorKind::NotConnected.into())
         })
     }
@@ -337,7 +337,7 @@ impl TlsConnector for Connector {
     type Stream = Secured;
 
     fn connect(&self, _: &str, socket: TcpStream) -> FtpResult<Secured> {
-        let mut seen = lock(&self.seen);
+        let mut seen = locked(&self.seen);
         // The first one is the control connection.
         match self.shake_hands(socket, seen.words.is_none()) {
             Ok(secured) => {

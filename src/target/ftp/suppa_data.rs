@@ -2,9 +2,9 @@
 //!
 //! How the transfer ended is heard with its end, and kept for whoever asks the control connection.
 
-use super::lock;
 use super::stream::tls_words;
 use super::suppa::{Heard, Secured, end_of};
+use crate::locked::locked;
 use socket2::SockRef;
 use std::io;
 use std::net::{Shutdown, TcpStream};
@@ -62,7 +62,7 @@ impl Lent {
             secured.give_up();
         }
         let end = end_of(transfer.finish());
-        lock(&heard).push_back(end);
+        locked(&heard).push_back(end);
     }
 }
 
@@ -74,7 +74,7 @@ impl Drop for Lent {
                 let _ = socket.shutdown(Shutdown::Write);
             }
             let end = end_of(transfer.finish());
-            lock(&self.heard).push_back(end);
+            locked(&self.heard).push_back(end);
         }
     }
 }

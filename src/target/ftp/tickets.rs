@@ -4,7 +4,7 @@
 //! In TLS 1.3 each time takes a ticket; ProFTPD hands out two at login and no more, so such a conversation is used up
 //! after two transfers. That has to be seen before a transfer is refused for it.
 
-use super::lock;
+use crate::locked::locked;
 use rustls::NamedGroup;
 use rustls::client::{ClientSessionStore, Tls12ClientSessionValue, Tls13ClientSessionValue};
 use rustls::pki_types::ServerName;
@@ -25,33 +25,33 @@ pub struct Tickets {
 impl Tickets {
     /// Whether a ticket of TLS 1.3 is left.
     pub fn are_left(&self) -> bool {
-        !lock(&self.tickets).is_empty()
+        !locked(&self.tickets).is_empty()
     }
 }
 
 impl ClientSessionStore for Tickets {
     fn set_kx_hint(&self, _: ServerName<'static>, group: NamedGroup) {
-        *lock(&self.group) = Some(group);
+        *locked(&self.group) = Some(group);
     }
 
     fn kx_hint(&self, _: &ServerName<'_>) -> Option<NamedGroup> {
-        *lock(&self.group)
+        *locked(&self.group)
     }
 
     fn set_tls12_session(&self, _: ServerName<'static>, value: Tls12ClientSessionValue) {
-        *lock(&self.session) = Some(value);
+        *locked(&self.session) = Some(value);
     }
 
     fn tls12_session(&self, _: &ServerName<'_>) -> Option<Tls12ClientSessionValue> {
-        lock(&self.session).clone()
+        locked(&self.session).clone()
     }
 
     fn remove_tls12_session(&self, _: &ServerName<'static>) {
-        *lock(&self.session) = None;
+        *locked(&self.session) = None;
     }
 
     fn insert_tls13_ticket(&self, _: ServerName<'static>, value: Tls13ClientSessionValue) {
-        let mut tickets = lock(&self.tickets);
+        let mut tickets = locked(&self.tickets);
         if tickets.len() == MAX_TICKETS {
             tickets.pop_front();
         }
@@ -59,6 +59,6 @@ impl ClientSessionStore for Tickets {
     }
 
     fn take_tls13_ticket(&self, _: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {
-        lock(&self.tickets).pop_back()
+        locked(&self.tickets).pop_back()
     }
 }

@@ -7,6 +7,7 @@
 use super::config::{Identity, TlsConfig, TlsVersion};
 use super::tickets::Tickets;
 use crate::error::{Error, Kind, Result};
+use crate::locked::locked;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{ClientSessionStore, Resumption, WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::ring::cipher_suite::TLS13_AES_128_GCM_SHA256;
@@ -101,7 +102,7 @@ impl Trust {
 
     /// The fingerprint of the certificate that was seen last.
     pub fn shown(&self) -> Option<String> {
-        super::lock(&self.verifier.shown).clone()
+        locked(&self.verifier.shown).clone()
     }
 }
 
@@ -217,7 +218,7 @@ impl ServerCertVerifier for Verifier {
         now: UnixTime,
     ) -> std::result::Result<ServerCertVerified, rustls::Error> {
         let seen = fingerprint(end_entity);
-        super::lock(&self.shown).clone_from(&seen);
+        locked(&self.shown).clone_from(&seen);
         match &self.policy {
             Policy::Anyone => Ok(ServerCertVerified::assertion()),
             Policy::Pinned(pin) if seen.as_ref() == Some(pin) => Ok(ServerCertVerified::assertion()),

@@ -14,6 +14,7 @@ use super::session::{CHUNK, Ending, FtpSession, is_lost};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::model::{RelPath, Stamp};
 use crate::target::digest::Digesting;
+use crate::target::fill::fill;
 use crate::target::{Expect, Put, Written, next_unique, temp_name};
 use crate::wire::ftp::{Command, Reply};
 use std::io::{self, Read, Write};
@@ -513,20 +514,6 @@ fn pump(channel: &mut Channel, body: &mut dyn Read, size: Option<u64>) -> std::r
             return Ok(sent);
         }
     }
-}
-
-/// Reads until the buffer is full or the body has ended.
-fn fill(body: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match body.read(&mut buffer[filled..]) {
-            Ok(0) => break,
-            Ok(count) => filled += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(filled)
 }
 
 fn wrong_length(sent: u64, size: u64) -> Error {

@@ -1,6 +1,7 @@
 //! Folders by handle: what is done in one cannot end up in another, whatever becomes of its path meanwhile.
 
 use super::{Facts, FileKind};
+use crate::locked::locked;
 use crate::model::Stamp;
 use rustix::fs::{self as system, AtFlags, Dir, FileType, Mode, OFlags, Stat, Timespec, Timestamps};
 use rustix::io::Errno;
@@ -11,7 +12,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 /// An open folder.
 #[derive(Debug)]
@@ -159,7 +160,7 @@ pub fn default_mode() -> u32 {
     // It can only be read by setting it. Meanwhile other files come out more private than they should, never less, and
     // nobody else here does the same.
     static READING: Mutex<()> = Mutex::new(());
-    let _alone = READING.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = locked(&READING);
     let umask = rustix::process::umask(Mode::from_raw_mode(0o077));
     rustix::process::umask(umask);
     0o666 & !u32::from(umask.as_raw_mode() as u16)

@@ -4,6 +4,7 @@ use super::part::Part;
 use super::system::{Folder, set_mode, write_all_at};
 use super::{Facts, FileKind, LocalSession, Place, Shared, changed, file_time, is_as_expected, stamp};
 use crate::error::{Error, Kind, Result};
+use crate::locked::locked;
 use crate::model::{META_FILE_NAME, RelPath, Stamp, TEMP_PREFIX};
 use crate::target::digest::{Digest, Digesting};
 use crate::target::on_disk::OnDisk;
@@ -13,7 +14,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::hash::{BuildHasher, Hasher};
 use std::io::{self, Read, Seek, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// Bytes moved at once.
 const CHUNK: usize = 256 * 1024;
@@ -284,7 +285,7 @@ struct LocalParts {
 
 impl LocalParts {
     fn take(&self) -> Option<Temporary> {
-        self.temporary.lock().unwrap_or_else(PoisonError::into_inner).take()
+        locked(&self.temporary).take()
     }
 
     fn try_finish(&self) -> Result<Written> {

@@ -2,10 +2,10 @@
 
 use super::credentials::Wallet;
 use super::endpoint::Endpoint;
-use super::lock;
 use super::net::{Answer, Message, Net};
 use super::refusal::{Refused, Trouble};
 use crate::error::{Error, Kind, Result, Retry};
+use crate::locked::locked;
 use crate::target::layer::retry;
 use crate::wire::s3::sign::{Question, Scope, UNSIGNED, authorization, query_string};
 use crate::wire::s3::{encoded, hex, time};
@@ -84,7 +84,7 @@ impl Client {
 
     /// The region in which the bucket is asked.
     pub fn region(&self) -> String {
-        lock(&self.region).clone()
+        locked(&self.region).clone()
     }
 
     /// The time by the clock of the server, in seconds since 1970-01-01 UTC.
@@ -108,7 +108,7 @@ impl Client {
             let refused = Refused::read(answer)?;
             let region = refused.region.clone().filter(|region| *region != self.region());
             if let Some(region) = region.filter(|_| !std::mem::replace(&mut moved, true)) {
-                *lock(&self.region) = region;
+                *locked(&self.region) = region;
             } else if refused.is("RequestTimeTooSkewed") && !std::mem::replace(&mut reset, true) {
                 let theirs = refused.date.map_or(0, |date| date.seconds() - self.now());
                 self.ahead.fetch_add(theirs, Ordering::Relaxed);
@@ -227,7 +227,7 @@ pub fn each_of<T: Sync, R: Send>(items: &[T], most: usize, work: impl Fn(&T) -> 
                     items.get(index).map(|item| (index, item))
                 } {
                     let result = work(item);
-                    if let Some(slot) = lock(&results).get_mut(index) {
+                    if let Some(slot) = locked(&results).get_mut(index) {
                         *slot = Some(result);
                     }
                 }

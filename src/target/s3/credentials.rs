@@ -3,10 +3,10 @@
 
 use super::config::{Environment, S3Config};
 use super::endpoint::Address;
-use super::lock;
 use super::net::{Message, Net};
 use super::profile::{self, Section};
 use crate::error::{Error, Kind, Result};
+use crate::locked::locked;
 use crate::target::ftp::{PASSWORD_VARIABLE, Secret};
 use crate::wire::s3::sign::{Question, Scope, authorization, query_string};
 use crate::wire::s3::time::{basic, listed};
@@ -109,7 +109,7 @@ impl Wallet {
             return Ok(Some(keys.clone()));
         }
         // Held while they are fetched: the others wait for the same keys.
-        let mut found = lock(&self.found);
+        let mut found = locked(&self.found);
         if let Some(keys) = found.as_ref().filter(|keys| keys.until.is_none_or(|until| now < until - EARLY)) {
             return Ok(Some(keys.clone()));
         }
@@ -121,7 +121,7 @@ impl Wallet {
 
     /// Forgets keys that the server has called old.
     pub fn forget(&self) {
-        lock(&self.found).take();
+        locked(&self.found).take();
     }
 }
 

@@ -38,12 +38,13 @@ use self::net::Net;
 use self::parts::Slots;
 use self::session::S3Session;
 use crate::error::{Error, Kind, Result};
+use crate::locked::locked;
 use crate::target::checkup::Findings;
 use crate::target::ftp::proxy::Proxy;
 use crate::target::{Caps, Session, Target};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 /// A folder of a bucket.
@@ -196,13 +197,8 @@ impl Target for S3Target {
 
 impl Server {
     fn known(&self) -> MutexGuard<'_, Known> {
-        lock(&self.known)
+        locked(&self.known)
     }
-}
-
-/// Takes a lock. A thread that panicked while holding one leaves plain values behind, which are still good.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

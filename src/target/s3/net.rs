@@ -4,8 +4,8 @@
 //! targets use, with their time limits and interruptions.
 
 use super::endpoint::Address;
-use super::lock;
 use crate::error::{Error, Kind, Result};
+use crate::locked::locked;
 use crate::target::ftp::TlsConfig;
 use crate::target::ftp::proxy::{Host, Proxy};
 use crate::target::ftp::sockets::Sockets;
@@ -96,7 +96,7 @@ impl Net {
 
     /// How long the way to the server and back takes at the least, if that is known. A proxy answers for itself.
     pub fn round_trip(&self) -> Option<Duration> {
-        lock(&self.shortest).filter(|_| self.proxy.is_none())
+        locked(&self.shortest).filter(|_| self.proxy.is_none())
     }
 
     /// Whether the server is so near that one connection is as fast as several.
@@ -152,7 +152,7 @@ impl Net {
     /// A connection that was kept, and that the server has not closed.
     fn idle(&self, address: &Address) -> Option<Connection> {
         loop {
-            let mut idle = lock(&self.idle);
+            let mut idle = locked(&self.idle);
             let index = idle.iter().rposition(|(known, _)| known == address)?;
             let (_, mut connection) = idle.swap_remove(index);
             drop(idle);
@@ -203,7 +203,7 @@ impl Net {
             match self.sockets.dial(to, self.connect_timeout, interruptions) {
                 Ok(mut socket) => {
                     let time = begun.elapsed();
-                    let mut shortest = lock(&self.shortest);
+                    let mut shortest = locked(&self.shortest);
                     *shortest = Some(shortest.map_or(time, |known| known.min(time)));
                     drop(shortest);
                     if let Some(proxy) = &self.proxy {
@@ -234,7 +234,7 @@ impl Net {
     }
 
     fn trust(&self, host: &str) -> Result<Trusted> {
-        let mut trusts = lock(&self.trusts);
+        let mut trusts = locked(&self.trusts);
         if let Some((trust, tickets)) = trusts.get(host) {
             return Ok((Arc::clone(trust), Arc::clone(tickets)));
         }
@@ -443,7 +443,7 @@ impl Body<'_> {
             && let (Some(home), Some(mut connection)) = (self.home.take(), self.connection.take())
         {
             connection.until = None;
-            lock(&self.net.idle).push((home, connection));
+            locked(&self.net.idle).push((home, connection));
         }
     }
 }

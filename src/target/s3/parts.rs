@@ -1,7 +1,7 @@
 //! Contents cut into parts, and how many of them are under way.
 
-use super::lock;
 use crate::error::{Error, Result};
+use crate::locked::locked;
 use std::io::Read;
 use std::sync::Mutex;
 
@@ -24,7 +24,7 @@ impl Slots {
 
     /// Takes one, if one is free.
     pub fn take(&self) -> Option<Slot<'_>> {
-        let mut free = lock(&self.0);
+        let mut free = locked(&self.0);
         *free = free.checked_sub(1)?;
         Some(Slot(self))
     }
@@ -32,7 +32,7 @@ impl Slots {
 
 impl Drop for Slot<'_> {
     fn drop(&mut self) {
-        *lock(&self.0.0) += 1;
+        *locked(&self.0.0) += 1;
     }
 }
 

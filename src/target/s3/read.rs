@@ -2,13 +2,13 @@
 //! same version.
 
 use super::client::{Ask, nonsense};
-use super::lock;
 use super::own_time::own_time;
 use super::parts::{Sum, is_sum};
 use super::refusal::Trouble;
 use super::session::S3Session;
 use super::write::{MD5, PART_SIZE};
 use crate::error::{Error, Kind, Result, Retry};
+use crate::locked::locked;
 use crate::model::RelPath;
 use crate::target::Claim;
 use crate::wire::s3::answer::unquoted;
@@ -96,7 +96,7 @@ impl S3Session {
             self.is_piece(&answer.head, start, &listed)?;
         }
         let head = answer.head.clone();
-        *lock(&self.carried) = own_time(&head).map(|at| (key.to_owned(), at));
+        *locked(&self.carried) = own_time(&head).map(|at| (key.to_owned(), at));
         let etag = head.get("etag").map(unquoted).unwrap_or_default();
         let (total, next) = match head.status {
             206 => {

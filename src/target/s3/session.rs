@@ -1,13 +1,14 @@
 //! The verbs, and what they share.
 
+use super::Server;
 use super::client::{Ask, LIMIT, each};
 use super::known::Seen;
 use super::listing::{Wanted, folders_of};
 use super::net::{Answer, interrupted};
 use super::own_time::own_time;
 use super::refusal::{Refused, Trouble};
-use super::{Server, lock};
 use crate::error::{Error, Kind, Result};
+use crate::locked::locked;
 use crate::model::{Listing, RelPath, Stamp};
 use crate::target::{Claim, Expect, Put, Session, Written};
 use crate::wire::s3::answer::{self, Object, escaped, unquoted};
@@ -383,7 +384,7 @@ impl Session for S3Session {
 
     fn carried_time(&self, file: &RelPath) -> Option<Stamp> {
         let key = self.key(file).ok()?;
-        lock(&self.carried).as_ref().filter(|(read, _)| *read == key).map(|(_, at)| *at)
+        locked(&self.carried).as_ref().filter(|(read, _)| *read == key).map(|(_, at)| *at)
     }
 
     fn still(&mut self, names: &[(RelPath, Expect)]) -> Vec<Result<Option<bool>>> {

@@ -12,9 +12,10 @@
 use super::conversation::Asked;
 use super::errors::success;
 use super::session::SftpSession;
-use super::write::{Finishing, Opening, Upload, check_length, read_full};
+use super::write::{Finishing, Opening, Upload, check_length};
 use crate::error::{Error, Result};
 use crate::model::RelPath;
+use crate::target::fill::fill;
 use crate::target::{Put, Settled, Written};
 use crate::wire::sftp::Request;
 use std::collections::VecDeque;
@@ -95,7 +96,7 @@ impl SftpSession {
             return self.upload(file, body, put).map(Some);
         }
         let mut content = vec![0; put.size.map_or(SMALL, |size| size as usize) + 1];
-        let count = read_full(body, &mut content).map_err(Error::from)?;
+        let count = fill(body, &mut content).map_err(Error::from)?;
         if count > SMALL {
             let mut whole = content.chain(body);
             return self.upload(file, &mut whole, put).map(Some);

@@ -6,12 +6,13 @@ use super::known_hosts::{self, KnownHost, Place, Verdict};
 use super::route::Hop;
 use super::runtime::Patience;
 use crate::error::{Error, Kind, Result};
+use crate::locked::locked;
 use russh::client::{self, DisconnectReason, Handle};
 use russh::keys::{Algorithm, HashAlg, PublicKey, PublicKeyOrCertificate};
 use russh::{Channel, ChannelOpenFailure, Disconnect, Preferred, SshId, cipher};
 use std::borrow::Cow;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -382,8 +383,4 @@ pub fn words(error: &russh::Error) -> String {
             chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
         }
     }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

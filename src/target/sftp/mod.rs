@@ -42,9 +42,10 @@ use self::route::Hop;
 use self::runtime::{Interruptions, runtime};
 use self::session::SftpSession;
 use crate::error::{Error, Kind, Result};
+use crate::locked::locked;
 use crate::target::checkup::Findings;
 use crate::target::{Caps, Session, Target};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
 /// A folder on an SFTP server.
@@ -183,7 +184,7 @@ impl Server {
         let mut patience = self.interruptions.watch();
         let timeout = self.config.timeout;
         // An interruption ends whoever holds this lock, so nobody waits for it for long.
-        let mut shared = lock(&self.link);
+        let mut shared = locked(&self.link);
         if let Some(link) = shared.upgrade().filter(|link| link.is_open()) {
             drop(shared);
             return Ok((Conversation::open(&runtime, &link, patience, timeout)?, link.greeting.clone()));
@@ -196,13 +197,8 @@ impl Server {
     }
 
     fn learned(&self) -> MutexGuard<'_, Learned> {
-        lock(&self.learned)
+        locked(&self.learned)
     }
-}
-
-/// Takes a lock. A thread that panicked while holding one leaves plain values behind, which are still good.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! The threads on which connections live, and the way from ordinary threads to them and back.
 
 use crate::error::{Error, Kind, Result};
+use crate::locked::locked;
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
@@ -15,7 +16,7 @@ static RUNTIME: Mutex<Option<(u32, Arc<Runtime>)>> = Mutex::new(None);
 /// # Errors
 /// If the system gives no thread.
 pub fn runtime() -> Result<Arc<Runtime>> {
-    let mut known = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut known = locked(&RUNTIME);
     let process = std::process::id();
     if let Some((owner, runtime)) = known.as_ref()
         && *owner == process

@@ -11,10 +11,11 @@ use super::still::{changed, is_replaceable};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::model::RelPath;
 use crate::target::digest::{Algorithm, Digest, Digesting};
+use crate::target::fill::fill;
 use crate::target::{Put, Written};
 use crate::wire::sftp::{Attributes, FileType, Open, Reply, Request};
 use std::collections::VecDeque;
-use std::io::{self, Read};
+use std::io::Read;
 
 /// A file on its way.
 pub(super) struct Upload {
@@ -194,7 +195,7 @@ impl SftpSession {
         let size = put.size;
         let mut sent = put.from;
         let outcome = loop {
-            let count = match read_full(body, &mut buffer) {
+            let count = match fill(body, &mut buffer) {
                 Ok(count) => count,
                 Err(error) => break Err(Failure::Body(Error::from(error))),
             };
@@ -330,18 +331,4 @@ pub(super) fn check_length(sent: u64, expected: Option<u64>) -> Result<()> {
         }
         Some(_) | None => Ok(()),
     }
-}
-
-/// Fills the buffer, unless the body ends before.
-pub(super) fn read_full(body: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match body.read(&mut buffer[filled..]) {
-            Ok(0) => break,
-            Ok(count) => filled += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(filled)
 }
