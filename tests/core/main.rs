@@ -27,6 +27,7 @@ mod lost_folders;
 #[cfg(all(unix, feature = "sftp"))]
 mod openssh;
 mod own_commands;
+mod real_servers;
 mod resume;
 #[cfg(feature = "s3")]
 mod resume_s3;

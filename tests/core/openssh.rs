@@ -1,8 +1,7 @@
-//! SFTP against the real OpenSSH. The server is fetched and started by the fixtures of the Python tests.
-//!
-//! A machine that cannot fetch or run it says why and passes; with `CI=true` that is a failure.
+//! SFTP against the real OpenSSH.
 
 use super::contract::{assert_names, check, get, path, put};
+use super::real_servers::RealServer;
 use ftpsync::error::{Error, Kind, Result, Retry};
 use ftpsync::model::{Name, RelPath, Stamp};
 use ftpsync::target::ftp::Secret;
@@ -11,24 +10,29 @@ use ftpsync::target::sftp::{HostKeys, SftpConfig, SftpTarget};
 use ftpsync::target::{Expect, Put, Session, Target};
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::ops::Deref;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// A running server over a folder.
+/// A running OpenSSH.
 struct OpenSsh {
-    process: Child,
-    folder: tempfile::TempDir,
-    port: u16,
-    user: String,
-    password: String,
+    server: RealServer,
     secrets: PathBuf,
+}
+
+impl Deref for OpenSsh {
+    type Target = RealServer;
+
+    fn deref(&self) -> &RealServer {
+        &self.server
+    }
 }
 
 impl OpenSsh {
@@ -37,33 +41,8 @@ impl OpenSsh {
     }
 
     fn start_kind(kind: &str) -> Option<Self> {
-        let folder = tempfile::tempdir().unwrap();
-        #[expect(clippy::zombie_processes, reason = "dropping the server ends it")]
-        let mut process = Command::new("python3")
-            .args(["-m", "servers", kind])
-            .arg(folder.path())
-            .env("PYTHONPATH", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let facts: serde_json::Value = serde_json::from_str(&line).unwrap();
-        if let Some(reason) = facts["unavailable"].as_str() {
-            assert!(std::env::var("CI").is_err(), "OpenSSH cannot run here: {reason}");
-            eprintln!("left out, OpenSSH cannot run here: {reason}");
-            return None;
-        }
-        let text = |key: &str| facts[key].as_str().unwrap().to_owned();
-        Some(OpenSsh {
-            process,
-            folder,
-            port: u16::try_from(facts["port"].as_u64().unwrap()).unwrap(),
-            user: text("user"),
-            password: text("password"),
-            secrets: text("secrets").into(),
-        })
+        let server = RealServer::start(kind)?;
+        Some(OpenSsh { secrets: server.secrets(), server })
     }
 
     fn root(&self) -> &Path {
@@ -93,13 +72,6 @@ impl OpenSsh {
     fn refusal(&self, change: impl FnOnce(&mut SftpConfig)) -> Error {
         let Err(error) = self.open_with(change) else { panic!("it opened") };
         error
-    }
-}
-
-impl Drop for OpenSsh {
-    fn drop(&mut self) {
-        drop(self.process.stdin.take());
-        let _ = self.process.wait();
     }
 }
 

@@ -1,54 +1,25 @@
-//! S3 against moto and s3s-fs, two independent servers. They are fetched and started by the fixtures of the Python tests.
-//!
-//! A machine that cannot fetch or run one says why and passes; with `CI=true` that is a failure.
+//! S3 against moto and s3s-fs, two independent servers.
 
 use super::contract::{assert_names, check, get, path, put};
+use super::real_servers::RealServer;
 use ftpsync::error::{Error, Kind};
 use ftpsync::model::{RelPath, Stamp};
 use ftpsync::target::ftp::Secret;
 use ftpsync::target::s3::{S3Config, S3Target};
 use ftpsync::target::{Expect, Put, Target};
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
 
 /// A running server with the bucket `test`.
-struct S3Server {
-    process: Child,
-    _folder: tempfile::TempDir,
-    port: u64,
-    user: String,
-    password: String,
-}
+struct S3Server(RealServer);
 
 impl S3Server {
     fn start(kind: &str) -> Option<Self> {
-        let folder = tempfile::tempdir().unwrap();
-        #[expect(clippy::zombie_processes, reason = "dropping the server ends it")]
-        let mut process = Command::new("python3")
-            .args(["-m", "servers", kind])
-            .arg(folder.path())
-            .env("PYTHONPATH", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let facts: serde_json::Value = serde_json::from_str(&line).unwrap();
-        if let Some(reason) = facts["unavailable"].as_str() {
-            assert!(std::env::var("CI").is_err(), "{kind} cannot run here: {reason}");
-            eprintln!("left out, {kind} cannot run here: {reason}");
-            return None;
-        }
-        let text = |key: &str| facts[key].as_str().unwrap().to_owned();
-        let port = facts["port"].as_u64().unwrap();
-        Some(S3Server { process, _folder: folder, port, user: text("user"), password: text("password") })
+        RealServer::start(kind).map(S3Server)
     }
 
     fn config(&self, root: &str) -> S3Config {
         let mut config = S3Config::new("test", root);
-        config.endpoint = Some(format!("http://127.0.0.1:{}", self.port));
-        config.keys = Some((self.user.clone(), Secret::new(self.password.as_str())));
+        config.endpoint = Some(format!("http://127.0.0.1:{}", self.0.port));
+        config.keys = Some((self.0.user.clone(), Secret::new(self.0.password.as_str())));
         config
     }
 
@@ -56,13 +27,6 @@ impl S3Server {
         let mut config = self.config(root);
         config.create_root = true;
         S3Target::new(config).unwrap()
-    }
-}
-
-impl Drop for S3Server {
-    fn drop(&mut self) {
-        drop(self.process.stdin.take());
-        let _ = self.process.wait();
     }
 }
 
@@ -82,7 +46,7 @@ fn s3s_fs_keeps_the_contract() {
     check(&server.target(""));
     large_files_travel_in_parts_and_come_back(&server);
     let mut config = server.config("");
-    config.keys = Some((server.user.clone(), Secret::new("not the right one")));
+    config.keys = Some((server.0.user.clone(), Secret::new("not the right one")));
     let error = refusal(config);
     assert_eq!(error.kind(), Kind::Denied, "{error}");
     assert!(
