@@ -43,6 +43,13 @@ class Small:
         self.is_alone = is_alone
 
 
+def throttled(bytes_per_second: int) -> type:
+    """Returns a kind of data connection that moves so many bytes a second, or without a limit for 0."""
+    limits = {"read_limit": bytes_per_second, "write_limit": bytes_per_second}
+    # A client that is gone before it is served is let go of before the base class has set this.
+    return type("Throttled", (ThrottledDTPHandler,), {**limits, "_throttler": None})
+
+
 @contextmanager
 def ftp_server(
     root: Path,
@@ -113,12 +120,9 @@ def ftp_server(
             alike = (name for name in os.listdir(found.parent) if folds(name) == folds(found.name))
             return str(found.parent / next(alike, found.name))
 
-    class Slow(ThrottledDTPHandler):  # type: ignore[misc]
-        read_limit = write_limit = bytes_per_second or 0
-
     Session.authorizer = authorizer
     if certificate is None:
-        Session.dtp_handler = Slow
+        Session.dtp_handler = throttled(bytes_per_second or 0)
     Session.abstracted_fs = Folding
     # A loop of its own, so that several servers can run at the same time.
     server = FTPServer(("127.0.0.1", 0), Session, ioloop=IOLoop())

@@ -21,7 +21,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pyftpdlib.authorizers import DummyAuthorizer
-from pyftpdlib.handlers import FTPHandler, ThrottledDTPHandler
+from pyftpdlib.handlers import FTPHandler
 from pyftpdlib.servers import FTPServer
 
 from ftpsync import _core
@@ -35,6 +35,7 @@ from ftpsync.synchronizers import (
 )
 from ftpsync.targets import FsTarget
 from ftpsync.util import CliSilentRuntimeError
+from small_servers import throttled
 
 DEADLINE = 30.0
 
@@ -53,8 +54,7 @@ def slow_server(tmp_path: Path) -> Iterator[tuple[Path, str]]:
     root.mkdir()
     users = DummyAuthorizer()
     users.add_user("joe", "pass-word", str(root), perm="elradfmwMT")
-    slow = type("Slow", (ThrottledDTPHandler,), {"read_limit": 256 * 1024, "write_limit": 256 * 1024})
-    handler = type("Handler", (FTPHandler,), {"authorizer": users, "dtp_handler": slow})
+    handler = type("Handler", (FTPHandler,), {"authorizer": users, "dtp_handler": throttled(256 * 1024)})
     server = FTPServer(("127.0.0.1", 0), handler)
     stop = threading.Event()
 
