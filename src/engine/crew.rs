@@ -228,6 +228,7 @@ impl<'a> Crew<'a> {
             Work::Job(job) => self.carry_out(job),
             Work::Part(segments) => {
                 self.help(&segments);
+                self.queue.left(&segments);
                 None
             }
             Work::Session(side) => {

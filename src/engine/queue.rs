@@ -1,8 +1,9 @@
 //! The jobs that wait for a thread, and how many threads may take them.
 //!
 //! Listings go first, because everything else waits for them; then large files, so that none of them is left to the end,
-//! but never so many that small ones have no thread; then the rest in order. A few threads work from the beginning. More
-//! join when so many small jobs wait that the round trips of a far server, and not the line, decide how long it takes.
+//! but never so many that small ones have no thread; then the rest in order. Who finds nothing of that reads a part of a large
+//! file that somebody else copies. A few threads work from the beginning, one more than there are sessions. More join when so
+//! many small jobs wait that the round trips of a far server, and not the line, decide how long it takes.
 
 use super::job::Job;
 use super::segments::Segments;
@@ -30,6 +31,8 @@ struct State {
     listings: VecDeque<Job>,
     large: BinaryHeap<Large>,
     others: VecDeque<Work>,
+    /// Large files under way that come in parts.
+    shared: Vec<Shared>,
     /// Large files that have been taken and are not finished.
     large_under_way: usize,
     /// How many large files there were.
@@ -41,9 +44,41 @@ struct State {
     is_dropped: bool,
 }
 
+/// A large file that several threads read.
+struct Shared {
+    segments: Arc<Segments>,
+    readers: usize,
+    /// How often one more may still join. Whoever finds nothing worth reading does not come back.
+    invitations: usize,
+}
+
 impl State {
     fn is_empty(&self) -> bool {
-        self.listings.is_empty() && self.large.is_empty() && self.others.is_empty()
+        self.listings.is_empty()
+            && self.large.is_empty()
+            && self.others.is_empty()
+            && self.file_to_join().is_none()
+    }
+
+    /// The file of which one more thread shall read a part: that with the fewest readers. Files under way share the sessions
+    /// evenly, also those whose first reader is about to begin: each transfer that begins anew and ends early costs round trips.
+    fn file_to_join(&self) -> Option<usize> {
+        let sessions = self.active.saturating_sub(1);
+        let files = self.large_under_way.max(self.shared.len()).max(1);
+        let helpers: usize = self.shared.iter().map(|file| file.readers - 1).sum();
+        if files + helpers >= sessions {
+            return None;
+        }
+        let is_open = |file: &Shared| file.invitations > 0 && file.readers < sessions.div_ceil(files);
+        let open = self.shared.iter().enumerate().filter(|(_, file)| is_open(file));
+        open.min_by_key(|(_, file)| file.readers).map(|(index, _)| index)
+    }
+
+    fn join(&mut self, index: usize) -> Work {
+        let file = &mut self.shared[index];
+        file.invitations -= 1;
+        file.readers += 1;
+        Work::Part(Arc::clone(&file.segments))
     }
 
     /// Whether more small jobs wait than the threads can have under way twice over.
@@ -110,6 +145,7 @@ impl Queue {
             listings: VecDeque::new(),
             large: BinaryHeap::new(),
             others: VecDeque::new(),
+            shared: Vec::new(),
             large_under_way: 0,
             large_seen: 0,
             active: few,
@@ -154,11 +190,25 @@ impl Queue {
         self.changed.notify_one();
     }
 
-    /// Asks for readers of a file in parts: as many as there are threads, when they have nothing else to do.
-    pub fn add_readers(&self, segments: &Arc<Segments>) {
+    /// Asks for readers of a file in parts, besides the one who asks: threads that have nothing else to do.
+    pub fn share(&self, segments: &Arc<Segments>) {
         let mut state = self.state();
-        for _ in 1..state.active {
-            state.others.push_back(Work::Part(Arc::clone(segments)));
+        let invitations = state.active.saturating_sub(1);
+        state.shared.push(Shared { segments: Arc::clone(segments), readers: 1, invitations });
+        self.changed.notify_all();
+    }
+
+    /// Nobody needs to join in reading this file any more.
+    pub fn unshare(&self, segments: &Arc<Segments>) {
+        self.state().shared.retain(|file| !Arc::ptr_eq(&file.segments, segments));
+        self.changed.notify_all();
+    }
+
+    /// Somebody who joined in reading this file has left.
+    pub fn left(&self, segments: &Arc<Segments>) {
+        let mut state = self.state();
+        if let Some(file) = state.shared.iter_mut().find(|file| Arc::ptr_eq(&file.segments, segments)) {
+            file.readers -= 1;
         }
         self.changed.notify_all();
     }
@@ -201,8 +251,11 @@ impl Queue {
             state.large_under_way += 1;
             return Next::Work(Work::Job(large.job));
         }
-        match state.others.pop_front() {
-            Some(work) => Next::Work(work),
+        if let Some(work) = state.others.pop_front() {
+            return Next::Work(work);
+        }
+        match state.file_to_join() {
+            Some(index) => Next::Work(state.join(index)),
             None if state.is_closed => Next::End,
             None => Next::Nothing,
         }
@@ -228,6 +281,8 @@ impl Queue {
     pub fn finished_large(&self) {
         let mut state = self.state();
         state.large_under_way = state.large_under_way.saturating_sub(1);
+        // What it leaves free is for the others.
+        self.changed.notify_all();
     }
 
     /// Waits until there may be a job.
@@ -245,6 +300,7 @@ impl Queue {
             state.listings.clear();
             state.large.clear();
             state.others.clear();
+            state.shared.clear();
         }
         self.changed.notify_all();
         self.grown.notify_all();
@@ -274,6 +330,7 @@ impl Queue {
 mod tests {
     use super::*;
     use crate::engine::job::{CopyJob, Make, Ticket};
+    use crate::engine::segments;
     use crate::model::RelPath;
     use crate::target::{Expect, Put};
 
@@ -324,6 +381,46 @@ mod tests {
         assert_eq!(taken(&queue), "last", "there is nothing else to do");
         queue.close(false);
         assert_eq!(taken(&queue), "end");
+    }
+
+    /// The name of the file that a thread without anything else to do helps with.
+    fn joined(queue: &Queue) -> String {
+        match queue.take() {
+            Next::Work(Work::Part(segments)) => segments.source().to_string(),
+            Next::Work(_) => "something else".to_owned(),
+            Next::Nothing => "nothing".to_owned(),
+            Next::End => "end".to_owned(),
+        }
+    }
+
+    #[test]
+    fn large_files_under_way_share_the_sessions_evenly() {
+        // One thread more than sessions.
+        let queue = Queue::new(5, 5);
+        let [first, second] = ["first", "second"].map(|name| Arc::new(segments::tests::file(name)));
+        queue.add(copy("first", LARGE), || true);
+        queue.add(copy("second", LARGE), || true);
+        queue.share(&first);
+        assert_eq!(
+            [taken(&queue), taken(&queue)],
+            ["first", "second"],
+            "who copies it goes before who helps"
+        );
+        assert_eq!(joined(&queue), "first");
+        assert_eq!(joined(&queue), "nothing", "the last session is for a reader of the second file");
+        queue.share(&second);
+        assert_eq!([joined(&queue), joined(&queue)], ["second", "nothing"]);
+        queue.unshare(&first);
+        queue.finished_large();
+        assert_eq!([joined(&queue), joined(&queue), joined(&queue)], ["second", "second", "nothing"]);
+        queue.left(&first);
+        assert_eq!(joined(&queue), "nothing", "it helped with another file");
+        queue.left(&second);
+        assert_eq!([joined(&queue), joined(&queue)], ["second", "nothing"]);
+        queue.left(&second);
+        assert_eq!(joined(&queue), "nothing", "it was asked often enough");
+        queue.close(false);
+        assert_eq!(joined(&queue), "end");
     }
 
     #[test]

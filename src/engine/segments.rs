@@ -169,6 +169,11 @@ impl Segments {
         self.parts.finish()
     }
 
+    /// What is copied.
+    pub fn source(&self) -> &RelPath {
+        &self.source
+    }
+
     /// The side it comes from.
     pub fn from(&self) -> Side {
         self.from
@@ -236,10 +241,15 @@ impl std::fmt::Debug for Segments {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     struct Nowhere;
+
+    /// A file of which nothing has come yet.
+    pub fn file(name: &str) -> Segments {
+        Segments::of(Side::Remote, RelPath::parse(name).unwrap(), 100 << 20, Box::new(Nowhere))
+    }
 
     impl Parts for Nowhere {
         fn write_at(&self, _: u64, _: &[u8]) -> Result<()> {
@@ -255,8 +265,7 @@ mod tests {
 
     /// A file of 100 MiB of which a reader has got so many, for so many times as long as it had to wait for the first bytes.
     fn under_way(mebibytes: u64, delays: u32) -> Segments {
-        let name = RelPath::parse("large").unwrap();
-        let segments = Segments::of(Side::Remote, name, 100 << 20, Box::new(Nowhere));
+        let segments = file("large");
         let delay = Duration::from_millis(100);
         segments.claim().unwrap();
         let mut state = segments.state();

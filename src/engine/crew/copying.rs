@@ -74,7 +74,7 @@ impl Crew<'_> {
             Ok(Some(parts)) => Arc::new(Segments::new(from, job, size, parts)),
             Err(error) => return Some((0, Err(error))),
         };
-        self.queue.add_readers(&segments);
+        self.queue.share(&segments);
         let written = self.read_all(&segments).and_then(|()| match is_the_same()? {
             true => self.finish(job, &segments, &landing),
             false => {
@@ -83,6 +83,7 @@ impl Crew<'_> {
             }
         });
         segments.give_up();
+        self.queue.unshare(&segments);
         match written {
             // The server has announced what it does not do.
             Err(error) if error.kind() == Kind::Unsupported => None,
