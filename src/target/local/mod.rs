@@ -727,6 +727,17 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_that_cannot_be_opened_is_not_flushed_and_one_that_is_gone_need_not_be() {
+        let (root, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        symlink(outside.path(), root.path().join("swapped")).unwrap();
+        let mut session = LocalTarget::new(root.path(), Links::Inside).unwrap().open().unwrap();
+        let mut secured = |dir: &str| session.secure(&RelPath::parse(dir).unwrap());
+        assert!(secured("gone/with its parent").is_ok());
+        let error = secured("swapped").unwrap_err().to_string();
+        assert!(error.contains("flush") && error.contains("swapped"), "{error}");
+    }
+
+    #[test]
     fn what_has_not_arrived_as_a_whole_has_no_name() {
         let root = tempfile::tempdir().unwrap();
         fs::write(root.path().join("old"), "old").unwrap();
