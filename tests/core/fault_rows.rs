@@ -315,6 +315,25 @@ fn row_61_what_lies_deeper_than_wanted_is_neither_copied_nor_deleted_and_it_is_a
 }
 
 #[test]
+fn row_61_what_lies_deeper_than_wanted_stays_although_the_other_side_has_lost_it() {
+    for lost in ["a/b/c", "a/b", "a"] {
+        for mode in [Mode::Upload, Mode::Download, Mode::Sync] {
+            let (local, remote) = tree::trees();
+            local.put("a/b/c/deep", b"x", at(0));
+            local.put("z", b"x", at(0));
+            assert!(tree::run(&local, &remote, &Setup::new(Mode::Sync)).result.is_ok());
+            let (from, to) = if mode == Mode::Download { (&remote, &local) } else { (&local, &remote) };
+            from.take(lost);
+            let mut setup = Setup { max_depth: 2, ..Setup::new(mode) };
+            setup.policy.delete = mode != Mode::Sync;
+            let outcome = tree::run(&local, &remote, &setup);
+            let there = user_tree(to);
+            assert!(there.contains_key("a/b/c/deep"), "{lost}, {mode:?}: {there:?} {outcome:?}");
+        }
+    }
+}
+
+#[test]
 fn row_90_where_data_is_not_protected_nothing_is_sent() {
     let answers = vec![("PROT", "534 not here")];
     let server = Server::start(Quirks { tls: Some(Tls::New), answers, ..Quirks::default() });
