@@ -245,6 +245,19 @@ fn what_a_large_file_replaces_is_kept_although_it_comes_over_several_connections
 }
 
 #[test]
+fn what_has_to_be_kept_on_the_side_that_a_large_file_comes_from_is_there_first() {
+    let (whole, here) = (content(40 * MIB), Here::new());
+    here.put_old();
+    let far = Far::with(&whole, 1);
+    let disk = LocalTarget::new(here.0.path(), Links::Inside).unwrap();
+    let keeping = Keeping { has_trash: true, run: "now".into(), ..Keeping::default() };
+    run(&far, &disk, &Setup { threads: 4, keeping, ..Setup::new(Mode::Sync) }).result.unwrap();
+    assert!(here.large() == whole);
+    let kept = far.tree.tree().remove(".pyftpsync-trash/now/large");
+    assert!(matches!(&kept, Some(Node::File(bytes, _)) if bytes == b"old"), "{:?}", far.starts());
+}
+
+#[test]
 fn nothing_is_kept_of_what_is_not_replaced_after_all() {
     let (whole, here) = (content(40 * MIB), Here::new());
     here.put_old();
