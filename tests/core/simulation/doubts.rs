@@ -201,6 +201,21 @@ fn names_that_nobody_would_give_are_files_like_others() {
     });
 }
 
+/// Takes files away that the other side has, too, from local folders that were removed and made anew: nobody remembers those.
+fn take_what_would_meet(player: &Player) {
+    let [local, remote] = trees(&player.world);
+    let remembered: Vec<String> = memories(player, Side::Local)
+        .into_iter()
+        .filter_map(|(path, _)| path.strip_suffix(META_FILE_NAME).map(str::to_owned))
+        .collect();
+    for path in local.keys().filter(|path| remote.contains_key(*path)) {
+        let folder = &path[..path.rfind('/').map_or(0, |slash| slash + 1)];
+        if matches!(local[path], Node::File(..)) && !remembered.iter().any(|known| known == folder) {
+            player.world.trees.local.take(path);
+        }
+    }
+}
+
 /// What the runs of a world tell, and how it ends, if the clocks are so many seconds ahead.
 fn told_with_clocks(seed: u64, ahead: Sides<i64>) -> (Vec<Vec<String>>, super::play::Contents, Player) {
     let mut player = Player::new(seed);
@@ -220,6 +235,7 @@ fn told_with_clocks(seed: u64, ahead: Sides<i64>) -> (Vec<Vec<String>>, super::p
     for side in [Side::Local, Side::Remote, Side::Local, Side::Remote] {
         player.world.state().only = Some(side);
         edit(&player, 4);
+        take_what_would_meet(&player);
         told.push(player.calm().sorted().into_iter().cloned().collect());
     }
     let end = contents(&trees(&player.world));
