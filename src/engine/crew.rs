@@ -361,7 +361,7 @@ impl<'a> Crew<'a> {
                 Err(error) => error,
             };
             self.flow.check()?;
-            let Some(pause) = retry::pause(&error, attempt, self.clock.elapsed().fract()) else {
+            let Some(pause) = retry::pause(&error, attempt, self.clock.chance()) else {
                 return Err(error);
             };
             self.queue.rest(self.clock.pause(pause));

@@ -34,6 +34,8 @@ use crate::plan::guard::GuardRules;
 use crate::plan::{Filter, Policy, Strategy};
 use crate::target::pool::Pool;
 use executor::{Executor, InTurn, Live, Rehearsal};
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
 use std::ops::RangeInclusive;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
@@ -56,6 +58,11 @@ pub trait Clock: Sync {
     /// How long a pause of this length really takes; nothing, where time is only imagined.
     fn pause(&self, length: Duration) -> Duration {
         length
+    }
+    /// A number from 0 to 1 that differs for those who ask at the same time.
+    fn chance(&self) -> f64 {
+        let number = RandomState::new().build_hasher().finish();
+        f64::from((number >> 32) as u32) / f64::from(u32::MAX)
     }
 }
 

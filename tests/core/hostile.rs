@@ -253,6 +253,30 @@ fn a_listing_that_drips_is_given_up() {
 }
 
 #[test]
+fn a_file_that_has_no_end_or_drips_is_given_up() {
+    let acts: [(&str, Act, Kind); 2] = [
+        ("more than was told", |socket| pour(socket, &[b'x'; 65_536]), Kind::Size),
+        ("too slowly", |socket| drip(socket, b"", b'x'), Kind::Timeout),
+    ];
+    for (what, act, kind) in acts {
+        let extended = format!("229 (|||{}|)", stranger(act));
+        let answers = vec![("EPSV", extended.leak() as &'static str), ("RETR", "150 here\r\n226 done")];
+        let server = Server::start(Quirks { answers, ..Quirks::default() });
+        server.put("/old", b"x");
+        let target = impatient(config(&server));
+        let mut count = 0;
+        let error = fails(what, || {
+            target.open()?.read(&path("old"), &mut |body| {
+                count = std::io::copy(body, &mut std::io::sink())?;
+                Ok(())
+            })
+        });
+        assert_eq!(error.kind(), kind, "{what}: {error}");
+        assert_eq!(count, 0, "{what}: it never ended well");
+    }
+}
+
+#[test]
 fn data_connections_on_which_nobody_speaks_tls_are_an_error_soon() {
     let acts: [(&str, Act); 4] = [
         ("nonsense", |socket| pour(socket, &[b'x'; 65_536])),

@@ -185,6 +185,14 @@ pub fn trees() -> (MemoryTarget, MemoryTarget) {
     (MemoryTarget::new("/local"), MemoryTarget::new("mem://user@host:1/root"))
 }
 
+#[test]
+fn threads_that_fail_at_the_same_time_try_again_at_different_times() {
+    let clock = Frozen(0.0, None);
+    let chances: Vec<f64> = (0..8).map(|_| clock.chance()).collect();
+    assert!(chances.iter().all(|chance| (0.0..=1.0).contains(chance)), "{chances:?}");
+    assert!(chances.iter().any(|chance| (chance - chances[0]).abs() > 0.001), "{chances:?}");
+}
+
 fn ok(outcome: Outcome) -> Outcome {
     assert!(outcome.result.is_ok(), "{outcome:?}");
     outcome

@@ -6,6 +6,7 @@ use super::control::lost;
 use super::data::{self, Channel};
 use super::early_end;
 use super::errors::refusal;
+use super::pace::Pace;
 use super::session::{CHUNK, Ending, FtpSession, is_lost};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::model::RelPath;
@@ -16,6 +17,8 @@ use std::time::Duration;
 
 /// How long a server may take to say why a transfer broke.
 const LAST_WORDS: Duration = Duration::from_secs(5);
+/// So many bytes more than twice the size that was told is what no file has got while it was read: the server pours.
+const GROWTH: u64 = 64 * 1024 * 1024;
 
 impl FtpSession {
     /// See [`Session::read`](crate::target::Session::read).
@@ -54,6 +57,7 @@ impl FtpSession {
         let size = started.before.first().and_then(Reply::size);
         // What begins in the middle has no checksum of the whole.
         let passed = self.new_digest().filter(|_| start == 0);
+        let pace = Pace::new(self.server.config.timeout);
         match started.outcome {
             Ok(channel) => Ok(Download {
                 session: self,
@@ -63,6 +67,7 @@ impl FtpSession {
                 count: start,
                 is_complete: false,
                 passed,
+                pace,
                 path,
             }),
             Err(reply) if start > 0 => Err(self.no_rest(&reply)),
@@ -84,6 +89,7 @@ struct Download<'a> {
     is_complete: bool,
     /// The checksum of what was read, if it is to be compared.
     passed: Option<Digest>,
+    pace: Pace,
     path: Vec<u8>,
 }
 
@@ -151,6 +157,18 @@ impl Download<'_> {
         }
     }
 
+    fn has_no_end(&self, more: usize) -> bool {
+        let most = self.size.map(|size| size.saturating_mul(2).saturating_add(GROWTH));
+        most.is_some_and(|most| self.count + more as u64 > most)
+    }
+
+    /// Ends a transfer that the server does not end.
+    fn given_up(&mut self, channel: Channel, error: Error) -> io::Error {
+        self.session.control.doubt();
+        channel.into_parts().0.reset();
+        error.during("read").at(&self.name).into_io()
+    }
+
     /// The data connection broke. The server's own words are better than those of the system.
     fn broken(&mut self, channel: Channel, error: io::Error) -> Error {
         let (stream, early) = channel.into_parts();
@@ -179,7 +197,15 @@ impl Read for Download<'_> {
         let Some(mut channel) = self.channel.take() else {
             return if self.is_complete { Ok(0) } else { Err(io::ErrorKind::NotConnected.into()) };
         };
-        match channel.stream.read(buffer) {
+        match self.pace.read(&mut channel.stream, buffer) {
+            Ok(count) if self.has_no_end(count) => {
+                let words = "far more bytes come than the server told, as if there were no end";
+                Err(self.given_up(channel, Error::new(Kind::Size, words)))
+            }
+            Err(_) if self.pace.is_too_slow() => {
+                let error = self.pace.error("this file");
+                Err(self.given_up(channel, error))
+            }
             Ok(0) => self.end(channel, false),
             Ok(count) => {
                 self.count += count as u64;

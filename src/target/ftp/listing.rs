@@ -1,17 +1,17 @@
 //! Listing one folder: MLSD where the server has it, else LIST with its guesses.
 
-use super::control::SLOWEST;
 use super::data::{self, Begin};
 use super::errors::refusal;
 use super::learned::Lister;
+use super::pace::Pace;
 use super::session::FtpSession;
-use crate::error::{Error, Kind, Result, Retry};
+use crate::error::{Error, Kind, Result};
 use crate::model::{Entry, EntryKind, Listing, Name, Note, RelPath, Stamp};
 use crate::target::names::Names;
 use crate::wire::ftp::{Command, Item, ItemKind, Line, Reply, list, mlsd};
 use std::collections::HashSet;
 use std::io::{self, Read};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Questions about single files in one packet: short commands, short replies.
 const QUESTIONS: usize = 200;
@@ -21,8 +21,6 @@ const MAX_LINE: usize = 64 * 1024;
 const USUAL_LISTING: usize = 16 * 1024;
 /// No honest listing is longer, in bytes: half a million names and more. It has to fit into memory.
 const MAX_LISTING: u64 = 64 * 1024 * 1024;
-/// A listing that brings less for each time limit, on average, is given up: so many bytes are a few dozen names.
-const PACE: u64 = 4 * 1024;
 /// Known limits at which servers end a LIST without a word, in lines.
 const SILENT_LIMITS: [usize; 3] = [1_000, 2_000, 10_000];
 /// Limits that operators choose are multiples of this.
@@ -214,13 +212,16 @@ impl FtpSession {
         };
         let (mut stream, early) = channel.into_parts();
         let mut bytes = Vec::with_capacity(USUAL_LISTING);
-        let mut paced = Paced::new(&mut stream, self.server.config.timeout);
+        let mut paced = Paced { source: &mut stream, pace: Pace::new(self.server.config.timeout) };
         let ended = (&mut paced).take(MAX_LISTING + 1).read_to_end(&mut bytes);
-        let is_too_slow = paced.is_too_slow;
-        if is_too_slow || bytes.len() as u64 > MAX_LISTING {
+        let pace = paced.pace;
+        if pace.is_too_slow() || bytes.len() as u64 > MAX_LISTING {
             self.control.doubt();
             stream.reset();
-            return Err(if is_too_slow { drips(bytes.len()) } else { has_no_end() });
+            return Err(match pace.is_too_slow() {
+                true => pace.error("the listing of this folder"),
+                false => has_no_end(),
+            });
         }
         let reply = data::confirmation(&mut self.control, stream, early)?;
         if !reply.is_success() {
@@ -332,37 +333,16 @@ impl FtpSession {
     }
 }
 
-/// Bytes that have to come at a certain pace: a server that drips one by one, each within the time limit, may do so for ever.
-struct Paced<R> {
-    source: R,
-    timeout: Duration,
-    begun: Instant,
-    count: u64,
-    is_too_slow: bool,
+/// Bytes that have to come at a certain pace.
+struct Paced<'a, R> {
+    source: &'a mut R,
+    pace: Pace,
 }
 
-impl<R: Read> Paced<R> {
-    fn new(source: R, timeout: Duration) -> Self {
-        Paced { source, timeout, begun: Instant::now(), count: 0, is_too_slow: false }
-    }
-}
-
-impl<R: Read> Read for Paced<R> {
+impl<R: Read> Read for Paced<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.source.read(buffer)?;
-        self.count += count as u64;
-        let earned = u32::try_from(self.count / PACE).unwrap_or(u32::MAX);
-        let limit = self.timeout.saturating_mul(SLOWEST.saturating_add(earned));
-        self.is_too_slow = count > 0 && self.begun.elapsed() > limit;
-        if self.is_too_slow { Err(io::ErrorKind::TimedOut.into()) } else { Ok(count) }
+        self.pace.read(self.source, buffer)
     }
-}
-
-fn drips(count: usize) -> Error {
-    let detail = format!("the listing of this folder comes too slowly: {count} bytes so far");
-    Error::new(Kind::Timeout, detail)
-        .retrying(Retry::NewSession)
-        .advise("if the server is that slow, give it a larger --timeout")
 }
 
 fn has_no_end() -> Error {

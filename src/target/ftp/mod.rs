@@ -23,6 +23,7 @@ mod listing;
 mod login;
 mod looked_up;
 mod new_name;
+mod pace;
 pub(super) mod proxy;
 mod removal;
 mod rename;

@@ -31,6 +31,7 @@ mod tests {
         let lost = Error::new(Kind::Disconnected, "x");
         assert_eq!(pause(&lost, 1, 0.5), Some(Duration::ZERO));
         assert_eq!(pause(&lost, 2, 0.0), Some(Duration::from_millis(400)));
+        assert_eq!(pause(&lost, 2, 1.0), Some(Duration::from_millis(800)), "others may knock earlier");
         assert_eq!(pause(&lost, 4, 0.0), None);
         assert_eq!(pause(&Error::new(Kind::Refused, "x"), 1, 0.0), None);
     }
