@@ -5,7 +5,7 @@
 //! | row | what servers do | test, beside those of this file |
 //! |---|---|---|
 //! | Q1 | no MLSD | `q01_...`; `test_servers_rows.py`, with GNU inetutils |
-//! | Q2 | MLSD that is announced and does not work | `q02_...` |
+//! | Q2 | MLSD that is announced and does not work, or is refused | `q02_...` |
 //! | Q3 | MLSD that hangs | `q03_...` |
 //! | Q4 | facts that are missing, or in other case | `q04_...`; `wire::ftp::mlsd::real_lines_of_real_servers` |
 //! | Q5 | links in two spellings | `q05_...` |
@@ -53,6 +53,7 @@
 
 use crate::contract::{self, get, path, put};
 use crate::ftp_conversations::{config, listed_names, trusting};
+use crate::ftp_faults::{At, Fault, Mishap};
 use crate::ftp_server::{Quirks, Server, Tls};
 use crate::tree::{self, Setup, at};
 use ftpsync::error::{Kind, Retry};
@@ -159,6 +160,47 @@ fn q02_mlsd_that_sends_nothing_or_nonsense_gives_way_to_list() {
     let (server, mut session) = open(Quirks::default());
     listed_names(session.as_mut());
     assert!(!said(&server).contains("OPTS MLST"), "not needed");
+}
+
+#[test]
+fn q02_mlsd_that_is_refused_for_every_folder_gives_way_to_list_and_a_missing_folder_stays_missing() {
+    for refusal in ["550 no", "450 not now", "451 local error", "503 bad sequence"] {
+        let (server, mut session) = open(Quirks { answers: vec![("MLSD", refusal)], ..Quirks::default() });
+        server.put("/folder/file", b"x");
+        server.put_folder("/folder");
+        assert_eq!(session.list(&path("missing")).unwrap_err().kind(), Kind::NotFound, "{refusal}");
+        for folder in ["folder", "folder"] {
+            let listing = session.list(&path(folder)).unwrap();
+            assert!(listing.complete && only(&listing).name.as_str() == "file", "{refusal}: {listing:?}");
+        }
+        assert_eq!(session.list(&path("missing")).unwrap_err().kind(), Kind::NotFound, "{refusal}");
+        let said = said(&server);
+        // With the path and inside the folder: for the one that is missing, and for the first one that is there.
+        assert_eq!(said.matches("MLSD").count(), 4, "decided once: {said}");
+    }
+    // One folder of a server that has answered MLSD before says nothing about the others.
+    let (server, mut session) = open(Quirks::default());
+    server.put("/file", b"x");
+    server.put_folder("/closed");
+    let refused = |at| Fault { at, mishap: Mishap::Answer("550 no") };
+    server.faults().plan([refused(At::Nth("MLSD /closed", 0)), refused(At::Nth("MLSD", 2))]);
+    assert_eq!(listed_names(session.as_mut()), ["closed", "file"]);
+    assert!(!session.list(&path("closed")).unwrap().complete);
+    assert_eq!(listed_names(session.as_mut()), ["closed", "file"]);
+    assert!(!said(&server).contains("LIST"));
+}
+
+#[test]
+fn q02_a_run_is_complete_where_mlsd_is_refused_and_list_is_not() {
+    let server = Server::start(Quirks { answers: vec![("MLSD", "550 no")], ..Quirks::default() });
+    server.put("/a", b"x");
+    server.put_folder("/folder");
+    server.put("/folder/b", b"x");
+    let local = MemoryTarget::new("/local");
+    local.put("only here", b"x", at(0));
+    let run = sync(&local, &server, Mode::Download);
+    assert!(run.result.is_ok() && run.warnings.is_empty(), "{run:?}");
+    assert!(local.tree().contains_key("folder/b") && !local.tree().contains_key("only here"), "{run:?}");
 }
 
 #[test]
@@ -362,21 +404,40 @@ fn q15_a_listing_that_was_cut_short_deletes_nothing() {
 
 #[test]
 fn q15_listings_with_a_suspicious_number_of_names_are_not_believed() {
-    // 998 and 9998 with the lines of the folder itself and its parent.
-    for (count, complete) in [
-        (997, true),
-        (998, false),
-        (1000, false),
-        (1001, true),
-        (2000, false),
-        (9998, false),
-        (10_000, false),
+    // 998 and 9998 with the lines of the folder itself and its parent. MLSD says so at a thousand.
+    for (count, by_list, by_mlsd) in [
+        (997, true, true),
+        (998, false, true),
+        (1000, false, true),
+        (1001, true, true),
+        (1997, true, true),
+        (2000, false, false),
+        (2001, true, true),
+        (9998, false, false),
+        (10_000, false, false),
+        (10_001, true, true),
     ] {
-        let (server, mut session) = open(Quirks { hides: vec!["MLST", "MDTM"], ..Quirks::default() });
-        server.put_many("/f", count);
-        let listing = listing(session.as_mut());
-        assert_eq!((listing.entries.len(), listing.complete), (count, complete));
+        for (hides, complete) in [(vec!["MLST", "MDTM"], by_list), (vec![], by_mlsd)] {
+            let (server, mut session) = open(Quirks { hides, ..Quirks::default() });
+            server.put_many("/f", count);
+            let listing = listing(session.as_mut());
+            assert_eq!((listing.entries.len(), listing.complete), (count, complete));
+        }
     }
+}
+
+#[test]
+fn q15_a_run_deletes_nothing_for_a_listing_by_mlsd_with_such_a_number_of_names() {
+    let server = Server::start(Quirks::default());
+    server.put_many("/f", 2000);
+    let local = MemoryTarget::new("/local");
+    local.put("only here", b"x", at(0));
+    let run = sync(&local, &server, Mode::Download);
+    assert!(run.result.is_ok() && local.tree().contains_key("only here"), "{:?}", run.warnings);
+    assert!(run.warnings.iter().any(|text| text.contains("2000 names")), "{:?}", run.warnings);
+    server.put("/one more", b"x");
+    let run = sync(&local, &server, Mode::Download);
+    assert!(run.result.is_ok() && !local.tree().contains_key("only here"), "{:?}", run.warnings);
 }
 
 #[test]

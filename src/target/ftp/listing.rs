@@ -5,7 +5,7 @@ use super::errors::refusal;
 use super::learned::Lister;
 use super::pace::Pace;
 use super::session::FtpSession;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, Retry};
 use crate::model::{Entry, EntryKind, Listing, Name, Note, RelPath, Stamp};
 use crate::target::names::Names;
 use crate::wire::ftp::{Command, Item, ItemKind, Line, Reply, list, mlsd};
@@ -23,6 +23,8 @@ const USUAL_LISTING: usize = 16 * 1024;
 const MAX_LISTING: u64 = 64 * 1024 * 1024;
 /// Known limits at which servers end a LIST without a word, in lines.
 const SILENT_LIMITS: [usize; 3] = [1_000, 2_000, 10_000];
+/// The same for MLSD. The servers that end it at a thousand, which is the number of many an honest folder, say so.
+const SILENT_LIMITS_OF_MLSD: [usize; 2] = [2_000, 10_000];
 /// Limits that operators choose are multiples of this.
 const ROUND: usize = 500;
 /// Lines that are no names of the folder: its own and that of its parent.
@@ -90,7 +92,7 @@ impl FtpSession {
                 self.server.learned().lister = Some(Lister::List);
                 return self.list_by_list(path);
             }
-            Err(reply) => return self.unlisted(path, &reply),
+            Err(reply) => return self.list_without_mlsd(path, &reply),
         };
         let mut listing = collect(&raw, Format::Machine, self.server.names);
         let is_garbage = listing.entries.is_empty() && !listing.complete;
@@ -107,12 +109,28 @@ impl FtpSession {
             learned.mlsd_proven = true;
             learned.lister = Some(Lister::Mlsd);
         }
-        if self.control.is_lent() {
-            // The other engine keeps the words to itself with which a server says that it has cut a listing short.
-            distrust_numbers(&mut listing, |lines| lines.is_multiple_of(ROUND));
-        }
+        // The other engine keeps the words to itself with which a server says that it has cut a listing short.
+        let is_unheard = self.control.is_lent();
+        distrust_numbers(&mut listing, |lines| {
+            SILENT_LIMITS_OF_MLSD.contains(&lines) || is_unheard && lines.is_multiple_of(ROUND)
+        });
         self.fill_in(path, &mut listing)?;
         Ok(listing)
+    }
+
+    /// MLSD was refused for a folder that may well be there. Some servers announce it and refuse it for every folder, in words
+    /// that are about one; where it has never worked and LIST shows something, LIST is used from then on.
+    fn list_without_mlsd(&mut self, path: &[u8], reply: &Reply) -> Result<Listing> {
+        self.check_folder(path)?;
+        let is_about_connection = matches!(reply.code(), 425 | 426 | 522);
+        if !is_about_connection && !self.server.learned().mlsd_proven {
+            match self.list_by_list(path) {
+                Ok(listing) if !listing.entries.is_empty() => return Ok(listing),
+                Err(error) if error.retry() == Retry::NewSession => return Err(error),
+                Ok(_) | Err(_) => {}
+            }
+        }
+        suspect_empty(reply)
     }
 
     /// MLSD with the path as argument; in the folder itself where the path may be taken for a pattern, or is refused.
@@ -246,23 +264,23 @@ impl FtpSession {
 
     /// The listing was refused. If the folder can be entered, it is probably empty, but nothing may be deleted for that.
     fn unlisted(&mut self, path: &[u8], reply: &Reply) -> Result<Listing> {
+        self.check_folder(path)?;
+        suspect_empty(reply)
+    }
+
+    /// Makes sure that a folder is there: it can be entered.
+    fn check_folder(&mut self, path: &[u8]) -> Result<()> {
         let entered = self.control.ask(&Command::path("CWD", path)?)?;
-        if !entered.is_success() {
-            let error = refusal(&entered);
-            return Err(match (entered.code(), error.kind()) {
-                (550, Kind::Refused) => {
-                    Error::new(Kind::NotFound, error.detail()).with_reply(550, entered.text())
-                }
-                _ => error,
-            });
+        if entered.is_success() {
+            return self.go_home();
         }
-        self.go_home()?;
-        if !matches!(reply.code(), 450 | 550) {
-            return Err(refusal(reply));
-        }
-        let mut listing = Listing::default();
-        doubt(&mut listing, &reply.text(), "the server lists nothing, but the folder is there");
-        Ok(listing)
+        let error = refusal(&entered);
+        Err(match (entered.code(), error.kind()) {
+            (550, Kind::Refused) => {
+                Error::new(Kind::NotFound, error.detail()).with_reply(550, entered.text())
+            }
+            _ => error,
+        })
     }
 
     /// Moves the times of LIST from the time zone of the server to UTC, as far as MDTM (which is UTC) has shown the
@@ -343,6 +361,16 @@ impl<R: Read> Read for Paced<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.pace.read(self.source, buffer)
     }
+}
+
+/// What a folder holds that is there and that the server does not list.
+fn suspect_empty(reply: &Reply) -> Result<Listing> {
+    if !matches!(reply.code(), 450 | 550) {
+        return Err(refusal(reply));
+    }
+    let mut listing = Listing::default();
+    doubt(&mut listing, &reply.text(), "the server lists nothing, but the folder is there");
+    Ok(listing)
 }
 
 fn has_no_end() -> Error {
