@@ -83,6 +83,8 @@ pub enum Retry {
     Later,
     /// The conversation must be thrown away first.
     NewSession,
+    /// There is no room for one more conversation: a server may take seconds to notice that earlier ones have ended.
+    WhenThereIsRoom,
 }
 
 /// A failed operation.

@@ -12,7 +12,7 @@ use super::{Choice, Clock};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::locked::locked;
 use crate::model::{META_FILE_NAME, RelPath, Side, Sides};
-use crate::target::layer::retry;
+use crate::target::layer::retry::Attempts;
 use crate::target::pool::{Loan, Pool};
 use crate::target::{Session, Settled};
 use std::collections::HashMap;
@@ -349,7 +349,7 @@ impl<'a> Crew<'a> {
         sides: [Side; N],
         mut work: impl FnMut(&mut Sides<Option<Loan<'_>>>) -> Result<T>,
     ) -> Result<T> {
-        let mut attempt = 1;
+        let mut attempts = Attempts::default();
         loop {
             let outcome =
                 catch_unwind(AssertUnwindSafe(|| self.attempt(sides, &mut work))).unwrap_or_else(|_| {
@@ -361,11 +361,10 @@ impl<'a> Crew<'a> {
                 Err(error) => error,
             };
             self.flow.check()?;
-            let Some(pause) = retry::pause(&error, attempt, self.clock.chance()) else {
+            let Some(pause) = attempts.pause_after(&error, self.clock.chance()) else {
                 return Err(error);
             };
             self.queue.rest(self.clock.pause(pause));
-            attempt += 1;
         }
     }
 

@@ -37,6 +37,11 @@ impl Caller {
         receiver.recv().map_err(|_| Error::cancelled())?.map_err(carried)
     }
 
+    /// Whether anybody still waits for the work: nobody does after a signal.
+    pub fn is_waiting(&self) -> bool {
+        self.cues.send(Box::new(|_| ())).is_ok()
+    }
+
     /// Passes a body in blocks (`bytes`) to a callable; returns how many bytes it had.
     ///
     /// # Errors

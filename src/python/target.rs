@@ -12,6 +12,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::RelPath;
 use crate::model::entry::GUESSED;
 use crate::target::ftp::{Engine, FtpConfig, FtpTarget, Identity, Secret, TlsConfig, TlsVersion};
+use crate::target::layer::retry;
 use crate::target::local::LocalTarget;
 use crate::target::memory::MemoryTarget;
 #[cfg(feature = "s3")]
@@ -267,7 +268,9 @@ impl Target {
     /// Starts a conversation: connects and logs in.
     fn open(&self, py: Python<'_>) -> PyResult<Session> {
         let target = self.share();
-        let session = aside::work(py, &self.inner, move |_| target.open())?;
+        let session = aside::work(py, &self.inner, move |caller| {
+            retry::open_when_there_is_room(target.as_ref(), || caller.is_waiting())
+        })?;
         Ok(Session {
             greeting: session.greeting().to_vec(),
             inner: Arc::new(Mutex::new(Some(session))),

@@ -56,6 +56,8 @@ pub struct Quirks {
     pub most: usize,
     /// How long a conversation that has ended still counts.
     pub notices_ends_after: Duration,
+    /// Those that have ended count until [`Server::notice_ends`].
+    pub notices_ends_when_told: bool,
     /// MLSD is refused without an argument.
     pub mlsd_wants_argument: bool,
     /// STOR keeps nothing and calls it complete.
@@ -287,6 +289,8 @@ struct State {
     clock_ahead: AtomicI64,
     /// Conversations under way.
     open: AtomicUsize,
+    /// Those of them that have ended, which the server has not noticed yet.
+    unnoticed: AtomicUsize,
     /// Idle conversations are to end.
     is_over: AtomicBool,
     /// The bit was flipped.
@@ -336,6 +340,11 @@ impl Server {
     /// Ends the conversations that are idle, from the side of the server.
     pub fn say_farewell(&self) {
         self.state.is_over.store(true, Ordering::SeqCst);
+    }
+
+    /// Has the server notice which conversations have ended.
+    pub fn notice_ends(&self) {
+        self.state.open.fetch_sub(self.state.unnoticed.swap(0, Ordering::SeqCst), Ordering::SeqCst);
     }
 
     /// Puts a file.
@@ -484,16 +493,22 @@ impl Conversation {
     fn run(mut self) {
         let open = self.state.open.fetch_add(1, Ordering::SeqCst) + 1;
         let state = Arc::clone(&self.state);
-        let _ = self.converse(open);
+        if self.quirks.most > 0 && open > self.quirks.most {
+            state.open.fetch_sub(1, Ordering::SeqCst);
+            let _ = self.say("421 too many connections");
+            return;
+        }
+        let _ = self.converse();
         drop(self.control.take());
+        if self.quirks.notices_ends_when_told {
+            state.unnoticed.fetch_add(1, Ordering::SeqCst);
+            return;
+        }
         std::thread::sleep(self.quirks.notices_ends_after);
         state.open.fetch_sub(1, Ordering::SeqCst);
     }
 
-    fn converse(&mut self, open: usize) -> std::io::Result<()> {
-        if self.quirks.most > 0 && open > self.quirks.most {
-            return self.say("421 too many connections").map(drop);
-        }
+    fn converse(&mut self) -> std::io::Result<()> {
         let greeting = match self.quirks.greets_briefly {
             true => "220 ready",
             false => "220-Welcome\r\n123 users are online\r\n220 ready",

@@ -63,7 +63,7 @@ use ftpsync::target::ftp::{FtpConfig, FtpTarget, TlsConfig};
 use ftpsync::target::memory::MemoryTarget;
 use ftpsync::target::pool::Pool;
 use ftpsync::target::{Expect, Put, Session, Target};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// 2024-01-02 03:04:05, the time of every file of the server.
@@ -727,6 +727,48 @@ fn q34_a_run_makes_do_with_the_connections_it_gets() {
         assert!(run.result.is_ok() && run.failures.is_empty(), "{run:?}");
         assert_eq!(server.paths().iter().filter(|path| path.contains("/file")).count(), 20);
     }
+}
+
+/// Sends files to a server for one session, which is lost at the second file and counts until so much time has gone by in
+/// pauses. The outcome, and the pauses.
+fn send_where_a_lost_session_counts_for(seconds: f64) -> (Arc<Server>, tree::Outcome, Vec<f64>) {
+    let quirks = Quirks { most: 1, notices_ends_when_told: true, ..Quirks::default() };
+    let server = Arc::new(Server::start(quirks));
+    server.faults().plan([Fault { at: At::Nth("STOR", 1), mishap: Mishap::Reset }]);
+    let local = MemoryTarget::new("/local");
+    for name in ["a", "b", "c"] {
+        local.put(name, b"x", at(0));
+    }
+    let pauses = Arc::new(Mutex::new(Vec::new()));
+    let (told, counting) = (Arc::clone(&pauses), Arc::clone(&server));
+    let pause = move |length: Duration| {
+        let mut told = told.lock().unwrap();
+        told.push(length.as_secs_f64());
+        if told.iter().sum::<f64>() >= seconds {
+            counting.notice_ends();
+        }
+    };
+    let setup = Setup { threads: 1, instead_of_pauses: Some(Arc::new(pause)), ..Setup::new(Mode::Upload) };
+    let outcome = tree::run(&local, &Shared(Arc::new(target(&server))), &setup);
+    let pauses = pauses.lock().unwrap().clone();
+    (server, outcome, pauses)
+}
+
+#[test]
+fn q34_a_server_for_one_session_may_take_five_seconds_to_notice_that_the_last_one_is_lost() {
+    let (server, run, pauses) = send_where_a_lost_session_counts_for(5.0);
+    assert!(run.result.is_ok() && run.failures.is_empty(), "{run:?}");
+    assert_eq!(server.paths(), ["/", "/a", "/b", "/c"]);
+    assert!(pauses.windows(2).all(|two| two[0] < two[1]), "they grow: {pauses:?}");
+}
+
+#[test]
+fn q34_a_server_that_never_has_room_again_is_not_waited_for_for_ever() {
+    let (server, run, pauses) = send_where_a_lost_session_counts_for(f64::MAX);
+    let error = run.result.unwrap_err().to_string();
+    assert!(error.contains("421 too many connections"), "{error}");
+    assert!((5.0..20.0).contains(&pauses.iter().sum::<f64>()), "{pauses:?}");
+    assert_eq!(server.paths().iter().filter(|path| ["/a", "/b", "/c"].contains(&path.as_str())).count(), 1);
 }
 
 #[test]

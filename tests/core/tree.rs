@@ -13,6 +13,7 @@ use ftpsync::target::memory::{MemoryTarget, Node};
 use ftpsync::target::pool::Pool;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// What one run did.
 #[derive(Debug)]
@@ -44,6 +45,8 @@ pub struct Setup {
     /// The time, in seconds since 1970-01-01 UTC.
     pub now: f64,
     pub keeping: engine::Keeping,
+    /// Called with each pause between attempts, which then takes no time.
+    pub instead_of_pauses: Option<Arc<dyn Fn(Duration) + Send + Sync>>,
 }
 
 impl Setup {
@@ -62,19 +65,29 @@ impl Setup {
             is_open: false,
             now: 1_700_000_000.0,
             keeping: engine::Keeping::default(),
+            instead_of_pauses: None,
         }
     }
 }
 
 /// The date stands still; so does the time, unless it is limited.
-struct Frozen(f64, Option<std::time::Instant>);
+struct Frozen<'a>(&'a Setup, Option<Instant>);
 
-impl Clock for Frozen {
+impl Clock for Frozen<'_> {
     fn now(&self) -> f64 {
-        self.0
+        self.0.now
     }
     fn elapsed(&self) -> f64 {
         self.1.map_or(0.0, |begun| begun.elapsed().as_secs_f64())
+    }
+    fn pause(&self, length: Duration) -> Duration {
+        match &self.0.instead_of_pauses {
+            Some(called) => {
+                called(length);
+                Duration::ZERO
+            }
+            None => length,
+        }
     }
     fn readable(&self, seconds: f64) -> String {
         format!("{seconds}")
@@ -149,7 +162,7 @@ pub fn run(local: &dyn TargetBox, remote: &dyn TargetBox, setup: &Setup) -> Outc
         time_limit: setup.time_limit,
         max_depth: setup.max_depth,
         threads: setup.threads..=setup.threads,
-        clock: &Frozen(setup.now, setup.time_limit.map(|_| std::time::Instant::now())),
+        clock: &Frozen(setup, setup.time_limit.map(|_| Instant::now())),
     };
     let mut observer = Collect::default();
     let mut stats = Stats::default();
@@ -187,7 +200,8 @@ pub fn trees() -> (MemoryTarget, MemoryTarget) {
 
 #[test]
 fn threads_that_fail_at_the_same_time_try_again_at_different_times() {
-    let clock = Frozen(0.0, None);
+    let setup = Setup::new(Mode::Sync);
+    let clock = Frozen(&setup, None);
     let chances: Vec<f64> = (0..8).map(|_| clock.chance()).collect();
     assert!(chances.iter().all(|chance| (0.0..=1.0).contains(chance)), "{chances:?}");
     assert!(chances.iter().any(|chance| (chance - chances[0]).abs() > 0.001), "{chances:?}");

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -173,6 +175,24 @@ def test_q34_a_server_with_one_connection_for_each_user_is_enough(
         write(world.local, f"folder{number % 3}/up{number}")
     world.run("sync")
     assert len([path for path in world.remote.rglob("up*") if path.is_file()]) == 20
+
+
+def test_q34_the_first_login_waits_for_a_session_that_is_just_going(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    server = start_server(servers.PyFtpdLib(connections=1))
+    world = make_world(server, tmp_path)
+    write(world.local, "file")
+    last = socket.create_connection((server.host, server.port))
+    while last.recv(3) != b"220":
+        # It still counts the one who looked whether it was there.
+        last.close()
+        last = socket.create_connection((server.host, server.port))
+    going = threading.Timer(0.7, last.close)
+    going.start()
+    world.run("upload")
+    going.join()
+    assert (world.remote / "file").exists()
 
 
 @pytest.mark.parametrize("connections", ["1", "4"])

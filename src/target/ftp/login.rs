@@ -7,7 +7,7 @@ use super::errors::refusal;
 use super::handshake::{explain, is_version_refusal};
 use super::session::{FtpSession, no_answer};
 use super::tls::Versions;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, Retry};
 use crate::locked::locked;
 use crate::wire::ftp::{Command, Features, Reply};
 use std::sync::Arc;
@@ -27,6 +27,14 @@ pub fn open(server: &Arc<Server>) -> Result<FtpSession> {
         Err(_) if !was_one_by_one && server.learned().one_by_one => attempt(server),
         opened => opened,
     }
+    .map_err(|error| if means_no_room(&error) { error.retrying(Retry::WhenThereIsRoom) } else { error })
+}
+
+/// Whether the server has as many conversations as it wants, perhaps counting some that are over.
+fn means_no_room(error: &Error) -> bool {
+    error
+        .reply()
+        .is_some_and(|(code, text)| code == 421 || error.kind() == Kind::Busy && is_about_limits(text))
 }
 
 fn attempt(server: &Arc<Server>) -> Result<FtpSession> {
