@@ -52,6 +52,8 @@ pub struct Crew<'a> {
     full: Mutex<Sides<Option<Error>>>,
     /// Those of them of which more is known, to be reported.
     settled: Mutex<Vec<Done>>,
+    /// Held while a folder is made whose name a side may take for that of another one: so the other one is there, or not.
+    twin_folders: Mutex<()>,
 }
 
 /// A copy that its session finishes later.
@@ -82,6 +84,7 @@ impl<'a> Crew<'a> {
             lagging: Mutex::default(),
             full: Mutex::default(),
             settled: Mutex::default(),
+            twin_folders: Mutex::default(),
         }
     }
 
@@ -309,8 +312,8 @@ impl<'a> Crew<'a> {
             Job::List { ticket, side, dir, make } => {
                 let result = self.persist([side], |sessions| match make {
                     Make::Nothing => self.view(borrowed(sessions, side)?, side, &dir),
-                    Make::Folder => borrowed(sessions, side)?
-                        .mkdir(&dir)
+                    Make::Folder { has_twin } => self
+                        .make_folder(borrowed(sessions, side)?, &dir, has_twin)
                         .map(|()| Box::new(View { complete: true, ..View::default() })),
                 });
                 Done::Listed { ticket, side, result: result.map_err(|error| error.during("list").at(&dir)) }

@@ -49,7 +49,7 @@ pub struct Rehearsal<'a>(pub &'a Crew<'a>);
 impl Executor for Rehearsal<'_> {
     fn submit(&mut self, job: Job) -> Option<Done> {
         match job {
-            Job::List { make: super::job::Make::Folder, ticket, side, .. } => {
+            Job::List { make: super::job::Make::Folder { .. }, ticket, side, .. } => {
                 let view = super::job::View { complete: true, ..Default::default() };
                 Some(Done::Listed { ticket, side, result: Ok(Box::new(view)) })
             }

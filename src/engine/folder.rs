@@ -3,8 +3,9 @@
 use super::job::{Ticket, View};
 use super::removal::DoomedDir;
 use crate::error::Result;
+use crate::model::path::folded;
 use crate::model::{DirMeta, RelPath, Side, Sides};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 /// What may go with a folder that the other side lost.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -28,6 +29,8 @@ pub enum Visit {
         to: Side,
         /// Its name, as its parent remembers it.
         name: String,
+        /// The side that gets it may take its name for another one.
+        has_twin: bool,
     },
     /// The other side lost it: what is unchanged inside goes, what is not stays.
     Remove {
@@ -66,6 +69,8 @@ pub struct Folder {
     pub metas: Sides<DirMeta>,
     /// Files that both sides had when they first met, and whose copy has not succeeded.
     pub unfinished: BTreeSet<String>,
+    /// What several of its names have in common, see [`Name::folded`](crate::model::Name::folded).
+    pub twins: HashSet<String>,
     /// Whether its listings were asked for.
     pub is_submitted: bool,
     /// Listings that were asked for before it was known that it is visited.
@@ -92,6 +97,7 @@ impl Folder {
             views: Sides::default(),
             metas: Sides::default(),
             unfinished: BTreeSet::new(),
+            twins: HashSet::new(),
             is_submitted: false,
             is_awaited: Sides::default(),
             has_true_times: false,
@@ -114,6 +120,11 @@ impl Folder {
     /// Whether the remote side is to get it, and it has not been made there yet.
     pub fn is_made_remotely(&self) -> bool {
         matches!(self.visit, Visit::Copy { to: Side::Remote, .. }) && self.views.remote.is_none()
+    }
+
+    /// Whether another name in it may be taken for this one.
+    pub fn has_twin(&self, name: &str) -> bool {
+        !self.twins.is_empty() && self.twins.contains(&folded(name))
     }
 
     /// The path under which it is shown: that of the local side.

@@ -80,7 +80,10 @@ pub enum Make {
     /// Nothing: the folder is there.
     Nothing,
     /// The folder is made, and is empty: there is nothing to list.
-    Folder,
+    Folder {
+        /// The side may take its name for another one.
+        has_twin: bool,
+    },
 }
 
 /// A file to delete, and what must be true for that at the last moment.
@@ -128,7 +131,7 @@ pub struct CopyJob {
     pub needs_folders: bool,
     /// Whether what follows the transfer may be left for later.
     pub may_lag: bool,
-    /// A file was copied just before whose name the side may take for the same as this one.
+    /// The side may take its name for that of another file, which is there or was copied just before.
     pub has_twin: bool,
 }
 

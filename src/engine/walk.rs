@@ -182,8 +182,6 @@ struct Plan {
     is_damaged: bool,
     /// Every name that is there, on either side, [folded](Name::folded).
     names: HashSet<String>,
-    /// Those of them that several names have in common.
-    twins: HashSet<String>,
     /// What contents that were compared have shown.
     comparisons: Comparisons,
     /// Folders inside that are to be visited.
@@ -336,7 +334,7 @@ impl Walk<'_> {
         };
         let children = match visit {
             Visit::Compare => self.offer_folder(ticket, &dir, views)?,
-            Visit::Copy { to, name } => self.copy_folder(ticket, to, &name, views)?,
+            Visit::Copy { to, name, .. } => self.copy_folder(ticket, to, &name, views)?,
             Visit::Remove { on, doomed, scope } => self.remove_folder(ticket, on, doomed, scope, views)?,
         };
         self.schedule(children);
@@ -538,24 +536,10 @@ impl Walk<'_> {
                 pairs.iter().filter(|pair| pair.past == Past::NoArchive && pair.both().is_some());
             folder.unfinished = first_contacts.map(|pair| pair.name.to_string()).collect();
         }
-        let (mut names, mut twins) = (HashSet::new(), HashSet::new());
-        for name in present.iter().map(Name::folded) {
-            if let Some(twice) = names.replace(name) {
-                twins.insert(twice);
-            }
-        }
+        let names = self.note_twins(ticket, present.iter());
         let comparisons = self.compare_contents(&paths, &pairs)?;
-        let mut plan = Plan {
-            ticket,
-            dir,
-            paths,
-            complete,
-            is_damaged,
-            names,
-            twins,
-            comparisons,
-            children: Vec::new(),
-        };
+        let mut plan =
+            Plan { ticket, dir, paths, complete, is_damaged, names, comparisons, children: Vec::new() };
         for pair in pairs {
             let is_hidden = |side: Side| pair.get(side).is_none() && hidden[side].contains(&pair.name);
             if is_hidden(Side::Local) || is_hidden(Side::Remote) {
@@ -614,6 +598,7 @@ impl Walk<'_> {
             self.release(parent)?;
             return Ok(Vec::new());
         }
+        self.note_twins(ticket, source.entries.iter().map(|entry| &entry.name));
         let mut children = Vec::new();
         for entry in source.entries {
             if !self.run.filter.matches(entry.name.as_str(), entry.kind) {

@@ -118,6 +118,8 @@ pub struct Quirks {
     pub greets_briefly: bool,
     /// Names that differ in case, or in the form of their characters, are one to the disk of the server.
     pub folds: bool,
+    /// Names are those of Windows: any case, no blank or dot at the end, and some characters in none; `\` is another `/`.
+    pub has_windows_names: bool,
     /// An upload under TLS whose end is not announced loses its last bytes, and is called complete.
     pub wants_goodbye: bool,
     /// Transfers are agreed to only when all bytes have been sent, or have come.
@@ -656,6 +658,7 @@ impl Conversation {
         } else {
             format!("{}/{argument}", self.here.trim_end_matches('/'))
         };
+        let joined = if self.quirks.has_windows_names { as_on_windows(&joined) } else { joined };
         let trimmed = joined.trim_end_matches('/');
         if trimmed.is_empty() { "/".into() } else { self.spelled(trimmed) }
     }
@@ -672,7 +675,8 @@ impl Conversation {
 
     /// A path as the disk of the server spells it.
     fn spelled(&self, path: &str) -> String {
-        let alike = |other: &&String| self.quirks.folds && folded(other) == folded(path);
+        let folds = self.quirks.folds || self.quirks.has_windows_names;
+        let alike = |other: &&String| folds && folded(other) == folded(path);
         let tree = self.state.tree.lock().unwrap();
         tree.keys().find(alike).cloned().unwrap_or_else(|| path.to_owned())
     }
@@ -701,6 +705,11 @@ impl Conversation {
         }
         let (verb, argument) = line.split_once(' ').unwrap_or((line, ""));
         let path = self.without_blanks(verb, self.absolute(argument));
+        let is_new = matches!(verb, "STOR" | "MKD" | "RNTO");
+        if is_new && quirks.has_windows_names && path.contains(['<', '>', ':', '"', '|', '?', '*']) {
+            (self.rename_from, self.passive) = (None, None);
+            return self.say("550 The filename, directory name, or volume label syntax is incorrect.");
+        }
         if self.rename_from.is_some() && !matches!(verb, "RNTO" | "NOOP" | "QUIT") {
             // As ProFTPD does.
             return self.say("501 Bad sequence of commands");
@@ -1203,6 +1212,12 @@ impl Conversation {
         drop(tree);
         self.say(self.quirks.says_for_done.unwrap_or("250 renamed"))
     }
+}
+
+/// A path as Windows takes it.
+fn as_on_windows(path: &str) -> String {
+    let names = path.split(['/', '\\']).map(|name| name.trim_end_matches(['.', ' ']));
+    names.collect::<Vec<_>>().join("/")
 }
 
 /// A passive reply with its port.

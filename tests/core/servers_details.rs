@@ -6,7 +6,7 @@ use crate::ftp_server::{Quirks, Server};
 use crate::tree::{self, Setup, at};
 use ftpsync::error::{Kind, Retry};
 use ftpsync::model::{Listing, RelPath, Stamp};
-use ftpsync::plan::Mode;
+use ftpsync::plan::{CaseMode, Mode};
 use ftpsync::target::ftp::{Engine, FtpConfig, FtpTarget};
 use ftpsync::target::memory::MemoryTarget;
 use ftpsync::target::{Put, Target};
@@ -244,6 +244,78 @@ fn q22_a_run_names_all_that_windows_cannot_have_sends_nothing_for_it_and_does_th
     assert!(bad.iter().all(|name| !said.contains(name)), "{said}");
     let paths = server.paths();
     assert!(["/plain", "/fine/too"].iter().all(|name| paths.contains(&(*name).to_owned())), "{paths:?}");
+}
+
+/// A Windows that calls itself a Unix, as FileZilla Server does.
+fn emulated_unix(answers: Vec<(&'static str, &'static str)>) -> Server {
+    let system = Some("215 UNIX emulated by FileZilla.");
+    Server::start(Quirks { has_windows_names: true, system, answers, ..Quirks::default() })
+}
+
+const NO_LOOKS: [(&str, &str); 2] = [("SIZE", "502 unknown"), ("MDTM", "502 unknown")];
+
+#[test]
+fn q22_on_a_windows_that_does_not_say_so_each_name_that_it_cannot_have_is_an_error_and_no_other_file() {
+    for (answers, mode) in [
+        (vec![], Mode::Upload),
+        (vec![], Mode::Sync),
+        (NO_LOOKS.to_vec(), Mode::Upload),
+        (NO_LOOKS.to_vec(), Mode::Sync),
+    ] {
+        let server = emulated_unix(answers.clone());
+        // What the names would become.
+        server.put("/dot", b"theirs");
+        server.put_folder("/deep");
+        let local = MemoryTarget::new("/local");
+        let bad = ["a:b", "what?", "dot.", "blank ", "star*", "q\"uote", "deep\\in", "folder./x", "pipe|"];
+        for name in bad {
+            local.put(name, b"ours", at(0));
+        }
+        local.put("plain", b"x", at(0));
+        let before = local.tree();
+        for round in 0..2 {
+            let outcome = run(&local, &server, mode);
+            let told = outcome.failures.join("\n");
+            for name in bad {
+                assert!(told.contains(name.trim_end_matches("/x")), "{answers:?} {round} {name}: {told}");
+            }
+            assert!(!told.contains("plain"), "{told}");
+            let mut paths = server.paths();
+            paths.retain(|path| !path.contains(".pyftpsync-"));
+            assert_eq!(paths, ["/", "/deep", "/dot", "/plain"], "{answers:?} {mode:?} {round}: {outcome:?}");
+            assert_eq!(server.content("/dot").unwrap(), b"theirs");
+            assert!(!server.paths().iter().any(|path| path.contains("-tmp-")), "{:?}", server.paths());
+            for (path, node) in &before {
+                assert_eq!(local.tree().get(path), Some(node), "{path}");
+            }
+        }
+    }
+}
+
+#[test]
+fn q22_a_name_that_differs_in_case_from_one_that_is_there_already_replaces_nothing() {
+    for answers in [vec![], NO_LOOKS.to_vec()] {
+        let server = emulated_unix(answers.clone());
+        let local = MemoryTarget::new("/local");
+        local.put("readme", b"first", at(0));
+        local.put("Folder/x", b"first", at(0));
+        assert!(run(&local, &server, Mode::Sync).result.is_ok());
+        local.put("README", b"second", at(0));
+        local.put("folder/X", b"second", at(0));
+        local.put("folder/y", b"second", at(0));
+        let before = tree::user_tree(&local);
+        for _ in 0..2 {
+            let remote = Shared(Arc::new(FtpTarget::new(config(&server)).unwrap()));
+            let mut setup = Setup::new(Mode::Sync);
+            setup.policy.case = CaseMode::Strict;
+            let outcome = tree::run(&local, &remote, &setup);
+            assert_eq!(server.content("/readme").unwrap(), b"first", "{answers:?} {outcome:?}");
+            assert_eq!(server.content("/Folder/x").unwrap(), b"first", "{answers:?} {outcome:?}");
+            assert!(outcome.failures.iter().any(|line| line.contains("README")), "{answers:?} {outcome:?}");
+            assert!(outcome.failures.iter().any(|line| line.contains("folder")), "{answers:?} {outcome:?}");
+            assert_eq!(tree::user_tree(&local), before, "{answers:?} {outcome:?}");
+        }
+    }
 }
 
 #[test]

@@ -123,6 +123,19 @@ impl Crew<'_> {
         drop(self.attempt([from], &mut |sessions| segments.read(borrowed(sessions, from)?, &self.flow)));
     }
 
+    /// Makes a folder. One that is there is fine, unless it has another name for whoever wants this one.
+    pub(super) fn make_folder(&self, session: &mut dyn Session, dir: &RelPath, has_twin: bool) -> Result<()> {
+        let _one_at_a_time = has_twin.then(|| locked(&self.twin_folders));
+        if has_twin {
+            match session.list(dir) {
+                Ok(_) => return Err(taken_for_another().during("make the folder").at(dir)),
+                Err(error) if error.retry() == Retry::NewSession => return Err(error),
+                Err(_) => {}
+            }
+        }
+        session.mkdir(dir)
+    }
+
     pub(super) fn copy(&self, job: Box<CopyJob>) -> Option<Done> {
         if let Some(error) = &locked(&self.full)[job.to] {
             let result = Err(error.duplicate().told());
@@ -245,8 +258,12 @@ fn refuse_twin(session: &mut dyn Session, file: &RelPath) -> Result<()> {
             read => read.is_err(),
         },
     };
+    if is_free { Ok(()) } else { Err(taken_for_another().during("write").at(file)) }
+}
+
+fn taken_for_another() -> Error {
     let why = "this side takes it for the same as another name, which differs only in case or in the form of its characters";
-    if is_free { Ok(()) } else { Err(Error::new(Kind::Clash, why).during("write").at(file)) }
+    Error::new(Kind::Clash, why)
 }
 
 /// Makes every folder above a file; those that are there are fine.

@@ -112,7 +112,7 @@ impl Walk<'_> {
                 let make = match folder.visit {
                     // It has to wait, see `make_remotely`.
                     Visit::Copy { to: Side::Remote, .. } if side == Side::Remote => continue,
-                    Visit::Copy { to, .. } if to == side => Make::Folder,
+                    Visit::Copy { to, has_twin, .. } if to == side => Make::Folder { has_twin },
                     _ if folder.visit.lists(side) => Make::Nothing,
                     _ => continue,
                 };
@@ -156,8 +156,9 @@ impl Walk<'_> {
     fn make_at_once(&mut self, ticket: Ticket) -> Result<()> {
         let Some(folder) = self.folders.get(&ticket) else { return Ok(()) };
         let dir = folder.paths.remote.clone();
+        let has_twin = matches!(folder.visit, Visit::Copy { has_twin: true, .. });
         self.listings += 1;
-        self.submit(Job::List { ticket, side: Side::Remote, dir, make: Make::Folder })
+        self.submit(Job::List { ticket, side: Side::Remote, dir, make: Make::Folder { has_twin } })
     }
 
     /// Takes the answer to the metadata that was written first, if that was what it is about.

@@ -266,7 +266,7 @@ impl Walk<'_> {
                 {
                     folder.unfinished.insert(step.pair.name.to_string());
                 }
-                let has_twin = plan.twins.contains(&step.pair.name.folded());
+                let has_twin = self.has_twin(plan.ticket, step.pair.name.as_str());
                 let expect = match self.run.policy.overwrites(to) {
                     // Whatever is at a name that is not listed may be its twin, which nobody has asked to overwrite.
                     true if !has_twin || step.pair.get(to).is_some() => Expect::Anything,
@@ -337,7 +337,8 @@ impl Walk<'_> {
         self.hold(ticket);
         let above = paths.local.parent().unwrap_or_default();
         self.journal.begun(self.run, &above, name);
-        let visit = Visit::Copy { to, name: name.to_owned() };
+        let has_twin = self.has_twin(ticket, name);
+        let visit = Visit::Copy { to, name: name.to_owned(), has_twin };
         Ok(Some(Folder::new(paths.clone(), visit, Some(ticket))))
     }
 
@@ -412,7 +413,7 @@ impl Walk<'_> {
             keep,
             needs_folders,
             may_lag: true,
-            has_twin: false,
+            has_twin: self.has_twin(ticket, name),
         });
         self.twins.admit(job).map_or(Ok(()), |job| self.submit(Job::Copy(job)))
     }

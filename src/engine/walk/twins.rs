@@ -39,6 +39,31 @@ impl Twins {
     }
 }
 
+impl Walk<'_> {
+    /// Notes which names of a folder a side may take for one. All of them, [folded].
+    pub(super) fn note_twins<'n>(
+        &mut self,
+        ticket: Ticket,
+        present: impl Iterator<Item = &'n Name>,
+    ) -> HashSet<String> {
+        let (mut names, mut twins) = (HashSet::new(), HashSet::new());
+        for name in present.map(Name::folded) {
+            if let Some(twice) = names.replace(name) {
+                twins.insert(twice);
+            }
+        }
+        if let Some(folder) = self.folders.get_mut(&ticket) {
+            folder.twins = twins;
+        }
+        names
+    }
+
+    /// Whether a side may take this name in a folder for another one.
+    pub(super) fn has_twin(&self, ticket: Ticket, name: &str) -> bool {
+        self.folders.get(&ticket).is_some_and(|folder| folder.has_twin(name))
+    }
+}
+
 fn key(job: &CopyJob) -> (Side, String) {
     (job.to, folded(job.target.as_str()))
 }

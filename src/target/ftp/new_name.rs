@@ -9,6 +9,52 @@ use crate::wire::ftp::{Command, Reply};
 
 /// Characters that no name on Windows has.
 const NOT_ON_WINDOWS: &str = "<>:\"|?*\\";
+
+/// Names of which some servers make other ones, and call that a success: which they are, how to find out, and what to say.
+///
+/// Pure-FTPd puts `_` in the place of some characters, in new names or in every command. Windows cuts blanks and dots off the end,
+/// and takes `\` for `/`; not every server that runs on it says so.
+struct Trial {
+    concerns: fn(&str) -> bool,
+    /// What such a name may end with.
+    end: &'static str,
+    /// What may become of that.
+    others: [&'static str; 2],
+    why: &'static str,
+}
+
+const TRIALS: [Trial; 5] = [
+    Trial {
+        concerns: |name| name.ends_with(' '),
+        end: " ",
+        others: ["", "_"],
+        why: "the server does not keep a blank at the end of a name",
+    },
+    Trial {
+        concerns: |name| name.ends_with('.'),
+        end: ".",
+        others: ["", "_"],
+        why: "the server does not keep a dot at the end of a name",
+    },
+    Trial {
+        concerns: has_controls,
+        end: "\tx",
+        others: ["x", "_x"],
+        why: "the server does not keep control characters in a name",
+    },
+    Trial {
+        concerns: |name| name.contains('\\'),
+        end: "\\x",
+        others: ["/x", "_x"],
+        why: "the server does not keep a backslash in a name",
+    },
+    Trial {
+        concerns: |name| name.contains(is_not_on_windows),
+        end: "<>:\"|?*x",
+        others: ["x", "_______x"],
+        why: "the server does not keep the characters <>:\"|?* in a name",
+    },
+];
 /// Devices of Windows: a file that is called so, whatever comes behind a dot, is the device.
 const DEVICES: [&str; 4] = ["CON", "PRN", "AUX", "NUL"];
 
@@ -20,10 +66,8 @@ impl FtpSession {
             "the bytes of the name are no UTF-8 text, which a listing of the server would show as another name".into()
         } else if let Some(why) = self.why_not_on_windows(name) {
             why
-        } else if name.ends_with(' ') && !self.keeps(path, " ")? {
-            "the server does not keep a blank at the end of a name".into()
-        } else if has_controls(name) && !self.keeps(path, "\tx")? {
-            "the server does not keep control characters in a name".into()
+        } else if let Some(why) = self.why_not_kept(path)? {
+            why.into()
         } else {
             return Ok(());
         };
@@ -35,10 +79,18 @@ impl FtpSession {
         is_windows.then(|| why_not_on_windows(name)).flatten()
     }
 
-    /// Whether a name may end so, found out once with a folder that is removed again. Pure-FTPd puts `_` in the place of some
-    /// characters, in new names or in every command, and others cut them off; all call that a success.
-    fn keeps(&mut self, path: &RelPath, end: &'static str) -> Result<bool> {
-        let known = self.server.learned().keeps.get(end).copied();
+    fn why_not_kept(&mut self, path: &RelPath) -> Result<Option<&'static str>> {
+        for trial in &TRIALS {
+            if (trial.concerns)(path.file_name()) && !self.keeps(path, trial)? {
+                return Ok(Some(trial.why));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether the server keeps such names, found out once with a folder that is removed again.
+    fn keeps(&mut self, path: &RelPath, trial: &Trial) -> Result<bool> {
+        let known = self.server.learned().keeps.get(trial.end).copied();
         if let Some(known) = known {
             return Ok(known);
         }
@@ -47,30 +99,39 @@ impl FtpSession {
         let folder = target.iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
         let bare = [&target[..folder], temp_name("", next_unique()).as_bytes()].concat();
         let ending = |with: &str| [&bare[..], with.as_bytes()].concat();
-        let whole = ending(end);
-        let others = ["", "_"].map(|instead| ending(&end.replace([' ', '\t'], instead)));
-        let packet = [
-            Command::path("MKD", &whole)?,
-            Command::path("CWD", &whole)?,
-            Command::path("CWD", &others[0])?,
-            Command::path("CWD", &others[1])?,
-            self.homeward()?,
-            Command::path("RMD", &whole)?,
-        ];
+        let whole = ending(trial.end);
+        let others = trial.others.map(ending);
+        // What might be a folder within a folder needs that.
+        let above: &[Vec<u8>] =
+            if trial.others[0].starts_with('/') { std::slice::from_ref(&bare) } else { &[] };
+        let each = |verb: &str, paths: &[Vec<u8>]| {
+            paths.iter().map(|path| Command::path(verb, path)).collect::<Result<Vec<_>>>()
+        };
+        let mut packet = each("MKD", above)?;
+        packet.extend([Command::path("MKD", &whole)?, Command::path("CWD", &whole)?]);
+        packet.extend(each("CWD", &others)?);
+        packet.extend([self.homeward()?, Command::path("RMD", &whole)?]);
+        packet.extend(each("RMD", above)?);
         let replies = self.control.burst(&packet)?;
-        let succeeds: Vec<bool> = replies.iter().map(Reply::is_success).collect();
+        let succeeds: Vec<bool> = replies.iter().skip(above.len()).map(Reply::is_success).collect();
         let [true, is_kept, is_cut, is_replaced, ..] = succeeds[..] else {
             // Where no folder can be made, nothing was learned, and the server has the last word.
             return Ok(true);
         };
         let keeps = is_kept && !is_cut && !is_replaced;
-        self.server.learned().keeps.insert(end, keeps);
+        self.server.learned().keeps.insert(trial.end, keeps);
         if !keeps {
-            let gone = others.iter().map(|path| Command::path("RMD", path)).collect::<Result<Vec<_>>>()?;
+            let mut gone = each("RMD", &others)?;
+            gone.extend(each("RMD", above)?);
             self.control.burst(&gone)?;
         }
         Ok(keeps)
     }
+}
+
+/// The backslash has a trial of its own.
+fn is_not_on_windows(c: char) -> bool {
+    c != '\\' && NOT_ON_WINDOWS.contains(c)
 }
 
 /// Line ends are refused for every server.
