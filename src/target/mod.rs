@@ -563,13 +563,14 @@ pub trait Claim: Send {
 }
 
 /// Whether the bytes that came before an error are good, so that another attempt may go on behind them. Some errors are final
-/// only because enough was tried.
+/// only because enough was tried. A side that cannot begin where it should may have begun elsewhere.
 pub(crate) fn is_good_so_far(error: &Error) -> bool {
     let is_of_the_line = matches!(
         error.kind(),
         Kind::Cancelled | Kind::Connect | Kind::Disconnected | Kind::Timeout | Kind::Busy | Kind::UnknownHost
     );
-    (is_of_the_line || error.retry() != Retry::No) && error.kind() != Kind::Corrupt
+    let is_of_the_bytes = matches!(error.kind(), Kind::Corrupt | Kind::Unsupported);
+    (is_of_the_line || error.retry() != Retry::No) && !is_of_the_bytes
 }
 
 /// A name for a temporary file: recognisable, never synchronised, unlikely to meet another.

@@ -102,6 +102,8 @@ pub struct Quirks {
     pub floods: bool,
     /// Further lines of every listing.
     pub more_lines: Vec<&'static [u8]>,
+    /// REST is agreed to, and transfers begin at the beginning all the same.
+    pub ignores_rest: bool,
     /// The conversation is cut when this command arrives.
     pub cuts_at: Option<&'static str>,
     /// Seconds that the clock of LIST is ahead of UTC.
@@ -748,7 +750,7 @@ impl Conversation {
             "LIST" if argument == "-a" && quirks.takes_options_for_names => self.say("550 no such file"),
             "LIST" => self.list_for_people(argument == "-a"),
             "REST" => {
-                self.offset = argument.parse().unwrap_or(0);
+                self.offset = if quirks.ignores_rest { 0 } else { argument.parse().unwrap_or(0) };
                 self.say("350 go on")
             }
             "RETR" => self.retrieve(&path),

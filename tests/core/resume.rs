@@ -208,6 +208,76 @@ fn a_server_that_cannot_go_on_gets_all_of_it_again() {
     assert_eq!(offsets(&server).len(), 1, "it is asked once");
 }
 
+/// Two contents: one of which each part is another, and one of which only the last byte is.
+fn contents() -> [Vec<u8>; 2] {
+    let mut dull = vec![0; SIZE];
+    dull[SIZE - 1] = 1;
+    [content(), dull]
+}
+
+#[test]
+fn a_server_that_agrees_to_begin_in_the_middle_and_does_not_gets_all_of_it_again() {
+    for content in contents() {
+        let server = Server::start(Quirks { ignores_rest: true, ..Quirks::default() });
+        let folder = tempfile::tempdir().unwrap();
+        put_local(folder.path(), &content, THEN);
+        cut(&server, UPLOAD, 1);
+        sync(folder.path(), &server, Mode::Upload).result.unwrap();
+        assert!(server.content("/big").unwrap() == content);
+        assert_eq!(offsets(&server), [CUT], "it is believed once");
+        assert!(!server.paths().iter().any(|path| path.contains(TEMP_PREFIX)), "{:?}", server.paths());
+    }
+}
+
+#[test]
+fn a_server_that_begins_downloads_at_the_beginning_all_the_same_sends_all_of_it_again() {
+    for content in contents() {
+        let server = Server::start(Quirks { ignores_rest: true, ..Quirks::default() });
+        server.put("/big", &content);
+        let folder = tempfile::tempdir().unwrap();
+        cut(&server, "RETR /big", 1);
+        sync(folder.path(), &server, Mode::Download).result.unwrap();
+        assert!(std::fs::read(folder.path().join("big")).unwrap() == content);
+        assert_eq!(offsets(&server).len(), 1, "it is believed once");
+        assert_eq!(leftovers(folder.path()), 0);
+    }
+}
+
+#[test]
+fn a_refusal_to_begin_in_the_middle_of_a_download_fetches_all_of_it_again() {
+    for refusal in ["502 not here", "451 not now"] {
+        let server = Server::start(Quirks { answers: vec![("REST", refusal)], ..Quirks::default() });
+        server.put("/big", &content());
+        let folder = tempfile::tempdir().unwrap();
+        cut(&server, "RETR /big", 1);
+        sync(folder.path(), &server, Mode::Download).result.unwrap();
+        assert!(std::fs::read(folder.path().join("big")).unwrap() == content(), "{refusal}");
+        assert_eq!(offsets(&server).len(), 1, "{refusal}: it is asked once");
+    }
+}
+
+#[test]
+fn nothing_is_said_between_rest_and_its_transfer() {
+    for (answers, passive) in [(vec![], "EPSV"), (vec![("EPSV", "500 no")], "PASV")] {
+        let server = Server::start(Quirks { answers, ..Quirks::default() });
+        for (mode, command) in [(Mode::Upload, UPLOAD), (Mode::Download, "RETR /big")] {
+            let folder = tempfile::tempdir().unwrap();
+            match mode {
+                Mode::Upload => put_local(folder.path(), &content(), THEN),
+                _ => server.put("/big", &content()),
+            }
+            cut(&server, command, 1);
+            server.packets();
+            sync(folder.path(), &server, mode).result.unwrap();
+            let said = server.script().join(" | ");
+            let around: Vec<&str> = said.split(" | ").collect();
+            let rest = around.iter().position(|line| line.starts_with("REST ")).unwrap();
+            assert_eq!(around[rest - 1], passive, "{said}");
+            assert!(around[rest + 1].starts_with(command.split('-').next().unwrap()), "{said}");
+        }
+    }
+}
+
 #[test]
 fn a_download_goes_on_where_it_was_cut() {
     let server = Server::start(Quirks::default());

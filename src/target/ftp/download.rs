@@ -64,6 +64,7 @@ impl FtpSession {
                 channel: Some(channel),
                 name: file.to_string(),
                 size,
+                start,
                 count: start,
                 is_complete: false,
                 passed,
@@ -84,6 +85,8 @@ struct Download<'a> {
     name: String,
     /// What the server said beforehand.
     size: Option<u64>,
+    /// Where the reader begins, and how far it has come, in bytes of the file.
+    start: u64,
     count: u64,
     /// The server confirmed that all was sent.
     is_complete: bool,
@@ -157,6 +160,11 @@ impl Download<'_> {
         }
     }
 
+    /// Whether more has come than the rest of the file: the server has agreed to begin in the middle, and has not.
+    fn has_ignored_rest(&self, more: usize) -> bool {
+        self.start > 0 && self.size.is_some_and(|size| self.count + more as u64 > size)
+    }
+
     fn has_no_end(&self, more: usize) -> bool {
         let most = self.size.map(|size| size.saturating_mul(2).saturating_add(GROWTH));
         most.is_some_and(|most| self.count + more as u64 > most)
@@ -198,6 +206,10 @@ impl Read for Download<'_> {
             return if self.is_complete { Ok(0) } else { Err(io::ErrorKind::NotConnected.into()) };
         };
         match self.pace.read(&mut channel.stream, buffer) {
+            Ok(count) if self.has_ignored_rest(count) => {
+                let error = self.session.rest_is_of_no_use("it sends more than the rest of a file");
+                Err(self.given_up(channel, error))
+            }
             Ok(count) if self.has_no_end(count) => {
                 let words = "far more bytes come than the server told, as if there were no end";
                 Err(self.given_up(channel, Error::new(Kind::Size, words)))

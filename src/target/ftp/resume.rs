@@ -41,9 +41,24 @@ impl FtpSession {
 
     /// The error for a transfer that was to begin in the middle. The next attempt begins anew.
     pub(super) fn no_rest(&mut self, reply: &Reply) -> Error {
+        self.rest_is_of_no_use(&reply.text()).with_reply(reply.code(), reply.text())
+    }
+
+    /// The error where the server does not begin in the middle. The next attempt begins anew.
+    pub(super) fn rest_is_of_no_use(&mut self, why: &str) -> Error {
         self.lacks("REST");
-        Error::new(Kind::Unsupported, format!("the server begins at the beginning only: {}", reply.text()))
-            .with_reply(reply.code(), reply.text())
-            .retrying(Retry::NewSession)
+        let detail = format!("the server begins at the beginning only: {why}");
+        Error::new(Kind::Unsupported, detail).retrying(Retry::NewSession)
+    }
+
+    /// Whether the server has agreed to write an upload from the middle on, and has begun a new file: then it holds less than
+    /// before, or the rest alone. It is not believed a second time.
+    pub(super) fn has_ignored_rest(&mut self, part: &[u8], sent: u64, put: &Put) -> bool {
+        let Ok(Some(held)) = self.size_of(part) else { return false };
+        let is_ignored = put.from > 0 && (held < put.from || held == sent - put.from);
+        if is_ignored {
+            self.lacks("REST");
+        }
+        is_ignored
     }
 }

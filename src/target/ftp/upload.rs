@@ -378,7 +378,8 @@ impl FtpSession {
             Ok(finished) => finished,
             Err(error) => {
                 // A transfer that was cut may have been called complete; what has arrived is still good.
-                if !(error.kind() == Kind::Size && self.leaves_part(put, &error)) {
+                let is_cut = error.kind() == Kind::Size && self.leaves_part(put, &error);
+                if !is_cut || self.has_ignored_rest(temp, sent, put) {
                     self.discard(temp);
                 }
                 return Err(error);
