@@ -71,6 +71,25 @@ fn where_passive_ports_are_unreachable_the_server_connects() {
 }
 
 #[test]
+fn where_only_the_ports_of_epsv_are_unreachable_pasv_is_used_and_that_is_decided_once() {
+    for tls in [None, Some(Tls::Old), Some(Tls::New)] {
+        let answers = vec![("EPSV", format!("229 (|||{}|)", closed_port()).leak() as &str)];
+        let server = Server::start(Quirks { answers, tls, ..Quirks::default() });
+        let target = target(if tls.is_some() { trusting(&server) } else { config(&server) });
+        for name in ["a", "b"] {
+            let mut session = target.open().unwrap();
+            session.list(&RelPath::root()).unwrap();
+            put(session.as_mut(), name, b"content");
+            assert_eq!(get(session.as_mut(), name).unwrap(), b"content");
+        }
+        let script = server.script().join("\n");
+        assert_eq!((script.matches("EPSV").count(), script.matches("PORT").count()), (1, 0), "{script}");
+        assert!(script.contains("PASV | MLSD /"), "{script}");
+        assert!(told(&target).is_empty(), "the mode is the same: {:?}", told(&target));
+    }
+}
+
+#[test]
 fn where_active_mode_is_refused_this_side_connects() {
     let server = Server::start(Quirks { answers: vec![("PORT", "500 no")], ..Quirks::default() });
     let target = target(FtpConfig { active: true, ..config(&server) });

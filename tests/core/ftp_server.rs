@@ -70,6 +70,8 @@ pub struct Quirks {
     pub early_226: bool,
     /// What is said when something was made, removed or renamed.
     pub says_for_done: Option<&'static str>,
+    /// What is said when a transfer is complete.
+    pub says_for_transferred: Option<&'static str>,
     /// The answer to SYST.
     pub system: Option<&'static str>,
     /// RNFR is agreed to also for a name that nothing has.
@@ -593,6 +595,8 @@ impl Conversation {
     }
 
     fn say(&mut self, text: &str) -> Goes {
+        let quirk = self.quirks.says_for_transferred.filter(|_| text.starts_with("226 "));
+        let text = quirk.unwrap_or(text);
         let is_final = !text.starts_with('1');
         match self.mishap.clone() {
             Some(Mishap::ResetAfter) if is_final => {

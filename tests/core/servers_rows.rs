@@ -697,6 +697,43 @@ fn q33_what_is_refused_for_now_is_tried_again_and_what_is_refused_for_good_is_no
 }
 
 #[test]
+fn q33_a_transfer_that_is_refused_or_ended_for_now_is_tried_again_after_pauses_and_not_for_ever() {
+    let local = || {
+        let local = MemoryTarget::new("/local");
+        local.put("up", b"content", at(0));
+        local
+    };
+    for (command, at_end) in [("STOR", false), ("STOR", true), ("RETR /down", false)] {
+        for refusal in ["425 no data", "426 aborted", "450 busy", "451 local error"] {
+            for (times, succeeds) in [(3, true), (4, false)] {
+                let stor_ends_with = at_end.then_some(refusal);
+                let server = Server::start(Quirks { stor_ends_with, ..Quirks::default() });
+                server.put("/down", b"content");
+                if !at_end {
+                    server.faults().plan((0..times).map(|number| Fault {
+                        at: At::Nth(command, number),
+                        mishap: Mishap::Answer(refusal),
+                    }));
+                }
+                let pauses = Arc::new(Mutex::new(Vec::new()));
+                let told = Arc::clone(&pauses);
+                let note = move |length: Duration| told.lock().unwrap().push(length);
+                let setup = Setup { instead_of_pauses: Some(Arc::new(note)), ..Setup::new(Mode::Sync) };
+                let run = tree::run(&local(), &Shared(Arc::new(target(&server))), &setup);
+                let what = format!("{command} {refusal} {times}: {run:?}");
+                assert_eq!(run.failures.is_empty(), succeeds && !at_end, "{what}");
+                let tried = said(&server).matches(command).count();
+                assert_eq!(tried, 4, "{what}");
+                let pauses = pauses.lock().unwrap();
+                assert_eq!(pauses.len(), 3, "{what}");
+                assert!(pauses.windows(2).all(|two| two[0] < two[1]), "they grow: {pauses:?}");
+                assert!(pauses.iter().sum::<Duration>() < Duration::from_secs(4), "{pauses:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn q33_a_full_disk_or_a_used_up_quota_ends_all_uploads_in_one_line() {
     for end in ["452 disk full", "552 quota exceeded"] {
         let server = Server::start(Quirks { stor_ends_with: Some(end), ..Quirks::default() });
@@ -855,6 +892,54 @@ fn q40_the_first_digit_of_a_reply_decides() {
         session.remove_dir(&path("folder")).unwrap();
         assert_eq!(server.paths(), ["/"]);
     }
+}
+
+#[test]
+fn q40_a_transfer_may_end_and_a_user_may_be_let_in_with_any_success() {
+    for reply in ["200 ok", "202 superfluous", "226 done", "250 fine", "299 whatever"] {
+        let answers = vec![("PASS", reply), ("TYPE", reply), ("PBSZ", reply), ("PROT", reply)];
+        let says_for_transferred = Some(reply);
+        for tls in [None, Some(Tls::Old)] {
+            let server = Server::start(Quirks {
+                answers: answers.clone(),
+                says_for_transferred,
+                tls,
+                ..Quirks::default()
+            });
+            let config = if tls.is_some() { trusting(&server) } else { config(&server) };
+            let target = FtpTarget::new(config).unwrap();
+            // The second session says everything at once, the second file travels with the first.
+            for folder in ["a", "b"] {
+                let mut session = target.open().unwrap();
+                session.mkdir(&path(folder)).unwrap();
+                for file in [format!("{folder}/1"), format!("{folder}/2")] {
+                    put(session.as_mut(), &file, b"content");
+                    assert_eq!(get(session.as_mut(), &file).unwrap(), b"content", "{reply}");
+                }
+                assert_eq!(session.list(&path(folder)).unwrap().entries.len(), 2, "{reply}");
+                assert!(session.is_alive(), "{reply}");
+            }
+        }
+    }
+}
+
+#[test]
+fn q40_a_user_who_is_let_in_without_a_password_sends_none_and_who_is_asked_in_another_way_sends_it() {
+    for (reply, sends_it) in [
+        ("230 in", false),
+        ("232 in", false),
+        ("200 in", false),
+        ("330 and your word?", true),
+        ("300 go on", true),
+    ] {
+        let server = Server::start(Quirks { answers: vec![("USER", reply)], ..Quirks::default() });
+        let mut session = target(&server).open().unwrap();
+        assert!(session.is_alive(), "{reply}");
+        assert_eq!(said(&server).contains("PASS"), sends_it, "{reply}");
+    }
+    let server = Server::start(Quirks { answers: vec![("USER", "332 account?")], ..Quirks::default() });
+    let error = target(&server).open().err().expect("a refusal");
+    assert!(error.kind() == Kind::Login && error.to_string().contains("ACCT"), "{error}");
 }
 
 #[test]

@@ -57,6 +57,7 @@ mod tests {
         let cases = [
             ("421 bye", Kind::Disconnected, Retry::NewSession),
             ("425 no data connection", Kind::Busy, Retry::NewSession),
+            ("426 transfer aborted", Kind::Busy, Retry::NewSession),
             ("522 session reuse required", Kind::Tls, Retry::NewSession),
             ("450 busy", Kind::Busy, Retry::Later),
             ("451 local error", Kind::Busy, Retry::Later),

@@ -160,6 +160,11 @@ fn has_password(server: &Server) -> bool {
     server.config.password.as_ref().is_some_and(|password| !password.reveal().is_empty())
 }
 
+/// Whether the answer to USER wants a password: 331, or what else means "go on" and does not want an account.
+fn asks_for_password(reply: &Reply) -> bool {
+    reply.is_intermediate() && reply.code() != 332
+}
+
 /// The error for a refused USER or PASS.
 fn not_logged_in(reply: &Reply) -> Error {
     let text = reply.text();
@@ -194,7 +199,7 @@ fn introduce(
     let root = server.names.encode_text(&server.root)?;
     let cwd = Command::path("CWD", &root)?;
     let answered = if known.is_some() { None } else { Some(control.ask(&user).map_err(context)?) };
-    let wants_password = answered.as_ref().is_none_or(|reply| reply.code() == 331);
+    let wants_password = answered.as_ref().is_none_or(asks_for_password);
     if let Some(refused) = answered.as_ref().filter(|reply| !wants_password && !reply.is_success()) {
         return Err(context(not_logged_in(refused)));
     }
@@ -233,7 +238,7 @@ fn introduce(
     let to_user = if is_new { None } else { Some(next().map_err(context)?) };
     let to_password = if wants_password { Some(next().map_err(context)?) } else { None };
     let is_in = to_user.as_ref().is_some_and(Reply::is_success);
-    if let Some(refused) = to_user.filter(|reply| !reply.is_success() && reply.code() != 331) {
+    if let Some(refused) = to_user.filter(|reply| !reply.is_success() && !asks_for_password(reply)) {
         return Err(context(not_logged_in(&refused)));
     }
     if let Some(refused) = to_password.filter(|reply| !is_in && !reply.is_success()) {
