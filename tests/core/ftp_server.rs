@@ -70,6 +70,8 @@ pub struct Quirks {
     pub early_226: bool,
     /// What is said when something was made, removed or renamed.
     pub says_for_done: Option<&'static str>,
+    /// How long it takes to confirm a transfer.
+    pub confirms_after: Duration,
     /// What is said when a transfer is complete.
     pub says_for_transferred: Option<&'static str>,
     /// The answer to SYST.
@@ -595,6 +597,9 @@ impl Conversation {
     }
 
     fn say(&mut self, text: &str) -> Goes {
+        if text.starts_with("226 ") {
+            std::thread::sleep(self.quirks.confirms_after);
+        }
         let quirk = self.quirks.says_for_transferred.filter(|_| text.starts_with("226 "));
         let text = quirk.unwrap_or(text);
         let is_final = !text.starts_with('1');

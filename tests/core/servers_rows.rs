@@ -663,6 +663,51 @@ fn q31_an_upload_whose_confirmation_is_lost_counts_if_the_size_is_right() {
 }
 
 #[test]
+fn q31_the_confirmation_of_a_large_transfer_may_come_later_than_other_replies() {
+    let confirms_after = Duration::from_millis(1500);
+    let server = Server::start(Quirks { confirms_after, ..Quirks::default() });
+    let target = FtpTarget::new(FtpConfig { timeout: Duration::from_secs(1), ..config(&server) }).unwrap();
+    let mut session = target.open().unwrap();
+    put(session.as_mut(), "file", &vec![7; 2 << 20]);
+    assert_eq!(get(session.as_mut(), "file").unwrap().len(), 2 << 20);
+    assert!(session.is_alive(), "it is the same conversation");
+    let said = said(&server);
+    assert_eq!(["USER", "STOR", "RETR"].map(|verb| said.matches(verb).count()), [1, 1, 1], "{said}");
+}
+
+/// What the system says about the end of a connection that goes to this port: which timer is running, and for how long.
+#[cfg(target_os = "linux")]
+fn timer_of_connection_to(port: u16) -> (String, Duration) {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let remote = format!("0100007F:{port:04X}");
+    let lines: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
+    // 01 is ESTABLISHED; the port may have belonged to another server before.
+    let is_it = |fields: &&Vec<&str>| fields[2] == remote && fields[3] == "01";
+    let line = lines.iter().find(is_it).expect("a connection");
+    let (timer, rest) = line[5].split_once(':').unwrap();
+    (timer.to_owned(), Duration::from_millis(u64::from_str_radix(rest, 16).unwrap() * 10))
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn q31_the_control_connection_reminds_routers_of_itself_while_it_is_silent() {
+    for tls in [None, Some(Tls::Old)] {
+        let server = Server::start(Quirks { tls, ..Quirks::default() });
+        let config = if tls.is_some() { trusting(&server) } else { config(&server) };
+        let session = FtpTarget::new(config).unwrap().open().unwrap();
+        let begun = Instant::now();
+        // What was sent last is acknowledged first.
+        while timer_of_connection_to(server.port()).0 != "02" {
+            assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", timer_of_connection_to(server.port()));
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let left = timer_of_connection_to(server.port()).1;
+        assert!(left > Duration::ZERO && left <= Duration::from_secs(31), "{left:?}");
+        drop(session);
+    }
+}
+
+#[test]
 fn q32_a_reply_too_many_ends_the_conversation_instead_of_shifting_answers() {
     let answers = vec![("SIZE", "213 5\r\n226 Transfer complete")];
     let (server, mut session) = open(Quirks { answers, ..Quirks::default() });

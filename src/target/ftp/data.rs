@@ -295,6 +295,12 @@ pub fn final_reply(control: &mut Control, early: Option<Reply>) -> Result<Reply>
     Ok(reply)
 }
 
+/// How long a server may take to confirm a transfer of so many bytes: some look for viruses first, or pass it on to where it is
+/// kept. A second for each MiB is added to the usual limit, up to three times of it.
+pub fn patience_for(count: u64, timeout: Duration) -> Duration {
+    (timeout + Duration::from_secs(count / (1024 * 1024))).min(timeout * 3)
+}
+
 /// As [`final_reply`], for a transfer towards us whose data have ended.
 ///
 /// # Errors
@@ -647,5 +653,18 @@ fn tell_tls(server: &Server, stream: &Stream) {
     let was_told = server.learned().data_tls.replace(words).is_some();
     if !was_told {
         server.tell(4, line);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_files_may_take_their_time_to_be_confirmed() {
+        let (second, minute) = (Duration::from_secs(1), Duration::from_secs(60));
+        assert_eq!(patience_for(10_000, minute), minute);
+        assert_eq!(patience_for(50 << 20, minute), minute + 50 * second);
+        assert_eq!(patience_for(9 << 30, minute), 3 * minute);
     }
 }

@@ -133,7 +133,10 @@ impl Download<'_> {
         // What is cut short will not be confirmed, however long one waits.
         let is_short = self.size.is_some_and(|size| self.count < size);
         let timeout = self.session.server.config.timeout;
-        let patience = if is_short { timeout.min(LAST_WORDS) } else { timeout };
+        let patience = match is_short {
+            true => timeout.min(LAST_WORDS),
+            false => data::patience_for(self.count - self.start, timeout),
+        };
         let control = &mut self.session.control;
         let ended = control.with_patience(patience, |control| data::confirmation(control, stream, early));
         let reply = match ended {

@@ -18,7 +18,6 @@ use crate::target::fill::fill;
 use crate::target::{Expect, Put, Written, next_unique, temp_name};
 use crate::wire::ftp::{Command, Reply};
 use std::io::{self, Read, Write};
-use std::time::Duration;
 
 /// Where the bytes go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -295,7 +294,7 @@ impl FtpSession {
             let told = self.told_after_break(early);
             return Err((Cut::Wire(error), told));
         }
-        let patience = patience_for(sent, self.server.config.timeout);
+        let patience = data::patience_for(sent, self.server.config.timeout);
         let ended = self.control.with_patience(patience, |control| data::final_reply(control, early));
         match ended {
             Ok(reply) if reply.is_success() => Ok(sent),
@@ -488,12 +487,6 @@ pub(super) fn in_words(error: Error, of_body: Option<Error>, file: &RelPath) -> 
     of_body.unwrap_or_else(|| error.during("write").at(file))
 }
 
-/// How long a server may take to confirm an upload: some look for viruses first, or pass it on to where it is kept. A second for
-/// each MiB is added to the usual limit, up to three times of it.
-fn patience_for(sent: u64, timeout: Duration) -> Duration {
-    (timeout + Duration::from_secs(sent / (1024 * 1024))).min(timeout * 3)
-}
-
 /// Copies the body to the data connection, in bounded writes so that the timeout of the socket can fire.
 fn pump(channel: &mut Channel, body: &mut dyn Read, size: Option<u64>) -> std::result::Result<u64, Cut> {
     // One byte more than there should be shows a file that has grown.
@@ -533,18 +526,5 @@ pub(super) fn check_size(held: Option<u64>, sent: u64) -> Result<()> {
                 .retrying(Retry::NewSession))
         }
         _ => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn large_files_may_take_their_time_to_be_confirmed() {
-        let (second, minute) = (Duration::from_secs(1), Duration::from_secs(60));
-        assert_eq!(patience_for(10_000, minute), minute);
-        assert_eq!(patience_for(50 << 20, minute), minute + 50 * second);
-        assert_eq!(patience_for(9 << 30, minute), 3 * minute);
     }
 }
