@@ -309,16 +309,17 @@ def test_row_17_a_full_disk_keeps_the_old_file_and_the_others_come(sides: Sides,
 def test_row_18_a_disk_that_is_full_when_metadata_is_written_keeps_the_old_one(
     sides: Sides, server: Small
 ) -> None:
-    for number in range(40):
+    for number in range(200):
         (sides.remote / f"file with a long name {number}").write_text("x")
     assert sides.run("sync", server.url).returncode == 0
     old = (sides.local / META).read_bytes()
-    # Everything else fits: two pages for the new files, and none is left for the metadata.
+    # Everything else fits, also all at the same time: the journal and two new files. The metadata is far larger.
     (sides.remote / "new").write_text("new")
     (sides.remote / "theirs").write_text("edited there")
     page = resource.getpagesize()
+    assert len(old) > 4 * page
     held = sum(-(-path.stat().st_size // page) for path in sides.local.iterdir())
-    done = sides.run("sync", server.url, launcher=small_disk(sides.local, str((held + 2) * page)))
+    done = sides.run("sync", server.url, launcher=small_disk(sides.local, str((held + 3) * page)))
     assert done.returncode == 1, done.stdout + done.stderr
     assert META in done.stderr and "no space left" in done.stderr
     assert (sides.local / META).read_bytes() == old
