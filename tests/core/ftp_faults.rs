@@ -49,6 +49,10 @@ pub enum Mishap {
     Drip,
     /// What comes is no reply.
     Nonsense,
+    /// After the upload has arrived, the server sends on its data connection, for ever.
+    PourOnData,
+    /// The same, a byte at a time, of what looks like one piece of TLS.
+    DripOnData,
     /// The command is carried out later.
     Delay(Duration),
     /// The command is carried out when the gate opens.

@@ -1102,6 +1102,17 @@ impl Conversation {
         };
         let held = content.len();
         let is_cut = data.read_to_end(&mut content).is_err();
+        match self.mishap {
+            Some(Mishap::PourOnData) => while data.write_all(&[b'x'; 65_536]).is_ok() {},
+            Some(Mishap::DripOnData) => {
+                let mut below = data.socket();
+                below.write_all(&[23, 3, 3, 64, 0])?;
+                while below.write_all(b"x").is_ok() {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+            }
+            _ => {}
+        }
         if is_cut && self.quirks.wants_goodbye {
             content.truncate(content.len().saturating_sub(10));
             self.state

@@ -126,6 +126,49 @@ fn under_tls_it_is_the_same() {
     });
 }
 
+#[test]
+fn a_goodbye_without_end_holds_nobody() {
+    std::thread::scope(|scope| {
+        for tls in [None, Some(Tls::New)] {
+            for mishap in [Mishap::Flood, Mishap::EndlessLine, Mishap::Drip, Mishap::Withhold] {
+                scope.spawn(move || {
+                    let server = Server::start(Quirks { tls, ..Quirks::default() });
+                    server.faults().plan([Fault { at: At::Nth("QUIT", 0), mishap: mishap.clone() }]);
+                    let config = if tls.is_some() { trusting(&server) } else { config(&server) };
+                    let session = FtpTarget::new(config).unwrap().open().unwrap();
+                    let begun = Instant::now();
+                    session.close();
+                    assert!(begun.elapsed() < SOON, "{tls:?}, {mishap:?}: {:?}", begun.elapsed());
+                    assert_eq!(server.faults().happened(), 1);
+                });
+            }
+        }
+    });
+}
+
+#[test]
+fn what_comes_back_on_the_connection_of_an_upload_holds_nobody() {
+    std::thread::scope(|scope| {
+        for (tls, mishap) in [
+            (None, Mishap::PourOnData),
+            (Some(Tls::New), Mishap::PourOnData),
+            (Some(Tls::New), Mishap::DripOnData),
+        ] {
+            scope.spawn(move || {
+                let server = Server::start(Quirks { tls, ..Quirks::default() });
+                server.faults().plan([Fault { at: At::Nth("STOR", 0), mishap: mishap.clone() }]);
+                let target = impatient(if tls.is_some() { trusting(&server) } else { config(&server) });
+                let mut session = target.open().unwrap();
+                let begun = Instant::now();
+                // Whatever it is called then: it ends.
+                let _ = session.write(&path("new"), &mut &b"content"[..], &Put::default());
+                assert!(begun.elapsed() < SOON, "{tls:?}, {mishap:?}: {:?}", begun.elapsed());
+                assert_eq!(server.faults().happened(), 1);
+            });
+        }
+    });
+}
+
 /// What somebody says who has been called.
 type Act = fn(TcpStream);
 

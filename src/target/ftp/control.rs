@@ -27,6 +27,8 @@ use std::time::{Duration, Instant};
 
 /// The longest time for one reply, or one handshake, in times of the limit for silence.
 pub(super) const SLOWEST: u32 = 3;
+/// How long the answer to QUIT is waited for.
+const GOODBYE: Duration = Duration::from_secs(2);
 /// How long to wait for more of a reply whose last line has another code than its first.
 const ODD_END: Duration = Duration::from_secs(2);
 
@@ -481,6 +483,11 @@ impl Control {
     /// # Errors
     /// What ends the conversation: I/O, protocol.
     pub fn reply_untold(&mut self) -> Result<Reply> {
+        self.reply_within(self.server.config.timeout * SLOWEST)
+    }
+
+    /// As [`Control::reply_untold`]; a reply that has not ended by then is as good as none.
+    fn reply_within(&mut self, limit: Duration) -> Result<Reply> {
         self.check()?;
         #[cfg(feature = "suppaftp")]
         if let Some(suppa) = &mut self.lent {
@@ -505,7 +512,7 @@ impl Control {
                     return Ok(reply);
                 }
                 // A server that sends a byte now and then is as good as silent.
-                Ok(None) if begun.elapsed() > self.server.config.timeout * SLOWEST => {
+                Ok(None) if begun.elapsed() > limit => {
                     return Err(self.lost(io::ErrorKind::TimedOut.into()));
                 }
                 Ok(None) if self.parser.may_have_ended() => self.fill_or_end()?,
@@ -559,8 +566,10 @@ impl Control {
 
     /// Waits a moment for the answer to QUIT.
     fn part(mut self) {
-        let _ = self.stream.socket().set_read_timeout(Some(Duration::from_secs(2)));
-        let _ = self.reply();
+        let _ = self.stream.socket().set_read_timeout(Some(GOODBYE));
+        if let Ok(reply) = self.reply_within(GOODBYE) {
+            self.trace(Speaker::Server, |_| reply.text());
+        }
         let _ = self.stream.finish_sending();
     }
 

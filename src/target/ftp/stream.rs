@@ -13,6 +13,9 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// How long a peer may take to end what it sends, all in all, after we have ended what we send.
+const LAST_BYTES: Duration = Duration::from_secs(5);
+
 /// One connection, listed among the open sockets of its target.
 pub struct Stream {
     inner: Inner,
@@ -54,18 +57,48 @@ pub fn shake_hands(connection: &mut ClientConnection, socket: &mut TcpStream) ->
         if limit.is_some_and(|limit| begun.elapsed() > limit) {
             return Err(io::ErrorKind::TimedOut.into());
         }
-        match connection.read_tls(socket) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            read => read?,
-        };
-        if let Err(error) = connection.process_new_packets() {
-            // The peer is told why; the error is what counts here.
-            let _ = say_all(connection, socket);
-            return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+        if take_in(connection, socket)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
     }
     say_all(connection, socket)
+}
+
+/// Reads what comes next. A peer may not take longer than `limit` for one record, however small the pieces are that it sends.
+fn read_decrypted(
+    stream: &mut StreamOwned<ClientConnection, TcpStream>,
+    buffer: &mut [u8],
+    limit: Option<Duration>,
+) -> io::Result<usize> {
+    let mut begun = None;
+    loop {
+        match stream.conn.reader().read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            read => return read,
+        }
+        let begun = *begun.get_or_insert_with(Instant::now);
+        if limit.is_some_and(|limit| begun.elapsed() > limit) {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        take_in(&mut stream.conn, &mut stream.sock)?;
+        say_all(&mut stream.conn, &mut stream.sock)?;
+    }
+}
+
+/// Reads once from the socket, and decrypts what is complete. The number of bytes that came.
+fn take_in(connection: &mut ClientConnection, socket: &mut TcpStream) -> io::Result<usize> {
+    let count = loop {
+        match connection.read_tls(socket) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            read => break read?,
+        }
+    };
+    if let Err(error) = connection.process_new_packets() {
+        // The peer is told why; the error is what counts here.
+        let _ = say_all(connection, socket);
+        return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+    }
+    Ok(count)
 }
 
 fn say_all(connection: &mut ClientConnection, socket: &mut TcpStream) -> io::Result<()> {
@@ -210,10 +243,12 @@ impl Stream {
             stream.flush()?;
         }
         self.socket().shutdown(Shutdown::Write)?;
-        if matches!(self.inner, Inner::Tls(_)) {
-            self.socket().set_read_timeout(Some(Duration::from_secs(5)))?;
-            let mut rest = [0; 4096];
-            while matches!(self.read(&mut rest), Ok(count) if count > 0) {}
+        if let Inner::Tls(stream) = &mut self.inner {
+            stream.sock.set_read_timeout(Some(LAST_BYTES))?;
+            let (mut rest, begun) = ([0; 4096], Instant::now());
+            while let Some(left) = LAST_BYTES.checked_sub(begun.elapsed())
+                && matches!(read_decrypted(stream, &mut rest, Some(left)), Ok(1..))
+            {}
         }
         Ok(())
     }
@@ -262,7 +297,10 @@ impl Read for Stream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match &mut self.inner {
             Inner::Plain(socket) => socket.read(buffer),
-            Inner::Tls(stream) => stream.read(buffer),
+            Inner::Tls(stream) => {
+                let timeout = stream.sock.read_timeout()?;
+                read_decrypted(stream, buffer, timeout.map(|timeout| timeout * SLOWEST))
+            }
             #[cfg(feature = "suppaftp")]
             Inner::Lent(lent) => lent.open()?.read(buffer),
         }
