@@ -329,7 +329,9 @@ impl<'a> Crew<'a> {
                 return done;
             }
             Job::Copy(job) => return self.copy(job),
-            Job::Compare { name, paths } => Done::Compared { name, result: self.compare(&paths) },
+            Job::Compare { name, paths, question } => {
+                Done::Compared { name, question, result: self.compare(&paths, question) }
+            }
             Job::Date(job) => {
                 let result =
                     self.persist([job.side], |sessions| copying::date(borrowed(sessions, job.side)?, &job));

@@ -5,6 +5,7 @@ use super::lock::LockNews;
 use crate::error::{Error, Kind, Result};
 use crate::model::meta::{Fact, MetaError};
 use crate::model::{DirMeta, Entry, Name, Note, RelPath, Side, Sides, Stamp};
+use crate::plan::contents::Question;
 use crate::target::{Expect, Put, Written};
 
 /// The folder that a piece of work belongs to.
@@ -42,6 +43,8 @@ pub enum Job {
         name: String,
         /// Where they are.
         paths: Sides<RelPath>,
+        /// What is asked about them.
+        question: Question,
     },
     /// Set the time of a file.
     Date(Box<DateJob>),
@@ -215,11 +218,13 @@ pub enum Done {
         /// The outcome.
         result: Result<Written>,
     },
-    /// Two files, and whether their contents are the same.
+    /// Two files whose contents were compared.
     Compared {
         /// The name under which they are remembered.
         name: String,
-        /// The outcome.
+        /// What was asked about them.
+        question: Question,
+        /// Whether it is so.
         result: Result<bool>,
     },
     /// A time that was set, if the side can keep it.

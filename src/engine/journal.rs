@@ -7,7 +7,7 @@
 use super::Run;
 use crate::model::meta::Fact;
 use crate::model::{RelPath, Side, Sides, TEMP_PREFIX};
-use crate::plan::Mode;
+use crate::plan::{Mode, Pair, Past};
 use crate::target::{Notes, next_unique, process_tag};
 use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet};
@@ -40,6 +40,7 @@ pub struct Journal {
     /// Files on their way to a server: if the run ends now, each may leave a temporary file there.
     on_their_way: HashSet<(Side, RelPath)>,
     left: Vec<Left>,
+    has_damaged: bool,
 }
 
 /// The journal of a dead run.
@@ -48,7 +49,8 @@ struct Left {
     tag: String,
     mode: String,
     finished: HashMap<String, Vec<Noted>>,
-    begun: HashSet<(String, String)>,
+    /// Folder and name, with the side that was to get it, and when, by our clock.
+    begun: HashMap<(String, String), (Option<Side>, f64)>,
     parts: Sides<HashSet<String>>,
 }
 
@@ -80,9 +82,10 @@ impl Journal {
         self.add(run, &line);
     }
 
-    /// Notes that a copy into a folder begins.
-    pub fn begun(&mut self, run: &Run<'_>, dir: &RelPath, name: &str) {
-        self.add(run, &json!({"dir": dir.as_str(), "begun": name}));
+    /// Notes that a copy into a folder of a side begins.
+    pub fn begun(&mut self, run: &Run<'_>, dir: &RelPath, name: &str, to: Side) {
+        let at = run.clock.now();
+        self.add(run, &json!({"dir": dir.as_str(), "begun": name, "to": to.to_string(), "u": at}));
     }
 
     /// Notes that a part of a large file is about to be written, under a name that does not tell whose it is.
@@ -100,6 +103,11 @@ impl Journal {
     /// It has arrived, or failed in good order.
     pub fn arrives(&mut self, side: Side, path: &RelPath) {
         self.on_their_way.remove(&(side, path.clone()));
+    }
+
+    /// A copy has failed, and of what was there before nothing is left: the next run must know that, however this one ends.
+    pub fn has_damaged(&mut self) {
+        self.has_damaged = true;
     }
 
     fn begin(&mut self, run: &Run<'_>) {
@@ -156,18 +164,32 @@ impl Journal {
     /// Whether a dead run had begun to copy this file.
     pub fn was_begun(&self, dir: &RelPath, name: &str) -> bool {
         let copy = (dir.as_str().to_owned(), name.to_owned());
-        self.left.iter().any(|left| left.begun.contains(&copy))
+        self.left.iter().any(|left| left.begun.contains_key(&copy))
     }
 
     /// Whether a dead run had begun to copy this file, and may have died while the old one and the new one changed places.
-    pub fn was_cut_off(&self, dir: &RelPath, name: &str) -> bool {
+    pub fn was_cut_off(&self, dir: &RelPath, pair: &Pair) -> bool {
+        self.cut_off(dir, pair).is_some()
+    }
+
+    /// The side that a dead run was copying this file to, and may have written only the beginning of it.
+    pub fn stump_side(&self, dir: &RelPath, pair: &Pair) -> Option<Side> {
+        self.cut_off(dir, pair).flatten()
+    }
+
+    fn cut_off(&self, dir: &RelPath, pair: &Pair) -> Option<Option<Side>> {
+        let name = pair.name.as_str();
+        // A later run may have done what that one could not.
+        let was_done_since = |at: f64| matches!(pair.past, Past::Listed(seen) if seen.synced.is_some_and(|synced| synced > at));
         let copy = (dir.as_str().to_owned(), name.to_owned());
         let is_finished = |left: &Left| {
             left.finished
                 .get(dir.as_str())
                 .is_some_and(|all| all.iter().any(|finished| finished.name == name))
         };
-        self.left.iter().any(|left| left.begun.contains(&copy) && !is_finished(left))
+        let unfinished = self.left.iter().filter(|left| !is_finished(left));
+        let begun = unfinished.filter_map(|left| left.begun.get(&copy));
+        begun.filter(|(_, at)| !was_done_since(*at)).map(|(to, _)| *to).next()
     }
 
     /// Whether a temporary file belongs to a run that is certainly dead.
@@ -190,10 +212,11 @@ impl Journal {
     }
 
     /// Removes the journal: the metadata says it all. It stays if the run was stopped while files were on their way to a server,
-    /// for what they may have left there. Those of dead runs go if this one came to its end, and had a say on each side that they
+    /// for what they may have left there, and if a copy has damaged what it was to replace. Those of dead runs go if this one came to its end, and had a say on each side that they
     /// have written to.
     pub fn close(self, run: &Run<'_>, is_complete: bool) {
-        if let Some(notes) = self.notes.filter(|_| is_complete || self.on_their_way.is_empty()) {
+        let has_left_nothing = !self.has_damaged && (is_complete || self.on_their_way.is_empty());
+        if let Some(notes) = self.notes.filter(|_| has_left_nothing) {
             notes.remove();
         }
         let mode = run.policy.mode;
@@ -215,18 +238,17 @@ impl Left {
             tag: tag.unwrap_or_else(process_tag),
             mode: text(head, "mode").unwrap_or_default(),
             finished: HashMap::new(),
-            begun: HashSet::new(),
+            begun: HashMap::new(),
             parts: Sides::default(),
         };
         for line in lines {
+            let to = Side::BOTH.into_iter().find(|side| text(&line, "to") == Some(side.to_string()));
             if let (Some(dir), Some(begun)) = (text(&line, "dir"), text(&line, "begun")) {
-                left.begun.insert((dir, begun));
+                let at = line.get("u").and_then(Value::as_f64).unwrap_or_default();
+                left.begun.insert((dir, begun), (to, at));
                 continue;
             }
-            let Some(to) = Side::BOTH.into_iter().find(|side| text(&line, "to") == Some(side.to_string()))
-            else {
-                continue;
-            };
+            let Some(to) = to else { continue };
             if let Some(part) = text(&line, "part") {
                 left.parts[to].insert(part);
             } else if let (Some(dir), Some(finished)) = (text(&line, "dir"), read_finished(&line, to)) {

@@ -178,10 +178,29 @@ pub fn is_same(
     if let Some(claim) = other.0.claim(other.1)? {
         return is_claimed(claim, one, flow);
     }
+    read_both(one, other, <[u8]>::eq, flow)
+}
+
+/// Whether a file holds the first bytes of the other, and nothing else.
+pub fn is_beginning(
+    stump: (&mut dyn Session, &RelPath),
+    whole: (&mut dyn Session, &RelPath),
+    flow: &Flow,
+) -> Result<bool> {
+    read_both(whole, stump, <[u8]>::starts_with, flow)
+}
+
+/// Reads two files at the same time. Whether all their blocks are alike, by `is_alike`.
+fn read_both(
+    one: (&mut dyn Session, &RelPath),
+    other: (&mut dyn Session, &RelPath),
+    is_alike: fn(&[u8], &[u8]) -> bool,
+    flow: &Flow,
+) -> Result<bool> {
     let mut answer = None;
     one.0.read(one.1, &mut |left| {
         other.0.read(other.1, &mut |right| {
-            answer = Some(is_same_stream(left, right, flow)?);
+            answer = Some(are_alike(left, right, is_alike, flow)?);
             Ok(())
         })
     })?;
@@ -205,15 +224,20 @@ fn add_all(body: &mut dyn Read, claim: &mut dyn Claim, flow: &Flow) -> Result<()
     }
 }
 
-fn is_same_stream(left: &mut dyn Read, right: &mut dyn Read, flow: &Flow) -> Result<bool> {
+fn are_alike(
+    left: &mut dyn Read,
+    right: &mut dyn Read,
+    is_alike: fn(&[u8], &[u8]) -> bool,
+    flow: &Flow,
+) -> Result<bool> {
     let mut blocks = [vec![0; COMPARED], vec![0; COMPARED]];
-    let mut is_same = true;
+    let mut all_are = true;
     loop {
         flow.check()?;
         let (from_left, from_right) = (fill(left, &mut blocks[0])?, fill(right, &mut blocks[1])?);
-        is_same &= blocks[0][..from_left] == blocks[1][..from_right];
+        all_are &= is_alike(&blocks[0][..from_left], &blocks[1][..from_right]);
         if from_left == 0 && from_right == 0 {
-            return Ok(is_same);
+            return Ok(all_are);
         }
     }
 }

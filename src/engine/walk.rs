@@ -305,9 +305,9 @@ impl Walk<'_> {
             Done::Removed { side, results } => {
                 results.into_iter().try_for_each(|(path, result)| self.removed(side, &path, result))
             }
-            Done::Compared { name, result } => {
+            Done::Compared { name, question, result } => {
                 self.comparing -= 1;
-                self.compared.insert(name, result);
+                self.compared.insert(name, (question, result));
                 Ok(())
             }
             Done::Dated { job, result } => self.dated(&job, result),
@@ -507,7 +507,7 @@ impl Walk<'_> {
             remote: self.listed(Side::Remote, &dir, views.remote.entries)?,
         };
         for side in Side::BOTH {
-            self.undo_shift(side, &mut entries[side], &archive)?;
+            self.undo_shift(ticket, side, &mut entries, &archive)?;
         }
         if dir.is_root() {
             self.contents = copies;
@@ -537,7 +537,7 @@ impl Walk<'_> {
             folder.unfinished = first_contacts.map(|pair| pair.name.to_string()).collect();
         }
         let names = self.note_twins(ticket, present.iter());
-        let comparisons = self.compare_contents(&paths, &pairs)?;
+        let comparisons = self.compare_contents(&dir, &paths, &pairs)?;
         let mut plan =
             Plan { ticket, dir, paths, complete, is_damaged, names, comparisons, children: Vec::new() };
         for pair in pairs {

@@ -1,12 +1,21 @@
 //! What contents say beyond size and time, and runs that remember nothing.
 
-use super::classify::{Change, compare_mtimes};
+use super::classify::{Change, classify, compare_mtimes};
 use super::operation::Operation;
 use super::pair::Pair;
 use super::policy::Mode;
 use super::{Policy, Step};
 use crate::model::{Entry, Side, Sides, Stamp};
 use std::cmp::Ordering;
+
+/// What is asked about the contents of two files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Question {
+    /// Whether they are the same.
+    AreSame,
+    /// Whether the file of this side is all that a run that was killed has written of the other one: its first bytes.
+    IsStump(Side),
+}
 
 /// Whether it takes a look at the contents to tell two files apart: they are of one size.
 pub fn needs_look(pair: &Pair) -> bool {
@@ -16,6 +25,16 @@ pub fn needs_look(pair: &Pair) -> bool {
             && entries.local.size.is_some()
             && entries.local.size == entries.remote.size
     })
+}
+
+/// Whether the file of a side may be only the beginning of the other's: it is shorter, and not the one that is remembered.
+pub fn may_be_stump(pair: &Pair, side: Side) -> bool {
+    let is_shorter = pair.both().is_some_and(|entries| {
+        entries.local.is_file()
+            && entries.remote.is_file()
+            && entries[side].size.zip(entries[side.other()].size).is_some_and(|(stump, whole)| stump < whole)
+    });
+    is_shorter && classify(pair)[side] != Change::Unmodified
 }
 
 impl Step {
@@ -33,6 +52,13 @@ impl Step {
         self.changes[source] = here;
         self.changes[target] = there;
         self.operation = operation;
+    }
+
+    /// The file of a side is only the beginning of the other's. Nobody has edited it: what it is to become is known.
+    pub fn complete(&mut self, stump: Side) {
+        self.changes[stump] = Change::Unmodified;
+        self.changes[stump.other()] = Change::Modified;
+        self.operation = Operation::copy_from(stump.other());
     }
 
     /// Takes into account whether the contents of two files of one size are the same.

@@ -1,7 +1,8 @@
 //! Times that moved by exactly one hour although nothing was edited.
 //!
 //! Servers that show local time show all times an hour later in summer. Without a remedy, twice a year every file would look
-//! modified.
+//! modified. But a file of a fixed size that somebody writes anew each hour looks just the same, so all files that are remembered
+//! have to agree.
 
 use super::classify::Past;
 use crate::model::meta::Archive;
@@ -9,36 +10,40 @@ use crate::model::stamp::EPS_TIME;
 use crate::model::{Entry, Seen};
 
 /// Seconds in an hour.
-const HOUR: f64 = 3600.0;
+const HOUR: i64 = 3600;
 /// One file may have been edited an hour later by chance, without changing its size.
 const ENOUGH: usize = 2;
 
-/// The shift of a side of a folder, in seconds: several files with the remembered size, all an hour later, or all an hour
-/// earlier, than remembered. `known` is what another folder of the same side has shown; then one file is enough.
+/// What the files of a side of a folder say about its clock, in seconds: 0 if one of them stands still, and an hour if several of
+/// them are that much later, or all that much earlier, than remembered. `known` is what other folders of the same side have shown:
+/// then one file is enough, but none moves where others stand still.
 pub fn of_folder(entries: &[Entry], archive: &Archive, known: Option<i64>) -> Option<i64> {
     let shifts: Vec<i64> = entries.iter().filter_map(|entry| of_file(entry, archive)).collect();
     let shift = *shifts.first()?;
+    if known == Some(0) || shifts.contains(&0) {
+        return Some(0);
+    }
     let agrees = shifts.iter().all(|other| *other == shift);
     (agrees && (shifts.len() >= ENOUGH || known == Some(shift))).then_some(shift)
 }
 
-/// The shift of one file, if its size is the remembered one and its time is off by an hour.
+/// The shift of one file, if its size is the remembered one, and its time is the remembered one or off by an hour.
 pub fn of_file(entry: &Entry, archive: &Archive) -> Option<i64> {
-    let Past::Listed(Seen { size: Some(size), mtime: Some(then), dated, .. }) =
-        Past::of(archive, entry.name.as_str()).of_kind(entry.kind)
-    else {
-        return None;
-    };
-    let now = entry.mtime.filter(|_| entry.size == Some(size))?;
+    let seen = seen(entry, archive)?;
+    let now = entry.mtime.filter(|_| entry.size == seen.size)?;
     let slack = EPS_TIME.max(f64::from(now.grain()));
-    let differs_by = |seconds: f64| {
-        let off = |then: f64| (now.as_secs_f64() - then - seconds).abs() <= slack;
-        off(then) || dated.is_some_and(off)
-    };
-    if differs_by(0.0) {
-        return None;
+    [0, HOUR, -HOUR].into_iter().find(|hour| {
+        let off = |then: f64| (now.as_secs_f64() - then - *hour as f64).abs() <= slack;
+        seen.mtime.is_some_and(off) || seen.dated.is_some_and(off)
+    })
+}
+
+/// What is remembered of a file.
+pub fn seen(entry: &Entry, archive: &Archive) -> Option<Seen> {
+    match Past::of(archive, entry.name.as_str()).of_kind(entry.kind) {
+        Past::Listed(seen) if seen.size.is_some() => Some(seen),
+        Past::Listed(_) | Past::Unlisted | Past::NoArchive => None,
     }
-    [HOUR, -HOUR].into_iter().find(|hour| differs_by(*hour)).map(|hour| hour as i64)
 }
 
 #[cfg(test)]
@@ -81,8 +86,19 @@ mod tests {
         assert_eq!(of_folder(&moved(3600), &past, None), Some(3600));
         assert_eq!(of_folder(&moved(-3600), &past, None), Some(-3600));
         assert_eq!(of_folder(&moved(7200), &past, None), None);
-        let others = [entry("c", 5, 10_000), entry("d", 5, 90_000)];
-        assert_eq!(of_folder(&[moved(3600), others.to_vec()].concat(), &past, None), Some(3600));
+        let edited = [entry("d", 5, 90_000), entry("c", 6, 10_000)];
+        assert_eq!(of_folder(&[moved(3600), edited.to_vec()].concat(), &past, None), Some(3600));
+    }
+
+    #[test]
+    fn where_one_file_stands_still_none_has_moved() {
+        let past = archive(&["a", "b", "c"]);
+        let moved = vec![entry("a", 5, 13_600), entry("b", 5, 13_600)];
+        let still = vec![entry("c", 5, 10_000)];
+        assert_eq!(of_folder(&[moved.clone(), still.clone()].concat(), &past, None), Some(0));
+        assert_eq!(of_folder(&[still.clone(), moved.clone()].concat(), &past, Some(3600)), Some(0));
+        assert_eq!(of_folder(&still, &past, None), Some(0));
+        assert_eq!(of_folder(&moved, &past, Some(0)), Some(0), "as in another folder");
     }
 
     #[test]

@@ -318,9 +318,48 @@ fn q11_an_hour_more_or_less_on_all_files_is_no_change() {
     }
     server.put("/b", b"6 bytes");
     assert_eq!(sync(&local, &server, Mode::Sync).lines, ["equal = a", "copy modified < b", "equal = c"]);
-    server.set_clock(7200);
+    server.set_clock(10_800);
     let lines = sync(&local, &server, Mode::Sync).lines;
     assert!(lines.iter().all(|line| line.starts_with("copy modified")), "{lines:?}");
+}
+
+#[test]
+fn q11_files_that_are_written_anew_each_hour_are_fetched_each_time() {
+    let beside: [&[&str]; 3] = [&[], &["/still"], &["/a folder/still"]];
+    for others in beside {
+        let server = Server::start(Quirks::default());
+        server.put_folder("/z");
+        server.put_folder("/a folder");
+        others.iter().for_each(|name| server.put(name, b"still"));
+        let local = MemoryTarget::new("/local");
+        for hour in 0..3_u8 {
+            // Two files of one size, exactly an hour later than before.
+            for (name, first) in [("/z/one", b'a'), ("/z/two", b'k')] {
+                server.put_at(name, &[first + hour; 5], &format!("202401020{hour}0405"));
+            }
+            sync(&local, &server, Mode::Sync);
+            let mut session = local.open().unwrap();
+            for (name, first) in [("z/one", b'a'), ("z/two", b'k')] {
+                assert_eq!(get(session.as_mut(), name).unwrap(), [first + hour; 5], "{others:?}, {hour}");
+            }
+        }
+    }
+}
+
+#[test]
+fn q11_after_a_shift_old_and_new_files_live_together() {
+    let server = Server::start(Quirks::default());
+    ["/a", "/b", "/c"].iter().for_each(|name| server.put(name, b"12345"));
+    let local = MemoryTarget::new("/local");
+    sync(&local, &server, Mode::Sync);
+    server.set_clock(3600);
+    server.put("/new", b"of the summer");
+    let lines = sync(&local, &server, Mode::Sync).lines;
+    assert_eq!(lines, ["equal = a", "equal = b", "equal = c", "copy new < new"]);
+    for _ in 0..2 {
+        let lines = sync(&local, &server, Mode::Sync).lines;
+        assert_eq!(lines, ["equal = a", "equal = b", "equal = c", "equal = new"]);
+    }
 }
 
 #[test]

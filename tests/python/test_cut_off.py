@@ -53,13 +53,32 @@ def stumps(folder: Path) -> list[Path]:
     return [path for path in found if path.stat().st_size > 0]
 
 
+def started(sides: Sides, verb: str, url: str, *options: str) -> subprocess.Popen[str]:
+    command = sides.command(verb, url, *PATIENT, *options)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
 def begun(sides: Sides, verb: str, url: str, target: Path) -> subprocess.Popen[str]:
     """A run in the middle of a large file."""
-    process = subprocess.Popen(
-        sides.command(verb, url, *PATIENT), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    process = started(sides, verb, url)
     wait_for(lambda: stumps(target))
     return process
+
+
+def left_with_a_stump(sides: Sides, verb: str, url: str, *options: str) -> Path:
+    """Kills a run in the middle of a large file that it writes under its own name. Returns what it has left of it."""
+    source, target = (sides.local, sides.remote) if verb == "upload" else (sides.remote, sides.local)
+    (source / "large").write_bytes(LARGE)
+    # Of an hour ago: what the dead run has written is newer.
+    os.utime(source / "large", (time.time() - 3600,) * 2)
+    stump = target / "large"
+    with started(sides, verb, url, *options) as process:
+        wait_for(lambda: stump.exists() and stump.read_bytes()[:1] == LARGE[:1])
+        process.kill()
+        process.communicate()
+    content = stump.read_bytes()
+    assert 0 < len(content) < len(LARGE) and LARGE.startswith(content)
+    return stump
 
 
 @pytest.mark.parametrize("is_new", [False, True], ids=["over a file", "new"])
@@ -88,6 +107,86 @@ def test_rows_01_to_04_a_kill_in_the_middle_of_a_file_costs_neither_content(
     assert local == remote == {"mine": b"mine", "theirs": b"theirs", "large": LARGE}
     assert sides.litter() == []
     assert not (sides.remote / ".pyftpsync-lock.json").exists()
+
+
+@pytest.fixture(params=["--inplace", "cannot rename"])
+def writes_in_place(request: pytest.FixtureRequest, sides: Sides) -> Iterator[tuple[Small, list[str]]]:
+    """A slow server to which files are written under their own names, and the options for that."""
+    refuses = {} if request.param == "--inplace" else dict.fromkeys(("RNFR", "RNTO"), "502 Not implemented.")
+    with ftp_server(sides.remote, bytes_per_second=256 * 1024, refuses=refuses) as small:
+        yield small, [] if refuses else ["--inplace"]
+
+
+@pytest.mark.parametrize("resolve", ["ask", "new"])
+@pytest.mark.parametrize("is_new", [False, True], ids=["over a file", "new"])
+def test_row_01_what_a_dead_upload_has_left_under_the_name_itself_is_no_edit(
+    sides: Sides, writes_in_place: tuple[Small, list[str]], is_new: bool, resolve: str
+) -> None:
+    server, options = writes_in_place
+    if not is_new:
+        (sides.local / "large").write_bytes(b"old")
+        os.utime(sides.local / "large", (1.6e9, 1.6e9))
+        assert sides.run("sync", server.url, *PATIENT, *options).returncode == 0
+    stump = left_with_a_stump(sides, "upload", server.url, *options)
+    # Nobody is to get the beginning in place of the whole, not even who insists.
+    down = sides.run("download", server.url, "--force", *PATIENT, *options)
+    assert down.returncode == 1 and "only the beginning" in down.stderr, down.stdout + down.stderr
+    assert (sides.local / "large").read_bytes() == LARGE
+    rehearsed = sides.run("sync", server.url, "--dry-run", "--resolve", resolve, *PATIENT, *options)
+    assert rehearsed.returncode == 0 and "conflict" not in rehearsed.stdout.lower(), rehearsed.stdout
+    assert len(stump.read_bytes()) < len(LARGE)
+    again = sides.run("sync", server.url, "--resolve", resolve, *PATIENT, *options)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "conflict" not in again.stdout.lower() and "only the beginning of it" in again.stdout, again.stdout
+    local, remote = sides.contents()
+    assert local == remote == {"mine": b"mine", "theirs": b"theirs", "large": LARGE}
+    assert sides.litter() == []
+
+
+@pytest.mark.parametrize("is_new", [False, True], ids=["over a file", "new"])
+def test_row_01_what_a_dead_download_has_left_under_the_name_itself_is_no_edit(
+    sides: Sides, slow: Small, is_new: bool
+) -> None:
+    if not is_new:
+        (sides.remote / "large").write_bytes(b"old")
+        os.utime(sides.remote / "large", (1.6e9, 1.6e9))
+        assert sides.run("sync", slow.url, *PATIENT).returncode == 0
+    left_with_a_stump(sides, "download", slow.url, "--inplace")
+    up = sides.run("upload", slow.url, "--force", "--inplace", *PATIENT)
+    assert up.returncode == 1 and "only the beginning" in up.stderr, up.stdout + up.stderr
+    assert (sides.remote / "large").read_bytes() == LARGE
+    again = sides.run("sync", slow.url, "--resolve", "new", "--inplace", *PATIENT)
+    assert again.returncode == 0, again.stdout + again.stderr
+    local, remote = sides.contents()
+    assert local == remote == {"mine": b"mine", "theirs": b"theirs", "large": LARGE}
+    assert sides.litter() == []
+
+
+def test_row_01_an_edit_after_a_dead_upload_is_an_edit(sides: Sides, slow: Small) -> None:
+    (sides.local / "large").write_bytes(b"old")
+    os.utime(sides.local / "large", (1.6e9, 1.6e9))
+    assert sides.run("sync", slow.url, *PATIENT).returncode == 0
+    stump = left_with_a_stump(sides, "upload", slow.url, "--inplace")
+    edited = stump.read_bytes()[:-1] + b"!"
+    stump.write_bytes(edited)
+    again = sides.run("sync", slow.url, "--resolve", "skip", *PATIENT)
+    assert "conflict" in again.stdout.lower(), again.stdout
+    assert (sides.local / "large").read_bytes() == LARGE and stump.read_bytes() == edited
+
+
+def test_row_01_what_a_dead_upload_has_left_counts_only_until_the_file_was_synchronised(
+    sides: Sides, slow: Small
+) -> None:
+    left_with_a_stump(sides, "upload", slow.url, "--inplace")
+    [journal] = sides.local.glob(".pyftpsync-tmp-*.journal")
+    told = journal.read_bytes()
+    assert sides.run("sync", slow.url, *PATIENT).returncode == 0
+    # As if that run had been cut short as well, behind this file.
+    journal.write_bytes(told)
+    (sides.remote / "large").write_bytes(b"")
+    again = sides.run("sync", slow.url, *PATIENT)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert (sides.local / "large").read_bytes() == (sides.remote / "large").read_bytes() == b""
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])

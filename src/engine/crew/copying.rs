@@ -4,22 +4,27 @@ use super::{Crew, Lagging, borrowed, no_session};
 use crate::engine::job::{CopyJob, DateJob, Done};
 use crate::engine::keep::{Keep, Replacement, aside, is_certainly, sibling, take_name};
 use crate::engine::segments::{SPLIT, Segments};
-use crate::engine::transfer::{Origin, Transfer, is_same, transfer};
+use crate::engine::transfer::{Origin, Transfer, is_beginning, is_same, transfer};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::locked::locked;
 use crate::model::{RelPath, Side, Sides};
+use crate::plan::contents::Question;
 use crate::target::{Expect, Put, Session, Written, next_unique};
 use std::sync::Arc;
 
 impl Crew<'_> {
     /// Reads two files at the same time, one on each side.
-    pub(super) fn compare(&self, paths: &Sides<RelPath>) -> Result<bool> {
+    pub(super) fn compare(&self, paths: &Sides<RelPath>, question: Question) -> Result<bool> {
         self.persist(Side::BOTH, |sessions| {
             let Sides { local: Some(local), remote: Some(remote) } = sessions else {
                 return Err(no_session());
             };
             let (local, remote) = ((local.session(), &paths.local), (remote.session(), &paths.remote));
-            is_same(local, remote, &self.flow)
+            match question {
+                Question::AreSame => is_same(local, remote, &self.flow),
+                Question::IsStump(Side::Local) => is_beginning(local, remote, &self.flow),
+                Question::IsStump(Side::Remote) => is_beginning(remote, local, &self.flow),
+            }
         })
     }
 

@@ -1,36 +1,62 @@
-//! Contents that are compared (`--checksum`), and times that are set where only they differ.
+//! Contents that are compared (`--checksum`, or after a run that was killed), and times that are set where only they differ.
 
 use super::pairs::expected;
 use super::*;
-use crate::plan::contents::needs_look;
+use crate::plan::contents::{Question, may_be_stump, needs_look};
 
-/// For names whose contents were compared, whether they are the same.
-pub type Comparisons = HashMap<String, Result<bool>>;
+/// For names whose contents were compared, what was asked about them, and whether it is so.
+pub type Comparisons = HashMap<String, (Question, Result<bool>)>;
 
 impl Walk<'_> {
-    /// Compares the files of a folder that are of one size, all at the same time.
-    pub(super) fn compare_contents(&mut self, paths: &Sides<RelPath>, pairs: &[Pair]) -> Result<Comparisons> {
-        if !self.run.compares_contents {
-            return Ok(Comparisons::new());
-        }
-        for pair in pairs.iter().filter(|pair| needs_look(pair)) {
-            let Some(entries) = pair.both() else { continue };
+    /// Compares the files of a folder whose contents are to be known, all at the same time.
+    pub(super) fn compare_contents(
+        &mut self,
+        dir: &RelPath,
+        paths: &Sides<RelPath>,
+        pairs: &[Pair],
+    ) -> Result<Comparisons> {
+        for pair in pairs {
+            let (Some(question), Some(entries)) = (self.question(dir, pair), pair.both()) else { continue };
             if !self.run.filter.matches(entries.local.name.as_str(), EntryKind::File) {
                 continue;
             }
             let name = pair.name.to_string();
-            if entries.local.size == Some(0) {
-                self.compared.insert(name, Ok(true));
+            if Side::BOTH.into_iter().any(|side| entries[side].size == Some(0)) {
+                self.compared.insert(name, (question, Ok(true)));
                 continue;
             }
             let paths = Sides::from_fn(|side| paths[side].join(&entries[side].name));
             self.comparing += 1;
-            self.submit(Job::Compare { name, paths })?;
+            self.submit(Job::Compare { name, paths, question })?;
         }
         while self.comparing > 0 {
             self.wait()?;
         }
         Ok(std::mem::take(&mut self.compared))
+    }
+
+    /// Compares two files at once. An error says nothing about them.
+    pub(super) fn compare_now(
+        &mut self,
+        name: String,
+        paths: Sides<RelPath>,
+        question: Question,
+    ) -> Result<Option<bool>> {
+        self.comparing += 1;
+        self.submit(Job::Compare { name: name.clone(), paths, question })?;
+        while self.comparing > 0 {
+            self.wait()?;
+        }
+        Ok(self.compared.remove(&name).and_then(|(_, result)| result.ok()))
+    }
+
+    /// What is to be asked about the contents of a pair.
+    fn question(&self, dir: &RelPath, pair: &Pair) -> Option<Question> {
+        if self.run.compares_contents && needs_look(pair) {
+            return Some(Question::AreSame);
+        }
+        let side = self.journal.stump_side(dir, pair)?;
+        may_be_stump(pair, side).then_some(Question::IsStump(side))
     }
 
     /// Gives a file the time of the other side's, which has the same content.

@@ -1,6 +1,7 @@
 //! One pair: judged, and what follows from it is set in motion.
 
 use super::*;
+use crate::plan::contents::Question;
 
 impl Walk<'_> {
     /// Counts the entries of a side and asks the hook about each.
@@ -57,10 +58,7 @@ impl Walk<'_> {
         {
             self.tally.known += 1;
         }
-        if pair.both().is_none()
-            && !pair.is_folder()
-            && self.journal.was_cut_off(&plan.dir, pair.name.as_str())
-        {
+        if pair.both().is_none() && !pair.is_folder() && self.journal.was_cut_off(&plan.dir, &pair) {
             // The name was free for a moment when the run was killed. That is no deletion.
             pair.past = Past::Unlisted;
         }
@@ -75,8 +73,19 @@ impl Walk<'_> {
         }
         match plan.comparisons.remove(step.pair.name.as_str()) {
             // Nobody knows whether they are the same: both stay as they are.
-            Some(Err(error)) => return self.problem(&path, error),
-            Some(Ok(is_same)) => {
+            Some((_, Err(error))) => return self.problem(&path, error),
+            Some((Question::IsStump(_), Ok(false))) => {}
+            Some((Question::IsStump(side), Ok(true))) => {
+                if self.run.policy.mode.source() == Some(side) {
+                    return self.problem(&path, stump_error(side).at(&path));
+                }
+                let text = format!(
+                    "{path}: a run that was interrupted has written only the beginning of it to the {side} side"
+                );
+                self.note(3, &text)?;
+                step.complete(side);
+            }
+            Some((Question::AreSame, Ok(is_same))) => {
                 step.weigh(&self.run.policy, is_same);
                 if is_same {
                     self.set_time(plan, &step, &path)?;
@@ -336,7 +345,7 @@ impl Walk<'_> {
         }
         self.hold(ticket);
         let above = paths.local.parent().unwrap_or_default();
-        self.journal.begun(self.run, &above, name);
+        self.journal.begun(self.run, &above, name, to);
         let has_twin = self.has_twin(ticket, name);
         let visit = Visit::Copy { to, name: name.to_owned(), has_twin };
         Ok(Some(Folder::new(paths.clone(), visit, Some(ticket))))
@@ -392,7 +401,7 @@ impl Walk<'_> {
         if self.executor.is_live() {
             // Its metadata lies in the folder of the ticket, also where the file lands below it.
             let dir = self.folders.get(&ticket).map(|folder| folder.paths.local.clone()).unwrap_or_default();
-            self.journal.begun(self.run, &dir, name);
+            self.journal.begun(self.run, &dir, name, to);
             self.journal.sets_off(self.run, to, &paths[to]);
             if put.is_resumable() {
                 let part = put.part_name(paths[to].file_name());
@@ -470,6 +479,9 @@ impl Walk<'_> {
                 }
             }
             Err(error) => {
+                if error.has_damaged() {
+                    self.journal.has_damaged();
+                }
                 if error.has_damaged()
                     && let Some(folder) = self.folders.get_mut(&job.ticket)
                 {
@@ -512,6 +524,17 @@ impl Walk<'_> {
         self.action(Line::copy(to, Change::New), &paths.local, false)?;
         self.begin_file(job.ticket, entry.name.as_str(), entry, to, &paths, Landing::At(Expect::Absent))
     }
+}
+
+/// Why a file of this side is no source: nobody is to get the beginning in the place of the whole.
+fn stump_error(side: Side) -> Error {
+    let advice = match side {
+        Side::Local => "the server has all of it: run `download` or `sync`",
+        Side::Remote => "the local side has all of it: run `upload` or `sync`",
+    };
+    let detail =
+        format!("a run that was interrupted has written only the beginning of it to the {side} side");
+    Error::new(Kind::Size, detail).during("copy").advise(advice)
 }
 
 /// The paths of a pair on both sides; the side that does not have it uses the other's name, in its own bytes.
