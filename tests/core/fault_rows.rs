@@ -140,7 +140,8 @@ fn row_82_a_run_that_was_killed_while_two_files_changed_places_costs_neither() {
     }
     // The journal of a process that is dead.
     let head = r#"{"peer":"mem://u@h:1/","host":null,"mode":"sync","tag":"0123456789"}"#;
-    let begun = ["cut-off", "finished"].map(|name| format!(r#"{{"dir":"","begun":"{name}"}}"#)).join("\n");
+    let begun = |name: &str| format!(r#"{{"dir":"","begun":"{name}","to":"remote","u":4000000001.0}}"#);
+    let begun = ["cut-off", "finished"].map(begun).join("\n");
     let finished =
         r#"{"dir":"","name":"finished","to":"remote","m":1.0,"s":3,"d":null,"e":null,"w":null,"u":1.0}"#;
     let journal = root.path().join(".pyftpsync-tmp-0123456789abcdef.journal");
