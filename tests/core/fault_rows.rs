@@ -158,6 +158,37 @@ fn row_82_a_run_that_was_killed_while_two_files_changed_places_costs_neither() {
 }
 
 #[test]
+fn row_01_what_a_failed_upload_has_left_under_the_name_itself_is_no_edit() {
+    let answers = vec![("RNFR", "502 not implemented")];
+    let server = Server::start(Quirks { answers, ..Quirks::default() });
+    let remote = Shared(Arc::new(FtpTarget::new(config(&server)).unwrap()));
+    let root = tempfile::tempdir().unwrap();
+    let local = LocalTarget::new(root.path(), Links::Inside).unwrap();
+    std::fs::write(root.path().join("file"), "old").unwrap();
+    let mut setup = Setup::new(Mode::Sync);
+    assert!(tree::run(&local, &remote, &setup).result.is_ok());
+    std::fs::write(root.path().join("file"), "edited, and longer").unwrap();
+    // What has arrived stays there: nobody can remove it.
+    let cut = |nth| Fault { at: At::Nth("STOR /file", nth), mishap: Mishap::CutData(6) };
+    let kept = |nth| Fault { at: At::Nth("DELE /file", nth), mishap: Mishap::Answer("550 not allowed") };
+    server.faults().plan((0..10).flat_map(|nth| [cut(nth), kept(nth)]));
+    let outcome = tree::run(&local, &remote, &setup);
+    assert!(outcome.result.is_err(), "{outcome:?}");
+    assert_eq!(server.content("/file").unwrap(), b"edited", "{outcome:?}");
+    server.faults().plan([]);
+    // Whoever loses this conflict loses the edit.
+    setup.policy.strategy = Some(Strategy::Prefer(Side::Remote));
+    let outcome = tree::run(&local, &remote, &setup);
+    assert!(outcome.result.is_ok(), "{outcome:?}");
+    assert_eq!(std::fs::read(root.path().join("file")).unwrap(), b"edited, and longer", "{outcome:?}");
+    assert_eq!(server.content("/file").unwrap(), b"edited, and longer", "{outcome:?}");
+    let left = std::fs::read_dir(root.path()).unwrap();
+    let journals =
+        left.filter(|found| found.as_ref().unwrap().file_name().to_string_lossy().ends_with(".journal"));
+    assert_eq!(journals.count(), 0);
+}
+
+#[test]
 fn row_100_what_loses_stays_in_the_trash_although_the_answer_to_its_replacement_was_lost() {
     let server = Server::start(Quirks::default());
     let remote = Shared(Arc::new(FtpTarget::new(config(&server)).unwrap()));
