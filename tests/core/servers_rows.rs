@@ -37,7 +37,7 @@
 //! | Q31 | a confirmation that is lost | `q31_...` |
 //! | Q32 | a final reply too early, or twice | `q32_...` |
 //! | Q33 | what refusals mean | `q33_...`; `target::ftp::errors` |
-//! | Q34 | limits for connections | `q34_...` |
+//! | Q34 | limits for connections | `q34_...`; `test_servers_rows.py` |
 //! | Q35 | REST | `q35_...`; `resume.rs` |
 //! | Q36 | SIZE in ASCII mode | `q36_...` |
 //! | Q37 | a wrong SIZE | `q37_...` |
@@ -47,8 +47,8 @@
 //! | Q41 | small devices: implicit TLS, one connection | `q41_...`; `test_ftps.py` |
 //! | Q42 | SFTP that refuses times | `sftp_conversations::times_that_are_refused_are_remembered_and_nothing_is_sent_twice` |
 //! | Q43 | hangs in the middle | `q43_...` |
-//! | Q44 | SFTP without a rename that replaces | `sftp_conversations::a_bare_server_that_gives_little_and_answers_in_disorder_keeps_the_contract`, `where_a_rename_does_not_replace_the_old_file_comes_back_if_the_new_one_is_refused` |
-//! | Q45 | litter | `q45_...` |
+//! | Q44 | SFTP without a rename that replaces, or with one | `sftp_conversations::q44_...`, `a_bare_server_that_gives_little_and_answers_in_disorder_keeps_the_contract`, `where_a_rename_does_not_replace_the_old_file_comes_back_if_the_new_one_is_refused` |
+//! | Q45 | litter | `q45_...`; `sftp_conversations.rs`; `test_servers_rows.py` |
 //! | Q46 | old TLS | `test_ftps.py`, `test_old_tls_is_explained`, `test_a_certificate_without_names_for_servers_is_called_that` |
 
 use crate::contract::{self, get, path, put};
@@ -890,6 +890,22 @@ fn q34_a_server_that_never_has_room_again_is_not_waited_for_for_ever() {
     assert!(error.contains("421 too many connections"), "{error}");
     assert!((5.0..20.0).contains(&pauses.iter().sum::<f64>()), "{pauses:?}");
     assert_eq!(server.paths().iter().filter(|path| ["/a", "/b", "/c"].contains(&path.as_str())).count(), 1);
+}
+
+#[test]
+fn q34_every_session_of_a_pool_says_goodbye_in_the_end() {
+    for tls in [None, Some(Tls::Old), Some(Tls::New)] {
+        let server = Server::start(Quirks { tls, ..Quirks::default() });
+        let config = if tls.is_some() { trusting(&server) } else { config(&server) };
+        let pool = Pool::new(Arc::new(FtpTarget::new(config).unwrap()), 3);
+        let mut loans: Vec<_> = (0..3).map(|_| pool.take().unwrap()).collect();
+        put(loans[0].session(), "file", b"x");
+        loans.into_iter().for_each(ftpsync::target::pool::Loan::keep);
+        pool.close(true);
+        assert!(server.is_quiet(), "nobody is left");
+        let said = said(&server);
+        assert_eq!((said.matches("USER").count(), said.matches("QUIT").count()), (3, 3), "{said}");
+    }
 }
 
 #[test]

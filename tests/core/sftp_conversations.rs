@@ -10,6 +10,7 @@ use ftpsync::target::sftp::{HostKeys, SftpConfig, SftpTarget};
 use ftpsync::target::{Put, Session, Target};
 use russh::MethodKind;
 use std::fs;
+use std::sync::{Arc, Mutex};
 
 fn target(server: &SftpServer, password: &str) -> SftpTarget {
     let mut config = SftpConfig::new("127.0.0.1", "/");
@@ -131,10 +132,10 @@ fn times_that_do_not_come_back_are_said_not_to_be_kept_and_not_tried_again() {
 
 #[test]
 fn times_that_are_refused_are_remembered_and_nothing_is_sent_twice() {
-    struct Shared(std::sync::Arc<dyn Target>);
+    struct Shared(Arc<dyn Target>);
     impl tree::TargetBox for Shared {
-        fn share(&self) -> std::sync::Arc<dyn Target> {
-            std::sync::Arc::clone(&self.0)
+        fn share(&self) -> Arc<dyn Target> {
+            Arc::clone(&self.0)
         }
     }
     let server = start(|habits| habits.refuses_times = true);
@@ -142,7 +143,7 @@ fn times_that_are_refused_are_remembered_and_nothing_is_sent_twice() {
     local.put("file", b"content", tree::at(0));
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
     let sync = || {
-        let remote = Shared(std::sync::Arc::new(target(&server, "right")));
+        let remote = Shared(Arc::new(target(&server, "right")));
         tree::run(&local, &remote, &tree::Setup { now, ..tree::Setup::new(ftpsync::plan::Mode::Sync) })
     };
     let first = sync();
@@ -173,6 +174,43 @@ fn a_name_that_is_listed_twice_spoils_the_listing() {
     fs::write(server.folder.path().join("file"), b"x").unwrap();
     let error = open(&server).list(&RelPath::root()).unwrap_err();
     assert!(error.to_string().contains("twice"), "{error}");
+}
+
+#[test]
+fn q44_files_are_replaced_in_one_step_where_the_server_has_an_extension_for_it() {
+    let renames: Arc<Mutex<Vec<String>>> = Arc::default();
+    let server = start(|habits| habits.renames = Arc::clone(&renames));
+    let mut session = open(&server);
+    for content in [b"first", b"again"] {
+        put(session.as_mut(), "file", content);
+        session.write_behind(&path("other"), &mut &content[..], &Put::default()).unwrap();
+        session.settled(true).unwrap();
+    }
+    assert_eq!(*renames.lock().unwrap(), ["posix-rename@openssh.com"; 4]);
+
+    let renames: Arc<Mutex<Vec<String>>> = Arc::default();
+    let server = start(|habits| {
+        habits.has_extensions = false;
+        habits.renames = Arc::clone(&renames);
+    });
+    put(open(&server).as_mut(), "file", b"first");
+    assert_eq!(*renames.lock().unwrap(), ["rename"]);
+}
+
+#[test]
+fn q45_what_servers_keep_for_themselves_is_left_out() {
+    let server = start(|_| {});
+    let root = server.folder.path();
+    fs::create_dir_all(root.join("@eaDir")).unwrap();
+    fs::write(root.join(".ftpquota"), b"1 2").unwrap();
+    fs::write(root.join("file"), b"x").unwrap();
+    let listing = open(&server).list(&RelPath::root()).unwrap();
+    let mut skipped: Vec<&str> = listing.present_but_skipped.iter().map(|name| name.as_str()).collect();
+    skipped.sort_unstable();
+    let names: Vec<&str> = listing.entries.iter().map(|entry| entry.name.as_str()).collect();
+    assert_eq!(names, ["file"]);
+    assert_eq!(skipped, [".ftpquota", "@eaDir"]);
+    assert!(listing.complete, "{listing:?}");
 }
 
 #[test]

@@ -54,6 +54,8 @@ pub struct Habits {
     pub cuts: Arc<Mutex<VecDeque<usize>>>,
     /// Where the bytes of files began that were read or written, in the order of the requests.
     pub offsets: Arc<Mutex<Vec<u64>>>,
+    /// The requests by which names were changed: `rename`, or the name of an extension.
+    pub renames: Arc<Mutex<Vec<String>>>,
     /// Temporary files that begin with this content are not given another name.
     pub refuses_to_place: Option<&'static [u8]>,
 }
@@ -74,6 +76,7 @@ impl Default for Habits {
             lists_names_only: false,
             cuts: Arc::default(),
             offsets: Arc::default(),
+            renames: Arc::default(),
             refuses_to_place: None,
         }
     }
@@ -417,10 +420,12 @@ impl Files {
             17 => Ok((105, attributes(&fs::metadata(self.path(fields.text()))?))),
             18 => {
                 let (from, to) = (self.path(fields.text()), self.path(fields.text()));
+                self.habits.renames.lock().unwrap().push("rename".into());
                 if to.exists() { Ok(status(4)) } else { self.rename(&from, &to) }
             }
             200 if self.habits.has_extensions => match fields.text() {
-                b"posix-rename@openssh.com" => {
+                name @ b"posix-rename@openssh.com" => {
+                    self.habits.renames.lock().unwrap().push(String::from_utf8_lossy(name).into_owned());
                     let (from, to) = (self.path(fields.text()), self.path(fields.text()));
                     self.rename(&from, &to)
                 }

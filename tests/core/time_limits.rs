@@ -1,8 +1,8 @@
 //! A run has its time, and so has a session.
 
 use crate::contract::{get, path};
-use crate::ftp_conversations::config;
-use crate::ftp_server::{Quirks, Server};
+use crate::ftp_conversations::{config, trusting};
+use crate::ftp_server::{Quirks, Server, Tls};
 use crate::tree::{self, Setup};
 use ftpsync::error::Kind;
 use ftpsync::model::RelPath;
@@ -40,10 +40,17 @@ fn a_run_that_takes_too_long_ends_although_the_server_is_silent() {
 
 #[test]
 fn a_session_that_has_had_its_time_is_replaced() {
-    let server = Server::start(Quirks::default());
+    for tls in [None, Some(Tls::New)] {
+        session_is_replaced(tls);
+    }
+}
+
+fn session_is_replaced(tls: Option<Tls>) {
+    let server = Server::start(Quirks { tls, ..Quirks::default() });
     server.put("/a", b"x");
-    let session_time = Some(Duration::from_millis(100));
-    let target = FtpTarget::new(FtpConfig { session_time, ..config(&server) }).unwrap();
+    let session_time = Some(Duration::from_millis(500));
+    let config = if tls.is_some() { trusting(&server) } else { config(&server) };
+    let target = FtpTarget::new(FtpConfig { session_time, ..config }).unwrap();
     let pool = Pool::new(Arc::new(target), 1);
     let logins = || {
         let mut loan = pool.take().unwrap();
@@ -54,6 +61,6 @@ fn a_session_that_has_had_its_time_is_replaced() {
         server.script().iter().filter(|line| line.contains("USER")).count()
     };
     assert_eq!((logins(), logins()), (1, 0));
-    std::thread::sleep(Duration::from_millis(150));
+    std::thread::sleep(Duration::from_millis(550));
     assert_eq!(logins(), 1);
 }

@@ -195,6 +195,25 @@ def test_q34_the_first_login_waits_for_a_session_that_is_just_going(
     assert (world.remote / "file").exists()
 
 
+@pytest.mark.parametrize("kind", [servers.PYFTPDLIB, servers.OPENSSH], ids=lambda kind: kind.name)
+def test_q45_recycle_bins_and_other_litter_of_servers_are_left_alone(
+    start_server: StartServer, tmp_path: Path, kind: Kind
+) -> None:
+    world = make_world(start_server(kind), tmp_path)
+    litter = ["#recycle/old", "@eaDir/thumb", ".ftpquota", "folder/#recycle/old", "folder/@eaDir/thumb"]
+    for name in litter:
+        write(world.remote, name, "theirs")
+    write(world.remote, "folder/file")
+    world.run("sync")
+    world.run("download", "--delete")
+    assert sorted(bodies(world.local)) == ["folder/file"]
+    (world.local / "folder" / "file").unlink()
+    write(world.local, "other")
+    world.run("sync")
+    world.run("upload", "--delete", "--force")
+    assert sorted(bodies(world.remote)) == sorted(["other", *litter])
+
+
 @pytest.mark.parametrize("connections", ["1", "4"])
 def test_q01_q09_q38_a_server_of_the_last_century_is_enough(
     start_server: StartServer, tmp_path: Path, connections: str

@@ -349,8 +349,7 @@ impl Control {
     /// Whether it has lasted longer than it should: some servers end sessions after a while, and tickets of TLS 1.3 expire, which
     /// has made uploads arrive empty.
     pub fn is_too_old(&self) -> bool {
-        let of_tickets = self.is_tls13().then_some(TICKETS_LAST);
-        let limit = self.server.config.session_time.or(of_tickets);
+        let limit = longest(self.server.config.session_time, self.is_tls13());
         limit.is_some_and(|limit| self.begun.elapsed() > limit)
     }
 
@@ -629,6 +628,11 @@ impl Control {
     }
 }
 
+/// How long a conversation may last.
+fn longest(configured: Option<Duration>, is_tls13: bool) -> Option<Duration> {
+    configured.or(is_tls13.then_some(TICKETS_LAST))
+}
+
 /// A connection that broke, in words: which server, and for how long it was silent.
 pub fn lost(error: io::Error, server: &Server) -> Error {
     if handshake::is_about_our_certificate(&error) {
@@ -649,4 +653,18 @@ pub fn lost(error: io::Error, server: &Server) -> Error {
         }
     };
     ours.retrying(Retry::NewSession)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conversations_of_tls_13_end_before_their_tickets_do() {
+        let minute = Duration::from_secs(60);
+        assert_eq!(longest(None, true), Some(10 * minute));
+        assert_eq!(longest(Some(minute), true), Some(minute));
+        assert_eq!(longest(Some(30 * minute), true), Some(30 * minute), "the user knows better");
+        assert_eq!((longest(None, false), longest(Some(minute), false)), (None, Some(minute)));
+    }
 }

@@ -7,6 +7,7 @@ use super::pace::Pace;
 use super::session::FtpSession;
 use crate::error::{Error, Kind, Result, Retry};
 use crate::model::{Entry, EntryKind, Listing, Name, Note, RelPath, Stamp};
+use crate::target::litter;
 use crate::target::names::Names;
 use crate::wire::ftp::{Command, Item, ItemKind, Line, Reply, list, mlsd};
 use std::collections::HashSet;
@@ -29,8 +30,6 @@ const SILENT_LIMITS_OF_MLSD: [usize; 2] = [2_000, 10_000];
 const ROUND: usize = 500;
 /// Lines that are no names of the folder: its own and that of its parent.
 const DOTS: usize = 2;
-/// What servers keep for themselves among the files of their users: quotas, thumbnails.
-const LITTER: [&str; 2] = [".ftpquota", "@eaDir"];
 /// Time zones differ by multiples of this, in seconds.
 const ZONE_STEP: i64 = 15 * 60;
 
@@ -470,8 +469,8 @@ fn add(listing: &mut Listing, seen: &mut HashSet<Name>, item: Item, names: Names
     if names.guesses(&item.name) {
         listing.guessed.push(name.clone());
     }
-    if LITTER.contains(&name.as_str()) {
-        return skip(listing, name, "the server keeps it for itself");
+    if litter::is_litter(name.as_str()) {
+        return skip(listing, name, litter::WHY);
     }
     let kind = match item.kind {
         ItemKind::File => EntryKind::File,

@@ -5,6 +5,7 @@ use super::errors::{expected, nonsense, refusal};
 use super::session::{SftpSession, attributes, handle, real_path, stamp};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Entry, Listing, Name, Note, RelPath};
+use crate::target::litter;
 use crate::target::local::Links;
 use crate::wire::sftp::{Attributes, FileType, Item, Reply, Request};
 use std::collections::{HashSet, VecDeque};
@@ -40,6 +41,10 @@ impl SftpSession {
                     Kind::Protocol,
                     format!("the server lists {:?} twice", name.as_str()),
                 ));
+            }
+            if litter::is_litter(name.as_str()) {
+                skip(&mut listing, name, litter::WHY);
+                continue;
             }
             match item.attributes.file_type() {
                 FileType::Link => links.push(name),
