@@ -114,6 +114,8 @@ pub struct Quirks {
     pub list_zone: i64,
     /// TLS on both connections, in one version.
     pub tls: Option<Tls>,
+    /// Data connections are reset when all has been sent.
+    pub resets_at_end: bool,
     /// Data connections with TLS are closed without a goodbye.
     pub closes_rudely: bool,
     /// The first RETR, or STOR, changes a bit of the content.
@@ -875,7 +877,11 @@ impl Conversation {
         let begun = Instant::now();
         while begun.elapsed() < Duration::from_secs(3) {
             match listener.accept() {
-                Ok((socket, _)) => return socket.set_nonblocking(false).map(|()| socket),
+                Ok((socket, _)) => {
+                    // What waits to be sent would be lost with a connection that is reset.
+                    socket.set_nodelay(true)?;
+                    return socket.set_nonblocking(false).map(|()| socket);
+                }
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(error),
             }
@@ -906,6 +912,9 @@ impl Conversation {
     fn hang_up(&self, mut data: Line) {
         if !self.quirks.closes_rudely {
             data.say_goodbye();
+        }
+        if self.quirks.resets_at_end {
+            data.break_off();
         }
     }
 

@@ -600,6 +600,10 @@ fn q23_the_root_is_entered_in_one_step_and_paths_are_absolute() {
     assert!(session.is_alive());
     let drive = Server::start(Quirks { answers: vec![("CWD /C:", "250 ok")], ..Quirks::default() });
     FtpTarget::new(FtpConfig { root: "/C:/site".into(), ..config(&drive) }).unwrap().open().unwrap();
+    let closed = vec![("CWD /", "550 no access"), ("PWD", "257 \"/home/joe\" is here")];
+    let server = Server::start(Quirks { answers: closed, ..Quirks::default() });
+    let error = target(&server).open().err().expect("a refusal").to_string();
+    assert!(error.contains("550 no access") && error.contains("begins in \"/home/joe\""), "{error}");
     let pwd = ftpsync::wire::ftp::Reply::from_text("257 \"/a \"\"b\"\"/\" is here\r\n");
     assert_eq!(pwd.quoted_path().unwrap(), b"/a \"b\"/");
 }
@@ -662,6 +666,26 @@ fn q29_tls_without_a_goodbye_is_judged_by_sizes() {
     let mut session = FtpTarget::new(trusting(&server)).unwrap().open().unwrap();
     put(session.as_mut(), "file", b"content");
     assert_eq!(get(session.as_mut(), "file").unwrap(), b"content");
+}
+
+#[test]
+fn q29_a_connection_that_is_reset_at_its_end_is_judged_by_sizes_and_told_of_once() {
+    for (tls, closes_rudely) in [(None, false), (Some(Tls::Old), true), (Some(Tls::New), true)] {
+        let quirks = Quirks { tls, closes_rudely, resets_at_end: true, ..Quirks::default() };
+        for (halves_downloads, hides) in [(false, vec![]), (true, vec![]), (false, vec!["SIZE"])] {
+            let server = Server::start(Quirks { halves_downloads, hides: hides.clone(), ..quirks.clone() });
+            server.put("/file", b"content");
+            let config = if tls.is_some() { trusting(&server) } else { config(&server) };
+            let target = FtpTarget::new(config).unwrap();
+            let is_whole = !halves_downloads && hides.is_empty();
+            for _ in 0..2 {
+                let got = get(target.open().unwrap().as_mut(), "file");
+                assert_eq!(got.ok(), is_whole.then(|| b"content".to_vec()), "{tls:?} {hides:?}");
+            }
+            let told = target.news().iter().filter(|(_, line)| line.contains("at their end")).count();
+            assert_eq!(told, usize::from(is_whole), "{tls:?}");
+        }
+    }
 }
 
 #[test]

@@ -153,6 +153,9 @@ impl Download<'_> {
                 "the encrypted data connection was cut, and the server tells no size to compare with",
             ));
         }
+        if is_cut {
+            self.session.server.tell_of_rude_ends();
+        }
         match self.size {
             Some(size) if self.count < size => Err(Error::new(
                 Kind::Size,
@@ -236,7 +239,13 @@ impl Read for Download<'_> {
             }
             // TLS without a goodbye: the size decides.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => self.end(channel, true),
+            // Some reset a connection on which all has been sent (IIS).
+            Err(error) if is_reset(&error) && self.size == Some(self.count) => self.end(channel, true),
             Err(error) => Err(self.broken(channel, error).during("read").at(&self.name).into_io()),
         }
     }
+}
+
+fn is_reset(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted)
 }

@@ -65,6 +65,8 @@ pub struct Learned {
     pub versions: Option<Versions>,
     /// Whether data connections have to resume the TLS session of their control connection.
     pub resumption: Option<Resumption>,
+    /// Data connections were seen to break off at their end.
+    pub ends_rudely: bool,
     /// How the first data connection was encrypted, as the user was told.
     pub data_tls: Option<String>,
 }

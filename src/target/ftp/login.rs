@@ -277,7 +277,7 @@ fn introduce(
     match entered {
         reply if reply.is_success() => {}
         reply if server.config.create_root => make_root(server, control, &root, &cwd, &reply)?,
-        reply => return Err(no_root(server, &reply)),
+        reply => return Err(no_root(server, control, &reply)),
     }
     Ok(features)
 }
@@ -314,16 +314,21 @@ fn make_root(
     }
     Err(match refused {
         Some(reply) => refusal(&reply).during("make the folder").at(&server.root),
-        None => no_root(server, first),
+        None => no_root(server, control, first),
     })
 }
 
-fn no_root(server: &Server, reply: &Reply) -> Error {
+/// The error for a root that cannot be entered. It names the folder in which the server begins: what is above it may be closed.
+fn no_root(server: &Server, control: &mut Control, reply: &Reply) -> Error {
+    let home = control.ask(&Command::bare("PWD")).ok().and_then(|reply| reply.quoted_path());
+    let home =
+        home.map(|path| String::from_utf8_lossy(&path).into_owned()).filter(|path| *path != server.root);
+    let begins = home.map_or(String::new(), |path| format!(" (the server begins in {path:?})"));
     let text = reply.text();
     let kind = if reply.code() == 550 { Kind::NotFound } else { refusal(reply).kind() };
     Error::new(kind, text.replace('\n', " / "))
         .with_reply(reply.code(), text)
         .during("change to the folder")
         .at(&server.root)
-        .advise("check the path, or let --create-folder make it")
+        .advise(format!("check the path{begins}, or let --create-folder make it"))
 }

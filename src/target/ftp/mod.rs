@@ -229,6 +229,18 @@ impl Server {
         self.tell(3, format!("{address} {why}: {meaning}"));
     }
 
+    /// Tells once that data connections break off at their end, and what that means.
+    fn tell_of_rude_ends(&self) {
+        let was_told = std::mem::replace(&mut self.learned().ends_rudely, true);
+        if !was_told {
+            let address = self.address();
+            self.tell(
+                4,
+                format!("{address} breaks data connections off at their end; sizes tell what is whole"),
+            );
+        }
+    }
+
     /// Leaves a line for the user, shown from verbosity `level`.
     fn tell(&self, level: u8, line: impl Into<String>) {
         locked(&self.news).push((level, line.into()));
