@@ -442,6 +442,19 @@ fn q15_a_listing_that_was_cut_short_deletes_nothing() {
 }
 
 #[test]
+fn q15_a_listing_without_even_the_folder_itself_was_cut_short_where_others_had_it() {
+    let server = Server::start(Quirks::default());
+    server.put("/a", b"x");
+    server.put_folder("/empty");
+    let mut session = target(&server).open().unwrap();
+    assert!(listing(session.as_mut()).complete);
+    server.faults().plan([Fault { at: At::Nth("MLSD /", 0), mishap: Mishap::EndData(0) }]);
+    let cut = listing(session.as_mut());
+    assert!(cut.entries.is_empty() && !cut.complete);
+    assert!(session.list(&path("empty")).unwrap().complete, "an empty one has that line");
+}
+
+#[test]
 fn q15_listings_with_a_suspicious_number_of_names_are_not_believed() {
     // 998 and 9998 with the lines of the folder itself and its parent. MLSD says so at a thousand.
     for (count, by_list, by_mlsd) in [

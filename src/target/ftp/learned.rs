@@ -32,6 +32,8 @@ pub struct Learned {
     pub lister: Option<Lister>,
     /// An empty MLSD is to be believed: one with lines in it was seen.
     pub mlsd_proven: bool,
+    /// MLSD lists the folder itself, so that no listing is without a line.
+    pub mlsd_names_folders: bool,
     /// How often MLSD has hung.
     pub mlsd_stalls: u32,
     /// Commands that the server seemed to have, and that are of no use.

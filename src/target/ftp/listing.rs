@@ -106,7 +106,15 @@ impl FtpSession {
         if !raw.bytes.is_empty() && !is_garbage {
             let mut learned = self.server.learned();
             learned.mlsd_proven = true;
+            learned.mlsd_names_folders |= names_the_folder(&raw.bytes);
             learned.lister = Some(Lister::Mlsd);
+        }
+        if raw.bytes.is_empty() && self.server.learned().mlsd_names_folders {
+            doubt(
+                &mut listing,
+                "nothing at all",
+                "this server lists at least the folder itself; the listing was cut",
+            );
         }
         // The other engine keeps the words to itself with which a server says that it has cut a listing short.
         let is_unheard = self.control.is_lent();
@@ -360,6 +368,12 @@ impl<R: Read> Read for Paced<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.pace.read(self.source, buffer)
     }
+}
+
+/// Whether a listing by MLSD has a line for the folder that is listed (RFC 3659, section 7.5.1). It is the first one, if any.
+fn names_the_folder(bytes: &[u8]) -> bool {
+    let first = bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    first.to_ascii_lowercase().windows(9).any(|part| part == b"type=cdir")
 }
 
 /// What a folder holds that is there and that the server does not list.
