@@ -269,11 +269,16 @@ impl<'a> Crew<'a> {
         false
     }
 
-    /// Takes what became of copies that were left for later.
+    /// Takes what became of copies that were left for later. What has failed and may go well another time is begun anew, one by
+    /// one.
     fn take_settled(&self, side: Side, settled: Vec<Settled>) {
         if settled.is_empty() {
             return;
         }
+        let may_go_well = |result: &Result<_>| result.as_ref().is_err_and(|error| error.retry() != Retry::No);
+        let (again, settled): (Vec<_>, Vec<_>) =
+            settled.into_iter().partition(|(_, result)| may_go_well(result));
+        self.start_over(side, again.into_iter().map(|(file, _)| file).collect());
         let mut lagging = locked(&self.lagging);
         let done = settled.into_iter().filter_map(|(file, result)| {
             let Lagging { job, bytes, seconds } = lagging.remove(&(side, file))?;

@@ -49,11 +49,11 @@ fn sync(folder: &Path, server: &Server, mode: Mode) -> tree::Outcome {
     sync_by(Engine::Own, folder, server, mode)
 }
 
-/// The data connections of the first `count` transfers by a command are cut.
+/// The data connections of the first `count` transfers by a command are cut, those after the first one soon.
 fn cut(server: &Server, command: &'static str, count: usize) {
-    server
-        .faults()
-        .plan((0..count).map(|number| Fault { at: At::Nth(command, number), mishap: Mishap::CutData(CUT) }));
+    let after = |number| Mishap::CutData(if number == 0 { CUT } else { MIB / 4 });
+    let faults = (0..count).map(|number| Fault { at: At::Nth(command, number), mishap: after(number) });
+    server.faults().plan(faults);
 }
 
 const UPLOAD: &str = "STOR /.pyftpsync-tmp-";

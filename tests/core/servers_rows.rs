@@ -712,6 +712,25 @@ fn q30_an_upload_that_arrives_empty_is_not_put_in_place() {
 }
 
 #[test]
+fn q30_a_small_file_among_many_that_arrives_short_once_is_sent_again() {
+    let server = Server::start(Quirks::default());
+    let local = MemoryTarget::new("/local");
+    for number in 0..20 {
+        local.put(&format!("file{number:02}"), format!("content of file {number}").as_bytes(), at(0));
+    }
+    // By then each file is finished together with the next one.
+    let ends = |nth, count| Fault { at: At::Nth("STOR", nth), mishap: Mishap::EndData(count) };
+    server.faults().plan([ends(10, 0), ends(14, 3)]);
+    let run = sync(&local, &server, Mode::Sync);
+    assert_eq!(server.faults().happened(), 2);
+    assert!(run.result.is_ok() && run.failures.is_empty(), "{run:?}");
+    for number in 0..20 {
+        let content = server.content(&format!("/file{number:02}")).unwrap();
+        assert_eq!(content, format!("content of file {number}").as_bytes());
+    }
+}
+
+#[test]
 fn q31_a_download_whose_confirmation_is_lost_counts_if_all_is_there() {
     let (server, _, mut session) = open_impatient(Quirks { no_226: true, ..Quirks::default() });
     server.put("/file", b"12345678");
