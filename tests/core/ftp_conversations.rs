@@ -8,7 +8,6 @@ use ftpsync::error::{Error, Kind, Retry};
 use ftpsync::model::{RelPath, Stamp};
 use ftpsync::target::ftp::{FtpConfig, FtpTarget, Secret, TlsConfig, Trace};
 use ftpsync::target::{Expect, Put, Session, Target};
-use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
 pub fn config(server: &Server) -> FtpConfig {
@@ -356,7 +355,7 @@ fn hosts_and_ports_that_do_not_answer_are_named() {
     assert_eq!(error.kind(), Kind::UnknownHost);
     assert!(error.to_string().contains("unknown host \"no-such-host.invalid\""), "{error}");
 
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = crate::ftp_data::closed_port();
     let mut config = FtpConfig::new("127.0.0.1", "/");
     config.port = port;
     let error = open_error(config);

@@ -7,7 +7,7 @@ use ftpsync::error::{Kind, Retry};
 use ftpsync::model::RelPath;
 use ftpsync::target::Target;
 use ftpsync::target::ftp::{FtpConfig, FtpTarget};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
 const NO_PASSIVE: [(&str, &str); 2] = [("EPSV", "500 unknown command"), ("PASV", "502 not here")];
@@ -26,9 +26,14 @@ fn told(target: &FtpTarget) -> Vec<String> {
     news.map(|(level, line)| format!("{level} {line}")).collect()
 }
 
-/// A port of this computer that refuses connections.
-fn closed_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+/// A port of this computer that refuses connections, and that nobody else gets.
+pub fn closed_port() -> u16 {
+    use socket2::{Domain, Socket, Type};
+    let taken = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    taken.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let port = taken.local_addr().unwrap().as_socket_ipv4().unwrap().port();
+    std::mem::forget(taken);
+    port
 }
 
 #[test]
