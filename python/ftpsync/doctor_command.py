@@ -53,8 +53,9 @@ def doctor_handler(parser: argparse.ArgumentParser, args: argparse.Namespace) ->
     is_quiet = args.read_only or args.dry_run
     if not args.json:
         target = make_target(args.target.removeprefix("file://"), options)
-        print(harmless(in_words(examine(target, read_only=is_quiet))))
-        return 0
+        report = examine(target, read_only=is_quiet)
+        print(harmless(in_words(report)))
+        return 0 if report["usable"] else 1
     try:
         # What is told or asked on the way is not for the program that reads the report.
         with contextlib.redirect_stdout(sys.stderr):
@@ -77,7 +78,8 @@ def examine(target: _Target, *, read_only: bool) -> dict[str, Any]:
         The report: `format`, `url`, `usable`, `error`, `read_only`, what was found out, `uses` and `advice`.
 
     Raises:
-        Exception: The target cannot be used: whatever `open()` raises, or listing its root.
+        Exception: The target cannot be used, and nothing is left to be found out: whatever `open()` raises, or a root
+            that can never be listed.
     """
     from ftpsync import _core
 
@@ -90,7 +92,7 @@ def examine(target: _Target, *, read_only: bool) -> dict[str, Any]:
     report = {
         "format": _FORMAT,
         "url": target.get_base_name(),
-        "usable": True,
+        "usable": "error" not in found,
         "error": None,
         "read_only": read_only,
         **found,
@@ -167,6 +169,8 @@ def _encryption(report: dict[str, Any]) -> str | None:
 
 
 def _listing(report: dict[str, Any]) -> str:
+    if report.get("error"):
+        return f"fails: {report['error']}"
     parts = [str(report["listing"])] if report.get("listing") else []
     parts.append("1 entry" if report["entries"] == 1 else f"{report['entries']} entries")
     if not report["listing_complete"]:
@@ -185,7 +189,9 @@ def _names(report: dict[str, Any]) -> str | None:
     return "; ".join(part for part in (coding, case) if part) or None
 
 
-def _changes(report: dict[str, Any]) -> str:
+def _changes(report: dict[str, Any]) -> str | None:
+    if report.get("error"):
+        return None
     if report["read_only"]:
         return "not tried (--read-only)"
     if report["writable"]:
@@ -232,6 +238,8 @@ def _connections(report: dict[str, Any]) -> str | None:
 def _uses(report: dict[str, Any]) -> list[str]:
     """Returns what a run makes of the findings."""
     get = report.get
+    if get("error"):
+        return ["It ends with this error."]
     uses = []
     if get("listing"):
         uses.append(f"Folders are listed by {report['listing']}.")
@@ -297,7 +305,7 @@ def _advice(report: dict[str, Any]) -> list[tuple[str, str]]:
         found.append(
             (f"Changes are refused: {report['refusal']}.", "Uploads need the right to write and rename.")
         )
-    if not report["listing_complete"]:
+    if get("listing_complete") is False:
         why = f" ({report['listing_doubt']})" if get("listing_doubt") else ""
         found.append((f"Nothing is deleted because of this listing{why}.", _remedy_for_listing(report)))
     if get("hidden_from_mlsd"):
@@ -310,7 +318,7 @@ def _advice(report: dict[str, Any]) -> list[tuple[str, str]]:
                 "Ask the operator to list them (vsftpd: force_dot_files=YES).",
             )
         )
-    if report["names_guessed"]:
+    if get("names_guessed"):
         found.append(
             (
                 f"Not UTF-8: {_count(report['names_guessed'], 'name')}. The bytes are kept, and read as Windows-1252.",
@@ -327,6 +335,15 @@ def _advice(report: dict[str, Any]) -> list[tuple[str, str]]:
     elif get("epsv") is False and get("pasv") is False:
         remedy = "Add --ftp-active." if get("active") else "Ask the operator which ports are open for data."
         found.append(("Passive data connections do not work.", remedy))
+    if get("epsv_stalls"):
+        found.append(
+            (
+                "EPSV leads nowhere, and each run waits for that before it goes on by PASV.",
+                "Add --timeout 10 to wait less.",
+            )
+        )
+    if get("mlsd_stalls"):
+        found.append(("MLSD hangs, and each run waits for that before it goes on by LIST.", "Add --no-mlsd."))
     if get("sessions_opened", 1) < get("sessions_wanted", 1):
         count = max(1, report["sessions_opened"])
         found.append(
@@ -353,4 +370,6 @@ def _advice(report: dict[str, Any]) -> list[tuple[str, str]]:
         found.append(
             ("The server can encrypt, but the URL does not ask for it.", "Use ftps:// instead of ftp://.")
         )
+    if get("error") and not found:
+        found.append(("The folder cannot be listed.", "Add -vvv to see what is said."))
     return found

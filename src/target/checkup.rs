@@ -3,9 +3,10 @@
 //! The trials are those of any target, by the verbs of [`Session`]; what only one kind can tell comes from
 //! [`Target::particulars`]. Whatever a trial writes is a temporary file, and is removed again.
 
+use super::layer::retry;
 use super::{Expect, Put, Session, Target, next_unique, temp_name};
 use crate::error::{Error, Kind, Result, Retry};
-use crate::model::{Entry, RelPath, Stamp};
+use crate::model::{Entry, Listing, RelPath, Stamp};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -15,6 +16,8 @@ const LONG_AGO: i64 = 981_173_106;
 const MOST_SESSIONS: usize = 32;
 /// How long a server may take to notice that a session has ended.
 const MOMENT: Duration = Duration::from_millis(300);
+/// No further attempt begins so long after the check-up did.
+const LONG: Duration = Duration::from_secs(120);
 /// Times this close count as the same, in seconds.
 const CLOSE: i64 = 2;
 
@@ -88,24 +91,30 @@ impl<T: Into<Finding>> From<Option<T>> for Finding {
 
 /// Finds out what a target can do. With `writes`, a small temporary file is written to its root, and removed.
 ///
+/// A root that cannot be listed although another attempt might help is a finding, `error`: what else was found may show the
+/// way out.
+///
 /// # Errors
 /// What makes the target unusable: connecting, logging in, entering or listing the root fails.
 pub fn check_up(target: &dyn Target, writes: bool) -> Result<Findings> {
     let mut found = Findings::new();
     let begun = Instant::now();
-    let mut session = target.open()?;
+    let session = Some(target.open()?);
     found.insert("login_seconds", begun.elapsed().as_secs_f64().into());
-    let listing = session.list(&RelPath::root())?;
-    found.insert("entries", listing.entries.len().into());
-    found.insert("listing_complete", listing.complete.into());
-    let doubts = listing.notes.iter().filter(|_| !listing.complete);
-    let doubt = doubts.map(|note| format!("{}: {}", note.why, note.what.replace('\n', " / "))).next();
-    found.insert("listing_doubt", doubt.into());
-    found.insert("names_guessed", listing.guessed.len().into());
-    let session = if writes { try_changes(target, session, &mut found) } else { Some(session) };
-    if let Some(session) = session {
-        session.close();
+    let mut visit = Visit { target, session, begun };
+    match visit.patiently(|session, _| session.list(&RelPath::root())) {
+        Ok(listing) => {
+            describe(&listing, &mut found);
+            if writes {
+                try_changes(&mut visit, &mut found);
+            }
+        }
+        Err(error) if target.caps().is_networked && error.retry() != Retry::No => {
+            found.insert("error", error.to_string().into());
+        }
+        Err(error) => return Err(error),
     }
+    visit.end();
     found.extend(target.particulars());
     if target.caps().is_networked {
         count_sessions(target, &mut found);
@@ -113,28 +122,68 @@ pub fn check_up(target: &dyn Target, writes: bool) -> Result<Findings> {
     Ok(found)
 }
 
-/// Tries everything that changes the target; gives the session back unless it was lost.
-fn try_changes(
-    target: &dyn Target,
-    mut session: Box<dyn Session>,
-    found: &mut Findings,
-) -> Option<Box<dyn Session>> {
-    let Some(files) = Files::new() else { return Some(session) };
-    let outcome = files.try_all(session.as_mut(), found);
-    found.insert("writable", outcome.is_ok().into());
-    let lost = match outcome {
-        Ok(()) => return Some(session),
-        Err(error) => {
-            found.insert("refusal", error.to_string().into());
-            error.retry() == Retry::NewSession
+/// A session that is replaced, and a trial that is repeated, where a run would do so.
+struct Visit<'t> {
+    target: &'t dyn Target,
+    session: Option<Box<dyn Session>>,
+    begun: Instant,
+}
+
+impl Visit<'_> {
+    /// Acts, again if that can help; the action is told whether it was begun before.
+    fn patiently<T>(&mut self, mut act: impl FnMut(&mut dyn Session, bool) -> Result<T>) -> Result<T> {
+        let mut attempt = 1;
+        loop {
+            let error = match self.session().and_then(|session| act(session, attempt > 1)) {
+                Ok(value) => return Ok(value),
+                Err(error) => error,
+            };
+            if error.retry() == Retry::NewSession {
+                self.session = None;
+            }
+            match retry::pause(&error, attempt, 0.0) {
+                Some(pause) if self.begun.elapsed() < LONG => std::thread::sleep(pause),
+                _ => return Err(error),
+            }
+            attempt += 1;
         }
-    };
-    let mut session = if lost { target.open().ok() } else { Some(session) };
-    let left = session.as_mut().map(|session| files.remove_all(session.as_mut())).unwrap_or_default();
-    if !left.is_empty() {
-        found.insert("left_behind", left.into());
     }
-    session
+
+    /// The session, or another one if that cannot go on.
+    fn session(&mut self) -> Result<&mut dyn Session> {
+        let kept = self.session.take().and_then(|mut session| session.is_alive().then_some(session));
+        let session = kept.map_or_else(|| self.target.open(), Ok)?;
+        Ok(self.session.insert(session).as_mut())
+    }
+
+    fn end(self) {
+        if let Some(session) = self.session {
+            session.close();
+        }
+    }
+}
+
+fn describe(listing: &Listing, found: &mut Findings) {
+    found.insert("entries", listing.entries.len().into());
+    found.insert("listing_complete", listing.complete.into());
+    let doubts = listing.notes.iter().filter(|_| !listing.complete);
+    let doubt = doubts.map(|note| format!("{}: {}", note.why, note.what.replace('\n', " / "))).next();
+    found.insert("listing_doubt", doubt.into());
+    found.insert("names_guessed", listing.guessed.len().into());
+}
+
+/// Tries everything that changes the target.
+fn try_changes(visit: &mut Visit<'_>, found: &mut Findings) {
+    let Some(files) = Files::new() else { return };
+    let outcome = files.try_all(visit, found);
+    found.insert("writable", outcome.is_ok().into());
+    if let Err(error) = outcome {
+        found.insert("refusal", error.to_string().into());
+        let left = visit.session().map(|session| files.remove_all(session)).unwrap_or_default();
+        if !left.is_empty() {
+            found.insert("left_behind", left.into());
+        }
+    }
 }
 
 /// The files of the trials.
@@ -149,43 +198,48 @@ impl Files {
         Some(Files { first: path()?, second: path()? })
     }
 
-    fn try_all(&self, session: &mut dyn Session, found: &mut Findings) -> Result<()> {
+    fn try_all(&self, visit: &mut Visit<'_>, found: &mut Findings) -> Result<()> {
         let body = b"written by pyftpsync doctor\n";
         let put = Put { expect: Expect::Absent, size: Some(body.len() as u64), ..Put::default() };
+        let write = |visit: &mut Visit<'_>, put: Put| {
+            visit.patiently(|session, is_repeated| {
+                session.write(&self.first, &mut &body[..], &Put { is_repeated, ..put })
+            })
+        };
         let before = now();
-        session.write(&self.first, &mut &body[..], &put)?;
+        write(visit, put)?;
         let after = now();
-        let listed = self.look(session)?;
+        let listed = self.look(visit)?;
         found.insert("shows_dot_files", listed.is_some().into());
         let other_case = RelPath::parse(&self.first.to_string().to_uppercase()).ok();
-        let is_free = other_case.and_then(|name| session.still(&[(name, Expect::Absent)]).pop());
-        found.insert("case_sensitive", is_free.transpose()?.flatten().into());
+        let is_free = other_case.map(|name| {
+            visit.patiently(|session, _| session.still(&[(name.clone(), Expect::Absent)]).pop().transpose())
+        });
+        found.insert("case_sensitive", is_free.transpose()?.flatten().flatten().into());
         let offset = listed.and_then(|entry| entry.mtime_org).map(|told| ahead(told, before, after));
         found.insert("clock_offset_seconds", offset.into());
 
         let wanted = Stamp::new(LONG_AGO, 0);
-        let expect = Expect::File(put.size, None);
-        let again = Put { expect, mtime: Some(wanted), ..put };
-        let written = session.write(&self.first, &mut &body[..], &again)?;
-        let told = self.look(session)?.and_then(|entry| entry.mtime_org);
+        let written = write(visit, Put { expect: Expect::File(put.size, None), mtime: Some(wanted), ..put })?;
+        let told = self.look(visit)?.and_then(|entry| entry.mtime_org);
         let is_close = told.map(|told| told.seconds().abs_diff(LONG_AGO) <= close_to(told).unsigned_abs());
         found.insert("sets_times", (written.mtime_kept && is_close != Some(false)).into());
         found.insert("times_proven", (written.mtime_kept && is_close == Some(true)).into());
         found.insert("time_grain_seconds", told.map(|told| i64::from(told.grain())).into());
 
-        let renamed = session.rename(&self.first, &self.second);
+        let renamed = visit.patiently(|session, _| session.rename(&self.first, &self.second));
         found.insert("renames", renamed.is_ok().into());
         let left = match renamed {
             Ok(()) => &self.second,
             Err(error) if error.retry() == Retry::NewSession => return Err(error),
             Err(_) => &self.first,
         };
-        session.remove_file(left)
+        visit.patiently(|session, _| session.remove_file(left))
     }
 
     /// The entry of the first file, if it is listed.
-    fn look(&self, session: &mut dyn Session) -> Result<Option<Entry>> {
-        let listing = session.list(&RelPath::root())?;
+    fn look(&self, visit: &mut Visit<'_>) -> Result<Option<Entry>> {
+        let listing = visit.patiently(|session, _| session.list(&RelPath::root()))?;
         Ok(listing.entries.into_iter().find(|entry| entry.name.as_str() == self.first.file_name()))
     }
 

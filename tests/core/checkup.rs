@@ -8,6 +8,7 @@ use ftpsync::target::Target;
 use ftpsync::target::checkup::{Finding, Findings, check_up};
 use ftpsync::target::ftp::{FtpConfig, FtpTarget};
 use ftpsync::target::memory::MemoryTarget;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 fn examine(quirks: Quirks, writes: bool) -> (Server, Findings) {
@@ -158,4 +159,68 @@ fn what_the_other_engine_does_is_not_blamed_on_the_server() {
     is(&found, "engine", "suppaftp");
     is(&found, "several_commands_at_once", Finding::Unknown);
     is(&found, "writable", true);
+}
+
+/// What is found on a server that is not waited for longer than some moments.
+fn examine_hastily(quirks: Quirks) -> (Server, Findings) {
+    let server = Server::start(quirks);
+    server.put("/a", b"x");
+    let (timeout, connect_timeout) = (Duration::from_millis(300), Duration::from_millis(300));
+    let config = FtpConfig { timeout, connect_timeout, connections: 1, ..config(&server) };
+    let found = check_up(&FtpTarget::new(config).unwrap(), true).unwrap();
+    assert_eq!(server.paths(), ["/", "/a"], "something was left behind");
+    (server, found)
+}
+
+#[test]
+fn a_server_that_hangs_on_epsv_is_found_out_and_used_by_pasv() {
+    let (_, found) = examine_hastily(Quirks { is_silent_at: Some("EPSV"), ..Quirks::default() });
+    for (name, expected) in [("epsv", false), ("epsv_stalls", true), ("pasv", true), ("writable", true)] {
+        is(&found, name, expected);
+    }
+    is(&found, "data_by", "PASV");
+    is(&found, "entries", 1_i64);
+    assert!(!found.contains_key("error"), "{found:#?}");
+}
+
+#[test]
+fn a_server_that_hangs_in_the_middle_of_mlsd_is_found_out_and_listed_by_list() {
+    let (_, found) = examine_hastily(Quirks { mlsd_stalls: true, ..Quirks::default() });
+    for (name, expected) in [("mlsd_stalls", true), ("epsv", true), ("active", true), ("writable", true)] {
+        is(&found, name, expected);
+    }
+    is(&found, "epsv_stalls", false);
+    is(&found, "listing", "LIST -a");
+    let (_, good) = examine(Quirks::default(), false);
+    is(&good, "mlsd_stalls", false);
+    is(&good, "epsv_stalls", false);
+}
+
+#[test]
+fn data_connections_that_work_only_to_the_host_that_is_named_are_no_reason_to_give_up() {
+    let quirks = Quirks {
+        data_at: Some(Ipv4Addr::new(127, 0, 0, 2).into()),
+        says_to_pasv: Some("227 Passive mode (127,0,0,2,{high},{low})"),
+        answers: vec![("PORT", "500 no")],
+        ..Quirks::default()
+    };
+    let (_, found) = examine_hastily(quirks);
+    for (name, expected) in [("epsv", false), ("pasv", false), ("pasv_as_named", true), ("active", false)] {
+        is(&found, name, expected);
+    }
+    let Some(Finding::Text(error)) = found.get("error") else { panic!("{found:#?}") };
+    assert!(error.contains("no data connection to 127.0.0.1"), "{error}");
+    assert!(!found.contains_key("entries") && !found.contains_key("writable"), "{found:#?}");
+}
+
+#[test]
+fn a_conversation_that_ends_in_the_middle_is_no_fault_of_the_rights() {
+    use crate::ftp_faults::{At, Fault, Mishap};
+    for verb in ["MLSD", "STOR", "RNFR", "DELE"] {
+        let server = Server::start(Quirks::default());
+        server.faults().plan([Fault { at: At::Nth(verb, 0), mishap: Mishap::Reset }]);
+        let found = check_up(&FtpTarget::new(config(&server)).unwrap(), true).unwrap();
+        is(&found, "writable", true);
+        assert_eq!((server.paths(), server.faults().happened()), (vec!["/".to_owned()], 1), "{verb}");
+    }
 }

@@ -13,7 +13,7 @@ use rustls::version::{TLS12, TLS13};
 use rustls::{ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -50,6 +50,8 @@ pub struct Quirks {
     /// The replies to EPSV and PASV, with `{port}`, `{high}` and `{low}` where they belong.
     pub says_to_epsv: Option<&'static str>,
     pub says_to_pasv: Option<&'static str>,
+    /// Where data connections are accepted, if that is another address than the one of the conversation.
+    pub data_at: Option<IpAddr>,
     /// In active mode somebody at 127.0.0.2 connects before the server does.
     pub stranger_comes_first: bool,
     /// How many conversations there may be; 0 for any number.
@@ -328,7 +330,12 @@ pub const PASSWORD: &str = "s3cret-word";
 impl Server {
     /// Starts a server with an empty root.
     pub fn start(quirks: Quirks) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        Self::start_at(Ipv4Addr::LOCALHOST.into(), quirks)
+    }
+
+    /// As [`Server::start`], at another address.
+    pub fn start_at(ip: IpAddr, quirks: Quirks) -> Self {
+        let listener = TcpListener::bind((ip, 0)).expect("a port");
         let address = listener.local_addr().expect("an address");
         let state = Arc::new(State::default());
         state.tree.lock().unwrap().insert("/".into(), Node::Folder);
@@ -756,6 +763,7 @@ impl Conversation {
                 self.listen(|port| format!("227 Passive mode (10,9,8,7,{},{})", port / 256, port % 256))
             }
             "PORT" => self.aim(argument),
+            "EPRT" => self.aim_by_name(argument),
             "MLSD" if argument.is_empty() && quirks.mlsd_wants_argument => self.say("500 which one?"),
             "MLSD" => self.list(&path, true),
             "LIST" if argument == "-a" && quirks.takes_options_for_names => self.say("550 no such file"),
@@ -815,7 +823,8 @@ impl Conversation {
     }
 
     fn listen(&mut self, answer: impl Fn(u16) -> String) -> Goes {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let own = self.control()?.socket().local_addr()?.ip();
+        let listener = TcpListener::bind((self.quirks.data_at.unwrap_or(own), 0))?;
         let port = listener.local_addr()?.port();
         self.passive = Some(listener);
         self.say(&answer(port))
@@ -828,6 +837,20 @@ impl Conversation {
         };
         self.active = Some(([a, b, c, d], u16::from(high) * 256 + u16::from(low)).into());
         self.say("200 ok")
+    }
+
+    /// `|2|address|port|`, where the 2 stands for IPv6.
+    fn aim_by_name(&mut self, argument: &str) -> Goes {
+        let place = match argument.split('|').collect::<Vec<_>>()[..] {
+            ["", family, address, port, ""] => {
+                address.parse().ok().zip(port.parse().ok()).filter(|(address, _): &(IpAddr, u16)| {
+                    family == if address.is_ipv6() { "2" } else { "1" }
+                })
+            }
+            _ => None,
+        };
+        self.active = place.map(SocketAddr::from);
+        self.say(if place.is_some() { "200 ok" } else { "501 no address" })
     }
 
     fn data(&mut self) -> std::io::Result<Line> {

@@ -63,6 +63,10 @@ def ftp_server(
     bytes_per_second: int | None = None,
     adds: str = "",
     certificate: Path | None = None,
+    host: str = "127.0.0.1",
+    silent_at: Sequence[str] = (),
+    shows: Callable[[str], bool] = lambda name: True,
+    clock_ahead: float = 0,
 ) -> Iterator[Small]:
     """Serves a folder.
 
@@ -78,6 +82,10 @@ def ftp_server(
         refuses: Replies to commands that are not carried out, e.g. `{"RNTO": "550 no"}`.
         adds: What every line of every reply ends with.
         certificate: A file with key and certificates, of a server that insists on TLS.
+        host: The address to listen at. The URL names the usual one.
+        silent_at: Commands that are never answered.
+        shows: Whether listings name an entry.
+        clock_ahead: The time that new files have is that of a clock so many seconds ahead.
     """
     authorizer = DummyAuthorizer()
     for user in users:
@@ -97,9 +105,16 @@ def ftp_server(
             command = f"{cmd} {arg}".strip()
             small.commands.append(command)
             before(command)
+            if cmd in silent_at:
+                return None
             if refuses and cmd in refuses:
                 return self.respond(refuses[cmd])
             return super().pre_process_command(line, cmd, arg)
+
+        def on_file_received(self, file: str) -> None:
+            if clock_ahead:
+                there = time.time() + clock_ahead
+                os.utime(file, (there, there))
 
         def push(self, data: str) -> None:
             super().push(data.replace("\r\n", f"{adds}\r\n"))
@@ -113,6 +128,9 @@ def ftp_server(
             return self.push_dtp_data("".join(f"{name}\r\n" for name in names).encode(), cmd="NLST")
 
     class Folding(AbstractedFS):  # type: ignore[misc]
+        def listdir(self, path: str) -> list[str]:
+            return [name for name in super().listdir(path) if shows(name)]
+
         def ftp2fs(self, path: str) -> str:
             found = Path(super().ftp2fs(path))
             if folds is None or not found.parent.is_dir():
@@ -125,7 +143,7 @@ def ftp_server(
         Session.dtp_handler = throttled(bytes_per_second or 0)
     Session.abstracted_fs = Folding
     # A loop of its own, so that several servers can run at the same time.
-    server = FTPServer(("127.0.0.1", 0), Session, ioloop=IOLoop())
+    server = FTPServer((host, 0), Session, ioloop=IOLoop())
 
     def is_alone() -> bool:
         # What listens for a data connection may be left behind by a client that is gone.

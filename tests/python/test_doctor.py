@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import socket
+import socketserver
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +70,18 @@ def test_encrypted_servers_tell_how(ftps_server: Server, tmp_path: Path) -> None
     found = report(tmp_path, ftps_server.url, ca=ftps_server.ca)
     assert found["tls"].startswith("TLSv1."), found
     assert "resumed" in found["data_tls"], found
+
+
+def test_tickets_that_are_used_up_are_no_lack_of_rights(start_server: StartServer, tmp_path: Path) -> None:
+    # This server hands out two for each conversation, and takes no data connection without one.
+    server = start_server(servers.ProFtpd(versions="TLSv1.3"), tls=True)
+    (server.root / "a.txt").write_text("a")
+    found = report(tmp_path, server.url, ca=server.ca)
+    assert found["writable"] and found["times_proven"] and found["rename_replaces"], found
+    assert found["epsv"] and found["pasv"] and found["active"], found
+    assert found["tls"].startswith("TLSv1.3") and "resumed" in found["data_tls"]
+    assert found["advice"] == []
+    assert [path.name for path in server.root.iterdir()] == ["a.txt"]
 
 
 def test_people_can_read_it(pyftpdlib_server: Server, tmp_path: Path) -> None:
@@ -156,6 +174,98 @@ def test_one_thing_is_told_in_the_singular(tmp_path: Path) -> None:
     assert "  listing       MLSD; 1 entry; names with a dot are shown" in text.splitlines(), text
     assert "  - One connection is used." in text.splitlines(), text
     assert "1 entries" not in text and "1 connections" not in text
+
+
+@contextmanager
+def at_another_address(port: int) -> Iterator[int]:
+    """Yields a port of 127.0.0.1 that leads to the same server as this one of 127.0.0.2."""
+
+    def copy(source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while block := source.recv(4096):
+                sink.sendall(block)
+            sink.shutdown(socket.SHUT_WR)
+
+    class Way(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with socket.create_connection(("127.0.0.2", port)) as server:
+                back = threading.Thread(target=copy, args=(server, self.request))
+                back.start()
+                copy(self.request, server)
+                back.join()
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Way) as relay:
+        thread = threading.Thread(target=relay.serve_forever, args=(0.02,))
+        thread.start()
+        yield relay.server_address[1]
+        relay.shutdown()
+        thread.join()
+
+
+def test_data_that_come_from_another_host_only_are_a_matter_of_one_option(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    refuses = {"EPSV": "500 unknown", "EPRT": "500 unknown", "PORT": "500 unknown"}
+    with (
+        ftp_server(root, refuses=refuses, host="127.0.0.2") as server,
+        at_another_address(server.port) as port,
+    ):
+        url = server.url.replace(str(server.port), str(port))
+        done = doctor(tmp_path, url)
+        assert done.returncode == 1, done
+        assert "  data          connections by nothing that was tried; not by EPSV, PASV, active mode" in (
+            done.stdout.splitlines()
+        ), done.stdout
+        assert "  listing       fails: " in done.stdout and "Nothing seems wrong" not in done.stdout
+        assert "    Add --trust-pasv-host." in done.stdout.splitlines(), done.stdout
+        assert not done.stderr, done.stderr
+        found = report(tmp_path, url, "--trust-pasv-host")
+        assert found["writable"] and found["data_by"] == "PASV" and found["advice"] == []
+
+
+@pytest.mark.parametrize(
+    ("quirk", "remedy"),
+    [
+        ({"refuses": {"EPSV": "500 unknown", "PASV": "500 unknown"}}, "Add --ftp-active."),
+        ({"shows": lambda name: not name.startswith(".")}, "Ask the operator to list them"),
+        ({"refuses": {"DELE": "550 not allowed"}}, "Remove it by hand."),
+        ({"clock_ahead": 3600}, "compare the clocks nevertheless"),
+    ],
+    ids=["active", "dots", "left behind", "clock"],
+)
+def test_what_is_wrong_is_told_with_what_helps(quirk: dict[str, Any], remedy: str, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    with ftp_server(root, **quirk) as server:
+        found = report(tmp_path, server.url)
+        remedies = [advice["remedy"] for advice in found["advice"]]
+        assert found["usable"] and [told for told in remedies if remedy in told], found
+    left = sorted(path.name for path in root.iterdir())
+    if remedy == "Remove it by hand.":
+        assert left == found["left_behind"] and any(left[0] in each["problem"] for each in found["advice"])
+    else:
+        assert left == []
+
+
+def test_a_server_that_hangs_is_told_with_the_option_that_saves_the_wait(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    with ftp_server(root, silent_at=("EPSV", "MLSD")) as server:
+        found = report(tmp_path, server.url, "--timeout", "1")
+        assert found["usable"] and found["writable"], found
+        assert (found["data_by"], found["listing"]) == ("PASV", "LIST -a")
+        remedies = " ".join(advice["remedy"] for advice in found["advice"])
+        assert "Add --timeout 10 " in remedies and "Add --no-mlsd." in remedies, remedies
+
+
+def test_a_login_that_takes_long_is_told_with_the_option_for_more_patience() -> None:
+    from ftpsync import doctor_command
+
+    slow: dict[str, Any] = {"url": "ftp://h/", "login_seconds": 10.1}
+    assert [remedy for _, remedy in doctor_command._advice(slow)] == [
+        "Add --timeout SECONDS if runs give up."
+    ]
+    assert doctor_command._advice({**slow, "login_seconds": 9.9}) == []
 
 
 def test_a_local_folder_has_a_report_too(tmp_path: Path) -> None:

@@ -1,13 +1,13 @@
 //! What a check-up finds out about an FTP server beyond the verbs of a session.
 //!
-//! Each way to a data connection is tried in a conversation of its own, which is told nothing about the server: what fails
-//! in one says nothing about the others.
+//! Each way to a data connection is tried in a conversation of its own, which is told only how folders are listed here: what
+//! fails in one says nothing about the others.
 
 use super::config::Engine;
 use super::learned::{Lister, Mode, MtimeBy, Passive};
 use super::session::FtpSession;
 use super::{FtpConfig, FtpTarget, login};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::model::{Listing, RelPath};
 use crate::target::Session;
 use crate::target::checkup::{Finding, Findings};
@@ -36,6 +36,8 @@ impl FtpTarget {
         let epsv = self.try_way(Way::Epsv, false, &mut found);
         // By LIST, so that the two kinds of listing can be compared.
         let pasv = self.try_way(Way::Pasv, true, &mut found);
+        let stalls = matches!(&epsv, Err(error) if error.kind() == Kind::Timeout) && pasv.is_ok();
+        found.insert("epsv_stalls", stalls.into());
         found.insert("epsv", epsv.is_ok().into());
         found.insert("pasv", pasv.is_ok().into());
         if pasv.is_err() && !self.server.config.trust_pasv_host {
@@ -73,6 +75,7 @@ impl FtpTarget {
                 None => Finding::Unknown,
             },
         );
+        found.insert("mlsd_stalls", (learned.mlsd_stalls > 0).into());
         found.insert(
             "times_set_by",
             match learned.mtime {
@@ -113,7 +116,7 @@ impl FtpTarget {
         Ok(listing)
     }
 
-    /// A session that knows nothing about the server, except how data connections are to be made.
+    /// A session that knows nothing about the server, except how folders are listed and data connections are to be made.
     fn stranger(&self, way: Way, by_list: bool) -> Result<FtpSession> {
         let given = &self.server.config;
         let config = FtpConfig {
@@ -129,7 +132,12 @@ impl FtpTarget {
         // An interruption of the check-up is one of this conversation too.
         server.sockets = Arc::clone(&self.server.sockets);
         {
+            // What hangs, or is empty, is not tried anew: it would be taken for the fault of the way.
+            let known = self.server.learned();
             let mut learned = server.learned();
+            learned.lister = known.lister.filter(|lister| !by_list || *lister != Lister::Mlsd);
+            learned.mlsd_proven = known.mlsd_proven;
+            learned.one_by_one = known.one_by_one;
             learned.mode_was_changed = true;
             learned.passive = match way {
                 Way::Epsv => Some(Passive::Extended),
