@@ -144,6 +144,8 @@ pub struct Quirks {
     pub ends_blanks_with: Option<&'static str>,
     /// Listings come in drops, for ever.
     pub listing_drips: bool,
+    /// Each reply waits so long, as if the server were far.
+    pub replies_after: Duration,
     /// What idle conversations are told before they are ended by [`Server::say_farewell`].
     pub farewell: Option<&'static str>,
 }
@@ -655,6 +657,7 @@ impl Conversation {
     }
 
     fn utter(&mut self, text: &str) -> Goes {
+        std::thread::sleep(self.quirks.replies_after);
         let control = self.control()?;
         control.write_all(format!("{text}\r\n").as_bytes())?;
         control.flush()?;

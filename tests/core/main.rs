@@ -56,4 +56,5 @@ mod targets;
 mod time_limits;
 mod tree;
 mod verify;
+mod ways;
 mod world;

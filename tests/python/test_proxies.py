@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 from urllib.parse import quote
@@ -14,6 +16,7 @@ import servers
 from ftpsync._proxy import proxy_for, without_password
 from servers import Server, proxies
 from servers.base import StartServer
+from small_servers import ftp_server
 from test_end_to_end import World, assert_clear_error, bodies, make_world, write
 
 LOGIN = ":".join(quote(each, safe="") for each in proxies.CREDENTIALS)
@@ -100,6 +103,43 @@ def test_the_environment_names_proxies_and_exceptions(
         world.run("sync", "--proxy", "none")
         assert not proxy.asked
     assert bodies(world.remote) == bodies(world.local)
+
+
+@pytest.mark.parametrize("scheme", ["socks5", "http"])
+def test_more_connections_are_used_where_the_server_is_far_behind_a_proxy_next_door(
+    scheme: str, tmp_path: Path
+) -> None:
+    local, remote = tmp_path / "local", tmp_path / "remote"
+    for folder in (local, remote):
+        folder.mkdir()
+    for number in range(80):
+        write(local, f"file{number}")
+    with ftp_server(remote) as server, proxies.running() as proxy:
+        words = [
+            sys.executable,
+            "-m",
+            "ftpsync",
+            "upload",
+            str(local),
+            server.url,
+            "--no-prompt",
+            "--no-netrc",
+        ]
+
+        def logins(*more: str) -> int:
+            server.commands.clear()
+            done = subprocess.run([*words, *more], capture_output=True, timeout=60, check=False)
+            assert done.returncode == 0, done
+            return sum(command.startswith("USER") for command in server.commands)
+
+        # Bytes of a file must not overtake the command they belong to: this server would wait for others.
+        proxy.delays[server.port] = 0.005
+        far = logins("--proxy", f"{scheme}://127.0.0.1:{proxy.port}")
+        assert bodies(local) == bodies(remote)
+        for name in [name for name in os.listdir(remote) if name.startswith("file")]:
+            (remote / name).unlink()
+        assert 4 < far <= 8
+        assert logins() <= 4, "near by, four are enough"
 
 
 @pytest.mark.parametrize("scheme", ["socks5", "http"])

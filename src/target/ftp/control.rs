@@ -387,8 +387,11 @@ impl Control {
     /// Only what ends the conversation: I/O, protocol, 421.
     pub fn ask(&mut self, command: &Command) -> Result<Reply> {
         self.check_step()?;
+        let begun = Instant::now();
         self.send(std::slice::from_ref(command))?;
-        self.reply()
+        let reply = self.reply()?;
+        self.learn_distance(begun);
+        Ok(reply)
     }
 
     /// Sends commands in one packet and reads as many replies.
@@ -412,15 +415,26 @@ impl Control {
             }
             return Ok(());
         }
+        let begun = Instant::now();
         self.send(commands)?;
-        for _ in commands {
+        for number in 0..commands.len() {
             let reply = self.reply();
             if commands.len() > 1 {
                 self.learn_from(&reply);
             }
             replies.push(reply?);
+            if number == 0 {
+                self.learn_distance(begun);
+            }
         }
         Ok(())
+    }
+
+    /// Behind a proxy only replies tell how far the server is: the proxy itself may be next door. The fastest one counts.
+    fn learn_distance(&self, asked: Instant) {
+        if self.server.proxy.is_some() {
+            self.server.learned().takes_at_most(asked.elapsed());
+        }
     }
 
     /// A server that loses commands when several arrive at once gets one at a time from the next session on.

@@ -434,9 +434,10 @@ fn start_step_by_step(
         return Ok(Started { before: replies, outcome: Err(refused), is_about_connection: false });
     }
     control.send(std::slice::from_ref(verb))?;
+    // Through a proxy the bytes may overtake the command, and pyftpdlib closes a connection on which they come first.
     let outcome = match how {
-        Begin::WhenAgreed => begin(server, control, stream)?,
-        Begin::AtOnce => begin_at_once(server, control, stream)?,
+        Begin::AtOnce if server.proxy.is_none() => begin_at_once(server, control, stream)?,
+        Begin::AtOnce | Begin::WhenAgreed => begin(server, control, stream)?,
     };
     Ok(Started { before: replies, outcome, is_about_connection: false })
 }

@@ -13,9 +13,13 @@ use std::time::Instant;
 /// [`Kind::UnknownHost`], [`Kind::Connect`] or [`Kind::Timeout`]; [`Kind::Disconnected`] if all sockets were shut since
 /// `interruptions`.
 pub fn to_server(server: &Server, interruptions: u64) -> Result<(TcpStream, Host)> {
+    to_any(server, hosts(server)?, interruptions)
+}
+
+fn to_any(server: &Server, hosts: Vec<Host>, interruptions: u64) -> Result<(TcpStream, Host)> {
     let address = server.address();
     let mut failure = None;
-    for host in hosts(server)? {
+    for host in hosts {
         match to(server, &host, server.port, interruptions) {
             Ok(socket) => return Ok((socket, host)),
             Err(error) if error.kind() == Kind::Disconnected => return Err(error),
@@ -38,7 +42,12 @@ pub fn to_server(server: &Server, interruptions: u64) -> Result<(TcpStream, Host
 pub fn to(server: &Server, host: &Host, port: u16, interruptions: u64) -> Result<TcpStream> {
     match (&server.proxy, host) {
         (Some(proxy), host) => through(server, proxy, host, port, interruptions),
-        (None, Host::Ip(ip)) => straight(server, SocketAddr::new(*ip, port), interruptions),
+        (None, Host::Ip(ip)) => {
+            let begun = Instant::now();
+            let socket = straight(server, SocketAddr::new(*ip, port), interruptions)?;
+            server.learned().takes_at_most(begun.elapsed());
+            Ok(socket)
+        }
         (None, Host::Name(name)) => Err(unknown_host(name)),
     }
 }
@@ -68,15 +77,10 @@ fn unknown_host(host: &str) -> Error {
 }
 
 fn straight(server: &Server, address: SocketAddr, interruptions: u64) -> Result<TcpStream> {
-    let begun = Instant::now();
     let connected = server.sockets.dial(address, server.config.connect_timeout, interruptions);
-    let took = begun.elapsed();
-    let socket = connected.map_err(|error| {
+    connected.map_err(|error| {
         if error.kind() == io::ErrorKind::Interrupted { interrupted() } else { Error::from(error) }
-    })?;
-    let known = &mut server.learned().round_trip;
-    *known = Some(known.map_or(took, |known| known.min(took)));
-    Ok(socket)
+    })
 }
 
 fn through(server: &Server, proxy: &Proxy, host: &Host, port: u16, interruptions: u64) -> Result<TcpStream> {
@@ -105,4 +109,30 @@ fn through(server: &Server, proxy: &Proxy, host: &Host, port: u16, interruptions
         return Err(interrupted());
     }
     opened.map(|()| socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::target::ftp::{FtpConfig, FtpTarget};
+    use std::net::{Ipv4Addr, TcpListener};
+    use std::time::Duration;
+
+    #[test]
+    fn where_one_address_of_a_host_refuses_the_next_one_is_taken() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let mut config = FtpConfig::new("two.example", "/");
+        config.port = listener.local_addr().unwrap().port();
+        config.connect_timeout = Duration::from_secs(10);
+        let server = FtpTarget::new(config).unwrap().server;
+        let refusing = Host::Ip(Ipv4Addr::new(127, 0, 0, 2).into());
+        let open = Host::Ip(Ipv4Addr::LOCALHOST.into());
+        for hosts in [vec![refusing.clone(), open.clone()], vec![open.clone(), refusing.clone()]] {
+            assert_eq!(to_any(&server, hosts, 0).unwrap().1, open);
+        }
+        let error = to_any(&server, vec![refusing], 0).unwrap_err();
+        assert_eq!(error.kind(), Kind::Connect);
+        assert!(error.to_string().contains("two.example"), "{error}");
+        assert!(server.learned().round_trip.is_some());
+    }
 }

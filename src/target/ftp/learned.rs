@@ -12,7 +12,7 @@ use std::time::Duration;
 /// Facts about one server; `None` means not tried yet.
 #[derive(Debug, Default)]
 pub struct Learned {
-    /// The shortest time in which a connection was made.
+    /// The shortest time in which a connection was made, or through a proxy a command was answered.
     pub round_trip: Option<Duration>,
     /// The reply to FEAT.
     pub features: Option<Arc<Features>>,
@@ -74,6 +74,11 @@ pub struct Learned {
 }
 
 impl Learned {
+    /// The way to the server and back was gone in this time.
+    pub fn takes_at_most(&mut self, time: Duration) {
+        self.round_trip = Some(self.round_trip.map_or(time, |known| known.min(time)));
+    }
+
     /// Whether modification times can be set, as far as known.
     pub fn sets_mtime(&self) -> bool {
         match self.mtime {

@@ -7,6 +7,7 @@ import contextlib
 import socket
 import struct
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -26,6 +27,8 @@ class Proxy:
     """The ports it connects to; None for all."""
     asked: list[tuple[str, int]] = field(default_factory=list)
     """Hosts and ports, as they were given."""
+    delays: dict[int, float] = field(default_factory=dict)
+    """By how many seconds what goes to a port, and comes from it, arrives later."""
     cuts_after: int = 0
     """The first connection that brings more bytes is cut; 0 for none."""
     spoils: bytes = b""
@@ -44,9 +47,10 @@ class Proxy:
             with socket.create_connection(place, timeout=10) as server:
                 server.settimeout(None)
                 _agree(client, first)
-                back = threading.Thread(target=self._pass_on, args=(server, client), daemon=True)
+                delay = self.delays.get(place[1], 0)
+                back = threading.Thread(target=self._pass_on, args=(server, client, delay), daemon=True)
                 back.start()
-                self._pass_on(client, server)
+                self._pass_on(client, server, delay)
                 back.join(10)
 
     def _place(self, host: str, port: int) -> tuple[str, int] | None:
@@ -55,7 +59,7 @@ class Proxy:
             return None
         return ("127.0.0.1" if host.endswith(".test") else host), port
 
-    def _pass_on(self, source: socket.socket, sink: socket.socket) -> None:
+    def _pass_on(self, source: socket.socket, sink: socket.socket, delay: float) -> None:
         passed = 0
         with contextlib.suppress(OSError):
             while block := source.recv(1 << 16):
@@ -69,6 +73,7 @@ class Proxy:
                 if self.spoils and self.spoils in block:
                     block = block.replace(self.spoils, bytes([self.spoils[0] ^ 1]) + self.spoils[1:])
                     self.spoils = b""
+                time.sleep(delay)
                 sink.sendall(block)
             sink.shutdown(socket.SHUT_WR)
 
