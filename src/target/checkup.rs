@@ -3,7 +3,7 @@
 //! The trials are those of any target, by the verbs of [`Session`]; what only one kind can tell comes from
 //! [`Target::particulars`]. Whatever a trial writes is a temporary file, and is removed again.
 
-use super::layer::retry;
+use super::layer::retry::{Attempts, open_when_there_is_room};
 use super::{Expect, Put, Session, Target, next_unique, temp_name};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::model::{Entry, Listing, RelPath, Stamp};
@@ -99,7 +99,7 @@ impl<T: Into<Finding>> From<Option<T>> for Finding {
 pub fn check_up(target: &dyn Target, writes: bool) -> Result<Findings> {
     let mut found = Findings::new();
     let begun = Instant::now();
-    let session = Some(target.open()?);
+    let session = Some(open_when_there_is_room(target, || true)?);
     found.insert("login_seconds", begun.elapsed().as_secs_f64().into());
     let mut visit = Visit { target, session, begun };
     match visit.patiently(|session, _| session.list(&RelPath::root())) {
@@ -132,20 +132,20 @@ struct Visit<'t> {
 impl Visit<'_> {
     /// Acts, again if that can help; the action is told whether it was begun before.
     fn patiently<T>(&mut self, mut act: impl FnMut(&mut dyn Session, bool) -> Result<T>) -> Result<T> {
-        let mut attempt = 1;
+        let (mut attempts, mut is_repeated) = (Attempts::default(), false);
         loop {
-            let error = match self.session().and_then(|session| act(session, attempt > 1)) {
+            let error = match self.session().and_then(|session| act(session, is_repeated)) {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
             };
             if error.retry() == Retry::NewSession {
                 self.session = None;
             }
-            match retry::pause(&error, attempt, 0.0) {
+            match attempts.pause_after(&error, 0.0) {
                 Some(pause) if self.begun.elapsed() < LONG => std::thread::sleep(pause),
                 _ => return Err(error),
             }
-            attempt += 1;
+            is_repeated = true;
         }
     }
 

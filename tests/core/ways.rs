@@ -88,7 +88,7 @@ fn a_server_behind_a_proxy_next_door_is_as_far_as_its_replies() {
         [(late, true, true), (late, false, false), (Duration::ZERO, true, false)]
     {
         let server = Server::start(Quirks { replies_after, ..Quirks::default() });
-        let through = is_through.then(|| Secret::new(&format!("http://127.0.0.1:{}", proxy())));
+        let through = is_through.then(|| Secret::new(format!("http://127.0.0.1:{}", proxy())));
         let target = FtpTarget::new(FtpConfig { proxy: through, ..config(&server) }).unwrap();
         // Another program may hold up a reply, but not all of them.
         let mut session = target.open().unwrap();
