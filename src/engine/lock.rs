@@ -261,7 +261,9 @@ impl Keeper<'_> {
             }
         }
         // Transfers may keep all sessions busy for longer than the lock lasts: one more, for a moment.
-        if let Ok(mut session) = pool.target().open() {
+        if !pool.is_limited()
+            && let Ok(mut session) = pool.target().open()
+        {
             match self.renew_by(session.as_mut()) {
                 Err(error) if error.retry() == Retry::NewSession => {}
                 renewed => {

@@ -83,6 +83,9 @@ pub trait Target: Send + Sync {
         false
     }
 
+    /// The server did not want more conversations at the same time than so many.
+    fn makes_do_with(&self, _conversations: usize, _refusal: &Error) {}
+
     /// Ends every conversation at once, from any thread: blocked reads and writes fail within moments.
     fn interrupt(&self) {}
 

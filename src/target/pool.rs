@@ -24,7 +24,13 @@ struct State {
     idle: Vec<Box<dyn Session>>,
     /// Sessions that exist, idle or lent.
     open: usize,
+    /// Those of them that are not there yet.
+    opening: usize,
     most: usize,
+    /// The server did not want as many as this pool.
+    is_limited: bool,
+    /// In which words, until the target is told.
+    refusal: Option<Error>,
     /// The server has let somebody in.
     has_opened: bool,
     is_closed: bool,
@@ -43,6 +49,21 @@ impl State {
         }
         None
     }
+
+    /// Makes do with the sessions that there are, for good.
+    ///
+    /// # Errors
+    /// The error, if it does not say that there are enough, or if there are none.
+    fn makes_do(&mut self, error: Error) -> Result<()> {
+        if self.open == 0 || !means_too_many(&error) {
+            return Err(error);
+        }
+        self.most = self.open;
+        // Without a reply it may have been the network.
+        self.is_limited |= error.reply().is_some();
+        self.refusal.get_or_insert(error);
+        Ok(())
+    }
 }
 
 /// A session on loan. Give it back with [`Loan::keep`]; dropping the loan ends the session.
@@ -55,7 +76,16 @@ impl Pool {
     /// A pool of at most `most` sessions, and never more than the target can have.
     pub fn new(target: Arc<dyn Target>, most: usize) -> Self {
         let most = most.min(target.caps().sessions).max(1);
-        let state = State { idle: Vec::new(), open: 0, most, has_opened: false, is_closed: false };
+        let state = State {
+            idle: Vec::new(),
+            open: 0,
+            opening: 0,
+            most,
+            is_limited: false,
+            refusal: None,
+            has_opened: false,
+            is_closed: false,
+        };
         Pool { target, state: Mutex::new(state), returned: Condvar::new() }
     }
 
@@ -90,22 +120,28 @@ impl Pool {
             }
             if state.open < state.most {
                 state.open += 1;
+                state.opening += 1;
                 drop(state);
-                match self.target.open() {
+                let opened = self.target.open();
+                state = self.state();
+                state.opening -= 1;
+                let outcome = match opened {
                     Ok(session) => {
-                        self.state().has_opened = true;
-                        return Ok(Loan { pool: self, session: Some(session) });
+                        state.has_opened = true;
+                        Ok(Some(session))
                     }
                     Err(error) => {
-                        state = self.state();
                         state.open -= 1;
-                        let others_are_open = state.open > 0;
-                        if !(others_are_open && means_too_many(&error)) {
-                            self.returned.notify_one();
-                            return Err(error);
-                        }
-                        state.most = state.open;
-                        continue;
+                        state.makes_do(error).map(|()| None)
+                    }
+                };
+                self.tell_limit(&mut state);
+                match outcome {
+                    Ok(Some(session)) => return Ok(Loan { pool: self, session: Some(session) }),
+                    Ok(None) => continue,
+                    Err(error) => {
+                        self.returned.notify_one();
+                        return Err(error);
                     }
                 }
             }
@@ -123,6 +159,7 @@ impl Pool {
                 return;
             }
             state.open += 1;
+            state.opening += 1;
         }
         let (sender, receiver) = channel();
         let target = Arc::clone(&self.target);
@@ -140,6 +177,7 @@ impl Pool {
             }
         };
         let mut state = self.state();
+        state.opening -= 1;
         match opened {
             Some(Ok(session)) if !state.is_closed => state.idle.push(session),
             Some(Ok(late)) => {
@@ -149,13 +187,26 @@ impl Pool {
             }
             Some(Err(error)) => {
                 state.open -= 1;
-                if state.open > 0 && means_too_many(&error) {
-                    state.most = state.open;
-                }
+                drop(state.makes_do(error));
+                self.tell_limit(&mut state);
             }
             None => state.open -= 1,
         }
         self.returned.notify_one();
+    }
+
+    /// Whether the server has refused one more session: it is not asked again.
+    pub fn is_limited(&self) -> bool {
+        self.state().is_limited
+    }
+
+    /// Tells the target how many sessions there are instead of those that were wanted, once that is sure.
+    fn tell_limit(&self, state: &mut State) {
+        if state.opening == 0
+            && let Some(refusal) = state.refusal.take()
+        {
+            self.target.makes_do_with(state.most, &refusal);
+        }
     }
 
     /// Takes a session that lies idle, if there is one.

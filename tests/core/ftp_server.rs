@@ -56,6 +56,8 @@ pub struct Quirks {
     pub stranger_comes_first: bool,
     /// How many conversations there may be; 0 for any number.
     pub most: usize,
+    /// How users are refused of whom there are too many already; without it, they are not even greeted.
+    pub turns_away_with: Option<&'static str>,
     /// How long a conversation that has ended still counts.
     pub notices_ends_after: Duration,
     /// Those that have ended count until [`Server::notice_ends`].
@@ -303,6 +305,8 @@ struct State {
     clock_ahead: AtomicI64,
     /// Conversations under way.
     open: AtomicUsize,
+    /// Conversations that were begun, or refused.
+    arrivals: AtomicUsize,
     /// Those of them that have ended, which the server has not noticed yet.
     unnoticed: AtomicUsize,
     /// Idle conversations are to end.
@@ -418,6 +422,11 @@ impl Server {
         false
     }
 
+    /// How many have come, to be let in or not.
+    pub fn arrivals(&self) -> usize {
+        self.state.arrivals.load(Ordering::SeqCst)
+    }
+
     /// How many downloads the other side has ended before they began.
     pub fn early_ends(&self) -> usize {
         self.state.early_ends.load(Ordering::SeqCst)
@@ -483,6 +492,8 @@ struct Conversation {
     hash: Option<Algorithm>,
     /// Names that begin with a dot are shown by LIST.
     shows_dots: bool,
+    /// There are others enough.
+    is_too_many: bool,
     /// What goes wrong with the command at hand.
     mishap: Option<Mishap>,
 }
@@ -505,6 +516,7 @@ impl Conversation {
             offset: 0,
             hash: None,
             shows_dots: true,
+            is_too_many: false,
             mishap: None,
         }
     }
@@ -512,7 +524,9 @@ impl Conversation {
     fn run(mut self) {
         let open = self.state.open.fetch_add(1, Ordering::SeqCst) + 1;
         let state = Arc::clone(&self.state);
-        if self.quirks.most > 0 && open > self.quirks.most {
+        state.arrivals.fetch_add(1, Ordering::SeqCst);
+        self.is_too_many = self.quirks.most > 0 && open > self.quirks.most;
+        if self.is_too_many && self.quirks.turns_away_with.is_none() {
             state.open.fetch_sub(1, Ordering::SeqCst);
             let _ = self.say("421 too many connections");
             return;
@@ -739,6 +753,10 @@ impl Conversation {
         }
         match verb {
             "USER" => self.say("331 password please"),
+            "PASS" if self.is_too_many => {
+                self.say(quirks.turns_away_with.unwrap_or("530 too many"))?;
+                Ok(false)
+            }
             "PASS" if argument == PASSWORD => self.say("230 welcome"),
             "PASS" => {
                 self.say(&format!("530 {argument:?} is not the password"))?;

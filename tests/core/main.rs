@@ -20,6 +20,7 @@ mod fuzzing;
 mod hostile;
 mod imports;
 mod laws;
+mod limits;
 #[cfg(unix)]
 mod local_links;
 mod locks;

@@ -2,24 +2,25 @@
 //!
 //! Each packet is a round trip, each data connection two more.
 
-use crate::ftp_conversations::config;
+use crate::ftp_conversations::{config, trusting};
 use crate::ftp_faults::{At, Fault, Gate, Mishap};
-use crate::ftp_server::{Quirks, Server};
+use crate::ftp_server::{Quirks, Server, Tls};
 use crate::tree::{Outcome, Setup, TargetBox, at, run};
 use ftpsync::error::Result;
 use ftpsync::model::{META_FILE_NAME, RelPath};
-use ftpsync::plan::Mode;
+use ftpsync::plan::{Mode, Strategy};
 use ftpsync::target::ftp::FtpTarget;
 use ftpsync::target::memory::MemoryTarget;
 use ftpsync::target::{Caps, Session, Target};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const LOCK: &str = "/.pyftpsync-lock.json";
 const LOGIN: [&str; 2] = ["USER joe", "PASS s3cret-word | SYST | FEAT | TYPE I | OPTS UTF8 ON | CWD /"];
 
-struct Shared(Arc<dyn Target>);
+/// A target that several share.
+pub struct Shared(pub Arc<dyn Target>);
 
 impl TargetBox for Shared {
     fn share(&self) -> Arc<dyn Target> {
@@ -168,8 +169,8 @@ fn the_other_sessions_log_in_while_the_first_one_takes_the_lock() {
         let setup = Setup { threads: 5, sessions: 8, locks: true, is_open: true, ..Setup::new(Mode::Upload) };
         std::thread::scope(|scope| {
             let run = scope.spawn(|| run(&local, &Shared(Arc::clone(&far) as Arc<dyn Target>), &setup));
-            let deadline = std::time::Instant::now() + Duration::from_secs(10);
-            while far.sessions.load(Ordering::SeqCst) < wanted && std::time::Instant::now() < deadline {
+            let deadline = Instant::now() + Duration::from_secs(10);
+            while far.sessions.load(Ordering::SeqCst) < wanted && Instant::now() < deadline {
                 std::thread::sleep(Duration::from_millis(5));
             }
             let there = far.sessions.load(Ordering::SeqCst);
@@ -178,5 +179,99 @@ fn the_other_sessions_log_in_while_the_first_one_takes_the_lock() {
             assert_eq!(there, wanted);
         });
         assert_eq!(server.paths().iter().filter(|path| path.ends_with("file")).count(), folders + files);
+    }
+}
+
+/// The packets from the first to the last that begins a transfer of one of many files, in a run by one session.
+fn steady(server: &Server, local: &MemoryTarget, mode: Mode, is_secured: bool) -> Vec<String> {
+    let config = if is_secured { trusting(server) } else { config(server) };
+    let remote = Shared(Arc::new(FtpTarget::new(config).unwrap()));
+    let setup = Setup { threads: 1, sessions: 1, ..Setup::new(mode) };
+    let outcome = run(local, &remote, &setup);
+    outcome.result.unwrap();
+    assert!(outcome.failures.is_empty(), "{:?}", outcome.failures);
+    let script = server.script();
+    let begins = |line: &String| {
+        let transfer = if mode == Mode::Upload { "STOR " } else { "RETR " };
+        line.rsplit(" | ").next().is_some_and(|last| last.starts_with(transfer) && last.contains("many"))
+    };
+    let first = script.iter().position(begins).unwrap();
+    let last = script.iter().rposition(begins).unwrap();
+    script[first..=last].to_vec()
+}
+
+/// What the server is asked between two files waits for nothing: each of them is one packet, and one data connection. With the
+/// end of the data, that makes three round trips (under TLS a fourth one for the handshake of the connection).
+fn assert_three_round_trips(packets: &[String], files: usize) {
+    assert_eq!(packets.len(), files, "{packets:#?}");
+    for packet in packets {
+        assert_eq!(packet.matches("EPSV").count(), 1, "{packet}");
+    }
+}
+
+#[test]
+fn in_a_run_each_small_file_that_is_sent_takes_three_round_trips() {
+    for tls in [None, Some(Tls::Old), Some(Tls::New)] {
+        let server = Server::start(Quirks { tls, ..Quirks::default() });
+        let local = MemoryTarget::new("/local");
+        local.put("folder/first", b"content", at(0));
+        (0..20).for_each(|number| local.put(&format!("folder/many{number:02}"), b"content", at(0)));
+        let packets = steady(&server, &local, Mode::Upload, tls.is_some());
+        assert_three_round_trips(&packets, 20);
+        for packet in &packets[2..] {
+            assert_eq!(packet.matches("RNFR").count(), 1, "the file before last is put in place: {packet}");
+        }
+    }
+}
+
+#[test]
+fn in_a_run_each_small_file_that_is_fetched_takes_three_round_trips() {
+    for tls in [None, Some(Tls::Old), Some(Tls::New)] {
+        let server = Server::start(Quirks { tls, ..Quirks::default() });
+        server.put_folder("/folder");
+        (0..20).for_each(|number| server.put(&format!("/folder/many{number:02}"), b"content"));
+        let local = MemoryTarget::new("/local");
+        let packets = steady(&server, &local, Mode::Download, tls.is_some());
+        assert_three_round_trips(&packets, 20);
+        assert!(local.tree().contains_key("folder/many19"));
+    }
+}
+
+#[test]
+fn files_are_copied_while_a_later_folder_is_still_being_listed() {
+    for mode in [Mode::Upload, Mode::Download, Mode::Sync] {
+        let (local, server) = (MemoryTarget::new("/local"), Server::start(Quirks::default()));
+        server.put_folder("/a");
+        server.put_folder("/z");
+        server.put("/z/file", b"content");
+        local.put("z/file", b"content", at(0));
+        if mode == Mode::Download {
+            server.put("/a/file", b"content");
+            local.put("a/other", b"content", at(0));
+        } else {
+            local.put("a/file", b"content", at(0));
+        }
+        let gate = Arc::new(Gate::default());
+        let mishap = Mishap::Hold(Arc::clone(&gate));
+        server.faults().plan([Fault { at: At::Nth("MLSD /z", 0), mishap }]);
+        let remote = Shared(Arc::new(FtpTarget::new(config(&server)).unwrap()));
+        let mut setup = Setup { threads: 3, sessions: 2, ..Setup::new(mode) };
+        setup.policy.strategy = Some(Strategy::New);
+        let has_arrived = || match mode {
+            Mode::Download => local.tree().contains_key("a/file"),
+            _ => server.content("/a/file").is_some(),
+        };
+        std::thread::scope(|scope| {
+            let run = scope.spawn(|| run(&local, &remote, &setup));
+            let is_held = gate.is_reached();
+            let deadline = Instant::now() + Duration::from_secs(10);
+            while !has_arrived() && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            let was_in_time = has_arrived();
+            gate.open();
+            run.join().unwrap().result.unwrap();
+            assert!(is_held && was_in_time, "{mode:?}: the listing was held: {is_held}");
+        });
     }
 }

@@ -22,6 +22,8 @@ pub struct Learned {
     pub mode_works: bool,
     /// The other mode was tried.
     pub mode_was_changed: bool,
+    /// The user was told how many sessions are allowed.
+    pub limit_was_told: bool,
     /// How passive connections are asked for.
     pub passive: Option<Passive>,
     /// Whether it helps to end our direction of a data connection right away.

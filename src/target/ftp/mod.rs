@@ -183,6 +183,21 @@ impl Target for FtpTarget {
         self.server.learned().round_trip
     }
 
+    fn makes_do_with(&self, conversations: usize, refusal: &Error) {
+        // Others may be the reason for a connection that was not made; a reply is about the number.
+        let Some((_, reply)) = refusal.reply() else { return };
+        let was_told = std::mem::replace(&mut self.server.learned().limit_was_told, true);
+        if !was_told {
+            let (address, reply) = (self.server.address(), reply.replace('\n', " / "));
+            self.server.tell(
+                3,
+                format!(
+                    "{address} lets in no more than {conversations} at a time (--connections {conversations}): {reply}"
+                ),
+            );
+        }
+    }
+
     fn news(&self) -> Vec<(u8, String)> {
         std::mem::take(&mut *locked(&self.server.news))
     }
