@@ -56,6 +56,12 @@ fn suffers(tls: Option<Tls>, step: &'static str, mishap: &Mishap) -> (Error, Ser
 }
 
 fn suffers_with(engine: Engine, tls: Option<Tls>, step: &'static str, mishap: &Mishap) -> (Error, Server) {
+    // On a busy machine an impatient client may have given up before this step.
+    let mut attempts = (0..5).map(|_| attempt(engine, tls, step, mishap));
+    attempts.find(|(_, server)| server.faults().happened() > 0).expect(step)
+}
+
+fn attempt(engine: Engine, tls: Option<Tls>, step: &'static str, mishap: &Mishap) -> (Error, Server) {
     let greets_briefly = engine != Engine::Own;
     let server = Server::start(Quirks { tls, greets_briefly, ..Quirks::default() });
     server.put("/old", b"x");
@@ -67,7 +73,6 @@ fn suffers_with(engine: Engine, tls: Option<Tls>, step: &'static str, mishap: &M
         work(&impatient(FtpConfig { engine, ..config }))
             .and_then(|()| Err(Error::new(Kind::Disconnected, "done nevertheless")))
     });
-    assert!(server.faults().happened() > 0, "{step}");
     (error, server)
 }
 
