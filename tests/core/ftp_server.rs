@@ -60,7 +60,7 @@ pub struct Quirks {
     pub turns_away_with: Option<&'static str>,
     /// How long a conversation that has ended still counts.
     pub notices_ends_after: Duration,
-    /// Those that have ended count until [`Server::notice_ends`].
+    /// Those that have ended count until [`Server::notice_end`].
     pub notices_ends_when_told: bool,
     /// MLSD is refused without an argument.
     pub mlsd_wants_argument: bool,
@@ -365,9 +365,16 @@ impl Server {
         self.state.is_over.store(true, Ordering::SeqCst);
     }
 
-    /// Has the server notice which conversations have ended.
-    pub fn notice_ends(&self) {
-        self.state.open.fetch_sub(self.state.unnoticed.swap(0, Ordering::SeqCst), Ordering::SeqCst);
+    /// Has the server notice that a conversation has ended; waits for that end, but not for ever.
+    pub fn notice_end(&self) {
+        for _ in 0..1_000 {
+            let ended = self.state.unnoticed.swap(0, Ordering::SeqCst);
+            self.state.open.fetch_sub(ended, Ordering::SeqCst);
+            if ended > 0 {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// Puts a file.
