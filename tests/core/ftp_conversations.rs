@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests fail like tests
 
 use crate::contract::{self, get, path, put};
+use crate::ftp_faults::{At, Fault, Mishap};
 use crate::ftp_server::{CERTIFICATE, PASSWORD, Quirks, Server, Tls, USER};
 use ftpsync::error::{Error, Kind, Retry};
 use ftpsync::model::{RelPath, Stamp};
@@ -1037,6 +1038,54 @@ fn a_file_that_is_refused_in_a_row_harms_no_other() {
     let done: Vec<String> = settle(session.as_mut()).into_iter().map(|(file, _)| file).collect();
     assert_eq!(done, ["a", "c", "e"]);
     assert_eq!(server.paths(), ["/", "/a", "/c", "/e", "/first"]);
+}
+
+/// What becomes of a file that arrives short although the server calls it complete, when SIZE is answered like this.
+fn arrives_short(answer: &'static str, is_behind: bool) -> (Server, Error) {
+    let quirks = Quirks { loses_last_byte_of: Some("victim"), ..Quirks::default() };
+    let (server, mut session) = open_learned(quirks);
+    server.faults().plan([Fault { at: At::Nth("SIZE", 0), mishap: Mishap::Answer(answer) }]);
+    let outcome = if is_behind {
+        write_behind(session.as_mut(), "victim", "12")
+            .and_then(|_| session.settled(true))
+            .and_then(|mut settled| settled.remove(0).1)
+    } else {
+        write(session.as_mut(), "victim", b"12")
+    };
+    assert_eq!(server.faults().happened(), 1);
+    (server, outcome.unwrap_err())
+}
+
+#[test]
+fn what_is_no_answer_to_size_is_no_proof_that_a_file_is_whole() {
+    for is_behind in [false, true] {
+        let (server, error) = arrives_short("226 by the way", is_behind);
+        // The conversation is out of step, so nothing is believed any more.
+        assert_eq!(error.retry(), Retry::NewSession, "{is_behind}: {error}");
+        assert!(server.content("/victim").is_none(), "{is_behind}");
+        // Its listing tells.
+        for answer in ["550 not now", "213 many"] {
+            let (server, error) = arrives_short(answer, is_behind);
+            assert_eq!((error.kind(), error.retry()), (Kind::Size, Retry::NewSession), "{error}");
+            assert_eq!(server.paths(), ["/", "/first"], "{is_behind}, {answer}");
+        }
+    }
+}
+
+#[test]
+fn a_file_whose_size_only_a_listing_tells_is_put_in_place() {
+    for is_behind in [false, true] {
+        let (server, mut session) = open_learned(Quirks::default());
+        server.faults().plan([Fault { at: At::Nth("SIZE", 0), mishap: Mishap::Answer("550 not now") }]);
+        if is_behind {
+            write_behind(session.as_mut(), "a", "1").unwrap();
+            assert_eq!(settle(session.as_mut()).len(), 1);
+        } else {
+            write(session.as_mut(), "a", b"1").unwrap();
+        }
+        assert_eq!(server.faults().happened(), 1);
+        assert_eq!(server.content("/a").unwrap(), b"1");
+    }
 }
 
 #[test]

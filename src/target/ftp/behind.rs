@@ -66,6 +66,8 @@ enum Stage {
 enum Failure {
     /// It is not to be put in place.
     Lost(Error),
+    /// SIZE was not answered by a size.
+    Unsized { told: Reply, answers: Answers, mtime_kept: bool, dated: Option<Stamp> },
     /// What it should replace may have changed.
     Changed { answers: Answers, mtime_kept: bool, dated: Option<Stamp> },
     /// The rename was refused.
@@ -231,6 +233,9 @@ impl FtpSession {
                     let mtime_kept = sets && time.as_ref().is_some_and(Reply::is_success);
                     let dated = time.filter(|_| !sets).and_then(|reply| reply.mtime());
                     file.stage = match check_size(size.size(), file.sent) {
+                        Ok(()) if size.size().is_none() => {
+                            Stage::Failed(Failure::Unsized { told: size, answers, mtime_kept, dated })
+                        }
                         Ok(()) if answers.object_to(&file.put, sets_times) => {
                             Stage::Failed(Failure::Changed { answers, mtime_kept, dated })
                         }
@@ -275,6 +280,13 @@ impl FtpSession {
 
     fn finish_failed(&mut self, file: &File) -> Result<Written> {
         match &file.stage {
+            Stage::Failed(Failure::Unsized { told, answers, mtime_kept, dated }) => {
+                self.find_right_size(&file.temp, file.sent, told)?;
+                if answers.object_to(&file.put, self.server.learned().sets_mtime()) {
+                    self.refuse_changed(&file.file, &file.put, answers)?;
+                }
+                self.rename_again(file, *mtime_kept, *dated)
+            }
             Stage::Failed(Failure::Changed { answers, mtime_kept, dated }) => {
                 self.refuse_changed(&file.file, &file.put, answers)?;
                 self.rename_again(file, *mtime_kept, *dated)

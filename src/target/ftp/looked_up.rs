@@ -2,9 +2,10 @@
 
 use super::listing::now;
 use super::session::FtpSession;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result, Retry};
 use crate::model::{Entry, RelPath, Stamp};
 use crate::target::Put;
+use crate::wire::ftp::Reply;
 
 impl FtpSession {
     /// The entry of a file in the listing of its folder.
@@ -18,21 +19,41 @@ impl FtpSession {
         Ok(listing.entries.into_iter().find(is_it))
     }
 
-    /// Makes sure that a file has the size that was sent, although SIZE says otherwise: some servers tell nonsense by it, and
-    /// the truth in listings.
+    /// Makes sure that a file has the size that was sent, although SIZE says otherwise, or nothing: some servers tell nonsense by
+    /// it, and the truth in listings. Where neither tells, the server has confirmed the transfer, and that is all.
     ///
     /// # Errors
-    /// [`Kind::Size`](crate::error::Kind::Size) if the listing does not tell the right size either.
-    pub(super) fn find_right_size(&mut self, path: &[u8], sent: u64, told: u64) -> Result<()> {
-        let found = self.listed(path)?;
-        if found.and_then(|entry| entry.size) != Some(sent) {
-            return super::upload::check_size(Some(told), sent);
+    /// [`Kind::Size`](crate::error::Kind::Size) if the size is another one, as far as anything tells.
+    pub(super) fn find_right_size(&mut self, path: &[u8], sent: u64, told: &Reply) -> Result<()> {
+        self.check_is_about_size(told)?;
+        let listed = self.listed(path)?.and_then(|entry| entry.size);
+        if listed != Some(sent) {
+            super::upload::check_size(listed.or(told.size()), sent)?;
+        }
+        if told.size().is_some() {
+            let address = self.server.address();
+            self.server
+                .tell(3, format!("{address} tells wrong sizes by SIZE; its listings are believed instead"));
+        }
+        if told.size().is_some() || !told.is_success() {
+            self.lacks("SIZE");
+        }
+        Ok(())
+    }
+
+    /// Makes sure that an answer to SIZE is one: 213, or a refusal. Any other success was meant for another command, and the
+    /// conversation is out of step; or this server answers so each time, and is not asked again.
+    ///
+    /// # Errors
+    /// [`Kind::Protocol`]; the conversation has ended.
+    pub(super) fn check_is_about_size(&mut self, told: &Reply) -> Result<()> {
+        if told.code() == 213 || !told.is_success() {
+            return Ok(());
         }
         self.lacks("SIZE");
-        let address = self.server.address();
-        self.server
-            .tell(3, format!("{address} tells wrong sizes by SIZE; its listings are believed instead"));
-        Ok(())
+        self.control.doubt();
+        let detail = format!("{:?} is no answer to SIZE", told.text());
+        Err(Error::new(Kind::Protocol, detail).retrying(Retry::NewSession))
     }
 
     /// Whether only a listing could tell which time the server gives a file that is written.

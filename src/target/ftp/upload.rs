@@ -451,15 +451,18 @@ impl FtpSession {
             (_, _, None) => dated = told,
             (None, Some(_), Some(_)) => {}
         }
-        let wrong_size = size.and_then(|reply| reply.size()).filter(|told| *told != sent);
+        let wrong_size = size.filter(|told| told.size() != Some(sent));
         let is_doubtful = old.object_to(put, self.server.learned().sets_mtime());
         let is_undated = put.mtime.is_some() && known.is_none() && !mtime_kept;
         let has_more_to_say = wrong_size.is_some() || is_doubtful || is_undated;
+        if let Some(told) = &wrong_size {
+            self.check_is_about_size(told)?;
+        }
         if has_more_to_say {
             self.stay(temp, &rnfr)?;
         }
         if let Some(told) = wrong_size {
-            self.find_right_size(temp, sent, told)?;
+            self.find_right_size(temp, sent, &told)?;
         }
         if is_doubtful {
             self.refuse_changed(file, put, &old)?;
