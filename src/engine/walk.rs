@@ -100,6 +100,7 @@ pub fn walk(
         resolve_all: run.resolve_all,
         under_way: 0,
         locks_awaited: locked_sides(run).len(),
+        lock_refused: None,
         written_locks: Sides::default(),
         shifts: Sides::default(),
         copies: 0,
@@ -162,6 +163,8 @@ struct Walk<'a> {
     compared: Comparisons,
     /// Locks that are not decided yet.
     locks_awaited: usize,
+    /// Why a side could not be locked.
+    lock_refused: Option<Error>,
     /// Each lock as it was written, until it was compared with what the side lists.
     written_locks: Sides<Option<Lock>>,
     /// By how many seconds the times of each side have moved without any edit.

@@ -13,11 +13,20 @@ impl Walk<'_> {
         while self.locks_awaited > 0 {
             self.wait()?;
         }
-        Ok(())
+        self.lock_refused.take().map_or(Ok(()), Err)
     }
 
     pub(super) fn locked(&mut self, side: Side, news: Result<LockNews>) -> Result<()> {
-        match news? {
+        let news = match news {
+            // The lock of the other side may be half written; it is waited for, so that it can be removed.
+            Err(error) if self.locks_awaited > 0 => {
+                self.locks_awaited -= 1;
+                self.lock_refused.get_or_insert(error);
+                return Ok(());
+            }
+            news => news?,
+        };
+        match news {
             LockNews::Taken { lock, instead_of } => {
                 self.locks_awaited -= 1;
                 self.written_locks[side] = Some(lock.clone());
