@@ -1085,6 +1085,10 @@ fn a_file_whose_size_only_a_listing_tells_is_put_in_place() {
         }
         assert_eq!(server.faults().happened(), 1);
         assert_eq!(server.content("/a").unwrap(), b"1");
+        // The next file is checked as ever.
+        server.packets();
+        write(session.as_mut(), "b", b"2").unwrap();
+        assert!(server.script().iter().any(|line| line.starts_with("SIZE /.pyftpsync-tmp")), "{is_behind}");
     }
 }
 

@@ -35,22 +35,22 @@ impl FtpSession {
             self.server
                 .tell(3, format!("{address} tells wrong sizes by SIZE; its listings are believed instead"));
         }
-        if told.size().is_some() || !told.is_success() {
+        // One refusal alone does not end the checks of other files.
+        if told.size().is_some() || told.is_unsupported() {
             self.lacks("SIZE");
         }
         Ok(())
     }
 
     /// Makes sure that an answer to SIZE is one: 213, or a refusal. Any other success was meant for another command, and the
-    /// conversation is out of step; or this server answers so each time, and is not asked again.
+    /// conversation is out of step.
     ///
     /// # Errors
     /// [`Kind::Protocol`]; the conversation has ended.
     pub(super) fn check_is_about_size(&mut self, told: &Reply) -> Result<()> {
-        if told.code() == 213 || !told.is_success() {
+        if told.code() == 213 || !told.is_success() || told.is_unsupported() {
             return Ok(());
         }
-        self.lacks("SIZE");
         self.control.doubt();
         let detail = format!("{:?} is no answer to SIZE", told.text());
         Err(Error::new(Kind::Protocol, detail).retrying(Retry::NewSession))
