@@ -1,7 +1,8 @@
 //! How data connections come about: the modes, the forms of the replies, and what is tried when one fails.
 
-use crate::contract::{self, get, put};
+use crate::contract::{self, get, path, put};
 use crate::ftp_conversations::{config, listed_names, trusting};
+use crate::ftp_faults::{At, Fault, Mishap};
 use crate::ftp_server::{Lingering, Quirks, Server, Tls};
 use ftpsync::error::{Kind, Retry};
 use ftpsync::model::RelPath;
@@ -91,6 +92,25 @@ fn where_only_the_ports_of_epsv_are_unreachable_pasv_is_used_and_that_is_decided
         assert_eq!((script.matches("EPSV").count(), script.matches("PORT").count()), (1, 0), "{script}");
         assert!(script.contains("PASV | MLSD /"), "{script}");
         assert!(told(&target).is_empty(), "the mode is the same: {:?}", told(&target));
+    }
+}
+
+/// ProFTPD closes the port as soon as it refuses the command, perhaps before anybody has connected.
+#[test]
+fn a_port_that_closes_with_the_refusal_is_no_broken_connection() {
+    for tls in [None, Some(Tls::New)] {
+        let server = Server::start(Quirks { tls, ..Quirks::default() });
+        let target = target(if tls.is_some() { trusting(&server) } else { config(&server) });
+        let mut session = target.open().unwrap();
+        assert!(session.list(&RelPath::root()).unwrap().entries.is_empty());
+        let arrivals = server.arrivals();
+        let closed = Mishap::Answer(format!("229 (|||{}|)", closed_port()).leak());
+        server.faults().plan([Fault { at: At::Nth("EPSV", 0), mishap: closed }]);
+        let error = session.list(&path("nothing")).unwrap_err();
+        assert_eq!(error.kind(), Kind::NotFound, "{error} {:?}", server.script());
+        assert_eq!(server.faults().happened(), 1);
+        put(session.as_mut(), "file", b"content");
+        assert_eq!(server.arrivals(), arrivals, "it is still the same conversation");
     }
 }
 

@@ -11,7 +11,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
@@ -52,8 +52,8 @@ pub struct Quirks {
     pub says_to_pasv: Option<&'static str>,
     /// Where data connections are accepted, if that is another address than the one of the conversation.
     pub data_at: Option<IpAddr>,
-    /// In active mode somebody at 127.0.0.2 connects before the server does.
-    pub stranger_comes_first: bool,
+    /// In active mode somebody at this address connects before the server does, says this and leaves; the first time.
+    pub stranger_comes_first: Option<(Ipv4Addr, &'static [u8])>,
     /// How many conversations there may be; 0 for any number.
     pub most: usize,
     /// How users are refused of whom there are too many already; without it, they are not even greeted.
@@ -313,6 +313,8 @@ struct State {
     is_over: AtomicBool,
     /// The bit was flipped.
     has_flipped: AtomicBool,
+    /// The stranger was here.
+    stranger_came: AtomicBool,
     /// Bytes that came by STOR.
     stored: AtomicUsize,
     /// Bytes of replies without end that were taken.
@@ -505,6 +507,12 @@ struct Conversation {
     mishap: Option<Mishap>,
 }
 
+/// Ports that clients were told of and may be connecting to, although the server has given them up. None of them must become
+/// the port of somebody else meanwhile, who would take such a connection for his own.
+static GIVEN_UP: Mutex<VecDeque<TcpListener>> = Mutex::new(VecDeque::new());
+/// How many of them are kept.
+const KEPT_PORTS: usize = 64;
+
 /// Whether the conversation goes on.
 type Goes = std::io::Result<bool>;
 
@@ -539,6 +547,7 @@ impl Conversation {
             return;
         }
         let _ = self.converse();
+        self.give_up_port();
         drop(self.control.take());
         if self.quirks.notices_ends_when_told {
             state.unnoticed.fetch_add(1, Ordering::SeqCst);
@@ -751,7 +760,8 @@ impl Conversation {
         let path = self.without_blanks(verb, self.absolute(argument));
         let is_new = matches!(verb, "STOR" | "MKD" | "RNTO");
         if is_new && quirks.has_windows_names && path.contains(['<', '>', ':', '"', '|', '?', '*']) {
-            (self.rename_from, self.passive) = (None, None);
+            self.rename_from = None;
+            self.give_up_port();
             return self.say("550 The filename, directory name, or volume label syntax is incorrect.");
         }
         if self.rename_from.is_some() && !matches!(verb, "RNTO" | "NOOP" | "QUIT") {
@@ -854,8 +864,18 @@ impl Conversation {
         let own = self.control()?.socket().local_addr()?.ip();
         let listener = TcpListener::bind((self.quirks.data_at.unwrap_or(own), 0))?;
         let port = listener.local_addr()?.port();
+        self.give_up_port();
         self.passive = Some(listener);
         self.say(&answer(port))
+    }
+
+    fn give_up_port(&mut self) {
+        if let Some(listener) = self.passive.take() {
+            let mut given_up = GIVEN_UP.lock().unwrap();
+            given_up.push_back(listener);
+            let surplus = given_up.len().saturating_sub(KEPT_PORTS);
+            given_up.drain(..surplus);
+        }
     }
 
     fn aim(&mut self, argument: &str) -> Goes {
@@ -897,11 +917,13 @@ impl Conversation {
     fn open_data(&mut self) -> std::io::Result<Line> {
         if let Some(address) = self.active.take() {
             self.say("150 here it comes")?;
-            if self.quirks.stranger_comes_first {
+            if let Some((stranger, says)) = self.quirks.stranger_comes_first
+                && !self.state.stranger_came.swap(true, Ordering::SeqCst)
+            {
                 let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
-                socket.bind(&SocketAddr::from(([127, 0, 0, 2], 0)).into())?;
+                socket.bind(&SocketAddr::from((stranger, 0)).into())?;
                 socket.connect(&address.into())?;
-                let _ = TcpStream::from(socket).write_all(b"type=file;size=1; theirs\r\n");
+                let _ = TcpStream::from(socket).write_all(says);
             }
             return self.secured(Line::over(TcpStream::connect(address)?));
         }
@@ -971,7 +993,7 @@ impl Conversation {
 
     fn list(&mut self, path: &str, is_machine: bool) -> Goes {
         if !matches!(self.node(path), Some(Node::Folder)) {
-            self.passive = None;
+            self.give_up_port();
             return self.say("550 cannot list");
         }
         let prefix = if path == "/" { "/".to_owned() } else { format!("{path}/") };
@@ -1070,7 +1092,7 @@ impl Conversation {
 
     fn retrieve(&mut self, path: &str) -> Goes {
         let Some(Node::File { content, .. }) = self.node(path) else {
-            self.passive = None;
+            self.give_up_port();
             return self.say("550 cannot open");
         };
         let mut content = self.perhaps_flipped("RETR", content);
@@ -1130,7 +1152,7 @@ impl Conversation {
 
     fn store(&mut self, path: String) -> Goes {
         if !self.has_folder_above(&path) || matches!(self.node(&path), Some(Node::Folder)) {
-            self.passive = None;
+            self.give_up_port();
             return self.say("553 cannot create");
         }
         let is_late = self.quirks.agrees_afterwards

@@ -10,7 +10,7 @@ use ftpsync::plan::{CaseMode, Mode};
 use ftpsync::target::ftp::{Engine, FtpConfig, FtpTarget};
 use ftpsync::target::memory::MemoryTarget;
 use ftpsync::target::{Put, Target};
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener};
 use std::sync::Arc;
 
 /// When the server dates what it gets: 2024-01-02 03:04:05.
@@ -400,7 +400,8 @@ fn q37_a_server_that_tells_wrong_sizes_is_told_once() {
 
 #[test]
 fn in_active_mode_only_the_server_is_let_in() {
-    let server = Server::start(Quirks { stranger_comes_first: true, ..Quirks::default() });
+    let stranger = ([127, 0, 0, 2].into(), &b"type=file;size=1; theirs\r\n"[..]);
+    let server = Server::start(Quirks { stranger_comes_first: Some(stranger), ..Quirks::default() });
     server.put("/file", b"content");
     let target = FtpTarget::new(FtpConfig { active: true, ..config(&server) }).unwrap();
     let mut session = target.open().unwrap();
@@ -408,4 +409,21 @@ fn in_active_mode_only_the_server_is_let_in() {
     assert_eq!(get(session.as_mut(), "file").unwrap(), b"content");
     put(session.as_mut(), "new", b"ours");
     assert_eq!(server.content("/new").unwrap(), b"ours");
+}
+
+/// A connection to a port that somebody else had before, from the computer of the server: of another client, through the same
+/// router. It looks like an empty listing, and what is missing in a listing is deleted on the other side.
+#[test]
+fn in_active_mode_two_connections_are_one_too_many() {
+    for without in [&[][..], &["MLST"]] {
+        let stranger = (Ipv4Addr::LOCALHOST, &b""[..]);
+        let hides = without.to_vec();
+        let quirks = Quirks { stranger_comes_first: Some(stranger), hides, ..Quirks::default() };
+        let server = Server::start(quirks);
+        server.put("/file", b"content");
+        let target = FtpTarget::new(FtpConfig { active: true, ..config(&server) }).unwrap();
+        let refused = target.open().unwrap().list(&RelPath::root()).unwrap_err();
+        assert_eq!((refused.kind(), refused.retry()), (Kind::Busy, Retry::NewSession), "{refused}");
+        assert_eq!(listed_names(target.open().unwrap().as_mut()), ["file"]);
+    }
 }

@@ -6,7 +6,7 @@ use super::data::{Attempt, Channel, Failure, Started, secured};
 use super::dial::interrupted;
 use super::proxy::Host;
 use super::stream::Stream;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, Retry};
 use crate::wire::ftp::Command;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
@@ -46,6 +46,7 @@ pub fn start_active(
     let stream = Stream::new(socket, server.config.timeout, &server.sockets)
         .and_then(|stream| secured(server, control, stream))
         .inspect_err(|_| control.doubt())?;
+    control.listener = Some(listener);
     let outcome = Ok(Channel::new(stream, early));
     Ok(Started { before: replies, outcome, is_about_connection: false })
 }
@@ -60,6 +61,24 @@ fn port_command(address: SocketAddr) -> Result<Command> {
         }
         IpAddr::V6(ip) => Command::text("EPRT", &format!("|2|{ip}|{port}|")),
     }
+}
+
+/// Fails if a second connection from the server's address has come for the transfer under way. One of the two is not what the
+/// server opened: a connection of somebody else, meant for one who had the port before, looks like a transfer of nothing.
+///
+/// # Errors
+/// [`Kind::Busy`], for a new session.
+pub fn check_is_alone(control: &mut Control) -> Result<()> {
+    let Some(listener) = control.listener.take() else { return Ok(()) };
+    while let Ok((_, peer)) = listener.accept() {
+        if Host::Ip(peer.ip()) == *control.host() {
+            control.doubt();
+            let text = "two connections came for one transfer";
+            return Err(Error::new(Kind::Busy, text).retrying(Retry::NewSession));
+        }
+    }
+    control.listener = Some(listener);
+    Ok(())
 }
 
 /// Waits for the connection of the server; connections from anywhere else are dropped.

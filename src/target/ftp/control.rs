@@ -21,7 +21,7 @@ use crate::error::{Error, Kind, Result, Retry};
 use crate::wire::ftp::{Command, Reply, ReplyParser};
 use rustls::ClientConfig;
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -55,6 +55,8 @@ pub struct Control {
     pub(super) offset: u64,
     /// The answer to a passive request that was sent ahead of its transfer. Good only for what is said next.
     offer: Option<(Passive, Reply)>,
+    /// Where the server connected to for the transfer under way, in active mode.
+    pub(super) listener: Option<TcpListener>,
     /// What the server said first.
     banner: Option<String>,
     /// What it said to user and password.
@@ -87,6 +89,7 @@ impl Control {
             begun: Instant::now(),
             offset: 0,
             offer: None,
+            listener: None,
             banner: None,
             login: None,
         };
@@ -157,6 +160,7 @@ impl Control {
             begun: self.begun,
             offset: 0,
             offer: None,
+            listener: None,
             banner: self.banner,
             login: self.login,
         }))

@@ -5,7 +5,7 @@
 //! sent before the final reply of the transfer: several servers break if it is.
 
 use super::Server;
-use super::active::start_active;
+use super::active::{check_is_alone, start_active};
 use super::config::Speaker;
 use super::control::{Control, lost};
 use super::dial;
@@ -279,8 +279,9 @@ fn other_mode(server: &Server, why: &str) -> Option<Mode> {
 /// Reads the reply that ends a transfer, after the one that begins it if that was not read yet.
 ///
 /// # Errors
-/// What ends the conversation. The reply itself may be a refusal.
+/// What ends the conversation, also if it was not the server alone that connected. The reply itself may be a refusal.
 pub fn final_reply(control: &mut Control, early: Option<Reply>) -> Result<Reply> {
+    check_is_alone(control)?;
     let reply = match early {
         Some(reply) => reply,
         None => match control.reply()? {
@@ -288,6 +289,8 @@ pub fn final_reply(control: &mut Control, early: Option<Reply>) -> Result<Reply>
             reply => reply,
         },
     };
+    check_is_alone(control)?;
+    control.listener = None;
     control.judge_resumption(&reply);
     if reply.is_success() {
         control.mode_works();
