@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 
@@ -50,6 +49,8 @@ def _is_exempt(host: str, exceptions: str) -> bool:
 
 
 def _is_in_network(host: str, network: str) -> bool:
+    import ipaddress
+
     try:
         return ipaddress.ip_address(host) in ipaddress.ip_network(network.strip("[]"), strict=False)
     except ValueError:  # One of them is a name.
