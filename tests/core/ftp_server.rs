@@ -148,6 +148,8 @@ pub struct Quirks {
     pub listing_drips: bool,
     /// Each reply waits so long, as if the server were far.
     pub replies_after: Duration,
+    /// Conversations begin in this folder. Paths that begin with a slash are refused, and so are options and homes.
+    pub begins_in: Option<&'static str>,
     /// What idle conversations are told before they are ended by [`Server::say_farewell`].
     pub farewell: Option<&'static str>,
 }
@@ -519,12 +521,13 @@ type Goes = std::io::Result<bool>;
 impl Conversation {
     fn new(control: TcpStream, state: Arc<State>, quirks: Arc<Quirks>) -> Self {
         let _ = control.set_nodelay(true);
+        let here = quirks.begins_in.unwrap_or("/").to_owned();
         Conversation {
             control: Some(Line::over(control)),
             tls: quirks.tls.map(Tls::config),
             state,
             quirks,
-            here: "/".into(),
+            here,
             passive: None,
             active: None,
             rename_from: None,
@@ -705,7 +708,7 @@ impl Conversation {
     }
 
     fn absolute(&self, argument: &str) -> String {
-        let argument = if argument == "." { "" } else { argument };
+        let argument = if argument == "." { "" } else { argument.trim_start_matches("./") };
         let joined = if argument.starts_with('/') {
             argument.to_owned()
         } else {
@@ -757,6 +760,12 @@ impl Conversation {
             return self.say(answer);
         }
         let (verb, argument) = line.split_once(' ').unwrap_or((line, ""));
+        let is_elsewhere = argument.starts_with(['/', '-', '~']) || argument.contains(" /");
+        if quirks.begins_in.is_some() && is_elsewhere && line != "LIST -a" {
+            (self.rename_from, self.offset) = (None, 0);
+            self.give_up_port();
+            return self.say("550 only what is below this folder");
+        }
         let path = self.without_blanks(verb, self.absolute(argument));
         let is_new = matches!(verb, "STOR" | "MKD" | "RNTO");
         if is_new && quirks.has_windows_names && path.contains(['<', '>', ':', '"', '|', '?', '*']) {
@@ -793,6 +802,10 @@ impl Conversation {
             "PWD" => self.say(&format!("257 \"{}\" is here", self.here.replace('"', "\"\""))),
             "QUIT" => self.say("221 bye").map(|_| false),
             "CWD" => self.enter(path),
+            "CDUP" => {
+                let above = self.here.rsplit_once('/').map_or("", |(above, _)| above);
+                self.enter(if above.is_empty() { "/".into() } else { above.to_owned() })
+            }
             "EPSV" if quirks.says_to_epsv.is_some() => self.listen(|port| filled(quirks.says_to_epsv, port)),
             "PASV" if quirks.says_to_pasv.is_some() => self.listen(|port| filled(quirks.says_to_pasv, port)),
             "EPSV" => self.listen(|port| format!("229 Extended passive mode (|||{port}|)")),

@@ -621,6 +621,64 @@ fn q23_the_root_is_entered_in_one_step_and_paths_are_absolute() {
     assert_eq!(pwd.quoted_path().unwrap(), b"/a \"b\"/");
 }
 
+#[test]
+fn q23_where_paths_have_to_be_relative_they_are() {
+    for (begins_in, root) in
+        [("/", "/"), ("/", "/www/site"), ("/home/joe", "/home/joe/my site"), ("/home", "/home")]
+    {
+        for hides in [vec![], vec!["MLST"]] {
+            let quirks = Quirks { begins_in: Some(begins_in), hides, ..Quirks::default() };
+            let server = Server::start(quirks);
+            for (end, _) in
+                root.match_indices('/').skip(1).chain([(root.len(), "")]).filter(|&(end, _)| end > 1)
+            {
+                server.put_folder(&root[..end]);
+            }
+            let before = server.tree();
+            let target = FtpTarget::new(FtpConfig { root: root.into(), ..config(&server) }).unwrap();
+            contract::check(&target);
+            let mut session = target.open().unwrap();
+            for name in ["-a", "~joe"] {
+                put(session.as_mut(), name, b"content");
+                assert_eq!(get(session.as_mut(), name).unwrap(), b"content");
+                session.remove_file(&path(name)).unwrap();
+            }
+            session.mkdir(&path("sub")).unwrap();
+            go_by_hand(session.as_mut(), b"CWD sub").unwrap();
+            put(session.as_mut(), "file", b"here");
+            assert_eq!(server.content(&format!("{}/file", root.trim_end_matches('/'))).unwrap(), b"here");
+            session.remove_file(&path("file")).unwrap();
+            session.remove_dir(&path("sub")).unwrap();
+            if root != "/" {
+                let lost = go_by_hand(session.as_mut(), b"CDUP").unwrap_err();
+                assert_eq!((lost.kind(), session.is_alive()), (Kind::Disconnected, false));
+            }
+            assert_eq!(server.tree(), before, "nothing was done elsewhere");
+            assert!(session.greeting().iter().any(|(_, line)| line.contains("refuses absolute paths")));
+        }
+    }
+}
+
+fn go_by_hand(session: &mut dyn Session, line: &[u8]) -> ftpsync::error::Result<()> {
+    let mut by_hand = session.as_ftp().unwrap();
+    by_hand.send(line)?;
+    assert!(by_hand.reply()?.is_success());
+    by_hand.settle()
+}
+
+/// A folder of the same name below the one in which the server begins is another one.
+#[test]
+fn q23_a_missing_folder_is_not_looked_for_below_the_beginning() {
+    let server = Server::start(Quirks { begins_in: Some("/home/joe"), ..Quirks::default() });
+    for folder in ["/home", "/home/joe", "/home/joe/www", "/home/joey"] {
+        server.put_folder(folder);
+    }
+    for root in ["/www", "/home/joey", "/home/joe/web"] {
+        let target = FtpTarget::new(FtpConfig { root: root.into(), ..config(&server) }).unwrap();
+        assert_eq!(target.open().err().expect("a refusal").kind(), Kind::NotFound);
+    }
+}
+
 // ---- connections ------------------------------------------------------------------------------------------------
 
 #[test]

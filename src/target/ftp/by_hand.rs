@@ -138,7 +138,7 @@ impl<'a> ByHand<'a> {
     /// # Errors
     /// A refusal, or what ends the conversation.
     pub fn folder(&mut self) -> Result<String> {
-        self.settle()?;
+        self.in_order()?;
         let reply = self.session.control.ask(&Command::bare("PWD"))?;
         let path = reply.quoted_path().filter(|_| reply.is_success()).ok_or_else(|| refusal(&reply))?;
         Ok(self.session.server.names.decode_text(&path))
@@ -198,6 +198,15 @@ impl<'a> ByHand<'a> {
     /// # Errors
     /// [`Kind::Busy`] while a data connection is open; else what ends the conversation.
     pub fn settle(&mut self) -> Result<()> {
+        self.in_order()?;
+        // Where paths are absolute it does not matter where the conversation stands.
+        if self.session.home.is_some() && self.session.has_strayed {
+            self.session.go_home()?;
+        }
+        Ok(())
+    }
+
+    fn in_order(&mut self) -> Result<()> {
         if self.session.by_hand.is_in_transfer() {
             return Err(Error::new(
                 Kind::Busy,

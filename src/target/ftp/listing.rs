@@ -218,6 +218,9 @@ impl FtpSession {
         let cwd = Command::path("CWD", path)?;
         self.has_strayed = true;
         let (before, outcome) = self.fetch(&[cwd], verb)?;
+        if self.home.is_some() {
+            self.go_home()?;
+        }
         match before.into_iter().next() {
             Some(entered) if !entered.is_success() => Ok(Err(entered)),
             _ => Ok(outcome),

@@ -44,8 +44,8 @@ fn attempt(server: &Arc<Server>) -> Result<FtpSession> {
     if let Some(words) = control.tls_words() {
         greeting.push((4, format!("TLS: {words}")));
     }
-    let features = match introduce(server, &mut control, &mut greeting) {
-        Ok(features) => features,
+    let (features, home) = match introduce(server, &mut control, &mut greeting) {
+        Ok(introduced) => introduced,
         Err(error) => {
             locked(&server.news).append(&mut greeting);
             return Err(error);
@@ -56,7 +56,7 @@ fn attempt(server: &Arc<Server>) -> Result<FtpSession> {
     if server.sockets.interruptions() != interruptions {
         return Err(interrupted());
     }
-    Ok(FtpSession::new(Arc::clone(server), control, features, greeting))
+    Ok(FtpSession::new(Arc::clone(server), control, features, greeting, home))
 }
 
 /// Connects, reads the banner, and starts TLS where it is asked for.
@@ -187,12 +187,12 @@ fn is_about_limits(text: &str) -> bool {
 /// Says who we are, protects data connections, asks who the server is and what it can do, and enters the root folder.
 ///
 /// The first session waits for the answer to USER, which may not want a password; all else is one packet. Later sessions know
-/// the server, and say everything at once.
+/// the server, and say everything at once. What PWD says in the root comes with the features where paths have to be relative.
 fn introduce(
     server: &Server,
     control: &mut Control,
     greeting: &mut Vec<(u8, String)>,
-) -> Result<Arc<Features>> {
+) -> Result<(Arc<Features>, Option<Vec<u8>>)> {
     let context = |error: Error| error.during("log in to").at(server.address());
     let known = server.learned().features.clone();
     let (user, password) = credentials(server).map_err(context)?;
@@ -274,12 +274,40 @@ fn introduce(
         greeting.push((4, "Sent 'OPTS UTF8 ON'.".to_owned()));
     }
     let entered = next()?;
-    match entered {
-        reply if reply.is_success() => {}
-        reply if server.config.create_root => make_root(server, control, &root, &cwd, &reply)?,
-        reply => return Err(no_root(server, control, &reply)),
+    if entered.is_success() {
+        return Ok((features, None));
     }
-    Ok(features)
+    if let Some(home) = enter_relatively(control, &root, &entered)? {
+        let address = server.address();
+        greeting.push((4, format!("{address} refuses absolute paths; relative ones are used")));
+        return Ok((features, Some(home)));
+    }
+    if !server.config.create_root {
+        return Err(no_root(server, control, &entered));
+    }
+    make_root(server, control, &root, &cwd, &entered)?;
+    Ok((features, None))
+}
+
+/// Enters the root from the folder in which the server begins, if it is below that: some servers know no absolute paths. What PWD
+/// says there.
+///
+/// # Errors
+/// What ends the conversation.
+fn enter_relatively(control: &mut Control, root: &[u8], refusal: &Reply) -> Result<Option<Vec<u8>>> {
+    if refusal.code() < 500 {
+        return Ok(None);
+    }
+    let start = control.ask(&Command::bare("PWD"))?.quoted_path().filter(|start| start.starts_with(b"/"));
+    let Some(start) = start else { return Ok(None) };
+    let above = start.strip_suffix(b"/").unwrap_or(&start);
+    match root.strip_prefix(above) {
+        Some(b"" | b"/") => Ok(Some(start)),
+        Some([b'/', below @ ..]) if control.ask(&Command::path("CWD", below)?)?.is_success() => {
+            Ok(control.ask(&Command::bare("PWD"))?.quoted_path())
+        }
+        _ => Ok(None),
+    }
 }
 
 /// What a reply says, without its code.

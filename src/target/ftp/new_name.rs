@@ -94,6 +94,10 @@ impl FtpSession {
         if let Some(known) = known {
             return Ok(known);
         }
+        if self.home.is_some() {
+            // Where every folder has to be left again it is not worth the while; the server has the last word.
+            return Ok(true);
+        }
         self.finish_all()?;
         let target = self.path(path)?;
         let folder = target.iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);

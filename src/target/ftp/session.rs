@@ -1,6 +1,7 @@
 //! One conversation with an FTP server: the verbs of [`Session`].
 //!
-//! Paths are sent absolute, so that no verb depends on where another one left the conversation.
+//! Paths are sent absolute, so that no verb depends on where another one left the conversation. Only servers that refuse those get
+//! relative ones; there, every verb leaves the conversation in the root.
 
 use super::Server;
 use super::behind::Behind;
@@ -22,6 +23,9 @@ use std::time::Duration;
 /// Bytes moved at a time.
 pub const CHUNK: usize = 256 * 1024;
 
+/// No honest folder lies deeper below the root than this, in levels.
+const MOST_LEVELS: usize = 200;
+
 /// A session that is logged in.
 pub struct FtpSession {
     pub(super) server: Arc<Server>,
@@ -30,6 +34,8 @@ pub struct FtpSession {
     greeting: Vec<(u8, String)>,
     /// The conversation may stand in another folder than the root.
     pub(super) has_strayed: bool,
+    /// What PWD says in the root, if the server refuses absolute paths.
+    pub(super) home: Option<Vec<u8>>,
     /// Files whose transfer is done, and what became of earlier ones.
     pub(super) behind: Behind,
     /// What the user's own commands have left behind.
@@ -62,6 +68,7 @@ impl FtpSession {
         control: Control,
         features: Arc<Features>,
         greeting: Vec<(u8, String)>,
+        home: Option<Vec<u8>>,
     ) -> Self {
         FtpSession {
             server,
@@ -69,6 +76,7 @@ impl FtpSession {
             features,
             greeting,
             has_strayed: false,
+            home,
             behind: Behind::default(),
             by_hand: Aftermath::default(),
         }
@@ -79,15 +87,45 @@ impl FtpSession {
         Command::path("CWD", &self.path(&RelPath::root())?)
     }
 
-    /// Goes back to the root. A refusal does not matter, since all paths are absolute.
+    /// Goes back to the root. A refusal does not matter where all paths are absolute.
+    ///
+    /// # Errors
+    /// What ends the conversation, as does a root that is not found again where paths are relative.
     pub(super) fn go_home(&mut self) -> Result<()> {
-        self.control.ask(&self.homeward()?)?;
+        match self.home.clone() {
+            None => drop(self.control.ask(&self.homeward()?)?),
+            Some(home) => self.climb_to(&home)?,
+        }
         self.has_strayed = false;
         Ok(())
     }
 
-    /// The absolute path on the server, in its bytes.
+    fn climb_to(&mut self, home: &[u8]) -> Result<()> {
+        let mut below = None;
+        for _ in 0..MOST_LEVELS {
+            let here = self.control.ask(&Command::bare("PWD"))?.quoted_path();
+            if here.as_deref() == Some(home) {
+                return Ok(());
+            }
+            let is_on_top = here == below;
+            below = here;
+            if is_on_top || !self.control.ask(&Command::bare("CDUP"))?.is_success() {
+                break;
+            }
+        }
+        self.control.doubt();
+        let lost = Error::new(
+            Kind::Disconnected,
+            "the conversation has lost its way among the folders of the server",
+        );
+        Err(lost.retrying(Retry::NewSession))
+    }
+
+    /// The path on the server, in its bytes.
     pub(super) fn path(&self, path: &RelPath) -> Result<Vec<u8>> {
+        if self.home.is_some() {
+            return self.relative_path(path);
+        }
         let mut full = self.server.names.encode_text(&self.server.root)?;
         if !path.is_root() {
             if full.last() != Some(&b'/') {
@@ -98,21 +136,43 @@ impl FtpSession {
         Ok(full)
     }
 
+    fn relative_path(&self, path: &RelPath) -> Result<Vec<u8>> {
+        let name = self.server.names.encode(path)?;
+        Ok(match name.first() {
+            None => b".".to_vec(),
+            // Not an option, and nobody's home.
+            Some(b'-' | b'~') => [b"./", &name[..]].concat(),
+            Some(_) => name,
+        })
+    }
+
+    /// Asks questions, then enters a folder and comes back. The replies to all but the last.
+    fn ask_and_enter(&mut self, mut packet: Vec<Command>, folder: &[u8]) -> Result<Vec<Reply>> {
+        packet.push(Command::path("CWD", folder)?);
+        if self.home.is_none() {
+            packet.push(self.homeward()?);
+        }
+        let replies = self.control.burst(&packet)?;
+        if self.home.is_some() && replies.last().is_some_and(Reply::is_success) {
+            self.go_home()?;
+        }
+        Ok(replies)
+    }
+
     /// What stands at a path, by SIZE (files have one) and CWD (only folders can be entered).
     pub(super) fn presence(&mut self, path: &[u8]) -> Result<Presence> {
         let file_question = ["SIZE", "MDTM"].into_iter().find(|verb| self.knows(verb));
-        let cwd = Command::path("CWD", path)?;
         let Some(verb) = file_question else {
-            let replies = self.control.burst(&[cwd, self.homeward()?])?;
+            let replies = self.ask_and_enter(Vec::new(), path)?;
             let entered = replies.first().is_some_and(Reply::is_success);
             return Ok(if entered { Presence::Folder } else { Presence::Unknown });
         };
-        let replies = self.control.burst(&[Command::path(verb, path)?, cwd, self.homeward()?])?;
+        let replies = self.ask_and_enter(vec![Command::path(verb, path)?], path)?;
         // Some servers tell the size and time of folders too, so the second answer counts more.
         Ok(match replies.as_slice() {
-            [_, cwd, _] if cwd.is_success() => Presence::Folder,
-            [file, _, _] if file.is_unsupported() => Presence::Unknown,
-            [file, _, _] if file.is_success() => Presence::File,
+            [_, cwd, ..] if cwd.is_success() => Presence::Folder,
+            [file, _, ..] if file.is_unsupported() => Presence::Unknown,
+            [file, _, ..] if file.is_success() => Presence::File,
             _ => Presence::Nothing,
         })
     }
@@ -181,6 +241,7 @@ impl FtpSession {
         match super::login::open(&self.server) {
             Ok(fresh) => {
                 self.control = fresh.control;
+                self.home = fresh.home;
                 self.has_strayed = false;
                 true
             }
