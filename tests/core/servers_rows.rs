@@ -666,6 +666,24 @@ fn go_by_hand(session: &mut dyn Session, line: &[u8]) -> ftpsync::error::Result<
     by_hand.settle()
 }
 
+#[test]
+fn q23_relative_paths_count_from_the_root_also_after_a_listing_that_failed() {
+    let end = Some("451 not now");
+    let quirks =
+        Quirks { begins_in: Some("/"), hides: vec!["MLST"], listing_ends_with: end, ..Quirks::default() };
+    let (server, mut session) = open(quirks);
+    server.put_folder("/sub");
+    session.list(&path("sub")).unwrap_err();
+    assert!(session.is_alive());
+    put(session.as_mut(), "file", b"content");
+    assert_eq!(server.paths(), ["/", "/file", "/sub"]);
+    // A command of the user's own that nobody has come back from.
+    session.as_ftp().unwrap().send(b"CWD sub").unwrap();
+    assert!(session.as_ftp().unwrap().reply().unwrap().is_success());
+    assert!(!session.is_alive());
+    assert_eq!(session.remove_file(&path("file")).unwrap_err().retry(), Retry::NewSession);
+}
+
 /// A folder of the same name below the one in which the server begins is another one.
 #[test]
 fn q23_a_missing_folder_is_not_looked_for_below_the_beginning() {

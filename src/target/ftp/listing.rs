@@ -217,10 +217,12 @@ impl FtpSession {
     fn fetch_inside(&mut self, path: &[u8], verb: &Command) -> Result<std::result::Result<Raw, Reply>> {
         let cwd = Command::path("CWD", path)?;
         self.has_strayed = true;
-        let (before, outcome) = self.fetch(&[cwd], verb)?;
-        if self.home.is_some() {
+        let fetched = self.fetch(&[cwd], verb);
+        if self.home.is_some() && self.control.check().is_ok() {
+            // Whatever became of the listing: the next path counts from the root.
             self.go_home()?;
         }
+        let (before, outcome) = fetched?;
         match before.into_iter().next() {
             Some(entered) if !entered.is_success() => Ok(Err(entered)),
             _ => Ok(outcome),

@@ -137,6 +137,10 @@ impl FtpSession {
     }
 
     fn relative_path(&self, path: &RelPath) -> Result<Vec<u8>> {
+        if self.has_strayed {
+            let elsewhere = Error::new(Kind::Disconnected, "the conversation stands in another folder");
+            return Err(elsewhere.retrying(Retry::NewSession));
+        }
         let name = self.server.names.encode(path)?;
         Ok(match name.first() {
             None => b".".to_vec(),
@@ -518,7 +522,8 @@ impl Session for FtpSession {
     }
 
     fn is_alive(&mut self) -> bool {
-        self.control.is_alive()
+        let is_lost = self.home.is_some() && self.has_strayed;
+        !is_lost && self.control.is_alive()
     }
 
     fn greeting(&self) -> &[(u8, String)] {
