@@ -169,6 +169,11 @@ impl Put {
         !self.inplace && self.mtime.is_some() && self.size.is_some_and(|size| size >= RESUMED)
     }
 
+    /// Whether what has the name by now cannot be what this is to replace, nor this itself.
+    pub fn must_be_new(&self) -> bool {
+        self.expect == Expect::Absent && !self.is_repeated
+    }
+
     /// The temporary name of such a file, the same for each attempt.
     pub(crate) fn part_name(&self, file_name: &str) -> String {
         temp_name(file_name, self.part_number(file_name))

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests fail like tests
 
 use crate::contract::{self, get, path, put};
-use crate::ftp_faults::{At, Fault, Mishap};
+use crate::ftp_faults::{At, Fault, Gate, Mishap};
 use crate::ftp_server::{CERTIFICATE, PASSWORD, Quirks, Server, Tls, USER};
 use ftpsync::error::{Error, Kind, Retry};
 use ftpsync::model::{RelPath, Stamp};
@@ -1041,8 +1041,8 @@ fn a_file_that_is_refused_in_a_row_harms_no_other() {
 }
 
 /// What becomes of a file that arrives short although the server calls it complete, when SIZE is answered like this.
-fn arrives_short(answer: &'static str, is_behind: bool) -> (Server, Error) {
-    let quirks = Quirks { loses_last_byte_of: Some("victim"), ..Quirks::default() };
+fn arrives_short(answer: &'static str, is_behind: bool, begins_in: Option<&'static str>) -> (Server, Error) {
+    let quirks = Quirks { loses_last_byte_of: Some("victim"), begins_in, ..Quirks::default() };
     let (server, mut session) = open_learned(quirks);
     server.faults().plan([Fault { at: At::Nth("SIZE", 0), mishap: Mishap::Answer(answer) }]);
     let outcome = if is_behind {
@@ -1058,16 +1058,70 @@ fn arrives_short(answer: &'static str, is_behind: bool) -> (Server, Error) {
 
 #[test]
 fn what_is_no_answer_to_size_is_no_proof_that_a_file_is_whole() {
-    for is_behind in [false, true] {
-        let (server, error) = arrives_short("226 by the way", is_behind);
+    for (is_behind, begins_in) in [(false, None), (true, None), (false, Some("/")), (true, Some("/"))] {
+        let (server, error) = arrives_short("226 by the way", is_behind, begins_in);
         // The conversation is out of step, so nothing is believed any more.
         assert_eq!(error.retry(), Retry::NewSession, "{is_behind}: {error}");
         assert!(server.content("/victim").is_none(), "{is_behind}");
         // Its listing tells.
         for answer in ["550 not now", "213 many"] {
-            let (server, error) = arrives_short(answer, is_behind);
+            let (server, error) = arrives_short(answer, is_behind, begins_in);
             assert_eq!((error.kind(), error.retry()), (Kind::Size, Retry::NewSession), "{error}");
             assert_eq!(server.paths(), ["/", "/first"], "{is_behind}, {answer}");
+        }
+    }
+}
+
+/// It says so in every conversation, so that none of them is out of step.
+#[test]
+fn a_server_that_never_answers_size_by_a_size_gets_files_nevertheless() {
+    for loses_last_byte in [false, true] {
+        let answers = vec![("SIZE", "200 about that much")];
+        let server = Server::start(Quirks { answers, loses_last_byte, ..Quirks::default() });
+        let target = FtpTarget::new(config(&server)).unwrap();
+        let first = write(target.open().unwrap().as_mut(), "file", b"12").unwrap_err();
+        assert_eq!((first.kind(), first.retry()), (Kind::Protocol, Retry::NewSession));
+        let second = write(target.open().unwrap().as_mut(), "file", b"12");
+        match loses_last_byte {
+            false => assert_eq!((second.is_ok(), server.content("/file").unwrap()), (true, b"12".to_vec())),
+            true => assert_eq!(second.unwrap_err().kind(), Kind::Size),
+        }
+    }
+}
+
+/// Another client puts a file of this name after the last look at it. A server that does not replace files protects it.
+#[test]
+fn a_new_file_of_somebody_else_is_not_replaced_where_the_server_refuses_to() {
+    for (keeps_existing, is_learned) in [(true, true), (true, false), (false, true), (false, false)] {
+        for is_behind in [false, true].into_iter().take(1 + usize::from(is_learned)) {
+            let quirks = Quirks { keeps_existing, pretends_to_replace: !keeps_existing, ..Quirks::default() };
+            let (server, mut session) = if is_learned { open_learned(quirks) } else { open(quirks) };
+            let before = server.paths();
+            let gate = Arc::new(Gate::default());
+            let mishap = Mishap::Hold(Arc::clone(&gate));
+            server.faults().plan([Fault { at: At::Nth("RNTO /victim", 0), mishap }]);
+            let put = Put { expect: Expect::Absent, size: Some(2), ..Put::default() };
+            let (session, put) = (&mut session, &put);
+            let outcome = std::thread::scope(|scope| {
+                let running = scope.spawn(move || match is_behind {
+                    true => session
+                        .write_behind(&path("victim"), &mut &b"12"[..], put)
+                        .and_then(|_| session.settled(true))
+                        .and_then(|mut settled| settled.remove(0).1),
+                    false => session.write(&path("victim"), &mut &b"12"[..], put),
+                });
+                assert!(gate.is_reached());
+                server.put("/victim", b"theirs");
+                gate.open();
+                running.join().unwrap()
+            });
+            let case = format!("{keeps_existing} {is_learned} {is_behind}");
+            // Where it pretends and was believed, nobody notices; the file of the other stays all the same.
+            assert_eq!(server.content("/victim").unwrap(), b"theirs", "{case} {outcome:?}");
+            if keeps_existing || !is_learned {
+                assert_eq!(outcome.unwrap_err().kind(), Kind::Changed, "{case}");
+                assert_eq!(server.paths().len(), before.len() + 1, "{case}");
+            }
         }
     }
 }

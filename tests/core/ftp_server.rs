@@ -760,7 +760,7 @@ impl Conversation {
             return self.say(answer);
         }
         let (verb, argument) = line.split_once(' ').unwrap_or((line, ""));
-        let is_elsewhere = argument.starts_with(['/', '-', '~']) || argument.contains(" /");
+        let is_elsewhere = argument.starts_with(['/', '-', '~', ' ']) || argument.contains(" /");
         if quirks.begins_in.is_some() && is_elsewhere && line != "LIST -a" {
             (self.rename_from, self.offset) = (None, 0);
             self.give_up_port();

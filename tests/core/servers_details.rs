@@ -184,9 +184,10 @@ fn q13_systems_whose_files_are_others_are_called_by_name() {
 
 #[test]
 fn q19_names_that_are_not_kept_as_they_are_are_refused_and_leave_no_others() {
-    for end in ["_", ""] {
-        let (server, mut session) =
-            open(Quirks { ends_blanks_with: Some(end), hides: vec!["MLST"], ..Quirks::default() });
+    for (end, begins_in) in [("_", None), ("", None), ("_", Some("/")), ("", Some("/"))] {
+        let ends_blanks_with = Some(end);
+        let quirks = Quirks { ends_blanks_with, begins_in, hides: vec!["MLST"], ..Quirks::default() };
+        let (server, mut session) = open(quirks);
         let put = Put { size: Some(1), ..Put::default() };
         for (name, why) in
             [("trailing ", "blank at the end"), ("other  ", "blank at"), ("a\tb", "control characters")]

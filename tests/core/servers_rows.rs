@@ -638,7 +638,7 @@ fn q23_where_paths_have_to_be_relative_they_are() {
             let target = FtpTarget::new(FtpConfig { root: root.into(), ..config(&server) }).unwrap();
             contract::check(&target);
             let mut session = target.open().unwrap();
-            for name in ["-a", "~joe"] {
+            for name in ["-a", "~joe", " x", "20240102030405 cam.jpg", "ä"] {
                 put(session.as_mut(), name, b"content");
                 assert_eq!(get(session.as_mut(), name).unwrap(), b"content");
                 session.remove_file(&path(name)).unwrap();
@@ -657,6 +657,51 @@ fn q23_where_paths_have_to_be_relative_they_are() {
             assert!(session.greeting().iter().any(|(_, line)| line.contains("refuses absolute paths")));
         }
     }
+}
+
+/// What is asked for in the other mode of data connections is asked for from the same folder.
+#[test]
+fn q23_a_folder_is_entered_once_also_where_the_first_data_connection_fails() {
+    let answers = vec![("EPSV", "500 no"), ("PASV", "500 no")];
+    let server =
+        Server::start(Quirks { begins_in: Some("/"), hides: vec!["MLST"], answers, ..Quirks::default() });
+    ["/sub", "/sub/sub"].into_iter().for_each(|folder| server.put_folder(folder));
+    server.put("/sub/file", b"x");
+    let mut session = target(&server).open().unwrap();
+    let listing = session.list(&path("sub")).unwrap();
+    let names: Vec<_> = listing.entries.iter().map(|entry| entry.name.as_str()).collect();
+    assert_eq!(names, ["file", "sub"]);
+}
+
+/// Then it does not tell the way back.
+#[test]
+fn q23_a_pwd_that_says_the_same_everywhere_is_not_believed() {
+    let quirks = || Quirks {
+        begins_in: Some("/"),
+        hides: vec!["MLST"],
+        answers: vec![("PWD", "257 \"/\"")],
+        ..Quirks::default()
+    };
+    let (server, mut session) = open(quirks());
+    ["/sub", "/www"].into_iter().for_each(|folder| server.put_folder(folder));
+    server.put("/sub/file", b"x");
+    assert_eq!(session.list(&path("sub")).unwrap_err().retry(), Retry::NewSession);
+    assert!(!session.is_alive());
+    let www = FtpTarget::new(FtpConfig { root: "/www".into(), ..config(&server) }).unwrap();
+    assert_eq!(www.open().err().expect("a refusal").kind(), Kind::NotFound);
+}
+
+#[test]
+fn q23_commands_by_hand_find_absolute_folders_too() {
+    let server = Server::start(Quirks { begins_in: Some("/home"), ..Quirks::default() });
+    ["/home", "/home/joe", "/home/joe/sub"].into_iter().for_each(|folder| server.put_folder(folder));
+    let target = FtpTarget::new(FtpConfig { root: "/home/joe".into(), ..config(&server) }).unwrap();
+    let mut session = target.open().unwrap();
+    for folder in ["/home/joe/sub", "/home/joe", "/home/joe/sub"] {
+        session.as_ftp().unwrap().enter(folder).unwrap();
+        assert_eq!(session.as_ftp().unwrap().folder().unwrap(), folder);
+    }
+    assert!(session.as_ftp().unwrap().enter("/home").is_err());
 }
 
 fn go_by_hand(session: &mut dyn Session, line: &[u8]) -> ftpsync::error::Result<()> {

@@ -7,7 +7,7 @@ use ftpsync::error::{Error, Kind, Result};
 use ftpsync::model::{RelPath, Stamp};
 use ftpsync::target::ftp::Secret;
 use ftpsync::target::sftp::{HostKeys, SftpConfig, SftpTarget};
-use ftpsync::target::{Put, Session, Target};
+use ftpsync::target::{Expect, Put, Session, Target};
 use russh::MethodKind;
 use std::fs;
 use std::sync::{Arc, Mutex};
@@ -226,6 +226,22 @@ fn where_a_rename_does_not_replace_the_old_file_comes_back_if_the_new_one_is_ref
     assert_eq!(error.kind(), Kind::Denied, "{error}");
     assert_eq!(get(session.as_mut(), "file").unwrap(), b"second");
     assert_names(session.as_mut(), "", &["file"]);
+}
+
+#[test]
+fn a_new_file_of_somebody_else_is_not_replaced_where_the_server_refuses_to() {
+    let server = start(|habits| {
+        habits.has_extensions = false;
+        habits.taken_by_others = Some("file");
+    });
+    let mut session = open(&server);
+    let put = Put { expect: Expect::Absent, ..Put::default() };
+    let error = session.write(&path("file"), &mut &b"ours"[..], &put).unwrap_err();
+    assert_eq!(error.kind(), Kind::Changed, "{error}");
+    assert_eq!(get(session.as_mut(), "file").unwrap(), b"file");
+    assert_names(session.as_mut(), "", &["file"]);
+    let put = Put { is_repeated: true, ..put };
+    session.write(&path("other"), &mut &b"ours"[..], &put).unwrap();
 }
 
 #[test]

@@ -58,6 +58,8 @@ pub struct Habits {
     pub renames: Arc<Mutex<Vec<String>>>,
     /// Temporary files that begin with this content are not given another name.
     pub refuses_to_place: Option<&'static [u8]>,
+    /// Somebody else makes a file of this name, with this name as its content, just before a file is given it.
+    pub taken_by_others: Option<&'static str>,
 }
 
 impl Default for Habits {
@@ -78,6 +80,7 @@ impl Default for Habits {
             offsets: Arc::default(),
             renames: Arc::default(),
             refuses_to_place: None,
+            taken_by_others: None,
         }
     }
 }
@@ -421,6 +424,9 @@ impl Files {
             18 => {
                 let (from, to) = (self.path(fields.text()), self.path(fields.text()));
                 self.habits.renames.lock().unwrap().push("rename".into());
+                if let Some(name) = self.habits.taken_by_others.filter(|name| to.ends_with(name)) {
+                    fs::write(&to, name)?;
+                }
                 if to.exists() { Ok(status(4)) } else { self.rename(&from, &to) }
             }
             200 if self.habits.has_extensions => match fields.text() {

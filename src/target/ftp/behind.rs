@@ -314,6 +314,7 @@ impl FtpSession {
             is_taken: None,
             size: Some(file.sent),
             mtime: file.put.mtime.filter(|_| mtime_kept),
+            must_be_free: file.put.must_be_new(),
         })?;
         Ok(Written { size: file.sent, mtime_kept, dated, ..Written::default() })
     }

@@ -149,7 +149,19 @@ impl<'a> ByHand<'a> {
     /// # Errors
     /// A refusal, or what ends the conversation.
     pub fn enter(&mut self, folder: &str) -> Result<()> {
-        let path = self.session.server.names.encode_text(folder)?;
+        let mut path = self.session.server.names.encode_text(folder)?;
+        if self.session.home.is_some() {
+            self.in_order()?;
+            self.session.go_home()?;
+            let root = self.session.server.root.trim_end_matches('/');
+            match folder.strip_prefix(root) {
+                Some("" | "/") => return Ok(()),
+                Some(below) if below.starts_with('/') => {
+                    path = self.session.server.names.encode_text(&below[1..])?;
+                }
+                _ => {}
+            }
+        }
         self.session.has_strayed = true;
         let reply = self.session.control.ask(&Command::path("CWD", &path)?)?;
         if reply.is_success() {

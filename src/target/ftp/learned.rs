@@ -14,6 +14,8 @@ use std::time::Duration;
 pub struct Learned {
     /// The shortest time in which a connection was made, or through a proxy a command was answered.
     pub round_trip: Option<Duration>,
+    /// The code of a success that was no answer to SIZE.
+    pub odd_size: Option<u16>,
     /// The reply to FEAT.
     pub features: Option<Arc<Features>>,
     /// Who opens data connections, where that is not as configured.

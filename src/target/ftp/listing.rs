@@ -216,13 +216,22 @@ impl FtpSession {
     /// Enters the folder and lists it without an argument. A folder that cannot be entered is the refusal.
     fn fetch_inside(&mut self, path: &[u8], verb: &Command) -> Result<std::result::Result<Raw, Reply>> {
         let cwd = Command::path("CWD", path)?;
-        self.has_strayed = true;
-        let fetched = self.fetch(&[cwd], verb);
-        if self.home.is_some() && self.control.check().is_ok() {
+        if self.home.is_some() {
+            // Not along with the transfer, which may be tried twice: there might be a folder of that name inside, too.
+            let entered = self.control.ask(&cwd)?;
+            if !entered.is_success() {
+                return Ok(Err(entered));
+            }
+            self.has_strayed = true;
+            let fetched = self.fetch(&[], verb);
             // Whatever became of the listing: the next path counts from the root.
-            self.go_home()?;
+            if self.control.check().is_ok() {
+                self.come_back(path)?;
+            }
+            return fetched.map(|(_, outcome)| outcome);
         }
-        let (before, outcome) = fetched?;
+        self.has_strayed = true;
+        let (before, outcome) = self.fetch(&[cwd], verb)?;
         match before.into_iter().next() {
             Some(entered) if !entered.is_success() => Ok(Err(entered)),
             _ => Ok(outcome),
@@ -284,7 +293,7 @@ impl FtpSession {
     fn check_folder(&mut self, path: &[u8]) -> Result<()> {
         let entered = self.control.ask(&Command::path("CWD", path)?)?;
         if entered.is_success() {
-            return self.go_home();
+            return self.come_back(path);
         }
         let error = refusal(&entered);
         Err(match (entered.code(), error.kind()) {

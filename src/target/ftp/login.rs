@@ -304,7 +304,8 @@ fn enter_relatively(control: &mut Control, root: &[u8], refusal: &Reply) -> Resu
     match root.strip_prefix(above) {
         Some(b"" | b"/") => Ok(Some(start)),
         Some([b'/', below @ ..]) if control.ask(&Command::path("CWD", below)?)?.is_success() => {
-            Ok(control.ask(&Command::bare("PWD"))?.quoted_path())
+            // One that says the same everywhere does not tell the way back.
+            Ok(control.ask(&Command::bare("PWD"))?.quoted_path().filter(|home| *home != start))
         }
         _ => Ok(None),
     }

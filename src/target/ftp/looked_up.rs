@@ -10,8 +10,10 @@ use crate::wire::ftp::Reply;
 impl FtpSession {
     /// The entry of a file in the listing of its folder.
     fn listed(&mut self, path: &[u8]) -> Result<Option<Entry>> {
-        let slash = path.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
-        let (folder, name) = (&path[..slash.max(1)], &path[slash + 1..]);
+        let (folder, name) = match path.iter().rposition(|&byte| byte == b'/') {
+            None => (&b"."[..], path),
+            Some(slash) => (&path[..slash.max(1)], &path[slash + 1..]),
+        };
         let names = self.server.names;
         let listing = self.list_at(folder)?;
         let is_it =
@@ -43,12 +45,17 @@ impl FtpSession {
     }
 
     /// Makes sure that an answer to SIZE is one: 213, or a refusal. Any other success was meant for another command, and the
-    /// conversation is out of step.
+    /// conversation is out of step. Only from a server that says the same again in another conversation it means nothing.
     ///
     /// # Errors
     /// [`Kind::Protocol`]; the conversation has ended.
     pub(super) fn check_is_about_size(&mut self, told: &Reply) -> Result<()> {
         if told.code() == 213 || !told.is_success() || told.is_unsupported() {
+            return Ok(());
+        }
+        let before = self.server.learned().odd_size.replace(told.code());
+        if before == Some(told.code()) {
+            self.lacks("SIZE");
             return Ok(());
         }
         self.control.doubt();

@@ -1,6 +1,6 @@
 //! Names that a server would not keep as they are: refused before anything is sent for them.
 
-use super::session::FtpSession;
+use super::session::{FtpSession, Presence};
 use crate::error::{Error, Kind, Result};
 use crate::model::RelPath;
 use crate::model::path::is_beyond_text;
@@ -94,10 +94,6 @@ impl FtpSession {
         if let Some(known) = known {
             return Ok(known);
         }
-        if self.home.is_some() {
-            // Where every folder has to be left again it is not worth the while; the server has the last word.
-            return Ok(true);
-        }
         self.finish_all()?;
         let target = self.path(path)?;
         let folder = target.iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
@@ -111,13 +107,17 @@ impl FtpSession {
         let each = |verb: &str, paths: &[Vec<u8>]| {
             paths.iter().map(|path| Command::path(verb, path)).collect::<Result<Vec<_>>>()
         };
-        let mut packet = each("MKD", above)?;
-        packet.extend([Command::path("MKD", &whole)?, Command::path("CWD", &whole)?]);
-        packet.extend(each("CWD", &others)?);
-        packet.extend([self.homeward()?, Command::path("RMD", &whole)?]);
-        packet.extend(each("RMD", above)?);
-        let replies = self.control.burst(&packet)?;
-        let succeeds: Vec<bool> = replies.iter().skip(above.len()).map(Reply::is_success).collect();
+        let succeeds: Vec<bool> = if self.home.is_some() {
+            self.tried_one_by_one(above, &whole, &others)?
+        } else {
+            let mut packet = each("MKD", above)?;
+            packet.extend([Command::path("MKD", &whole)?, Command::path("CWD", &whole)?]);
+            packet.extend(each("CWD", &others)?);
+            packet.extend([self.homeward()?, Command::path("RMD", &whole)?]);
+            packet.extend(each("RMD", above)?);
+            let replies = self.control.burst(&packet)?;
+            replies.iter().skip(above.len()).map(Reply::is_success).collect()
+        };
         let [true, is_kept, is_cut, is_replaced, ..] = succeeds[..] else {
             // Where no folder can be made, nothing was learned, and the server has the last word.
             return Ok(true);
@@ -130,6 +130,22 @@ impl FtpSession {
             self.control.burst(&gone)?;
         }
         Ok(keeps)
+    }
+
+    /// Makes folders, looks which of them are there, and removes them, where every folder has to be left again: whether the
+    /// last was made, and whether there are `whole` and the others.
+    fn tried_one_by_one(&mut self, above: &[Vec<u8>], whole: &[u8], others: &[Vec<u8>]) -> Result<Vec<bool>> {
+        let mut succeeds = Vec::new();
+        for path in above.iter().map(Vec::as_slice).chain([whole]) {
+            succeeds = vec![self.control.ask(&Command::path("MKD", path)?)?.is_success()];
+        }
+        for path in [whole].into_iter().chain(others.iter().map(Vec::as_slice)) {
+            succeeds.push(self.presence(path)? == Presence::Folder);
+        }
+        for path in [whole].into_iter().chain(above.iter().map(Vec::as_slice)) {
+            self.control.ask(&Command::path("RMD", path)?)?;
+        }
+        Ok(succeeds)
     }
 }
 

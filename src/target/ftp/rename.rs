@@ -4,6 +4,7 @@
 
 use super::errors::refusal;
 use super::session::{FtpSession, Presence, no_answer};
+use super::still::changed;
 use crate::error::{Error, Kind, Result};
 use crate::model::{RelPath, Stamp};
 use crate::wire::ftp::{Command, Reply};
@@ -19,6 +20,8 @@ pub(super) struct Move<'a> {
     /// What the new name should show afterwards, as far as known.
     pub size: Option<u64>,
     pub mtime: Option<Stamp>,
+    /// What has the new name by now is somebody else's, and stays.
+    pub must_be_free: bool,
 }
 
 /// What became of a rename that the server confirmed.
@@ -54,7 +57,8 @@ impl FtpSession {
             return Err(self.refused(&from_path, &rnfr));
         }
         let (from, to_path) = (from_path.as_slice(), to_path.as_slice());
-        self.rename_onto(&Move { from, to: to_path, file: to, is_taken: None, size: None, mtime: None })
+        let (is_taken, size, mtime, must_be_free) = (None, None, None, false);
+        self.rename_onto(&Move { from, to: to_path, file: to, is_taken, size, mtime, must_be_free })
     }
 
     /// Notes that files are written in place from now on.
@@ -102,6 +106,9 @@ impl FtpSession {
             if self.presence(moving.to)? != Presence::File {
                 return Err(refusal(&reply));
             }
+            if moving.must_be_free {
+                return Err(changed());
+            }
             return self.rename_around(moving, true);
         }
         let Some(after) = after else {
@@ -112,7 +119,10 @@ impl FtpSession {
             false => self.look_after(moving)?,
         };
         match moved {
-            Moved::No if self.presence(moving.to)? == Presence::File => self.rename_around(moving, false),
+            Moved::No if self.presence(moving.to)? == Presence::File => match moving.must_be_free {
+                true => Err(changed()),
+                false => self.rename_around(moving, false),
+            },
             Moved::No | Moved::Astray => Err(self.not_carried_out()),
             moved @ (Moved::Yes | Moved::Unsaid) => {
                 let mut learned = self.server.learned();

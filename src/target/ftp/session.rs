@@ -23,6 +23,8 @@ use std::time::Duration;
 /// Bytes moved at a time.
 pub const CHUNK: usize = 256 * 1024;
 
+/// The root, where paths are relative.
+const HERE: &[u8] = b".";
 /// No honest folder lies deeper below the root than this, in levels.
 const MOST_LEVELS: usize = 200;
 
@@ -100,6 +102,24 @@ impl FtpSession {
         Ok(())
     }
 
+    /// As [`FtpSession::go_home`], after entering this folder.
+    pub(super) fn come_back(&mut self, from: &[u8]) -> Result<()> {
+        if self.home.is_some() && from != HERE {
+            let here = self.control.ask(&Command::bare("PWD"))?.quoted_path();
+            if here == self.home {
+                // PWD says the same everywhere.
+                return Err(self.is_astray());
+            }
+        }
+        self.go_home()
+    }
+
+    fn is_astray(&mut self) -> Error {
+        self.control.doubt();
+        let words = "the conversation has lost its way among the folders of the server";
+        Error::new(Kind::Disconnected, words).retrying(Retry::NewSession)
+    }
+
     fn climb_to(&mut self, home: &[u8]) -> Result<()> {
         let mut below = None;
         for _ in 0..MOST_LEVELS {
@@ -113,12 +133,7 @@ impl FtpSession {
                 break;
             }
         }
-        self.control.doubt();
-        let lost = Error::new(
-            Kind::Disconnected,
-            "the conversation has lost its way among the folders of the server",
-        );
-        Err(lost.retrying(Retry::NewSession))
+        Err(self.is_astray())
     }
 
     /// The path on the server, in its bytes.
@@ -142,11 +157,12 @@ impl FtpSession {
             return Err(elsewhere.retrying(Retry::NewSession));
         }
         let name = self.server.names.encode(path)?;
+        // Neither an option nor somebody's home, nor one blank too many, nor a time in front of a path.
+        let is_plain = |first: u8| first.is_ascii_alphabetic() || matches!(first, b'.' | b'_' | 0x80..);
         Ok(match name.first() {
-            None => b".".to_vec(),
-            // Not an option, and nobody's home.
-            Some(b'-' | b'~') => [b"./", &name[..]].concat(),
-            Some(_) => name,
+            None => HERE.to_vec(),
+            Some(&first) if is_plain(first) => name,
+            Some(_) => [b"./", &name[..]].concat(),
         })
     }
 
@@ -158,7 +174,7 @@ impl FtpSession {
         }
         let replies = self.control.burst(&packet)?;
         if self.home.is_some() && replies.last().is_some_and(Reply::is_success) {
-            self.go_home()?;
+            self.come_back(folder)?;
         }
         Ok(replies)
     }

@@ -73,6 +73,11 @@ impl Answers {
     }
 }
 
+/// The error for a file that is not what was listed.
+pub(super) fn changed() -> Error {
+    Error::new(Kind::Changed, "it was changed since it was listed; the next run decides anew")
+}
+
 impl FtpSession {
     /// See [`Session::still`](crate::target::Session::still).
     pub(super) fn look_again(
@@ -134,7 +139,7 @@ impl FtpSession {
         if !answers.object_to(put, sets_times) || self.is_listed_so(file, put.expect, answers)? {
             return Ok(());
         }
-        Err(Error::new(Kind::Changed, "it was changed since it was listed; the next run decides anew"))
+        Err(changed())
     }
 
     /// Whether the listing of its folder still shows a file as it did.

@@ -396,6 +396,7 @@ impl FtpSession {
             size: Some(sent),
             // Only where the size cannot tell old and new apart.
             mtime: put.mtime.filter(|_| finished.mtime_kept && finished.old_size == Some(sent)),
+            must_be_free: put.must_be_new(),
         };
         self.rename_onto(&moving).inspect_err(|_| self.discard(temp))?;
         let mtime_kept = finished.mtime_kept;

@@ -96,7 +96,7 @@ impl SftpSession {
         let outcome = self.fill(upload, &opened, body);
         let outcome = outcome.and_then(|written| {
             if !is_inplace {
-                self.put_in_place(&upload.place, &upload.target, &upload.file)?;
+                self.put_in_place(&upload.place, &upload.target, &upload.file, upload.put.must_be_new())?;
             }
             Ok(written)
         });
@@ -276,14 +276,22 @@ impl SftpSession {
         Ok(Written { size: sent, mtime_kept, dated, ..Written::default() })
     }
 
-    /// Gives a file its final name, replacing what has it.
-    pub(super) fn put_in_place(&mut self, from: &[u8], to: &[u8], file: &RelPath) -> Result<()> {
+    /// Gives a file its final name, replacing what has it. If that must be free, what has it by now is somebody else's; it stays
+    /// where the server does not replace files by itself.
+    pub(super) fn put_in_place(
+        &mut self,
+        from: &[u8],
+        to: &[u8],
+        file: &RelPath,
+        must_be_free: bool,
+    ) -> Result<()> {
         if self.talk.extensions().replaces {
             return success(self.talk.ask(&Request::Replace { from, to })?);
         }
         let Err(error) = success(self.talk.ask(&Request::Rename { from, to })?) else { return Ok(()) };
         let Some(old) = found(self.talk.ask(&Request::LinkStat { path: to })?)? else { return Err(error) };
         match old.file_type() {
+            FileType::File | FileType::Link | FileType::Unknown if must_be_free => Err(changed()),
             FileType::File | FileType::Link | FileType::Unknown => self.swap(from, to, file),
             FileType::Folder | FileType::Special => Err(error),
         }
