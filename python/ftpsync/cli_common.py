@@ -378,7 +378,8 @@ _keeping.add_argument(
     "--backup-dir",
     metavar="DIR",
     default=argparse.SUPPRESS,
-    help="move what would be overwritten or deleted to this folder, below the root of the same side",
+    help="move what would be overwritten or deleted to this folder, below the root of the same side; later runs "
+    "need the same option, or remove it with --delete, unless it is below .pyftpsync-trash",
 )
 _keeping.add_argument(
     "--no-trash",

@@ -6,6 +6,7 @@ user sees while connecting, and offers the verbs for use by hand.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from ftpsync._base_target import _get_encoding_opt, _Target
@@ -58,6 +59,9 @@ _NATIVE_OPTIONS = (
     "trust_pasv_host",
     "verify",
 )
+
+#: Options that say who the server has to be, or who this side is.
+_ABOUT_TLS = ("tls_pin", "tls_ca", "tls_cert")
 
 _IMPLICIT_TLS_PORT = 990
 
@@ -177,6 +181,14 @@ class FTPTarget(ServerTarget):
                 f"write ftps:// instead, if the server knows TLS."
             )
 
+        given = [name for name in _ABOUT_TLS if self.get_option(name, None)]
+        if given and not self.tls and not self.get_option("tls_implicit", False):
+            names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+            raise RuntimeError(
+                f"{self.get_base_name()} would be used without TLS, and {names} would be of no use: "
+                f"write ftps:// instead, or leave that out."
+            )
+
     def _find_credentials(self) -> None:
         if self.password is None:
             self.password = self._given_password(self.username)
@@ -250,6 +262,9 @@ class FTPTarget(ServerTarget):
                 return session
             except Exception as exc:
                 if not _is_refusal(exc):
+                    raise
+                if not self.tls and _wants_tls(_reply(exc)):
+                    write_error(f"{self.host} wants TLS: write ftps:// instead of ftp://.")
                     raise
                 if _reply(exc).startswith("530"):
                     self._ask_again(exc)
@@ -365,6 +380,11 @@ def _is_refusal(exc: Exception) -> bool:
     import ftplib
 
     return isinstance(exc, ftplib.error_perm)
+
+
+def _wants_tls(reply: str) -> bool:
+    """Tells whether a server refuses to go on without TLS."""
+    return re.search(r"\b(ssl|tls)\b|encrypt", reply, re.IGNORECASE) is not None
 
 
 def _reply(exc: BaseException) -> str:

@@ -266,6 +266,7 @@ class BaseSynchronizer:
             KeyboardInterrupt: The user stopped the run. Nothing is torn.
         """
         self._refuse_overlap()
+        self._doubt_patterns()
         hooks = self._overridden_hooks()
         started = time.time()
         self._bind()
@@ -347,6 +348,19 @@ class BaseSynchronizer:
         if not any(fnmatch(name, pattern) for name in between for pattern in left_out):
             hint = f"exclude {between[0]!r}, or choose another folder"
             raise ValueError(f"one side is inside the other: {shown} ({hint})")
+
+    def _doubt_patterns(self) -> None:
+        """Tells of patterns that no name can match."""
+        if type(self)._match is not BaseSynchronizer._match or self.verbose < 1:
+            return
+        for key in ("match", "exclude"):
+            for pattern in self.options[key]:
+                if "/" in pattern:
+                    write(
+                        f"WARNING: The pattern {pattern!r} of --{key} matches nothing: patterns are compared with "
+                        "names of single files and folders, which have no '/'.",
+                        warning=True,
+                    )
 
     def _unbind(self) -> None:
         for target in (self.local, self.remote):
@@ -617,6 +631,7 @@ class BaseSynchronizer:
         """
         reporter = self._reporter or Reporter(self)
         strategy = self.resolve_all or str(self.options.get("resolve") or "skip")
+        is_about_all = strategy not in ("old", "new")
         if strategy in ("old", "new") and pair.local and pair.remote and pair.is_same_time():
             reporter.tell_same_time(pair, strategy)
             strategy = "ask" if self.is_script else "skip"
@@ -629,9 +644,12 @@ class BaseSynchronizer:
             except EOFError:
                 # Nobody is there to answer. What was asked for cannot be done, so the run does not end as a success.
                 self._inc_stat("errors")
-                write_error("There is nobody to ask about conflicts: they are left alone. See --resolve.")
-                self.resolve_all = "skip"
-                return self.resolve_all
+                if is_about_all:
+                    write_error("There is nobody to ask about conflicts: they are left alone. See --resolve.")
+                    self.resolve_all = "skip"
+                else:
+                    write_error("There is nobody to ask about this conflict: it is left alone.")
+                return "skip"
             if answer in ("h", "H", "?"):
                 reporter.tell_help(self._choices())
             elif answer in ("b", "B"):

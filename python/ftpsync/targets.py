@@ -97,7 +97,11 @@ def make_target(url: str, extra_opts: dict[str, Any] | None = None) -> _Target:
         raise ValueError(
             f"The port of {scheme}://{parts.hostname} is not a number up to 65535. {hint}"
         ) from None
-    if parts.path and not parts.path.startswith("/"):
+    # Only S3 knows questions. A path that ends before its '?' is that of another folder.
+    path = (
+        parts.path + (f";{parts.params}" if parts.params else "") + (f"?{parts.query}" if parts.query else "")
+    )
+    if path and not path.startswith("/"):
         raise ValueError(f"After {scheme}://{parts.hostname} must come a '/'. {hint}")
     username, password = parts.username, parts.password
     if not emulates_31():
@@ -107,7 +111,7 @@ def make_target(url: str, extra_opts: dict[str, Any] | None = None) -> _Target:
         from ftpsync.sftp_target import SFTPTarget
 
         return SFTPTarget(
-            parts.path,
+            path,
             parts.hostname,
             port,
             username=username,
@@ -119,7 +123,7 @@ def make_target(url: str, extra_opts: dict[str, Any] | None = None) -> _Target:
     from ftpsync.ftp_target import FTPTarget
 
     return FTPTarget(
-        parts.path,
+        path,
         parts.hostname,
         port,
         username=username,

@@ -545,8 +545,15 @@ impl Walk<'_> {
             Plan { ticket, dir, paths, complete, is_damaged, names, comparisons, children: Vec::new() };
         for pair in pairs {
             let is_hidden = |side: Side| pair.get(side).is_none() && hidden[side].contains(&pair.name);
-            if is_hidden(Side::Local) || is_hidden(Side::Remote) {
+            if let Some(side) = Side::BOTH.into_iter().find(|side| is_hidden(*side)) {
                 // It is there, as a link or a device that is not synchronised: neither missing nor to be replaced.
+                if self.run.policy.mode.source() != Some(side) && pair.get(side.other()).is_some() {
+                    let (path, from) = (dir_join(&plan.dir, pair.name.as_str()), side.other());
+                    self.warn(&format!(
+                        "The {from} {path:?} is not copied: what has this name on the {side} side is left out, as links are \
+                         (-v tells why)."
+                    ))?;
+                }
                 continue;
             }
             self.judge_pair(&mut plan, pair)?;

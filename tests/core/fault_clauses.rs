@@ -99,6 +99,26 @@ fn rows_56_and_57_lines_that_make_no_sense_and_special_files_delete_nothing() {
 }
 
 #[test]
+fn row_57_a_file_that_cannot_go_where_a_link_is_is_told_of() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["mine", "fine"] {
+        std::fs::write(folder.path().join(name), name).unwrap();
+    }
+    let line: &[u8] = b"type=OS.unix=slink:/etc; mine";
+    let server = Server::start(Quirks {
+        more_lines: vec![line, b"type=OS.unix=slink:/x; other"],
+        ..Quirks::default()
+    });
+    for mode in [Mode::Upload, Mode::Sync] {
+        let local = LocalTarget::new(folder.path(), Links::Inside).unwrap();
+        let outcome = tree::run(&local, &remote(&server), &Setup::new(mode));
+        let told: Vec<_> = outcome.warnings.iter().filter(|text| text.contains("is not copied")).collect();
+        assert!(told.len() == 1 && told[0].contains("\"mine\""), "{outcome:?}");
+        assert_eq!(server.content("/fine").unwrap(), b"fine");
+    }
+}
+
+#[test]
 fn row_62_a_line_without_end_is_given_up() {
     let line = leaked(format!("type=file;size=1; {}", "x".repeat(1 << 20)));
     let (server, mut session) = open(Quirks { more_lines: vec![line.as_bytes()], ..Quirks::default() });

@@ -123,6 +123,37 @@ def test_options_of_a_server_fail_before_anything_is_sent(options: dict[str, Any
     assert not target.connected
 
 
+@pytest.mark.parametrize("option", ["tls_pin", "tls_ca", "tls_cert"])
+def test_options_about_tls_are_not_ignored_in_clear_text(option: str) -> None:
+    target = FTPTarget("/", "127.0.0.1", 9, "joe", "pw", extra_opts={option: "x"})
+    with pytest.raises(
+        RuntimeError, match=rf"without TLS, and --{option.replace('_', '-')} would be of no use"
+    ):
+        target.open()
+    assert not target.connected
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("ftp://host/a?b", "/a?b"),
+        ("sftp://host/a;b?c;d", "/a;b?c;d"),
+        ("ftps://host/a#b?c#d", "/a#b?c#d"),
+        ("ftp://host/", "/"),
+    ],
+)
+def test_nothing_of_a_path_is_cut_off(url: str, path: str) -> None:
+    assert make_target(url).root_dir == path
+
+
+@pytest.mark.parametrize("option", ["match", "exclude"])
+def test_patterns_that_match_nothing_are_told(option: str, sides: Sides) -> None:
+    fill(sides[0], "a")
+    done = command_line("upload", *map(str, sides), f"--{option}", "cache/,*.x", cwd=sides[0].parent)
+    assert f"The pattern 'cache/' of --{option} matches nothing" in done.stdout + done.stderr
+    assert "'*.x'" not in done.stdout + done.stderr
+
+
 # -- synchronizers -------------------------------------------------------------------------------------------
 
 

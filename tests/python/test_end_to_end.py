@@ -316,6 +316,20 @@ def test_a_conflict_can_be_answered(settled: World) -> None:
     assert (settled.local / "a.txt").read_text() == (settled.remote / "a.txt").read_text() == "changed here"
 
 
+def test_one_conflict_that_no_strategy_decides_does_not_keep_the_others(settled: World) -> None:
+    write(settled.local, "z.txt", "first")
+    settled.run("sync")
+    write(settled.local, "a.txt", "changed here", age=-10 * 86400)
+    write(settled.remote, "a.txt", "changed there!", age=-10 * 86400)
+    write(settled.local, "z.txt", "changed here", age=-10 * 86400)
+    write(settled.remote, "z.txt", "changed there!", age=-20 * 86400)
+    result = settled.run("sync", "--resolve", "new", answers="", code=1)
+    assert "nobody to ask about this conflict" in result.err
+    assert (settled.local / "z.txt").read_text() == "changed there!"
+    assert (settled.local / "a.txt").read_text() == "changed here"
+    assert (settled.remote / "a.txt").read_text() == "changed there!"
+
+
 def test_a_conflict_that_nobody_answers_is_left_alone_and_the_rest_goes_on(settled: World) -> None:
     write(settled.local, "a.txt", "changed here", age=-10 * 86400)
     write(settled.remote, "a.txt", "changed there!", age=-20 * 86400)

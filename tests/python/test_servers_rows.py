@@ -13,6 +13,7 @@ import pytest
 import servers
 from servers import Kind
 from servers.base import StartServer
+from small_worlds import command_line
 from test_end_to_end import World, bodies, make_world, write
 
 #: pyftpdlib replaces what is not UTF-8 before anybody sees it.
@@ -236,3 +237,19 @@ def test_q01_q09_q38_a_server_of_the_last_century_is_enough(
     world.run("sync", "--connections", connections)
     assert bodies(world.local) == bodies(world.remote)
     assert len(bodies(world.local)) == 40
+
+
+def test_a_server_that_wants_tls_is_not_taken_for_one_without_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "local").mkdir()
+    for kind in (servers.PYFTPDLIB, servers.VSFTPD):
+        root = tmp_path / kind.name
+        root.mkdir()
+        with kind.start(root, tls=True) as server:
+            url = server.url.replace("ftps://", "ftp://")
+            for more in ((), ("--create-folder", "--dry-run")):
+                done = command_line(
+                    "upload", str(tmp_path / "local"), url, "--no-prompt", *more, cwd=tmp_path
+                )
+                assert done.returncode == 1, done
+                assert "wants TLS: write ftps:// instead of ftp://" in done.stderr
+                assert "create-folder" not in done.stderr and "would be created" not in done.stdout
