@@ -263,7 +263,7 @@ class FTPTarget(ServerTarget):
             except Exception as exc:
                 if not _is_refusal(exc):
                     raise
-                if not self.tls and _wants_tls(_reply(exc)):
+                if not self.tls and _wants_tls(exc):
                     write_error(f"{self.host} wants TLS: write ftps:// instead of ftp://.")
                     raise
                 if _reply(exc).startswith("530"):
@@ -382,9 +382,10 @@ def _is_refusal(exc: Exception) -> bool:
     return isinstance(exc, ftplib.error_perm)
 
 
-def _wants_tls(reply: str) -> bool:
-    """Tells whether a server refuses to go on without TLS."""
-    return re.search(r"\b(ssl|tls)\b|encrypt", reply, re.IGNORECASE) is not None
+def _wants_tls(refusal: Exception) -> bool:
+    """Tells whether a server refuses a login without TLS. Folders may be called so, too."""
+    is_login = getattr(refusal, "what", "").startswith("could not log in")
+    return is_login and re.search(r"\b(ssl|tls)\b|encrypt", _reply(refusal), re.IGNORECASE) is not None
 
 
 def _reply(exc: BaseException) -> str:

@@ -253,3 +253,13 @@ def test_a_server_that_wants_tls_is_not_taken_for_one_without_the_folder(tmp_pat
                 assert done.returncode == 1, done
                 assert "wants TLS: write ftps:// instead of ftp://" in done.stderr
                 assert "create-folder" not in done.stderr and "would be created" not in done.stdout
+
+
+def test_a_missing_folder_may_be_called_tls(tmp_path: Path) -> None:
+    (tmp_path / "local").mkdir()
+    (tmp_path / "root").mkdir()
+    with servers.PROFTPD.start(tmp_path / "root") as server:
+        arguments = ("upload", str(tmp_path / "local"), f"{server.url.rstrip('/')}/tls", "--no-prompt")
+        done = command_line(*arguments, cwd=tmp_path)
+        assert "create-folder" in done.stderr and "wants TLS" not in done.stderr
+        assert command_line(*arguments, "--create-folder", cwd=tmp_path).returncode == 0
