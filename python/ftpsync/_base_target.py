@@ -117,6 +117,10 @@ class _Target:
         """Returns what holds the folder, and the names on the way to it; None if that is not known."""
         return None
 
+    def _uses_tls(self) -> bool:
+        """Tells whether options about TLS are about this side."""
+        return False
+
     def is_unbound(self) -> bool:
         """Tells whether no synchronizer uses the target at the moment."""
         return self.synchronizer is None

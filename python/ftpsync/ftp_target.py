@@ -182,12 +182,17 @@ class FTPTarget(ServerTarget):
             )
 
         given = [name for name in _ABOUT_TLS if self.get_option(name, None)]
-        if given and not self.tls and not self.get_option("tls_implicit", False):
+        # Options are those of both sides.
+        sides = (self, self.peer)
+        if given and not any(isinstance(side, _Target) and side._uses_tls() for side in sides):
             names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
             raise RuntimeError(
                 f"{self.get_base_name()} would be used without TLS, and {names} would be of no use: "
                 f"write ftps:// instead, or leave that out."
             )
+
+    def _uses_tls(self) -> bool:
+        return bool(self.tls or self.get_option("tls_implicit", False))
 
     def _find_credentials(self) -> None:
         if self.password is None:

@@ -103,6 +103,9 @@ class S3Target(ServerTarget):
             query=query,
         )
 
+    def _uses_tls(self) -> bool:
+        return True
+
     def get_base_name(self) -> str:
         """Returns the URL without keys and endpoint."""
         return f"s3://{self.bucket}{self.root_dir.rstrip('/')}"

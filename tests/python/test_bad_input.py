@@ -133,6 +133,14 @@ def test_options_about_tls_are_not_ignored_in_clear_text(option: str) -> None:
     assert not target.connected
 
 
+def test_options_about_tls_may_be_those_of_the_other_side() -> None:
+    for other in ("ftps://127.0.0.1:9/", "s3://bucket/x"):
+        clear, peer = make_target("ftp://joe:pw@127.0.0.1:9/", {"tls_ca": "x"}), make_target(other)
+        clear.peer = peer
+        with pytest.raises(OSError, match="refused"):  # Nobody listens there.
+            clear.open()
+
+
 @pytest.mark.parametrize(
     ("url", "path"),
     [
