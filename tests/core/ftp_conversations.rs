@@ -1089,6 +1089,20 @@ fn a_server_that_never_answers_size_by_a_size_gets_files_nevertheless() {
     }
 }
 
+#[test]
+fn a_reply_too_many_at_size_is_no_answer_in_the_second_conversation_either() {
+    for answer in ["226 late\r\n213 2", "226 late\r\n550 not now"] {
+        let quirks = Quirks { answers: vec![("SIZE", answer)], loses_last_byte: true, ..Quirks::default() };
+        let server = Server::start(quirks);
+        let target = FtpTarget::new(config(&server)).unwrap();
+        for _ in 0..3 {
+            let error = write(target.open().unwrap().as_mut(), "file", b"12").unwrap_err();
+            assert_eq!(error.retry(), Retry::NewSession, "{error}");
+            assert!(server.content("/file").is_none());
+        }
+    }
+}
+
 /// Another client puts a file of this name after the last look at it. A server that does not replace files protects it.
 #[test]
 fn a_new_file_of_somebody_else_is_not_replaced_where_the_server_refuses_to() {

@@ -5,7 +5,7 @@ use super::session::FtpSession;
 use crate::error::{Error, Kind, Result, Retry};
 use crate::model::{Entry, RelPath, Stamp};
 use crate::target::Put;
-use crate::wire::ftp::Reply;
+use crate::wire::ftp::{Command, Reply};
 
 impl FtpSession {
     /// The entry of a file in the listing of its folder.
@@ -45,7 +45,8 @@ impl FtpSession {
     }
 
     /// Makes sure that an answer to SIZE is one: 213, or a refusal. Any other success was meant for another command, and the
-    /// conversation is out of step. Only from a server that says the same again in another conversation it means nothing.
+    /// conversation is out of step. Only from a server that says the same again in another conversation, and answers the next
+    /// question by what belongs to it, it means nothing. No rename may be under way.
     ///
     /// # Errors
     /// [`Kind::Protocol`]; the conversation has ended.
@@ -54,7 +55,8 @@ impl FtpSession {
             return Ok(());
         }
         let before = self.server.learned().odd_size.replace(told.code());
-        if before == Some(told.code()) {
+        // No other command is answered by 257.
+        if before == Some(told.code()) && self.control.ask(&Command::bare("PWD"))?.code() == 257 {
             self.lacks("SIZE");
             return Ok(());
         }

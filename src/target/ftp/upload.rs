@@ -456,9 +456,6 @@ impl FtpSession {
         let is_doubtful = old.object_to(put, self.server.learned().sets_mtime());
         let is_undated = put.mtime.is_some() && known.is_none() && !mtime_kept;
         let has_more_to_say = wrong_size.is_some() || is_doubtful || is_undated;
-        if let Some(told) = &wrong_size {
-            self.check_is_about_size(told)?;
-        }
         if has_more_to_say {
             self.stay(temp, &rnfr)?;
         }
