@@ -3,6 +3,7 @@
 //! Conflicts and skips are values, not errors. Errors say operation, path and cause, and what the user can do.
 //! They never contain a password: whoever builds one passes a display form that has none.
 
+use crate::quoted::Quoted;
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
@@ -396,9 +397,9 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (inner, reason) = (&self.0, self.reason());
         match (inner.op.is_empty(), &inner.path) {
-            (false, Some(path)) => write!(f, "could not {} {path:?}: {reason}", inner.op),
+            (false, Some(path)) => write!(f, "could not {} {}: {reason}", inner.op, Quoted(path)),
             (false, None) => write!(f, "could not {}: {reason}", inner.op),
-            (true, Some(path)) => write!(f, "{path:?}: {reason}"),
+            (true, Some(path)) => write!(f, "{}: {reason}", Quoted(path)),
             (true, None) => f.write_str(&reason),
         }
     }

@@ -10,7 +10,7 @@
 //! - `python` (feature `python`): the extension module `ftpsync._core`; nothing imports it.
 //!
 //! Who may import whom is a rule that a test enforces: `python -> engine -> {plan -> model, target -> {model, wire}}`;
-//! [`error`] and `locked` are open to all.
+//! [`error`], `locked` and `quoted` are open to all.
 
 pub mod engine;
 pub mod error;
@@ -19,5 +19,6 @@ pub mod model;
 pub mod plan;
 #[cfg(feature = "python")]
 mod python;
+mod quoted;
 pub mod target;
 pub mod wire;

@@ -294,6 +294,11 @@ def _remedy_for_listing(report: dict[str, Any]) -> str:
     return "Try a sub-folder, or ask the operator for MLSD (RFC 3659)."
 
 
+def _sentence(text: str) -> str:
+    """Ends in one full stop: some servers end their replies with one, others do not."""
+    return text.rstrip(".") + "."
+
+
 def _advice(report: dict[str, Any]) -> list[tuple[str, str]]:
     """Returns what may be wrong, each with what can be done about it."""
     get = report.get
@@ -303,7 +308,10 @@ def _advice(report: dict[str, Any]) -> list[tuple[str, str]]:
         found.append((f"A temporary file could not be removed again: {names}.", "Remove it by hand."))
     if get("writable") is False:
         found.append(
-            (f"Changes are refused: {report['refusal']}.", "Uploads need the right to write and rename.")
+            (
+                _sentence(f"Changes are refused: {report['refusal']}"),
+                "Uploads need the right to write and rename.",
+            )
         )
     if get("listing_complete") is False:
         why = f" ({report['listing_doubt']})" if get("listing_doubt") else ""
@@ -348,7 +356,9 @@ def _advice(report: dict[str, Any]) -> list[tuple[str, str]]:
         count = max(1, report["sessions_opened"])
         found.append(
             (
-                f"Not more than {_count(count, 'connection')} could be opened: {report['sessions_refusal']}.",
+                _sentence(
+                    f"Not more than {_count(count, 'connection')} could be opened: {report['sessions_refusal']}"
+                ),
                 f"Runs notice that themselves; --connections {count} saves them the try.",
             )
         )

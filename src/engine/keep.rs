@@ -4,6 +4,7 @@ use super::flow::Flow;
 use super::transfer::{Origin, Transfer, transfer};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::model::{Entry, Name, RelPath, Side, TRASH_NAME};
+use crate::quoted::Quoted;
 use crate::target::{Expect, Put, Session, temp_name};
 use std::collections::HashSet;
 
@@ -101,7 +102,8 @@ impl Made {
             missing.push(path);
         }
         for path in missing.into_iter().rev() {
-            let hint = || format!("the folder {:?}, for what is replaced, could not be made", path.as_str());
+            let hint =
+                || format!("the folder {}, for what is replaced, could not be made", Quoted(path.as_str()));
             session.mkdir(&path).map_err(|error| error.advise(hint()))?;
             self.0.insert((side, path));
         }

@@ -39,6 +39,7 @@ use crate::plan::{
     self, Change, Effect, Mode, Pair, Past, Policy, Resolution, Skip, Step, Strategy, compare, pair_up,
     resolve,
 };
+use crate::quoted::Quoted;
 use crate::target::{Expect, Put, Target, version};
 use contents::Comparisons;
 use foresight::Foreseen;
@@ -376,11 +377,11 @@ impl Walk<'_> {
                 return Ok(Err(error.during("visit").at(dir)));
             }
             for note in &view.notes {
-                let text = format!("{side}: left out {:?}: {}", dir_join(dir, &note.what), note.why);
+                let text = format!("{side}: left out {}: {}", Quoted(&dir_join(dir, &note.what)), note.why);
                 self.note(4, &text)?;
             }
             for name in &view.guessed {
-                self.note(4, &format!("{side}: {:?}: {GUESSED}", dir_join(dir, name.as_str())))?;
+                self.note(4, &format!("{side}: {}: {GUESSED}", Quoted(&dir_join(dir, name.as_str()))))?;
             }
             if !view.complete && visit.lists(side) {
                 let shown = if dir.is_root() { "the root" } else { dir.as_str() };
@@ -548,10 +549,12 @@ impl Walk<'_> {
             if let Some(side) = Side::BOTH.into_iter().find(|side| is_hidden(*side)) {
                 // It is there, as a link or a device that is not synchronised: neither missing nor to be replaced.
                 if self.run.policy.mode.source() != Some(side) && pair.get(side.other()).is_some() {
-                    let (path, from) = (dir_join(&plan.dir, pair.name.as_str()), side.other());
+                    let path = dir_join(&plan.dir, pair.name.as_str());
                     self.warn(&format!(
-                        "The {from} {path:?} is not copied: what has this name on the {side} side is left out, as links are \
-                         (-v tells why)."
+                        "The {} {} is not copied: what has this name on the {side} side is left out, as links are (-v tells \
+                         why).",
+                        side.other(),
+                        Quoted(&path)
                     ))?;
                 }
                 continue;

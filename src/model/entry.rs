@@ -2,6 +2,7 @@
 
 use super::path::Name;
 use super::stamp::Stamp;
+use crate::quoted::Quoted;
 
 /// File or folder. Links are resolved, and other kinds left out, before an entry is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -98,7 +99,7 @@ impl Note {
 
 impl std::fmt::Display for Note {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:?}: {}", self.what, self.why)
+        write!(f, "{}: {}", Quoted(&self.what), self.why)
     }
 }
 

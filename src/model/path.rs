@@ -1,12 +1,10 @@
 //! Names and paths: text to compare and show, plus the bytes a server or a disk really uses.
 
+use crate::quoted::{STRAY_BYTES, stray_byte};
 use std::borrow::Cow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use unicode_normalization::UnicodeNormalization;
-
-/// Where the 128 private characters for bytes that are not UTF-8 begin: 0x80 is U+F780, 0xFF is U+F7FF.
-const STRAY_BYTES: u32 = 0xF700;
 
 /// Whether a text stands for bytes that are no text, as [`Name::from_utf8_bytes`] makes it.
 pub fn is_beyond_text(text: &str) -> bool {
@@ -15,15 +13,12 @@ pub fn is_beyond_text(text: &str) -> bool {
 
 /// The bytes that a side storing UTF-8 uses for a text of ours; the inverse of [`Name::from_utf8_bytes`].
 pub fn utf8_bytes(text: &str) -> Cow<'_, [u8]> {
-    let stray = |char: char| {
-        u8::try_from(u32::from(char).checked_sub(STRAY_BYTES)?).ok().filter(|byte| *byte >= 0x80)
-    };
-    if !text.chars().any(|char| stray(char).is_some()) {
+    if !text.chars().any(|char| stray_byte(char).is_some()) {
         return Cow::Borrowed(text.as_bytes());
     }
     let mut bytes = Vec::with_capacity(text.len());
     for char in text.chars() {
-        match stray(char) {
+        match stray_byte(char) {
             Some(byte) => bytes.push(byte),
             None => bytes.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes()),
         }

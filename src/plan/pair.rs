@@ -3,6 +3,7 @@
 use super::classify::Past;
 use crate::model::meta::Archive;
 use crate::model::{Entry, Name, Side, Sides};
+use crate::quoted::Quoted;
 use std::collections::HashMap;
 use std::fmt;
 
@@ -40,17 +41,23 @@ pub struct AmbiguousName {
 
 impl fmt::Display for AmbiguousName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [one, other] = &self.names;
+        let [one, other] = self.names.each_ref().map(|name| Quoted(name));
         match self.side {
-            Some(Side::Local) => {
-                write!(f, "Local target contains file names that only differ in case: {one:?}, {other:?}")
-            }
-            Some(Side::Remote) => {
-                write!(f, "Remote target contains file names that only differ in case: {one:?}, {other:?}")
-            }
-            None => write!(f, "Found ambigiuos name (differs only in case): local {one:?}, remote {other:?}"),
-        }?;
-        f.write_str("; use --case strict, local or remote")
+            Some(side) => write!(
+                f,
+                "{} target contains file names that only differ in case: {one}, {other}; rename one of them, or use \
+                 --case strict",
+                match side {
+                    Side::Local => "Local",
+                    Side::Remote => "Remote",
+                }
+            ),
+            None => write!(
+                f,
+                "Found ambigiuos name (differs only in case): local {one}, remote {other}; use --case strict, local or \
+                 remote"
+            ),
+        }
     }
 }
 
@@ -189,7 +196,9 @@ mod tests {
     #[test]
     fn names_that_differ_in_case_are_refused_told_apart_or_joined() {
         assert_eq!(up(&["A"], &["a"], CaseMode::Refuse).unwrap_err().side, None);
-        assert_eq!(up(&["A", "a"], &[], CaseMode::Refuse).unwrap_err().side, Some(Side::Local));
+        let twins = up(&["A", "a"], &[], CaseMode::As(Side::Local)).unwrap_err();
+        assert_eq!(twins.side, Some(Side::Local));
+        assert!(twins.to_string().ends_with("rename one of them, or use --case strict"), "{twins}");
         assert_eq!(up(&["A"], &["a"], CaseMode::Strict).unwrap(), ["A:x-", "a:-x"]);
         assert_eq!(up(&["A"], &["a"], CaseMode::As(Side::Remote)).unwrap(), ["a:xx"]);
         assert_eq!(up(&["A"], &["a"], CaseMode::As(Side::Local)).unwrap(), ["A:xx"]);

@@ -11,6 +11,7 @@ use super::sftp::Sftp;
 use crate::error::{Error, Kind, Result};
 use crate::model::RelPath;
 use crate::model::entry::GUESSED;
+use crate::quoted::Quoted;
 use crate::target::ftp::{Engine, FtpConfig, FtpTarget, Identity, Secret, TlsConfig, TlsVersion};
 use crate::target::layer::retry;
 use crate::target::local::LocalTarget;
@@ -494,8 +495,10 @@ fn remove_tree(session: &mut dyn CoreSession, dir: &RelPath, keep_root: bool) ->
         return Err(error.during("delete the folder").at(dir));
     }
     if let Some(skipped) = listing.present_but_skipped.first() {
-        let error =
-            Error::new(Kind::Refused, format!("it holds {:?}, which is no plain file", skipped.as_str()));
+        let error = Error::new(
+            Kind::Refused,
+            format!("it holds {}, which is no plain file", Quoted(skipped.as_str())),
+        );
         return Err(error.during("delete the folder").at(dir));
     }
     let (folders, files): (Vec<_>, Vec<_>) = listing.entries.into_iter().partition(|entry| entry.is_folder());

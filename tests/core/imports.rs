@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-/// The modules that each module may name, besides itself, `error` and `locked`.
+/// The modules that each module may name, besides itself, `error`, `locked` and `quoted`.
 const ALLOWED: [(&str, &[&str]); 7] = [
     ("error", &[]),
     ("model", &[]),

@@ -102,7 +102,8 @@ def test_a_server_for_downloads_only_is_said_to_be_one(tmp_path: Path) -> None:
         found = report(tmp_path, server.url)
         assert found["usable"] and not found["writable"]
         assert "Downloads only." in found["uses"]
-        assert any(advice["problem"].startswith("Changes are refused") for advice in found["advice"])
+        (problem,) = (a["problem"] for a in found["advice"] if a["problem"].startswith("Changes are refused"))
+        assert problem.endswith("privileges."), problem
 
 
 def test_nothing_is_written_with_read_only(tmp_path: Path) -> None:

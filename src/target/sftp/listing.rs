@@ -5,6 +5,7 @@ use super::errors::{expected, nonsense, refusal};
 use super::session::{SftpSession, attributes, handle, real_path, stamp};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Entry, Listing, Name, Note, RelPath};
+use crate::quoted::Quoted;
 use crate::target::litter;
 use crate::target::local::Links;
 use crate::wire::sftp::{Attributes, FileType, Item, Reply, Request};
@@ -39,7 +40,7 @@ impl SftpSession {
             if !known.insert(name.clone()) {
                 return Err(Error::new(
                     Kind::Protocol,
-                    format!("the server lists {:?} twice", name.as_str()),
+                    format!("the server lists {} twice", Quoted(name.as_str())),
                 ));
             }
             if litter::is_litter(name.as_str()) {
