@@ -145,7 +145,7 @@ impl<'a> Crew<'a> {
     pub(super) fn work_once(&self, choose: &mut Choice<'_>, report: &Sender<Done>) {
         loop {
             let (done, goes_on) = match self.queue.pick(choose) {
-                Some(work) => (self.do_work(work), true),
+                Some(work) => (self.do_work(work, report), true),
                 None => (None, self.settle_one()),
             };
             let has_told = self.report_settled(report) || done.is_some();
@@ -218,7 +218,7 @@ impl<'a> Crew<'a> {
         // A thread that ended in a panic would leave the walk waiting for its answer for ever.
         let _alarm = Alarm(self);
         while let Some(work) = self.next(report) {
-            let done = self.do_work(work);
+            let done = self.do_work(work, report);
             self.report_settled(report);
             if done.is_some_and(|done| report.send(done).is_err()) {
                 return;
@@ -226,8 +226,10 @@ impl<'a> Crew<'a> {
         }
     }
 
-    fn do_work(&self, work: Work) -> Option<Done> {
+    /// What is left to report of a piece of work.
+    fn do_work(&self, work: Work, report: &Sender<Done>) -> Option<Done> {
         match work {
+            Work::Job(Job::Copy(job)) if self.reads_ahead(&job) => self.copy_row(job, report),
             Work::Job(job) => self.carry_out(job),
             Work::Part(segments) => {
                 self.help(&segments);
@@ -361,11 +363,7 @@ impl<'a> Crew<'a> {
     ) -> Result<T> {
         let mut attempts = Attempts::default();
         loop {
-            let outcome =
-                catch_unwind(AssertUnwindSafe(|| self.attempt(sides, &mut work))).unwrap_or_else(|_| {
-                    self.start_all_over();
-                    Err(Error::new(Kind::Io, "internal error, please report it"))
-                });
+            let outcome = self.attempt_safely(sides, &mut work);
             let error = match outcome {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
@@ -376,6 +374,18 @@ impl<'a> Crew<'a> {
             };
             self.queue.rest(self.clock.pause(pause));
         }
+    }
+
+    /// As [`Crew::attempt`]. A panic is an error: what is not said of these files would be waited for.
+    fn attempt_safely<T, const N: usize>(
+        &self,
+        sides: [Side; N],
+        work: &mut impl FnMut(&mut Sides<Option<Loan<'_>>>) -> Result<T>,
+    ) -> Result<T> {
+        catch_unwind(AssertUnwindSafe(|| self.attempt(sides, work))).unwrap_or_else(|_| {
+            self.start_all_over();
+            Err(Error::new(Kind::Io, "internal error, please report it"))
+        })
     }
 
     fn attempt<T, const N: usize>(

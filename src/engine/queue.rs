@@ -5,7 +5,7 @@
 //! file that somebody else copies. A few threads work from the beginning, one more than there are sessions. More join when so
 //! many small jobs wait that the round trips of a far server, and not the line, decide how long it takes.
 
-use super::job::Job;
+use super::job::{CopyJob, Job};
 use super::segments::Segments;
 use crate::locked::locked;
 use crate::model::Side;
@@ -15,6 +15,10 @@ use std::time::Duration;
 
 /// A file from this size on (bytes) takes longer by its content than by its round trips.
 pub const LARGE: u64 = 4 << 20;
+/// Files up to this size (bytes) are copied in a row where their source wants to know the next ones.
+const SMALL: u64 = 256 << 10;
+/// The most files in such a row, and the most bytes: they are kept in memory, once for each session.
+const ROW: (usize, u64) = (32, 2 << 20);
 
 /// Jobs, and the threads that wait for them.
 pub struct Queue {
@@ -261,6 +265,28 @@ impl Queue {
         }
     }
 
+    /// Takes the small copies that wait next and have the same direction as this one. The other threads get as many.
+    pub fn take_row(&self, first: Box<CopyJob>) -> VecDeque<Box<CopyJob>> {
+        let to = first.to;
+        let small = |job: &CopyJob| job.put.size.filter(|&size| size <= SMALL && job.to == to);
+        let mut bytes = small(&first);
+        let mut row = VecDeque::from([first]);
+        let mut state = self.state();
+        let most = (state.others.len() / state.active).min(ROW.0 - 1);
+        while row.len() <= most && state.listings.is_empty() {
+            let Some(Work::Job(Job::Copy(next))) = state.others.front() else { break };
+            let sum = bytes.zip(small(next)).map(|(bytes, size)| bytes + size);
+            if sum.is_none_or(|sum| sum > ROW.1) {
+                break;
+            }
+            bytes = sum;
+            if let Some(Work::Job(Job::Copy(next))) = state.others.pop_front() {
+                row.push_back(next);
+            }
+        }
+        row
+    }
+
     /// Takes any of the jobs: `choose` says which one of so many. The largest of the large files stands for all of them.
     pub fn pick(&self, choose: &mut super::Choice<'_>) -> Option<Work> {
         let mut state = self.state();
@@ -329,7 +355,7 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::job::{CopyJob, Make, Ticket};
+    use crate::engine::job::{Make, Ticket};
     use crate::engine::segments;
     use crate::model::RelPath;
     use crate::target::{Expect, Put};

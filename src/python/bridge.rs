@@ -64,6 +64,7 @@ impl Target for PyTarget {
             sessions: 1,
             is_networked: false,
             excludes_others: false,
+            reads_ahead: false,
         }
     }
 

@@ -38,6 +38,7 @@ impl MemoryTarget {
             sessions: 8,
             is_networked: false,
             excludes_others: false,
+            reads_ahead: false,
         };
         MemoryTarget {
             id: id.to_owned(),
@@ -67,6 +68,13 @@ impl MemoryTarget {
     #[must_use]
     pub fn networked(mut self) -> Self {
         self.caps.is_networked = true;
+        self
+    }
+
+    /// The same tree, where reading wants to be announced.
+    #[must_use]
+    pub fn reading_ahead(mut self) -> Self {
+        self.caps.reads_ahead = true;
         self
     }
 

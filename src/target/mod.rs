@@ -44,6 +44,8 @@ pub struct Caps {
     pub is_networked: bool,
     /// What is written where nothing is expected never replaces what somebody else has put there at the same instant.
     pub excludes_others: bool,
+    /// Small files come faster if those that will be read next are [announced](Session::announce).
+    pub reads_ahead: bool,
 }
 
 /// A place that holds a tree of files. Cheap to share; conversations with it are [`Session`]s.
@@ -247,6 +249,12 @@ pub trait Session: Send {
     /// [`Kind::NotFound`], [`Kind::Denied`] and the like before `lend` is called, if the file cannot be opened; else what
     /// `lend` returns.
     fn read(&mut self, file: &RelPath, lend: &mut dyn FnMut(&mut dyn Read) -> Result<()>) -> Result<()>;
+
+    /// Tells which files will be read next, in this order, each with the size that was listed (bytes): a side with round trips may
+    /// ask for them together. What was announced before and not read since is forgotten.
+    ///
+    /// Never fails: what goes wrong shows when the file is read.
+    fn announce(&mut self, _files: &[(&RelPath, u64)]) {}
 
     /// Whether [`Session::read_from`] works, as far as known.
     fn can_read_from(&self) -> bool {

@@ -1,6 +1,8 @@
 //! The tests of the core that need more than one module.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should say where")]
 
+#[cfg(all(unix, feature = "sftp"))]
+mod ahead;
 mod checkup;
 mod claims;
 mod contract;

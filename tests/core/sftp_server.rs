@@ -58,6 +58,10 @@ pub struct Habits {
     pub renames: Arc<Mutex<Vec<String>>>,
     /// Temporary files that begin with this content are not given another name.
     pub refuses_to_place: Option<&'static [u8]>,
+    /// How many files and folders may be open at a time in one session.
+    pub most_open: usize,
+    /// How many requests came together, each time that some came.
+    pub bursts: Arc<Mutex<Vec<usize>>>,
     /// Somebody else makes a file of this name, with this name as its content, just before a file is given it.
     pub taken_by_others: Option<&'static str>,
 }
@@ -80,6 +84,8 @@ impl Default for Habits {
             offsets: Arc::default(),
             renames: Arc::default(),
             refuses_to_place: None,
+            most_open: usize::MAX,
+            bursts: Arc::default(),
             taken_by_others: None,
         }
     }
@@ -284,6 +290,9 @@ impl Files {
                     return drop(self.line.shutdown(Shutdown::Both));
                 }
             }
+            if !replies.is_empty() {
+                self.habits.bursts.lock().unwrap().push(replies.len());
+            }
             if self.habits.is_reversed {
                 replies.reverse();
             }
@@ -330,6 +339,7 @@ impl Files {
     fn act(&mut self, code: u8, mut fields: Fields<'_>) -> io::Result<(u8, Vec<u8>)> {
         let done = Ok(status(0));
         match code {
+            3 | 11 if self.open.len() >= self.habits.most_open => Ok(status(4)),
             3 => {
                 let path = self.path(fields.text());
                 let flags = fields.number();

@@ -9,8 +9,11 @@ use crate::error::{Error, Kind, Result, Retry};
 use crate::locked::locked;
 use crate::model::{RelPath, Side, Sides};
 use crate::plan::contents::Question;
+use crate::target::pool::Loan;
 use crate::target::{Expect, Put, Session, Written, next_unique};
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::mpsc::Sender;
 
 impl Crew<'_> {
     /// Reads two files at the same time, one on each side.
@@ -146,54 +149,116 @@ impl Crew<'_> {
             let result = Err(error.duplicate().told());
             return Some(Done::Copied { job, bytes: 0, was_opened: true, seconds: 0.0, result });
         }
-        let to = job.to;
-        let (mut bytes, mut was_opened) = (0, false);
-        let begun = self.clock.elapsed();
-        // Taken out once the session has left the rest for later; until then every attempt needs it.
-        let mut waiting = Some(job);
-        let result = self.persist(Side::BOTH, |sessions| {
-            let (Sides { local: Some(local), remote: Some(remote) }, Some(job)) = (sessions, &mut waiting)
-            else {
-                return Err(no_session());
-            };
-            let (from, to) = match job.to {
-                Side::Remote => (local, remote),
-                Side::Local => (remote, local),
-            };
-            if job.needs_folders {
-                make_folders(to.session(), &job.target)?;
-            }
-            if job.has_twin && job.put.expect == Expect::Absent && !job.put.is_repeated {
-                refuse_twin(to.session(), &job.target)?;
-            }
-            let moved = self.move_file(job, from.session(), to.session())?;
-            bytes += moved.bytes;
-            was_opened |= moved.was_opened;
-            let written = moved.result.inspect_err(|error| {
-                job.put.is_repeated = true;
-                if error.has_damaged() {
-                    // What is there now is nobody's work.
-                    job.put.expect = Expect::Anything;
-                }
-            })?;
-            let written = written.map(|written| date_as_carried(job, from.session(), to.session(), written));
-            if written.is_none()
-                && let Some(job) = waiting.take()
+        self.copy_patiently(Copying::new(job, self.clock.elapsed()))
+    }
+
+    fn copy_patiently(&self, mut copy: Copying) -> Option<Done> {
+        let result = self.persist(Side::BOTH, |sessions| self.try_to_copy(&mut copy, sessions));
+        self.copied(copy, result)
+    }
+
+    /// Whether small files are copied in a row, because their source wants to know the next ones.
+    pub(super) fn reads_ahead(&self, job: &CopyJob) -> bool {
+        self.pools[job.to.other()].target().caps().reads_ahead
+    }
+
+    /// Copies a file, and in the same sessions the small ones that wait behind it. What is left to report of them.
+    pub(super) fn copy_row(&self, first: Box<CopyJob>, report: &Sender<Done>) -> Option<Done> {
+        let mut row = self.queue.take_row(first);
+        let mut last = None;
+        let mut tell = |done: Option<Done>| {
+            if let Some(done) = done
+                && let Some(earlier) = last.replace(done)
             {
-                let seconds = self.clock.elapsed() - begun;
-                let key = (job.to, job.target.clone());
-                locked(&self.lagging).insert(key, Lagging { job, bytes, seconds });
+                // Whoever does not listen any more has ended the run.
+                drop(report.send(earlier));
             }
-            Ok(written)
-        });
-        let seconds = self.clock.elapsed() - begun;
+        };
+        let mut under_way: Option<Copying> = None;
+        if row.len() > 1 {
+            let attempt = self.attempt_safely(Side::BOTH, &mut |sessions| {
+                let Some(from) = row.front().map(|job| job.to.other()) else { return Ok(()) };
+                announce(borrowed(sessions, from)?, &row);
+                while locked(&self.full)[from.other()].is_none()
+                    && let Some(job) = row.pop_front()
+                {
+                    let copy = under_way.insert(Copying::new(job, self.clock.elapsed()));
+                    let result = self.try_to_copy(copy, sessions);
+                    if let Err(error) = &result
+                        && error.retry() != Retry::No
+                    {
+                        announce(borrowed(sessions, from)?, &VecDeque::new());
+                        return result.map(drop);
+                    }
+                    tell(under_way.take().and_then(|copy| self.copied(copy, result)));
+                }
+                Ok(())
+            });
+            // The files that are left are tried one by one, and tell what is wrong.
+            drop(attempt);
+        }
+        if let Some(copy) = under_way {
+            tell(self.copy_patiently(copy));
+        }
+        for job in row {
+            tell(self.copy(job));
+        }
+        last
+    }
+
+    /// One attempt to copy a file. `None`: the session has left the rest for later.
+    fn try_to_copy(
+        &self,
+        copy: &mut Copying,
+        sessions: &mut Sides<Option<Loan<'_>>>,
+    ) -> Result<Option<Written>> {
+        let (Sides { local: Some(local), remote: Some(remote) }, Some(job)) = (sessions, &mut copy.job)
+        else {
+            return Err(no_session());
+        };
+        let (from, to) = match job.to {
+            Side::Remote => (local, remote),
+            Side::Local => (remote, local),
+        };
+        if job.needs_folders {
+            make_folders(to.session(), &job.target)?;
+        }
+        if job.has_twin && job.put.expect == Expect::Absent && !job.put.is_repeated {
+            refuse_twin(to.session(), &job.target)?;
+        }
+        let moved = self.move_file(job, from.session(), to.session())?;
+        copy.bytes += moved.bytes;
+        copy.was_opened |= moved.was_opened;
+        let written = moved.result.inspect_err(|error| {
+            job.put.is_repeated = true;
+            if error.has_damaged() {
+                // What is there now is nobody's work.
+                job.put.expect = Expect::Anything;
+            }
+        })?;
+        let written = written.map(|written| date_as_carried(job, from.session(), to.session(), written));
+        if written.is_none()
+            && let Some(job) = copy.job.take()
+        {
+            let seconds = self.clock.elapsed() - copy.begun;
+            let key = (job.to, job.target.clone());
+            locked(&self.lagging).insert(key, Lagging { job, bytes: copy.bytes, seconds });
+        }
+        Ok(written)
+    }
+
+    /// What is to be reported of a copy; `None` if its session has left the rest for later.
+    fn copied(&self, copy: Copying, result: Result<Option<Written>>) -> Option<Done> {
+        let Copying { job, bytes, was_opened, begun } = copy;
+        let job = job?;
         if let Err(error) = &result
             && matches!(error.reply(), Some((452 | 552, _)))
         {
-            locked(&self.full)[to] = Some(error.duplicate());
+            locked(&self.full)[job.to] = Some(error.duplicate());
         }
+        let seconds = self.clock.elapsed() - begun;
         let result = result.and_then(|written| written.ok_or_else(no_session));
-        waiting.map(|job| Done::Copied { job, bytes, was_opened, seconds, result })
+        Some(Done::Copied { job, bytes, was_opened, seconds, result })
     }
 
     /// Brings the content of a file to the other side; what it replaces is kept first, if that is wanted.
@@ -239,6 +304,29 @@ impl Crew<'_> {
         let source = Origin { session: holder, path: &job.target, listed: job.put.expect };
         transfer(source, (keeper, &keep.to), &put, false, &self.flow).result.map(drop)
     }
+}
+
+/// A copy under way.
+struct Copying {
+    /// Taken out once the session has left the rest for later; until then every attempt needs it.
+    job: Option<Box<CopyJob>>,
+    /// Bytes read, by all attempts.
+    bytes: u64,
+    was_opened: bool,
+    /// When the first attempt began, by [`Clock::elapsed`](crate::engine::Clock::elapsed).
+    begun: f64,
+}
+
+impl Copying {
+    fn new(job: Box<CopyJob>, begun: f64) -> Self {
+        Copying { job: Some(job), bytes: 0, was_opened: false, begun }
+    }
+}
+
+/// Tells a session which files will be read next.
+fn announce(session: &mut dyn Session, row: &VecDeque<Box<CopyJob>>) {
+    let files: Vec<_> = row.iter().map(|job| (&job.source, job.put.size.unwrap_or(0))).collect();
+    session.announce(&files);
 }
 
 /// Sets the time of a file that is as it was listed; false if the side cannot keep it.

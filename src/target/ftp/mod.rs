@@ -168,6 +168,7 @@ impl Target for FtpTarget {
             sessions: self.server.config.connections.max(1),
             is_networked: true,
             excludes_others: false,
+            reads_ahead: false,
         }
     }
 

@@ -111,7 +111,14 @@ impl Target for LocalTarget {
     }
 
     fn caps(&self) -> Caps {
-        Caps { sets_mtime: true, renames: true, sessions: 64, is_networked: false, excludes_others: false }
+        Caps {
+            sets_mtime: true,
+            renames: true,
+            sessions: 64,
+            is_networked: false,
+            excludes_others: false,
+            reads_ahead: false,
+        }
     }
 
     fn particulars(&self) -> Findings {

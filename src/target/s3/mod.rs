@@ -152,6 +152,7 @@ impl Target for S3Target {
             sessions: self.server.config.connections.max(1),
             is_networked: true,
             excludes_others: !self.server.ignores_conditions.load(Ordering::Relaxed),
+            reads_ahead: false,
         }
     }
 

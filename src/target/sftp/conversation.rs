@@ -198,8 +198,14 @@ impl Conversation {
     pub fn await_answer(&mut self, asked: Asked) -> Result<()> {
         while !self.has_answer(asked) {
             self.check()?;
-            self.flush()?;
-            let packet = self.packet()?;
+            // What is here already is taken first: it may lead to requests that can travel with those that wait.
+            let packet = match self.whole_packet()? {
+                Some(packet) => packet,
+                None => {
+                    self.flush()?;
+                    self.packet()?
+                }
+            };
             self.take(packet)?;
         }
         Ok(())

@@ -8,6 +8,7 @@
 //!   this folder knows of it.
 //! - What the bytes mean is decided in [`crate::wire::sftp`].
 
+mod ahead;
 mod auth;
 mod behind;
 mod by_hand;
@@ -74,6 +75,8 @@ struct Server {
 struct Learned {
     /// Times that are set do not come back.
     forgets_times: bool,
+    /// It did not open as many files at a time as it was asked for.
+    opens_few: bool,
     /// The shortest time that an answer took.
     round_trip: Option<Duration>,
 }
@@ -147,6 +150,7 @@ impl Target for SftpTarget {
             sessions: self.server.config.connections.max(1),
             is_networked: true,
             excludes_others: false,
+            reads_ahead: true,
         }
     }
 

@@ -1,6 +1,6 @@
 //! Reading a file with many requests under way, whose answers are put in order.
 
-use super::conversation::{Asked, pieces_ahead};
+use super::conversation::{Asked, Conversation, pieces_ahead};
 use super::errors::{nonsense, refusal};
 use super::session::{SftpSession, attributes, handle};
 use crate::error::{Error, Kind, Result, Retry};
@@ -19,24 +19,38 @@ impl SftpSession {
         lend: &mut dyn FnMut(&mut dyn Read) -> Result<()>,
     ) -> Result<()> {
         let context = |error: Error| error.during("read").at(file);
-        let path = self.path(file).map_err(context)?;
-        let mut body = Download::open(self, &path, file.to_string(), start).map_err(context)?;
+        let begun = if start == 0 { self.ahead.take(file) } else { None };
+        let begun = match begun {
+            Some(begun) => begun,
+            None => self.path(file).and_then(|path| self.open_file(&path, start)).map_err(context)?,
+        };
+        let mut body = Download::go_on(self, begun, file.to_string()).map_err(context)?;
         let outcome = lend(&mut body);
         body.close();
+        if self.ahead.is_empty() {
+            // Nothing else may follow for long.
+            drop(self.talk.flush());
+        }
         outcome
     }
-}
 
-impl SftpSession {
+    /// Opens a file. Its attributes and first pieces are asked for together: a small file takes two round trips.
+    fn open_file(&mut self, path: &[u8], start: u64) -> Result<Begun> {
+        let handle = handle(self.talk.ask(&Request::Open { path, how: Open::Read })?)?;
+        Begun::ask(&mut self.talk, handle, start, 2)
+    }
+
     /// Reads a file back and compares it with what has passed.
     ///
     /// # Errors
     /// [`Kind::Corrupt`] if they differ, and whatever prevents reading.
     pub(super) fn compare(&mut self, path: &[u8], passed: Digest) -> Result<()> {
         let name = String::from_utf8_lossy(path).into_owned();
-        let mut body = Download::open(self, path, name, 0)?;
+        let begun = self.open_file(path, 0)?;
+        let mut body = Download::go_on(self, begun, name)?;
         let held = Digest::of(passed.algorithm(), &mut body);
         body.close();
+        drop(self.talk.flush());
         if held? == passed.finish() {
             return Ok(());
         }
@@ -49,6 +63,61 @@ struct Piece {
     asked: Asked,
     offset: u64,
     length: u32,
+}
+
+impl Piece {
+    fn ask(talk: &mut Conversation, handle: &[u8], offset: u64) -> Result<Piece> {
+        let length = talk.read_chunk;
+        let asked = talk.send(&Request::Read { handle, offset, length })?;
+        Ok(Piece { asked, offset, length })
+    }
+}
+
+/// A file that is open on the server, its attributes and first pieces being on their way.
+pub(super) struct Begun {
+    handle: Vec<u8>,
+    start: u64,
+    before: Asked,
+    pieces: VecDeque<Piece>,
+    /// The attributes once more. If the file is larger than the pieces, that was asked too early.
+    early: Asked,
+}
+
+impl Begun {
+    /// Asks for the attributes of an open file, and for so many pieces of it.
+    ///
+    /// # Errors
+    /// What ends the conversation.
+    pub(super) fn ask(talk: &mut Conversation, handle: Vec<u8>, start: u64, pieces: u64) -> Result<Begun> {
+        let before = talk.send(&Request::HandleStat { handle: &handle })?;
+        let chunk = u64::from(talk.read_chunk);
+        let pieces = (0..pieces)
+            .map(|piece| Piece::ask(talk, &handle, start + piece * chunk))
+            .collect::<Result<_>>()?;
+        let early = talk.send(&Request::HandleStat { handle: &handle })?;
+        Ok(Begun { handle, start, before, pieces, early })
+    }
+
+    /// Closes the file without having read it.
+    pub(super) fn give_up(self, talk: &mut Conversation) {
+        talk.forget(self.before);
+        close(talk, &self.handle, self.pieces, Some(self.early));
+    }
+}
+
+/// Closes a file. Answers that are still on the way are dropped when they come.
+fn close(
+    talk: &mut Conversation,
+    handle: &[u8],
+    pieces: impl IntoIterator<Item = Piece>,
+    after: Option<Asked>,
+) {
+    let unwanted = pieces.into_iter().map(|piece| piece.asked).chain(after);
+    unwanted.for_each(|asked| talk.forget(asked));
+    // A conversation that has ended has closed it already.
+    if let Ok(closed) = talk.send(&Request::Close { handle }) {
+        talk.forget(closed);
+    }
 }
 
 /// The body of a file on its way here.
@@ -72,56 +141,44 @@ struct Download<'a> {
 }
 
 impl<'a> Download<'a> {
-    /// Opens a file. Its attributes and first pieces are asked for together: a small file takes two round trips.
-    fn open(session: &'a mut SftpSession, path: &[u8], name: String, start: u64) -> Result<Self> {
-        let handle = handle(session.talk.ask(&Request::Open { path, how: Open::Read })?)?;
-        let asked = session.talk.send(&Request::HandleStat { handle: &handle })?;
+    /// Waits for the attributes of a file that was begun.
+    fn go_on(session: &'a mut SftpSession, begun: Begun, name: String) -> Result<Self> {
+        let Begun { handle, start, before, pieces, early } = begun;
+        let next = pieces.back().map_or(start, |piece| piece.offset + u64::from(piece.length));
+        let answer = session.talk.answer(before)?;
         let mut download = Download {
             session,
             name,
             handle,
             before: Attributes::default(),
-            after: None,
-            pieces: VecDeque::new(),
-            next: start,
+            after: Some(early),
+            pieces,
+            next,
             count: start,
             waiting: Vec::new(),
             at: 0,
             has_ended: false,
             is_complete: false,
         };
-        download.ask_piece()?;
-        download.ask_piece()?;
-        let early = download.ask_after()?;
-        let answer = download.session.talk.answer(asked)?;
-        download.before = attributes(answer).inspect_err(|_| download.give_up(early))?;
+        download.before = attributes(answer).inspect_err(|_| download.close())?;
         match download.before.file_type() {
             FileType::File | FileType::Unknown | FileType::Link => {}
             FileType::Folder | FileType::Special => {
-                download.give_up(early);
+                download.close();
                 return Err(Error::new(Kind::Refused, "not a regular file"));
             }
         }
-        // For a larger file, it was asked too early.
-        if download.before.size.is_some_and(|size| size <= download.next) {
-            download.after = Some(early);
-        } else {
+        if download.before.size.is_none_or(|size| size > next) {
+            download.after = None;
             download.session.talk.forget(early);
         }
         Ok(download)
     }
 
-    fn give_up(&mut self, early: Asked) {
-        self.session.talk.forget(early);
-        self.close();
-    }
-
     fn ask_piece(&mut self) -> Result<()> {
-        let length = self.session.talk.read_chunk;
-        let offset = self.next;
-        let asked = self.session.talk.send(&Request::Read { handle: &self.handle, offset, length })?;
-        self.next += u64::from(length);
-        self.pieces.push_back(Piece { asked, offset, length });
+        let piece = Piece::ask(&mut self.session.talk, &self.handle, self.next)?;
+        self.next += u64::from(piece.length);
+        self.pieces.push_back(piece);
         Ok(())
     }
 
@@ -193,16 +250,9 @@ impl<'a> Download<'a> {
         }
     }
 
-    /// Closes the file. Answers that are still on the way are dropped when they come.
     fn close(&mut self) {
-        let talk = &mut self.session.talk;
-        let unwanted = self.pieces.drain(..).map(|piece| piece.asked).chain(self.after.take());
-        unwanted.for_each(|asked| talk.forget(asked));
-        // A conversation that has ended has closed it already.
-        if let Ok(closed) = talk.send(&Request::Close { handle: &self.handle }) {
-            talk.forget(closed);
-            let _ = talk.flush();
-        }
+        let pieces = std::mem::take(&mut self.pieces);
+        close(&mut self.session.talk, &self.handle, pieces, self.after.take());
     }
 
     fn fill(&mut self) -> Result<()> {

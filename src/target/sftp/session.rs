@@ -1,6 +1,7 @@
 //! The verbs of a session.
 
 use super::Server;
+use super::ahead::Ahead;
 use super::behind::Behind;
 use super::conversation::Conversation;
 use super::errors::{expected, refusal, success};
@@ -18,6 +19,7 @@ pub struct SftpSession {
     pub(super) server: Arc<Server>,
     pub(super) talk: Conversation,
     pub(super) behind: Behind,
+    pub(super) ahead: Ahead,
     /// The root without any link on the way, where the server tells it.
     pub(super) real_root: Option<Vec<u8>>,
     greeting: Vec<(u8, String)>,
@@ -29,7 +31,14 @@ impl SftpSession {
     /// # Errors
     /// [`Kind::NotFound`] if it is not, and what making it fails with.
     pub fn open(server: Arc<Server>, talk: Conversation, greeting: Vec<(u8, String)>) -> Result<Self> {
-        let mut session = SftpSession { server, talk, behind: Behind::default(), real_root: None, greeting };
+        let mut session = SftpSession {
+            server,
+            talk,
+            behind: Behind::default(),
+            ahead: Ahead::default(),
+            real_root: None,
+            greeting,
+        };
         let root = session.path(&RelPath::root())?;
         let asked = Instant::now();
         let replies =
@@ -254,6 +263,10 @@ impl Session for SftpSession {
 
     fn read(&mut self, file: &RelPath, lend: &mut dyn FnMut(&mut dyn Read) -> Result<()>) -> Result<()> {
         self.download(file, 0, lend)
+    }
+
+    fn announce(&mut self, files: &[(&RelPath, u64)]) {
+        self.begin_all(files);
     }
 
     fn can_read_from(&self) -> bool {

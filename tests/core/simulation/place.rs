@@ -110,6 +110,7 @@ impl World {
     pub fn new(seed: u64, keeps_times: bool, wish: Wish) -> Arc<Self> {
         let remote = MemoryTarget::new("ftp://joe@host:21/root").networked();
         let remote = if keeps_times { remote } else { remote.without_times(Stamp::new(DAWN, 0)) };
+        let remote = if seed.is_multiple_of(2) { remote } else { remote.reading_ahead() };
         let state = State {
             dice: Dice::new(seed),
             weather: Weather::default(),

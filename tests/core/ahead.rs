@@ -1,0 +1,268 @@
+//! Small files that are read in a row: their source knows the next ones.
+
+use crate::contract::path;
+use crate::sftp_server::{Habits, SftpServer};
+use crate::tree::{self, Setup, TargetBox, at};
+use ftpsync::error::{Error, Kind, Result, Retry};
+use ftpsync::model::{Listing, RelPath};
+use ftpsync::plan::Mode;
+use ftpsync::target::ftp::Secret;
+use ftpsync::target::local::{Links, LocalTarget};
+use ftpsync::target::memory::MemoryTarget;
+use ftpsync::target::sftp::{HostKeys, SftpConfig, SftpTarget};
+use ftpsync::target::{Caps, Put, Session, Target, Written};
+use std::io::Read;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+fn content(number: usize) -> Vec<u8> {
+    (0..number * 1_000).map(|at| (at + number) as u8).collect()
+}
+
+fn fill(folder: &Path, count: usize) -> Vec<(RelPath, u64)> {
+    let one = |number| {
+        let name = format!("f{number:03}");
+        std::fs::write(folder.join(&name), content(number)).unwrap();
+        (path(&name), content(number).len() as u64)
+    };
+    (0..count).map(one).collect()
+}
+
+fn sftp(server: &SftpServer) -> SftpTarget {
+    let mut config = SftpConfig::new("127.0.0.1", "/");
+    config.port = server.port;
+    config.user = Some("joe".to_owned());
+    config.password = Some(Secret::new("right"));
+    config.host_keys = HostKeys::Unchecked;
+    SftpTarget::new(config).unwrap()
+}
+
+fn read(session: &mut dyn Session, file: &RelPath) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    session.read(file, &mut |body| Ok(body.read_to_end(&mut bytes).map(drop)?))?;
+    Ok(bytes)
+}
+
+fn announce(session: &mut dyn Session, files: &[(RelPath, u64)]) {
+    let files: Vec<_> = files.iter().map(|(file, size)| (file, *size)).collect();
+    session.announce(&files);
+}
+
+#[test]
+fn files_that_are_announced_take_two_round_trips_together() {
+    let habits = Habits::default();
+    let server = SftpServer::start(habits.clone());
+    let files = fill(server.folder.path(), 30);
+    let mut session = sftp(&server).open().unwrap();
+    for is_announced in [false, true] {
+        habits.bursts.lock().unwrap().clear();
+        if is_announced {
+            announce(session.as_mut(), &files);
+        }
+        for (number, (file, _)) in files.iter().enumerate() {
+            assert!(read(session.as_mut(), file).unwrap() == content(number), "{file}");
+        }
+        // Whatever comes next: the files were closed before.
+        session.list(&RelPath::root()).unwrap();
+        let bursts = habits.bursts.lock().unwrap().clone();
+        let listing = 2 + 30_usize.div_ceil(3);
+        match is_announced {
+            false => assert!(bursts.len() >= 2 * 30, "{bursts:?}"),
+            true => assert!(bursts.len() <= 3 + listing, "{bursts:?}"),
+        }
+    }
+}
+
+#[test]
+fn an_announcement_is_no_promise() {
+    let server = SftpServer::start(Habits { most_open: 33, ..Habits::default() });
+    let mut files = fill(server.folder.path(), 32);
+    // One that is larger than it was said to be, one that is smaller, one that is not there, a folder, a strange name.
+    (files[31].1, files[30].1) = (3, 1 << 20);
+    std::fs::remove_file(server.folder.path().join("f007")).unwrap();
+    std::fs::remove_file(server.folder.path().join("f008")).unwrap();
+    std::fs::create_dir(server.folder.path().join("f008")).unwrap();
+    let mut session = sftp(&server).open().unwrap();
+    for _ in 0..3 {
+        // What nobody reads is closed again.
+        announce(session.as_mut(), &files);
+    }
+    for (number, (file, _)) in files.iter().enumerate() {
+        match (number, read(session.as_mut(), file)) {
+            (7, Err(error)) => assert_eq!(error.kind(), Kind::NotFound),
+            (8, Err(error)) => assert_eq!(error.retry(), Retry::No, "{error}"),
+            (_, bytes) => assert!(bytes.unwrap() == content(number), "{file}"),
+        }
+    }
+    announce(session.as_mut(), &files);
+    session.close();
+}
+
+struct Place(Arc<dyn Target>);
+
+impl TargetBox for Place {
+    fn share(&self) -> Arc<dyn Target> {
+        Arc::clone(&self.0)
+    }
+}
+
+fn download(server: &SftpServer, count: usize) {
+    fill(server.folder.path(), count);
+    let here = tempfile::tempdir().unwrap();
+    let local = LocalTarget::new(here.path(), Links::Inside).unwrap();
+    let outcome = tree::run(&local, &Place(Arc::new(sftp(server))), &Setup::new(Mode::Download));
+    outcome.result.unwrap();
+    assert_eq!(outcome.failures, [] as [&str; 0]);
+    for number in 0..count {
+        assert!(std::fs::read(here.path().join(format!("f{number:03}"))).unwrap() == content(number));
+    }
+}
+
+#[test]
+fn a_server_that_opens_few_files_at_a_time_gives_all_of_them() {
+    for most_open in [1, 2, 7] {
+        download(&SftpServer::start(Habits { most_open, ..Habits::default() }), 80);
+    }
+}
+
+#[test]
+fn answers_in_disorder_and_in_small_pieces_are_put_together() {
+    download(&SftpServer::start(Habits { most: 10_007, is_reversed: true, ..Habits::default() }), 80);
+}
+
+#[test]
+fn what_an_interrupted_row_has_left_is_fetched_by_another_session() {
+    let habits = Habits::default();
+    habits.cuts.lock().unwrap().extend([40_000, 500_000, 3_000_000]);
+    let server = SftpServer::start(habits.clone());
+    download(&server, 120);
+    assert_eq!(habits.cuts.lock().unwrap().len(), 0);
+}
+
+/// The files of an announcement, and those that were read after it.
+type Row = (Vec<String>, Vec<String>);
+
+/// A tree that notes what is announced and what is read.
+#[derive(Clone)]
+struct Noting {
+    tree: MemoryTarget,
+    rows: Arc<Mutex<Vec<Row>>>,
+    /// The number of reads after which a session is lost, or a panic comes; once.
+    mishap: Arc<Mutex<Option<(usize, bool)>>>,
+}
+
+struct Conversation {
+    inner: Box<dyn Session>,
+    of: Noting,
+    row: usize,
+}
+
+impl Target for Noting {
+    fn id(&self) -> &str {
+        self.tree.id()
+    }
+    fn base_name(&self) -> &str {
+        self.tree.base_name()
+    }
+    fn caps(&self) -> Caps {
+        self.tree.caps()
+    }
+    fn open(&self) -> Result<Box<dyn Session>> {
+        Ok(Box::new(Conversation { inner: self.tree.open()?, of: self.clone(), row: usize::MAX }))
+    }
+}
+
+impl Session for Conversation {
+    fn list(&mut self, dir: &RelPath) -> Result<Listing> {
+        self.inner.list(dir)
+    }
+    fn announce(&mut self, files: &[(&RelPath, u64)]) {
+        let mut rows = self.of.rows.lock().unwrap();
+        self.row = rows.len();
+        rows.push((files.iter().map(|(file, _)| file.to_string()).collect(), Vec::new()));
+    }
+    fn read(&mut self, file: &RelPath, lend: &mut dyn FnMut(&mut dyn Read) -> Result<()>) -> Result<()> {
+        let count = {
+            let mut rows = self.of.rows.lock().unwrap();
+            if let Some((_, read)) = rows.get_mut(self.row) {
+                read.push(file.to_string());
+            }
+            rows.iter().map(|(_, read)| read.len()).sum::<usize>()
+        };
+        let mishap = self.of.mishap.lock().unwrap().take_if(|(after, _)| count == *after);
+        match mishap {
+            Some((_, true)) => panic!("a bug"),
+            Some((_, false)) => Err(Error::new(Kind::Disconnected, "lost").retrying(Retry::NewSession)),
+            None => {
+                // Slower than the walk, so that others wait.
+                std::thread::sleep(std::time::Duration::from_millis(1));
+                self.inner.read(file, lend)
+            }
+        }
+    }
+    fn write(&mut self, file: &RelPath, body: &mut dyn Read, put: &Put) -> Result<Written> {
+        self.inner.write(file, body, put)
+    }
+    fn mkdir(&mut self, dir: &RelPath) -> Result<()> {
+        self.inner.mkdir(dir)
+    }
+    fn remove_file(&mut self, file: &RelPath) -> Result<()> {
+        self.inner.remove_file(file)
+    }
+    fn remove_dir(&mut self, dir: &RelPath) -> Result<()> {
+        self.inner.remove_dir(dir)
+    }
+    fn rename(&mut self, from: &RelPath, to: &RelPath) -> Result<()> {
+        self.inner.rename(from, to)
+    }
+    fn close(self: Box<Self>) {
+        self.inner.close();
+    }
+}
+
+/// A folder of 200 files, of which two cannot be read; the run, and its rows.
+fn fetch(mishap: Option<(usize, bool)>) -> (MemoryTarget, tree::Outcome, Vec<Row>) {
+    let there = MemoryTarget::new("there").networked().reading_ahead();
+    for number in 0..200 {
+        there.put(&format!("f{number:03}"), &content(number % 9), at(1));
+    }
+    there.put("large", &vec![7; 1 << 20], at(1));
+    there.break_reading("f042");
+    there.break_reading("f043");
+    let noting = Noting { tree: there, rows: Arc::default(), mishap: Arc::new(Mutex::new(mishap)) };
+    let here = MemoryTarget::new("here");
+    let setup = Setup { instead_of_pauses: Some(Arc::new(|_| {})), ..Setup::new(Mode::Download) };
+    let outcome = tree::run(&here, &noting, &setup);
+    let rows = noting.rows.lock().unwrap().clone();
+    (here, outcome, rows)
+}
+
+fn arrived(here: &MemoryTarget) -> usize {
+    here.tree().keys().filter(|name| name.starts_with('f')).count()
+}
+
+#[test]
+fn small_files_are_announced_and_read_in_this_order_and_refusals_are_those_of_their_file() {
+    let (here, outcome, rows) = fetch(None);
+    assert!(outcome.result.is_err());
+    assert_eq!(arrived(&here), 198);
+    assert_eq!(outcome.failures.len(), 2, "{:?}", outcome.failures);
+    let most = rows.iter().map(|(row, _)| row.len()).max().unwrap();
+    assert!((8..=32).contains(&most), "{most}");
+    let are_small = |row: &[String]| row.iter().all(|file| file != "large");
+    assert!(rows.iter().all(|(row, read)| are_small(row) && read.starts_with(row)), "{rows:?}");
+}
+
+#[test]
+fn a_session_that_is_lost_in_a_row_costs_nothing_but_time() {
+    for after in [1, 2, 60] {
+        let (here, outcome, _) = fetch(Some((after, false)));
+        assert_eq!((arrived(&here), outcome.failures.len()), (198, 2), "{after}: {:?}", outcome.failures);
+    }
+}
+
+#[test]
+fn a_panic_in_a_row_costs_one_file_at_the_most() {
+    let (here, outcome, _) = fetch(Some((60, true)));
+    assert!(arrived(&here) >= 197 && outcome.failures.len() <= 3, "{:?}", outcome.failures);
+}
