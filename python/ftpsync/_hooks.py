@@ -62,7 +62,7 @@ class HookRelay(Reporter):
     def before_sync(self, is_local: bool, folder: str, fields: Any) -> bool:
         """Asks whether an entry is to be looked at."""
         self.enter(folder)
-        return self._synchronizer._before_sync(self._entry(is_local, folder, fields, None)) is not False
+        return bool(self._synchronizer._before_sync(self._entry(is_local, folder, fields, None)))
 
     def re_classify(self, fields: dict[str, Any], default: tuple[str, str] | None) -> tuple[bool, str]:
         """Asks for another operation; returns whether the pair is to be dealt with, and the operation."""
@@ -137,6 +137,10 @@ class HookRelay(Reporter):
         local = self._synchronizer.local
         entry = known or make_entry(local, folder, (name, is_dir, None, None, None, None), None)
         self._synchronizer._log_action(action, status, symbol, entry, level)
+
+    def count(self, name: str, more: float) -> None:
+        """Takes what the core has counted."""
+        self._synchronizer._inc_stat(name, more)
 
     def tick(self, touched: int, seen: int, folders: int) -> None:
         """Takes how far the run is."""

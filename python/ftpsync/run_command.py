@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from ftpsync._proxy import without_password
@@ -164,6 +165,8 @@ def handle_run_command(parser: argparse.ArgumentParser, cli_args: argparse.Names
     path = _find_config(parser)
     config = _read_config(parser, path)
     name = _task_name(parser, cli_args, config, path)
+    if config["tasks"][name] is None:
+        parser.error(f"Error parsing {path}: `tasks.{name}` must map names to values")
     task = {**(config.get("common_config") or {}), **config["tasks"][name]}
     print_level = _verbosity(cli_args, task)
     if print_level >= 1:
@@ -206,20 +209,31 @@ def _find_config(parser: argparse.ArgumentParser) -> Path:
     parser.error(f"Could not locate `{CONFIG_FILE_NAME}` in {start} or {len(folders) - 1} parent folders.")
 
 
+def _yaml_problem(exc: Any) -> str:
+    """Words an error of the YAML parser without anything out of the file, where passwords may stand."""
+    problem = str(getattr(exc, "problem", None) or getattr(exc, "reason", None) or "this is no YAML")
+    problem = re.sub(r"'.{2,}'|\".{2,}\"", "'...'", problem, flags=re.DOTALL)
+    mark = getattr(exc, "problem_mark", None)
+    return f"{problem}, in line {mark.line + 1}, column {mark.column + 1}" if mark else problem
+
+
 def _read_config(parser: argparse.ArgumentParser, path: Path) -> dict[str, Any]:
     import yaml
 
     try:
         config = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, RecursionError, yaml.YAMLError) as exc:
+    except (OSError, UnicodeDecodeError, RecursionError) as exc:
         parser.error(f"Error parsing {path}: {exc}")
+    except yaml.YAMLError as exc:
+        parser.error(f"Error parsing {path}: {_yaml_problem(exc)}")
     if not isinstance(config, dict) or "tasks" not in config:
         parser.error(f"Missing entry `tasks` in {path}")
     if not isinstance(config["tasks"], dict):
         parser.error(f"Error parsing {path}: `tasks` must map names to tasks")
     # A name may look like a number in the file, but never on the command line.
     config["tasks"] = {str(name): task for name, task in config["tasks"].items()}
-    tables = {f"tasks.{name}": task for name, task in config["tasks"].items()}
+    # One that is empty, or commented out, is of no concern to the others.
+    tables = {f"tasks.{name}": task for name, task in config["tasks"].items() if task is not None}
     for place, table in {"common_config": config.get("common_config") or {}, **tables}.items():
         if not isinstance(table, dict):
             parser.error(f"Error parsing {path}: `{place}` must map names to values")
@@ -267,14 +281,15 @@ def _check(
         parser.error(f"Invalid entries: tasks.{name}.{', '.join(unknown)} in {path}")
     if task["command"] not in KNOWN_RUN_COMMANDS:
         parser.error(
-            f"Invalid entry: tasks.{name}.command: '{task['command']}' in {path} "
+            f"Invalid entry: tasks.{name}.command: '{without_password(str(task['command']))}' in {path} "
             f"(choose from {', '.join(KNOWN_RUN_COMMANDS)})"
         )
     for key, value in task.items():
         problem = problem_with(key, value, task["command"])
         if problem is not None:
             place = f"tasks.{name}" if key in config["tasks"][name] else "common_config"
-            parser.error(f"Invalid entry: {place}.{key}: '{value}' in {path} ({problem})")
+            shown = without_password(str(value))
+            parser.error(f"Invalid entry: {place}.{key}: '{shown}' in {path} ({problem})")
 
 
 def _verbosity(cli_args: argparse.Namespace, task: dict[str, Any]) -> int:

@@ -76,6 +76,7 @@ _HOOKS: Final = (
     "_before_sync",
     "_copy_file",
     "_copy_recursive",
+    "_inc_stat",
     "_interactive_resolve",
     "_log_action",
     "_match",
@@ -100,6 +101,9 @@ _LEAVES: Final = ("_copy_file", "_copy_recursive", "_remove_dir", "_remove_file"
 
 #: Those that deal with a pair.
 _HANDLERS: Final = tuple(name for name in _HOOKS if name.startswith("on_") and name != "on_error")
+
+#: Those whose defaults ask `_test_match_or_print()` first.
+_MATCHED: Final = ("on_conflict", "on_copy_local", "on_copy_remote")
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
@@ -303,6 +307,8 @@ class BaseSynchronizer:
     def _overridden_hooks(self) -> list[str]:
         """Returns the names of the hooks that are not the defaults of this module."""
         hooks = [name for name in _HOOKS if not getattr(getattr(self, name), "_is_default", False)]
+        if not getattr(self._test_match_or_print, "_is_default", False):
+            hooks.extend(name for name in _MATCHED if name not in hooks)
         if self.dry_run and not getattr(self._dry_run_action, "_is_default", False):
             hooks.extend(name for name in _LEAVES if name not in hooks)
         if self._logs_decisions() and "re_classify_pair" not in hooks:
@@ -422,8 +428,9 @@ class BaseSynchronizer:
             if size and needed:
                 stats[f"{way}_rate_str"] = f"{size / needed / 1000:0.2f} kB/sec"
 
-    def _inc_stat(self, name: str, ofs: int = 1) -> None:
-        """Adds to a counter."""
+    @_hook
+    def _inc_stat(self, name: str, ofs: float = 1) -> None:
+        """Adds to a counter. Called for all that the core has counted before any other hook is."""
         self._stats[name] = self._stats.get(name, 0) + ofs
 
     # --- Hooks: what the core does unless they are overridden, for super() and for use in overrides ---
@@ -580,6 +587,7 @@ class BaseSynchronizer:
             action: What is not done, for people.
         """
 
+    @_hook
     def _test_match_or_print(self, entry: _Resource) -> bool:
         """Tells whether an entry takes part, and writes a line if it does not."""
         if self._match(entry):
@@ -688,12 +696,14 @@ class BiDirSynchronizer(BaseSynchronizer):
     @_hook
     def on_copy_local(self, pair: EntryPair) -> Any:
         """Called when the local entry is to be copied; copies it, as the mode allows."""
-        self._relay().operate_on(pair, "copy_local")
+        if pair.local is None or self._test_match_or_print(pair.local):
+            self._relay().operate_on(pair, "copy_local")
 
     @_hook
     def on_copy_remote(self, pair: EntryPair) -> Any:
         """Called when the remote entry is to be copied; copies it, as the mode allows."""
-        self._relay().operate_on(pair, "copy_remote")
+        if pair.remote is None or self._test_match_or_print(pair.remote):
+            self._relay().operate_on(pair, "copy_remote")
 
     @_hook
     def on_delete_local(self, pair: EntryPair) -> Any:
@@ -713,7 +723,8 @@ class BiDirSynchronizer(BaseSynchronizer):
     @_hook
     def on_conflict(self, pair: EntryPair) -> Any:
         """Called for a conflict; settles it by the strategy, or asks."""
-        self._relay().operate_on(pair, "conflict")
+        if self._test_match_or_print(pair.any_entry):
+            self._relay().operate_on(pair, "conflict")
 
 
 class UploadSynchronizer(BiDirSynchronizer):

@@ -17,7 +17,7 @@ const OVERLAP: u64 = 64 << 10;
 pub struct Transfer {
     /// Bytes read from the source, also of a copy that failed.
     pub bytes: u64,
-    /// Whether the source could be opened at all.
+    /// Whether the source, and on a disk of this computer the target, could be opened at all.
     pub was_opened: bool,
     /// The outcome; `None` if the target has left the rest for later.
     pub result: Result<Option<Written>>,
@@ -65,9 +65,10 @@ pub fn transfer(
         return transfer;
     }
     let mut lend = |body: &mut dyn Read| {
-        was_opened = true;
+        was_opened = !to.copies_on_disk();
         let body = &mut Fitting { body, overlap: std::mem::take(&mut overlap) };
-        let mut body = Counted { body, bytes: &mut bytes, flow, claim: claim.take() };
+        let mut body =
+            Counted { body, bytes: &mut bytes, was_read: &mut was_opened, flow, claim: claim.take() };
         written = Some(match may_lag {
             true => to.write_behind(target_path, &mut body, put)?,
             false => Some(to.write(target_path, &mut body, put)?),
@@ -97,8 +98,8 @@ fn copy_on_disk(
     let result = match source.session.open_on_disk(source.path) {
         Ok(None) => return None,
         Ok(Some(mut file)) => {
-            was_opened = true;
             let mut pass = |count: u64| {
+                was_opened = true;
                 bytes += count;
                 flow.pass(usize::try_from(count).unwrap_or(usize::MAX));
                 flow.check()
@@ -267,12 +268,15 @@ impl Read for Fitting<'_> {
 struct Counted<'a> {
     body: &'a mut dyn Read,
     bytes: &'a mut u64,
+    /// Set as soon as somebody wants its bytes.
+    was_read: &'a mut bool,
     flow: &'a Flow,
     claim: Option<Box<dyn Claim>>,
 }
 
 impl Read for Counted<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        *self.was_read = true;
         self.flow.check().map_err(Error::into_io)?;
         let count = self.body.read(buffer)?;
         self.flow.pass(count);

@@ -297,11 +297,11 @@ impl Walk<'_> {
             Done::Times { ticket, side, result } => self.take_times(ticket, side, result),
             Done::Copied { job, bytes, was_opened, seconds, result } => {
                 self.copies -= 1;
-                self.tell_copied(&job, bytes, result.as_ref().err())?;
                 self.stats.bytes_written[job.to] += bytes;
                 if self.executor.is_live() {
                     self.stats.add_write_time(job.to, seconds);
                 }
+                self.tell_copied(&job, bytes, result.as_ref().err())?;
                 let next = self.twins.after(&job);
                 self.copied(job, was_opened, result)?;
                 next.map_or(Ok(()), |next| self.submit(Job::Copy(next)))

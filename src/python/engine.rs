@@ -3,11 +3,11 @@
 use super::bridge::PyTarget;
 use super::convert;
 use super::errors::{carried, exception, raise};
+use super::live::Live;
 use super::lock::{self, Owner};
 use super::stage::{Asker, Stage};
 use super::target::{Session, Target};
 use crate::engine::hooks::{Act, Answer, Deed, Go, Leaf, Verdict};
-use crate::engine::stats::Value;
 use crate::engine::{self, Clock, Event, Finished, Hooks, Keeping, Locking, Observer, Run, Stats};
 use crate::error::{Error, Kind, Result};
 use crate::locked::locked;
@@ -106,7 +106,10 @@ pub fn run(
         limit: convert::limit(settings.max_delete.as_deref())?,
         is_off: settings.allow_mass_delete,
     };
-    let stage = Arc::new(Stage::new());
+    let listener = settings.hooks.iter().any(|hook| hook == "_inc_stat").then(|| reporter.clone_ref(py));
+    let live = Arc::new(Live::new(stats.clone().unbind(), listener));
+    let pushed = Arc::clone(&live);
+    let stage = Arc::new(Stage::new(move |py| pushed.push(py)));
     let targets = Sides { local: place(local, &stage)?, remote: place(remote, &stage)? };
     let is_plain = settings.hooks.is_empty() && Side::BOTH.into_iter().all(|side| targets[side].is_native);
     let (few, most) = settings.connections;
@@ -149,11 +152,12 @@ pub fn run(
     let mut counters = Stats::default();
     let outcome = if is_plain {
         let hooks = PyHooks::new(Door::Direct, &reporter, py, &settings, mode);
-        let mut listener = Listener::new(Door::Direct, reporter, &settings);
+        let mut listener = Listener::new(Door::Direct, reporter, Arc::clone(&live), &settings);
         py.detach(|| engine::sync(&run, &hooks, &mut listener, &mut counters))
     } else {
         let hooks = PyHooks::new(Door::Stage(Arc::clone(&stage)), &reporter, py, &settings, mode);
-        let mut listener = Listener::new(Door::Stage(Arc::clone(&stage)), reporter, &settings);
+        let mut listener =
+            Listener::new(Door::Stage(Arc::clone(&stage)), reporter, Arc::clone(&live), &settings);
         std::thread::scope(|scope| {
             let worker = scope.spawn(|| {
                 let outcome = engine::sync(&run, &hooks, &mut listener, &mut counters);
@@ -166,9 +170,11 @@ pub fn run(
                 .unwrap_or_else(|_| Err(Error::new(Kind::Io, "internal error, please report it")))
         })
     };
-    add_counters(stats, &counters)?;
+    live.note(&counters);
+    live.push(py);
     py.detach(|| Side::BOTH.into_iter().for_each(|side| pools[side].close(true)));
-    raise(py, outcome)
+    raise(py, outcome)?;
+    live.check()
 }
 
 /// A folder below the roots of both sides.
@@ -216,24 +222,6 @@ pub fn matches(
     Ok(filter.matches(name, if is_dir { EntryKind::Folder } else { EntryKind::File }))
 }
 
-/// Adds the counters of a run to those that are there: they accumulate over repeated runs.
-fn add_counters(stats: &Bound<'_, PyDict>, counters: &Stats) -> PyResult<()> {
-    for (name, value) in counters.named() {
-        let old = stats.get_item(name)?.filter(|old| !old.is_none());
-        match value {
-            Value::Count(count) => {
-                let old: u64 = old.map_or(Ok(0), |old| old.extract())?;
-                stats.set_item(name, old + count)?;
-            }
-            Value::Seconds(seconds) => {
-                let old: f64 = old.map_or(Ok(0.0), |old| old.extract())?;
-                stats.set_item(name, old + seconds)?;
-            }
-        }
-    }
-    Ok(())
-}
-
 /// The way into Python: at once, or through the stage that the calling thread is.
 #[derive(Clone)]
 enum Door {
@@ -257,6 +245,7 @@ impl Door {
 struct Listener {
     door: Door,
     reporter: Arc<Py<PyAny>>,
+    live: Arc<Live>,
     verbose: u8,
     progress: bool,
     flows: bool,
@@ -269,10 +258,11 @@ struct Listener {
 const FLOW: Duration = Duration::from_millis(500);
 
 impl Listener {
-    fn new(door: Door, reporter: Py<PyAny>, settings: &Settings) -> Self {
+    fn new(door: Door, reporter: Py<PyAny>, live: Arc<Live>, settings: &Settings) -> Self {
         Listener {
             door,
             reporter: Arc::new(reporter),
+            live,
             verbose: settings.verbose,
             progress: settings.progress,
             flows: settings.flows,
@@ -297,7 +287,11 @@ impl Listener {
             Door::Direct if self.last_look.elapsed() < SIGNALS => Ok(()),
             Door::Direct => {
                 self.last_look = Instant::now();
-                Python::attach(|py| py.check_signals()).map_err(carried)
+                Python::attach(|py| {
+                    self.live.push(py);
+                    py.check_signals()
+                })
+                .map_err(carried)
             }
         }
     }
@@ -305,6 +299,7 @@ impl Listener {
 
 impl Observer for Listener {
     fn event(&mut self, event: Event<'_>, stats: &Stats) -> Result<()> {
+        self.live.note(stats);
         match event {
             Event::Action { line, path, is_folder } => {
                 let path = path.as_str().to_owned();

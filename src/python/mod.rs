@@ -14,6 +14,7 @@ mod checkup;
 mod convert;
 mod engine;
 mod errors;
+mod live;
 mod lock;
 #[cfg(feature = "s3")]
 mod s3;

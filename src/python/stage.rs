@@ -34,6 +34,8 @@ pub struct Stage {
     sender: Sender<Cue>,
     interrupted: AtomicBool,
     is_over: AtomicBool,
+    /// Done before anything is performed, and before an answer is passed on.
+    first: Box<dyn Fn(Python<'_>) + Send + Sync>,
 }
 
 /// What a performance says to the thread that waits for it.
@@ -50,14 +52,15 @@ pub struct Asker<Q, A> {
 }
 
 impl Stage {
-    /// An empty stage.
-    pub fn new() -> Self {
+    /// An empty stage. `first` is done before Python goes on, each time.
+    pub fn new(first: impl Fn(Python<'_>) + Send + Sync + 'static) -> Self {
         let (sender, cues) = channel();
         Stage {
             cues: Mutex::new(cues),
             sender,
             interrupted: AtomicBool::new(false),
             is_over: AtomicBool::new(false),
+            first: Box::new(first),
         }
     }
 
@@ -125,8 +128,11 @@ impl Stage {
     /// Performs the next cue. False once the run is over.
     fn perform_next(&self, py: Python<'_>) -> bool {
         match self.next(py) {
-            Some(Cue::Perform(work)) => work(py),
-            Some(Cue::Answered) => {}
+            Some(Cue::Perform(work)) => {
+                (self.first)(py);
+                work(py);
+            }
+            Some(Cue::Answered) => (self.first)(py),
             Some(Cue::End) | None => return false,
         }
         true

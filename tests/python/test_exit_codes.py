@@ -22,6 +22,12 @@ def copy_error(sides: Sides) -> None:
     (sides.local / "closed").chmod(0)
 
 
+def closed_folder(sides: Sides) -> None:
+    (sides.local / "closed").mkdir(0o555)
+    (sides.remote / "closed").mkdir()
+    (sides.remote / "closed" / "new").write_text("nowhere to be put")
+
+
 def conflict(sides: Sides) -> None:
     for side in (sides.local, sides.remote):
         (side / "both").write_text(f"edited in {side.name}")
@@ -54,6 +60,9 @@ ZERO, PROBLEMS = "--exit-zero-on-copy-errors", "--report-problems"
         (copy_error, (), 1),
         (copy_error, (ZERO,), 0),
         (copy_error, (PROBLEMS,), 10),
+        (closed_folder, (), 1),
+        (closed_folder, (ZERO,), 0),
+        (closed_folder, (PROBLEMS,), 10),
         # Nobody can be asked: that is an error, unless it was said what to do then.
         (conflict, (), 1),
         (conflict, (PROBLEMS,), 10),

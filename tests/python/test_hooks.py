@@ -184,6 +184,78 @@ def test_false_leaves_the_pair_or_the_entry_alone(world: Path) -> None:
     assert not (world / "local" / "newer").exists()
 
 
+def test_nothing_is_as_good_as_false_from_before_sync(world: Path) -> None:
+    class Mine(BiDirSynchronizer):
+        def _before_sync(self, entry: Any) -> Any:
+            if entry.name == "new":
+                return None
+            return super()._before_sync(entry)
+
+    run(Mine, world, {})
+    assert not (world / "remote" / "new").exists()
+    assert (world / "remote" / "edit-here").read_text() == "edited here!"
+
+
+def test_an_entry_that_test_match_or_print_refuses_is_left_alone(world: Path) -> None:
+    asked = []
+
+    class Mine(BiDirSynchronizer):
+        def _test_match_or_print(self, entry: Any) -> bool:
+            asked.append(entry.name)
+            return entry.name not in ("edit-here", "edit-there") and super()._test_match_or_print(entry)
+
+    run(Mine, world, {})
+    assert (world / "remote" / "edit-here").read_text() == "first edit-here"
+    assert (world / "local" / "edit-there").read_text() != "edited there!"
+    assert (world / "remote" / "new" / "sub" / "deep").read_text() == "deep"
+    assert {"edit-here", "edit-there", "both"} <= set(asked)
+
+
+def test_counters_are_live(world: Path) -> None:
+    class Enough(Exception):
+        pass
+
+    class Mine(BiDirSynchronizer):
+        def on_copy_local(self, pair: Any) -> None:
+            before = dict(self.get_stats())
+            super().on_copy_local(pair)
+            now = self.get_stats()
+            if not pair.is_dir:
+                assert now["upload_files_written"] == before["upload_files_written"] + 1
+                assert now["upload_bytes_written"] == before["upload_bytes_written"] + pair.local.size
+                raise Enough(now["upload_files_written"])
+
+    mine = Mine(FsTarget(str(world / "local")), FsTarget(str(world / "remote")), {"verbose": 4})
+    with pytest.raises(Enough) as caught:
+        mine.run()
+    assert caught.value.args == (mine.get_stats()["upload_files_written"],)
+    assert mine.get_stats()["local_files"] > 0
+
+
+def test_inc_stat_hears_of_everything_that_is_counted(world: Path) -> None:
+    heard: dict[str, float] = {}
+
+    class Mine(BiDirSynchronizer):
+        def _inc_stat(self, name: str, ofs: float = 1) -> None:
+            heard[name] = heard.get(name, 0) + ofs
+            super()._inc_stat(name, ofs)
+
+    stats = run(Mine, world, {}).get_stats()
+    counted = {name: stats[name] for name in heard}
+    assert heard == pytest.approx(counted)
+    assert {"files_written", "entries_seen", "local_files", "meta_bytes_written"} <= set(heard)
+    assert stats["files_written"] == stats["upload_files_written"] + stats["download_files_written"] > 0
+
+
+def test_what_inc_stat_raises_comes_out(world: Path) -> None:
+    class Mine(BiDirSynchronizer):
+        def _inc_stat(self, name: str, ofs: float = 1) -> None:
+            raise LookupError(name)
+
+    with pytest.raises(LookupError):
+        run(Mine, world, {})
+
+
 def test_a_handler_finds_the_copy_done_after_super(world: Path) -> None:
     found = {}
 

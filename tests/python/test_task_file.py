@@ -57,6 +57,33 @@ def test_broken_yaml_is_told_with_its_line(sides: Sides, file_name: str) -> None
 
 
 @pytest.mark.parametrize(
+    "entry",
+    [
+        'local: [1, remote: "ftp://joe:hunter2@h/x"',
+        "remote: ftp://joe:hunter2@h/x: y",
+        "remote: @ftp://joe:hunter2@h/x",
+        "remote: *hunter2",
+        "remote: !hunter2 x",
+        'remote: "ftp://joe:hunter2@h/x',
+        "remote: ftp://joe:hunter2@h/\a",
+        "remote: [ftp://joe:hunter2@h/x]",
+        "remote: {ftp://joe:hunter2@h/x: 1}",
+    ],
+)
+def test_broken_yaml_is_told_without_what_is_in_it(sides: Sides, entry: str) -> None:
+    message = error_of(run(sides, f"tasks:\n  up: {{command: upload, local: ., {entry}}}\n", "up"))
+    assert "hunter2" not in message, message
+    assert "pyftpsync.yaml" in message, message
+
+
+def test_a_task_without_anything_is_of_no_concern_to_the_others(sides: Sides) -> None:
+    text = "tasks:\n  nothing:\n  up: {command: upload, remote: REMOTE}\n"
+    assert run(sides, text, "up").returncode == 0
+    done = run(sides, text, "nothing")
+    assert "`tasks.nothing` must map names to values" in error_of(done)
+
+
+@pytest.mark.parametrize(
     ("text", "start", "words"),
     [
         ("- a\n- b", "Missing entry `tasks` in ", "FILE"),
@@ -65,7 +92,7 @@ def test_broken_yaml_is_told_with_its_line(sides: Sides, file_name: str) -> None
         ("common_config: {}", "Missing entry `tasks` in ", "FILE"),
         ("tasks: 5", "Error parsing ", "FILE: `tasks` must map names to tasks"),
         ("tasks: {up: 5}", "Error parsing ", "FILE: `tasks.up` must map names to values"),
-        ("tasks: {up: }", "Error parsing ", "FILE: `tasks.up` must map names to values"),
+        ("default_task: up\ntasks: {up: }", "Error parsing ", "FILE: `tasks.up` must map names to values"),
         ("tasks: {up: [command, upload]}", "Error parsing ", "`tasks.up` must map names to values"),
         ("common_config: 5\ntasks: {}", "Error parsing ", "FILE: `common_config` must map names to values"),
         ("tasks: {a: {}, b: {}}", "No `TASK` argument was passed", "[a, b]"),
