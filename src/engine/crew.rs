@@ -6,7 +6,7 @@
 use super::flow::Flow;
 use super::job::{CopyJob, Done, Job, Make, View};
 use super::keep::{Keeping, Made};
-use super::lock::Keeper;
+use super::lock::{Keeper, OwnLock};
 use super::queue::{LARGE, Next, Queue, Work};
 use super::{Choice, Clock};
 use crate::error::{Error, Kind, Result, Retry};
@@ -48,6 +48,10 @@ pub struct Crew<'a> {
     queue: Queue,
     /// Copies whose transfer is done, and which their session finishes later.
     lagging: Mutex<HashMap<(Side, RelPath), Lagging>>,
+    /// The locks that this run has written.
+    locks: Mutex<Sides<Option<OwnLock>>>,
+    /// Sides whose lock was found to be that of another run.
+    lost_locks: Mutex<Sides<bool>>,
     /// The error of a side that has no room left: nothing more is sent there.
     full: Mutex<Sides<Option<Error>>>,
     /// Those of them of which more is known, to be reported.
@@ -82,6 +86,8 @@ impl<'a> Crew<'a> {
             flow: Flow::default(),
             queue: Queue::new(*threads.start(), *threads.end()),
             lagging: Mutex::default(),
+            locks: Mutex::default(),
+            lost_locks: Mutex::default(),
             full: Mutex::default(),
             settled: Mutex::default(),
             twin_folders: Mutex::default(),
@@ -191,6 +197,16 @@ impl<'a> Crew<'a> {
     /// Bytes that have been copied so far.
     pub(super) fn passed(&self) -> u64 {
         self.flow.passed()
+    }
+
+    /// Takes what was written as the lock of a side.
+    pub(super) fn knows_lock(&self, side: Side, own: OwnLock) {
+        locked(&self.locks)[side] = Some(own);
+    }
+
+    /// Whether the lock of a side was found to be that of another run.
+    pub(super) fn has_lost_lock(&self, side: Side) -> bool {
+        locked(&self.lost_locks)[side]
     }
 
     /// The sessions with a side.

@@ -103,10 +103,10 @@ pub struct Doomed {
 /// Where a copy lands.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Landing {
-    /// In a folder that is there, at a name where this is expected.
-    At(Expect),
+    /// In a folder that is there, at a name where this is expected, with these permission bits.
+    At(Expect, Option<u16>),
     /// The same, and what is there is kept.
-    Over(Expect, Keep),
+    Over(Expect, Option<u16>, Keep),
     /// In a folder that may have to be made first.
     NewFolder,
 }

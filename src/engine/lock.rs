@@ -8,9 +8,9 @@ use super::job::Done;
 use super::{Clock, Run};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::locked::locked;
-use crate::model::lock::{Lock, MAX_LOCK_SIZE};
+use crate::model::lock::{Holder, Lock, MAX_LOCK_SIZE};
 use crate::model::{Entry, LOCK_FILE_NAME, Name, RelPath, Side, Stamp};
-use crate::plan::lock::{Claim, Found, LockRules, duration, judge};
+use crate::plan::lock::{Claim, Found, Leftover, LockRules, duration, judge};
 use crate::target::pool::Loan;
 use crate::target::{Expect, Put, Session, Target, next_unique, temp_name};
 use std::io::{self, Read};
@@ -24,8 +24,11 @@ pub const USUAL_AGE: f64 = 900.0;
 const RENEWALS: f64 = 5.0;
 /// How often a keeper looks at the clock.
 const LOOK: Duration = Duration::from_millis(100);
-/// A lock that was known to be ours so many seconds ago still is: nobody could have honestly taken it.
+/// A lock that was known to be ours so many seconds ago still is: nobody has taken it, unless he was told to break it.
 const SURE: f64 = 10.0;
+/// So many seconds after it was taken it is looked at again: somebody whose connection is slow may have found none before ours was
+/// there, and have written his own over it since.
+const SECOND_LOOKS: [f64; 3] = [1.0, 3.0, 10.0];
 /// How long the removal may take at the end of a run that went well.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long it may take after an interruption or an outage.
@@ -127,8 +130,21 @@ impl Keeper<'_> {
             return;
         }
         let interval = self.locking.rules.age.min(USUAL_AGE) / RENEWALS;
+        let begun = tried.0;
+        let mut looks = SECOND_LOOKS.into_iter().peekable();
         while self.crew.lasts(LOOK.min(Duration::from_secs_f64(interval))) {
             let (elapsed, now) = (self.clock.elapsed(), self.clock.now());
+            if looks.peek().is_some_and(|after| elapsed - begun >= *after) {
+                match self.look_again() {
+                    // Nobody is idle; soon.
+                    Ok(false) => {}
+                    Ok(true) => drop(looks.next()),
+                    Err(error) => {
+                        tell(Err(error));
+                        return self.crew.abandon();
+                    }
+                }
+            }
             // Some clocks stand still while the computer sleeps.
             if elapsed - tried.0 < interval && (now - tried.1).abs() < interval {
                 continue;
@@ -155,7 +171,7 @@ impl Keeper<'_> {
     /// # Errors
     /// Why the lock is still there; what `poll` fails with.
     pub fn release(&self, was_cut: bool, poll: &mut dyn FnMut() -> Result<()>) -> Result<Released> {
-        let Some(held) = self.held().take() else {
+        let Some(held) = self.held().take().filter(|_| !self.crew.has_lost_lock(self.side)) else {
             return Ok(Released::NotHeld);
         };
         let pool = self.crew.pool(self.side);
@@ -203,7 +219,15 @@ impl Keeper<'_> {
                 found = Found::Nothing;
             }
             let now = self.clock.now();
-            let instead_of = match judge(&found, self.locking.rules, now, self.locking.is_running) {
+            let mut claim = judge(&found, self.locking.rules, now, self.locking.is_running);
+            if let (Found::Lock(_), Claim::Over(Leftover::Old(_) | Leftover::Future), false) =
+                (&found, claim, self.locking.rules.breaks)
+                && let Some(age) = age_there(session)?.filter(|age| *age <= self.locking.rules.age)
+            {
+                // By the clock of the side it was written just now: one of the two others is wrong.
+                claim = Claim::Taken { age: Some(age) };
+            }
+            let instead_of = match claim {
                 Claim::Free => None,
                 Claim::Over(why) => Some(format!("{}: {why}", found.holder())),
                 Claim::Taken { age } => return Err(in_use(&found, age)),
@@ -241,12 +265,36 @@ impl Keeper<'_> {
         let written = session.write(&self.path, &mut text.as_bytes(), &put);
         let mut held = self.held();
         match &written {
-            Ok(_) => *held = held.map(|held| Held { is_whole: true, ..held }),
+            Ok(_) => {
+                *held = held.map(|held| Held { is_whole: true, ..held });
+                let own = OwnLock { length: text.len() as u64, owner: self.locking.rules.owner.clone() };
+                self.crew.knows_lock(self.side, own);
+            }
             Err(error) if error.retry() == Retry::No && was_held.is_none() => *held = None,
             Err(_) => {}
         }
         drop(held);
         written.map(|_| lock)
+    }
+
+    /// Looks whether the lock is still ours. False if no session is idle.
+    ///
+    /// # Errors
+    /// [`Kind::Guard`] if it is that of somebody else. Nothing else counts: it is renewed later.
+    fn look_again(&self) -> Result<bool> {
+        let Some(mut loan) = self.crew.pool(self.side).take_idle() else { return Ok(false) };
+        let found = look(loan.session(), &self.path);
+        match &found {
+            Err(error) if error.retry() == Retry::NewSession => self.crew.lose(self.side, loan),
+            Ok(_) | Err(_) => loan.keep(),
+        }
+        match found {
+            Ok(found @ Found::Lock(_)) if found.is_of_another(&self.locking.rules.owner) => {
+                *self.held() = None;
+                Err(self.named(taken_over(&found)))
+            }
+            Ok(_) | Err(_) => Ok(true),
+        }
     }
 
     fn renew(&self) -> Result<LockNews> {
@@ -288,10 +336,7 @@ impl Keeper<'_> {
         };
         if !is_ours {
             *self.held() = None;
-            return Err(Error::new(
-                Kind::Guard,
-                format!("{} has taken the lock over; nothing more is changed", found.holder()),
-            ));
+            return Err(taken_over(&found));
         }
         let lock = self.write(session, Expect::Anything, false)?;
         Ok(LockNews::Renewed { lock, was_gone: found == Found::Nothing })
@@ -318,7 +363,7 @@ pub enum Released {
 /// The removal of a lock, on a thread of its own.
 struct Removal {
     path: RelPath,
-    owner: crate::model::lock::Holder,
+    owner: Holder,
     /// Whether it is certainly ours without another look.
     is_sure: bool,
 }
@@ -422,11 +467,59 @@ fn look(session: &mut dyn Session, path: &RelPath) -> Result<Found> {
     })
 }
 
-/// Asks how old a file is that is no lock, by the clock of the side that dated it: another file is put beside it for a moment.
+/// A lock as this run has written it.
+#[derive(Debug, Clone)]
+pub struct OwnLock {
+    /// Its bytes.
+    length: u64,
+    owner: Holder,
+}
+
+/// Looks closer at a lock file that is listed with another size than ours has: of two runs that began at the same time, the one
+/// that wrote first finds the lock of the other here, before it has changed anything.
+///
+/// # Errors
+/// [`Kind::Guard`] if it is the lock of somebody else; what ends the conversation.
+pub fn refuse_another(
+    session: &mut dyn Session,
+    own: &OwnLock,
+    listed: Option<u64>,
+    place: &str,
+) -> Result<()> {
+    if listed.is_none_or(|size| size == own.length) {
+        return Ok(());
+    }
+    let Ok(name) = Name::new(LOCK_FILE_NAME) else { return Ok(()) };
+    match look(session, &RelPath::root().join(&name)) {
+        Ok(found) if found.is_of_another(&own.owner) => {
+            let what = format!("{} has begun at the same moment; nothing was changed", found.holder());
+            let advice = "wait for its end, and run this again";
+            Err(Error::new(Kind::Guard, what).advise(advice).during("lock").at(place))
+        }
+        Err(error) if error.retry() == Retry::NewSession => Err(error),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+fn taken_over(found: &Found) -> Error {
+    Error::new(Kind::Guard, format!("{} has taken the lock over; nothing more is changed", found.holder()))
+}
+
+/// Asks how old a file is that is no lock, by the clock of the side that dated it.
 fn prove_age(session: &mut dyn Session, found: Found) -> Result<Found> {
-    let (Found::Unreadable(Some(_)), Ok(name)) = (&found, Name::new(temp_name("", next_unique()))) else {
+    if !matches!(found, Found::Unreadable(Some(_))) {
         return Ok(found);
-    };
+    }
+    Ok(age_there(session)?.map_or(found, Found::Stump))
+}
+
+/// How many seconds ago the lock file was written, by the clock of the side that dates it: another file is put beside it for a
+/// moment. `None` where that cannot be told.
+///
+/// # Errors
+/// What ends the conversation.
+fn age_there(session: &mut dyn Session) -> Result<Option<f64>> {
+    let Ok(name) = Name::new(temp_name("", next_unique())) else { return Ok(None) };
     let probe = RelPath::root().join(&name);
     let put = Put { size: Some(0), inplace: true, ..Put::default() };
     let listed = session.write(&probe, &mut io::empty(), &put).and_then(|_| session.list(&RelPath::root()));
@@ -435,16 +528,15 @@ fn prove_age(session: &mut dyn Session, found: Found) -> Result<Found> {
     let listing = match listed {
         Ok(listing) => listing,
         Err(error) if error.retry() == Retry::NewSession => return Err(error),
-        // Its own time has to do.
-        Err(_) => return Ok(found),
+        Err(_) => return Ok(None),
     };
     let time = |name: &str| {
         let entry = listing.entries.iter().find(|entry| entry.name.as_str() == name)?;
         entry.mtime_org.map(|at| (at.as_secs_f64(), f64::from(at.grain())))
     };
     Ok(match (time(LOCK_FILE_NAME), time(name.as_str())) {
-        (Some((written, _)), Some((now, grain))) => Found::Stump((now - written - grain).max(0.0)),
-        _ => found,
+        (Some((written, _)), Some((now, grain))) => Some((now - written - grain).max(0.0)),
+        _ => None,
     })
 }
 

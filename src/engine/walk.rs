@@ -629,7 +629,7 @@ impl Walk<'_> {
                     &entry,
                     to,
                     &inner,
-                    Landing::At(Expect::Absent),
+                    Landing::At(Expect::Absent, None),
                 )?,
                 EntryKind::Folder => {
                     let name = entry.name.as_str();

@@ -3,9 +3,12 @@
 //! The layout is that of pyftpsync 3.1 and 4.1, which name no holder and never read the file.
 
 use serde_json::{Value, json};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// A lock file larger than this (bytes) is none.
 pub const MAX_LOCK_SIZE: u64 = 4096;
+/// How many blanks there may be behind a lock.
+const MAX_BLANKS: u64 = 1024;
 /// Characters of a text of somebody else that are kept: it is shown to people.
 const MAX_TEXT: usize = 100;
 
@@ -52,8 +55,19 @@ impl Lock {
         Some(Lock { time, holder })
     }
 
-    /// The text of the file, spaced as Python's `json` does.
+    /// The text of the file, spaced as Python's `json` does. Blanks at its end give the locks of different runs different lengths,
+    /// so that a listing tells them apart.
     pub fn print(&self) -> String {
+        let token = self.holder.as_ref().and_then(|holder| holder.token.as_ref());
+        let blanks = token.map_or(0, |token| {
+            let mut hasher = DefaultHasher::new();
+            token.hash(&mut hasher);
+            usize::try_from(hasher.finish() % MAX_BLANKS).unwrap_or(0)
+        });
+        self.print_tightly() + &" ".repeat(blanks)
+    }
+
+    fn print_tightly(&self) -> String {
         let holder = match &self.holder {
             None => "null".to_owned(),
             Some(Holder { host, system, process, token }) => {
@@ -110,9 +124,22 @@ mod tests {
         assert_eq!(nobody.print(), r#"{"lock_time": 1700000000.0, "lock_holder": null}"#);
         let lock = Lock { time: 1.5, holder: Some(Holder { host: Some("pc".into()), ..joe() }) };
         assert_eq!(
-            lock.print(),
+            lock.print().trim_end(),
             r#"{"lock_time": 1.5, "lock_holder": {"host": "pc", "process": 4711, "system": "c0ffee", "token": "t"}}"#
         );
+    }
+
+    #[test]
+    fn locks_of_different_runs_have_different_lengths() {
+        let length = |token: String| {
+            let holder = Some(Holder { token: Some(token), ..joe() });
+            Lock { time: 1.5, holder }.print().len()
+        };
+        let lengths: std::collections::BTreeSet<usize> =
+            (100..200).map(|run| length(format!("{run}"))).collect();
+        assert!(lengths.len() > 90, "{lengths:?}");
+        assert!(lengths.iter().all(|length| *length as u64 <= MAX_LOCK_SIZE));
+        assert_eq!(length("100".into()), length("100".into()));
     }
 
     #[test]

@@ -74,12 +74,12 @@ pub fn judge(found: &Found, rules: &LockRules, now: f64, is_running: &dyn Fn(u32
         return Claim::Over(Leftover::Unreadable);
     };
     let age = now - written;
-    if age < -rules.age {
+    if holder.is_some_and(|holder| has_ended(holder, &rules.owner, is_running)) {
+        Claim::Over(Leftover::Ended)
+    } else if age < -rules.age {
         Claim::Over(Leftover::Future)
     } else if age > honoured {
         Claim::Over(Leftover::Old(age))
-    } else if holder.is_some_and(|holder| has_ended(holder, &rules.owner, is_running)) {
-        Claim::Over(Leftover::Ended)
     } else if rules.breaks {
         Claim::Over(Leftover::Broken)
     } else {
@@ -94,6 +94,11 @@ fn has_ended(holder: &Holder, owner: &Holder, is_running: &dyn Fn(u32) -> bool) 
 }
 
 impl Found {
+    /// Whether it is a lock, and not that of this run.
+    pub fn is_of_another(&self, owner: &Holder) -> bool {
+        matches!(self, Found::Lock(lock) if !lock.is_of(owner))
+    }
+
     /// Who holds it, in words.
     pub fn holder(&self) -> String {
         let Found::Lock(Lock { holder: Some(holder), .. }) = self else {

@@ -61,6 +61,7 @@ mod tests {
             mtime_org: mtime,
             unique: None,
             changed: None,
+            mode: None,
             is_link: false,
         }
     }

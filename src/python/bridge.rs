@@ -277,6 +277,7 @@ fn entry(told: &Told) -> Result<Entry, String> {
         mtime_org: stamp(mtime_org),
         unique: unique.as_deref().map(Into::into),
         changed: None,
+        mode: None,
         is_link: false,
     })
 }

@@ -149,6 +149,8 @@ pub struct Put {
     pub size: Option<u64>,
     /// The modification time that the file should carry.
     pub mtime: Option<Stamp>,
+    /// The permission bits of the file that it replaces, where the side lists them.
+    pub mode: Option<u16>,
     /// Overwrite in place instead of by temporary name and rename.
     pub inplace: bool,
     /// A few bytes, written in place, whose folder is listed soon after: what that shows is not asked for beside it.

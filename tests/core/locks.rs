@@ -210,16 +210,21 @@ struct Setup {
     clock: Arc<Virtual>,
     stop_at: Option<&'static str>,
     guard_off: bool,
+    /// Sessions with the remote side that are open before the run begins.
+    open: usize,
 }
 
 impl Setup {
     fn new(mode: Mode) -> Self {
         let clock = Arc::new(Virtual(Mutex::new(START)));
-        Setup { mode, dry_run: false, breaks: false, clock, stop_at: None, guard_off: true }
+        Setup { mode, dry_run: false, breaks: false, clock, stop_at: None, guard_off: true, open: 0 }
     }
 
     fn run(&self, local: &MemoryTarget, remote: &Remote) -> Outcome {
         let pools = Sides::new(Pool::new(Arc::new(local.clone()), 4), Pool::new(Arc::new(remote.clone()), 4));
+        for _ in 0..self.open {
+            pools.remote.add(remote.open().unwrap());
+        }
         let owner = Holder {
             host: Some("here".into()),
             system: Some("boot".into()),
@@ -401,6 +406,101 @@ fn a_lock_that_was_never_finished_is_taken_over_after_two_minutes_of_the_sides_o
         assert_eq!(outcome.result.unwrap_err().kind(), Kind::Guard, "somebody may still be writing it");
         assert_eq!(remote.tree.tree().into_keys().collect::<Vec<_>>(), [LOCK_FILE_NAME]);
     }
+}
+
+/// A lock of somebody else whose clock differs by `ahead` from that of the side, where it was written `age` seconds ago.
+fn after_a_lock_by_another_clock(age: f64, ahead: f64) -> (Remote, Outcome) {
+    let (local, mut remote) = (local(), Remote::new());
+    local.put("a", b"1", at(0));
+    remote.tree = remote.tree.dating(Stamp::from_secs_f64(START + 5000.0).unwrap());
+    let written = Stamp::from_secs_f64(START + 5000.0 - age).unwrap();
+    remote.tree.put(LOCK_FILE_NAME, foreign(age - ahead).as_bytes(), written);
+    let outcome = Setup::new(Mode::Upload).run(&local, &remote);
+    (remote, outcome)
+}
+
+#[test]
+fn a_living_lock_is_honoured_however_wrong_a_clock_is() {
+    for ahead in [0.0, 7200.0, -7200.0, 1e8, -1e8] {
+        let (remote, outcome) = after_a_lock_by_another_clock(170.0, ahead);
+        assert_eq!(outcome.result.unwrap_err().kind(), Kind::Guard, "{ahead}");
+        assert_eq!(remote.tree.tree().into_keys().collect::<Vec<_>>(), [LOCK_FILE_NAME]);
+    }
+    for ahead in [0.0, 7200.0, -7200.0] {
+        let (remote, outcome) = after_a_lock_by_another_clock(901.0, ahead);
+        assert!(outcome.result.is_ok(), "{ahead}: {:?}", outcome.result);
+        assert!(user_tree(&remote.tree).contains_key("a") && remote.lock().is_none());
+    }
+}
+
+#[test]
+fn of_two_runs_that_begin_at_the_same_moment_one_gives_way_before_it_changes_anything() {
+    let (local, remote) = (local(), Remote::new());
+    local.put("a", b"1", at(0));
+    let (tree, theirs) = (remote.tree.clone(), foreign(0.0));
+    let remote = remote.before(move |line| {
+        if line == "list ." {
+            // The other one has found none, too, and was a little later.
+            tree.put(LOCK_FILE_NAME, theirs.as_bytes(), at(0));
+        }
+        Ok(())
+    });
+    let outcome = Setup::new(Mode::Sync).run(&local, &remote);
+    let text = outcome.result.unwrap_err().to_string();
+    assert!(
+        text.contains("process 4711 on web1 has begun at the same moment; nothing was changed"),
+        "{text}"
+    );
+    assert!(text.starts_with("could not lock \"mem://h/\""), "{text}");
+    assert!(user_tree(&remote.tree).is_empty());
+    assert_eq!(remote.lock().unwrap().time, START, "the lock is theirs");
+    assert!(!outcome.states.contains(&"remote released".to_owned()), "{:?}", outcome.states);
+}
+
+#[test]
+fn a_lock_that_is_listed_with_an_odd_size_is_still_ours() {
+    let (local, remote) = (local(), Remote::new());
+    local.put("a", b"1", at(0));
+    let tree = remote.tree.clone();
+    let remote = remote.before(move |line| {
+        if line == "list ." {
+            let Some(Node::File(mut bytes, at)) = tree.tree().remove(LOCK_FILE_NAME) else {
+                panic!("no lock")
+            };
+            bytes.extend(b"\r\n");
+            tree.put(LOCK_FILE_NAME, &bytes, at);
+        }
+        Ok(())
+    });
+    let outcome = Setup::new(Mode::Sync).run(&local, &remote);
+    assert!(outcome.result.is_ok(), "{:?}", outcome.result);
+    assert!(user_tree(&remote.tree).contains_key("a") && remote.lock().is_none());
+}
+
+#[test]
+fn somebody_who_wrote_his_lock_over_ours_is_noticed_within_seconds() {
+    let (local, remote) = (local(), Remote::new());
+    for name in ["a", "b", "c"] {
+        local.put(name, b"1", at(0));
+    }
+    let mut setup = Setup::new(Mode::Upload);
+    setup.open = 2;
+    let (tree, theirs, clock) = (remote.tree.clone(), foreign(0.0), Arc::clone(&setup.clock));
+    let log = Arc::clone(&remote.log);
+    let remote = remote.before(move |line| {
+        if line == "write a" {
+            tree.put(LOCK_FILE_NAME, theirs.as_bytes(), at(0));
+            clock.advance(1.5);
+            // The keeper looks by itself.
+            log.wait_for("read .pyftpsync-lock.json", 2);
+            std::thread::sleep(Duration::from_millis(300));
+        }
+        Ok(())
+    });
+    let error = setup.run(&local, &remote).result.unwrap_err();
+    assert_eq!(error.kind(), Kind::Guard);
+    assert!(error.to_string().contains("has taken the lock over; nothing more is changed"), "{error}");
+    assert_eq!(remote.lock().unwrap().time, START, "the lock is theirs");
 }
 
 #[test]

@@ -98,8 +98,10 @@ class World:
             process.communicate()
 
     def leave_lock(self, age: float, holder: Any = None) -> str:
-        text = json.dumps({"lock_time": time.time() - age, "lock_holder": holder})
+        written = time.time() - age
+        text = json.dumps({"lock_time": written, "lock_holder": holder})
         self.lock.write_text(text)
+        os.utime(self.lock, (written, written))
         return text
 
 
@@ -301,7 +303,7 @@ def test_nothing_is_written_where_nothing_is_changed(one_world: World) -> None:
 
 def test_a_lock_is_never_synchronised(one_world: World) -> None:
     world = one_world
-    world.lock.write_text(json.dumps({"lock_time": 1.0, "lock_holder": None}))
+    world.leave_lock(1e6)
     put(world.remote, f"sub/{LOCK}", "{}")
     put(world.remote, "sub/a")
     put(world.local, LOCK, "{}")

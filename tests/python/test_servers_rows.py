@@ -59,6 +59,61 @@ def test_q21_an_encoding_can_be_named(start_server: StartServer, tmp_path: Path,
     assert on_server(world, "мир".encode("cp1251")).read_text() == "y"
 
 
+def modes(folder: Path) -> dict[str, int]:
+    return {
+        path.name: path.stat().st_mode & 0o777
+        for path in sorted(folder.iterdir())
+        if not path.name.startswith(".")
+    }
+
+
+#: Its MLSD does not tell permissions; where it is asked to, it tells wrong ones.
+LISTS_PERMISSIONS = [kind for kind in servers.EVERY if kind.name != "pyftpdlib"]
+
+
+@pytest.mark.parametrize(
+    "kind", [*LISTS_PERMISSIONS, servers.PyFtpdLib(mlsd=False)], ids=lambda kind: kind.name
+)
+def test_what_is_replaced_hands_on_its_permissions(
+    start_server: StartServer, tmp_path: Path, kind: Kind
+) -> None:
+    world = make_world(start_server(kind), tmp_path)
+    names = [f"file {number}" for number in range(12)]
+    for name in names:
+        write(world.local, name, "first")
+    world.run("upload", "--connections", "1")
+    wanted = dict(zip(sorted(names), [0o600, 0o755, 0o640, 0o444, 0o700, 0o644] * 2, strict=True))
+    for name, mode in wanted.items():
+        (world.remote / name).chmod(mode)
+    for name in names[:1], names[1:]:
+        # One alone, then many in a row.
+        for each in name:
+            write(world.local, each, "edited, and longer")
+        done = world.run("upload", "--connections", "1")
+        assert modes(world.remote) == wanted
+        assert "permissions" not in done.out + done.err
+    assert set(bodies(world.remote).values()) == {b"edited, and longer"}
+    assert modes(world.local) == dict.fromkeys(sorted(names), modes(world.local)[names[0]])
+
+
+def test_permissions_that_are_lost_are_told(start_server: StartServer, tmp_path: Path) -> None:
+    world = make_world(start_server(servers.PyFtpdLib(mlsd=False, lacks=("SITE CHMOD",))), tmp_path)
+    for name in ("a", "b", "c"):
+        write(world.local, name, "first")
+    world.run("upload")
+    (world.remote / "c").chmod(0o600)
+    for name, told in (("ab", False), ("c", True)):
+        for each in name:
+            write(world.local, each, "edited, and longer")
+        done = world.run("upload")
+        assert ("sets no permissions" in done.out) == told, done
+        assert "c had 600" not in done.out and ('"c" had 600' in done.out) == told
+    (world.remote / "c").chmod(0o600)
+    write(world.local, "c", "edited once more")
+    world.run("upload", "--inplace")
+    assert modes(world.remote)["c"] == 0o600
+
+
 #: What servers, or lines of listings, may take for something else.
 ODD_NAMES = [
     *[" leading", "trailing ", "  both  ", "in  side", " . ", "...", "..dots", "dot."],

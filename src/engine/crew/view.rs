@@ -3,7 +3,9 @@
 
 use super::{Crew, borrowed};
 use crate::engine::job::View;
+use crate::engine::lock::refuse_another;
 use crate::error::{Error, Kind, Result, Retry};
+use crate::locked::locked;
 use crate::model::meta::{MAX_LOCAL_META_SIZE, MAX_META_SIZE, MetaError};
 use crate::model::{DirMeta, Entry, EntryKind, LOCK_FILE_NAME, META_FILE_NAME, Name, RelPath, Side};
 use crate::plan::filter::is_temporary;
@@ -40,6 +42,13 @@ impl Crew<'_> {
             }
             name != META_FILE_NAME && !is_lock && !is_temporary(name)
         });
+        if let Some((size, _)) = lock
+            && let Some(own) = locked(&self.locks)[side].clone()
+            && let Err(error) = refuse_another(session, &own, size, self.pools[side].target().base_name())
+        {
+            locked(&self.lost_locks)[side] |= error.kind() == Kind::Guard;
+            return Err(error);
+        }
         let mut view = View { leftovers, lock, meta_time, ..View::default() };
         if let Some(size) = meta_size {
             read_meta(session, side, dir, size, &mut view)?;

@@ -38,7 +38,7 @@ impl Walk<'_> {
         self.action(Line::conflict_copy(loser, true), path, false)?;
         let second = Entry { name: name.clone(), unique: None, changed: None, ..entry.clone() };
         let keep = Keep { on: loser, to: plan.paths[loser].join(&name), entry: Some(Box::new(second)) };
-        let landing = Landing::Over(expected(Some(entry)), keep);
+        let landing = Landing::Over(expected(Some(entry)), entry.mode, keep);
         let paths = paths_of(&plan.paths, &step.pair, loser);
         self.copy_file(plan.ticket, step.pair.name.as_str(), winner, loser, &paths, landing)
     }

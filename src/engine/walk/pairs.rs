@@ -281,9 +281,10 @@ impl Walk<'_> {
                     true if !has_twin || step.pair.get(to).is_some() => Expect::Anything,
                     _ => expected(step.pair.get(to)),
                 };
+                let mode = step.pair.get(to).and_then(|old| old.mode);
                 let landing = match self.keep_for(step, to, &paths) {
-                    Some(keep) => Landing::Over(expect, keep),
-                    None => Landing::At(expect),
+                    Some(keep) => Landing::Over(expect, mode, keep),
+                    None => Landing::At(expect, mode),
                 };
                 self.copy_file(plan.ticket, step.pair.name.as_str(), entry, to, &paths, landing)
             }
@@ -383,15 +384,17 @@ impl Walk<'_> {
         self.stats.files_written[to] += 1;
         self.stats.entries_touched += 1;
         self.hold(ticket);
-        let (expect, keep, needs_folders) = match landing {
-            Landing::At(expect) => (expect, None, false),
-            Landing::Over(expect, keep) => (expect, Some(keep), false),
-            Landing::NewFolder => (Expect::Absent, None, true),
+        let needs_folders = matches!(landing, Landing::NewFolder);
+        let (expect, mode, keep) = match landing {
+            Landing::At(expect, mode) => (expect, mode, None),
+            Landing::Over(expect, mode, keep) => (expect, mode, Some(keep)),
+            Landing::NewFolder => (Expect::Absent, None, None),
         };
         let put = Put {
             expect,
             size: entry.size,
             mtime: entry.mtime,
+            mode,
             inplace: self.run.inplace,
             is_hasty: false,
             from: 0,
@@ -522,7 +525,7 @@ impl Walk<'_> {
         paths[on.other()] = job.source.parent().unwrap_or_default().join(&entry.name);
         let to = on.other();
         self.action(Line::copy(to, Change::New), &paths.local, false)?;
-        self.begin_file(job.ticket, entry.name.as_str(), entry, to, &paths, Landing::At(Expect::Absent))
+        self.begin_file(job.ticket, entry.name.as_str(), entry, to, &paths, Landing::At(Expect::Absent, None))
     }
 }
 

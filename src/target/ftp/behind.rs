@@ -46,6 +46,8 @@ struct File {
     target: Vec<u8>,
     sent: u64,
     put: Put,
+    /// Gives it the permissions of what it replaces.
+    chmod: Option<Command>,
     /// The last look at what it replaces.
     look: Questions,
     stage: Stage,
@@ -151,8 +153,8 @@ impl FtpSession {
         };
         if let Ok(sent) = sent {
             let (file, look) = (file.clone(), self.questions(&target, put.expect)?);
-            let stage = Stage::Sent;
-            self.behind.waiting.push_back(File { file, temp, target, sent, put: *put, look, stage });
+            let (chmod, stage) = (self.hand_on_rights(&temp, put)?, Stage::Sent);
+            self.behind.waiting.push_back(File { file, temp, target, sent, put: *put, chmod, look, stage });
         }
         self.clear_up()?;
         if self.control.may_be_used_up() {
@@ -182,6 +184,7 @@ impl FtpSession {
                 Stage::Sent => {
                     packet.push(Command::path("SIZE", &file.temp)?);
                     packet.extend(self.about_time(file, by)?);
+                    packet.extend(file.chmod.clone());
                     packet.extend(file.look.commands());
                 }
                 Stage::Checked { .. } => {
@@ -228,6 +231,9 @@ impl FtpSession {
                         Some(_) => Some(replies.next().ok_or_else(missing)?),
                         None => None,
                     };
+                    if file.chmod.is_some() {
+                        self.judge_rights(&file.file, &file.put, &replies.next().ok_or_else(missing)?);
+                    }
                     let answers = file.look.take(&mut replies).ok_or_else(missing)?;
                     let sets = by != Some(MtimeBy::Nothing);
                     let mtime_kept = sets && time.as_ref().is_some_and(Reply::is_success);

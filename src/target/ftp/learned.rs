@@ -63,6 +63,8 @@ pub struct Learned {
     pub renames: Option<bool>,
     /// A rename onto an existing file was seen to replace it. Until then, each one is looked after.
     pub replaces: bool,
+    /// Permissions cannot be set: what replaces a file has those of a new one.
+    pub refuses_chmod: bool,
     /// Temporary names are refused; files are written in place.
     pub refuses_temp_names: bool,
     /// Several commands in one packet confuse the server.

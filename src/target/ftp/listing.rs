@@ -513,6 +513,7 @@ fn add(listing: &mut Listing, seen: &mut HashSet<Name>, item: Item, names: Names
         mtime: item.mtime,
         mtime_org: item.mtime,
         unique: item.unique.map(String::into_boxed_str),
+        mode: item.mode,
         changed: None,
         is_link: false,
     });

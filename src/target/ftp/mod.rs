@@ -28,6 +28,7 @@ pub(super) mod proxy;
 mod removal;
 mod rename;
 mod resume;
+mod rights;
 mod secrets;
 mod session;
 pub(super) mod sockets;

@@ -435,15 +435,19 @@ impl FtpSession {
         };
         let asks_time = put.mtime.is_some() && (trial.is_some() || known == Some(MtimeBy::Nothing));
         let ask = (asks_time && self.knows("MDTM")).then(|| Command::path("MDTM", temp)).transpose()?;
+        let chmod = self.hand_on_rights(temp, put)?;
         let rnfr = Command::path("RNFR", temp)?;
-        let (is_set, is_asked) = (set.is_some(), ask.is_some());
-        let packet: Vec<Command> =
-            size.into_iter().chain(set).chain(ask).chain(look.commands()).chain([rnfr]).collect();
+        let (is_set, is_asked, is_handed_on) = (set.is_some(), ask.is_some(), chmod.is_some());
+        let own = size.into_iter().chain(set).chain(ask).chain(chmod);
+        let packet: Vec<Command> = own.chain(look.commands()).chain([rnfr]).collect();
         let mut replies = self.control.burst(&packet)?.into_iter();
         let size = if has_size { replies.next() } else { None };
         let set = if is_set { replies.next() } else { None };
         let told = if is_asked { replies.next().and_then(|reply| reply.mtime()) } else { None };
         let missing = || Error::new(Kind::Protocol, "a reply is missing");
+        if is_handed_on {
+            self.judge_rights(file, put, &replies.next().ok_or_else(missing)?);
+        }
         let old = look.take(&mut replies).ok_or_else(missing)?;
         let mut rnfr = replies.next().ok_or_else(missing)?;
         match (put.mtime, trial, set) {

@@ -28,6 +28,8 @@ pub struct Item {
     pub mtime: Option<Stamp>,
     /// The MLSD fact `unique`, where given.
     pub unique: Option<String>,
+    /// The permission bits, where given: read, write and execute for owner, group and others.
+    pub mode: Option<u16>,
 }
 
 /// What became of one line.

@@ -128,6 +128,21 @@ fn unix(line: &[u8], now: i64) -> Option<Item> {
         size: (kind == ItemKind::File).then_some(size_at),
         mtime: Some(shown.at),
         unique: None,
+        mode: rights(tokens.first()?.of(line)),
+    })
+}
+
+/// The bits of the nine letters for the rights; those beyond read, write and execute do not count.
+fn rights(permissions: &[u8]) -> Option<u16> {
+    let letters = permissions.get(1..10)?;
+    letters.iter().zip(b"rwx".iter().cycle()).try_fold(0, |bits, (letter, right)| {
+        let is_set = match (letter, right) {
+            (b'-', _) | (b'S' | b'T', b'x') => false,
+            (b's' | b't', b'x') => true,
+            (letter, right) if letter == right => true,
+            _ => return None,
+        };
+        Some(bits << 1 | u16::from(is_set))
     })
 }
 
@@ -322,6 +337,7 @@ fn dos(line: &[u8]) -> Option<Item> {
         size,
         mtime: Some(Stamp::new(civil.seconds()?, 0).with_grain(MINUTE_GRAIN)),
         unique: None,
+        mode: None,
     })
 }
 
@@ -369,6 +385,7 @@ fn eplf(line: &[u8]) -> Option<Item> {
         size: None,
         mtime: None,
         unique: None,
+        mode: None,
     };
     let facts = std::str::from_utf8(&line[1..tab]).ok()?;
     for fact in facts.split(',').filter(|fact| !fact.is_empty()) {
@@ -401,6 +418,21 @@ mod tests {
                 (String::from_utf8(item.name).unwrap(), item.kind, item.size, digits, grain)
             }
             other => panic!("{line:?} is {other:?}"),
+        }
+    }
+
+    #[test]
+    fn permissions_are_those_of_the_nine_letters() {
+        for (letters, mode) in [
+            ("-rw-r--r--", Some(0o644)),
+            ("-rwx------+", Some(0o700)),
+            ("-rwsr-sr-t", Some(0o755)),
+            ("-rwSr-Sr-T", Some(0o644)),
+            ("----------.", Some(0)),
+            ("-rw-rw", None),
+            ("-RWCE-----", None),
+        ] {
+            assert_eq!(rights(letters.as_bytes()), mode, "{letters}");
         }
     }
 

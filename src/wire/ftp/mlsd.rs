@@ -28,8 +28,14 @@ fn split(line: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 fn read(facts: &[u8], name: &[u8]) -> Option<Line> {
-    let mut item =
-        Item { name: name.to_vec(), kind: ItemKind::Special, size: None, mtime: None, unique: None };
+    let mut item = Item {
+        name: name.to_vec(),
+        kind: ItemKind::Special,
+        size: None,
+        mtime: None,
+        unique: None,
+        mode: None,
+    };
     let mut folder_size = None;
     let mut kind = None;
     for fact in facts.split(|&byte| byte == b';').filter(|fact| !fact.is_empty()) {
@@ -40,6 +46,7 @@ fn read(facts: &[u8], name: &[u8]) -> Option<Line> {
             b"size" => item.size = optional(&value, |value| value.parse().ok())?,
             b"sizd" => folder_size = optional(&value, |value| value.parse::<u64>().ok())?,
             b"modify" => item.mtime = optional(&value, time::parse)?,
+            b"unix.mode" => item.mode = u16::from_str_radix(&value, 8).ok().map(|mode| mode & 0o777),
             b"unique" => item.unique = (!value.is_empty()).then(|| value.into_owned()),
             _ => {}
         }
@@ -116,6 +123,18 @@ mod tests {
                 (name, kind, size),
                 "{line}"
             );
+        }
+    }
+
+    #[test]
+    fn permissions_are_octal_and_only_nine_bits_count() {
+        for (fact, mode) in [
+            ("UNIX.mode=0644", Some(0o644)),
+            ("unix.mode=4755", Some(0o755)),
+            ("UNIX.mode=", None),
+            ("UNIX.mode=rw", None),
+        ] {
+            assert_eq!(item(&format!("type=file;{fact}; x")).mode, mode, "{fact}");
         }
     }
 
