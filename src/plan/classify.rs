@@ -107,7 +107,7 @@ fn classify_present(entry: &Entry, side: Side, past: &Past) -> Change {
 }
 
 /// Whether a file still has the remembered size and time. What a server does not tell, now or then, cannot differ.
-fn is_as_seen(entry: &Entry, side: Side, seen: &Seen) -> bool {
+pub fn is_as_seen(entry: &Entry, side: Side, seen: &Seen) -> bool {
     let Some(size) = seen.size else { return false };
     let is_at =
         |now: Stamp, then: f64| compare_times(now.as_secs_f64(), then, now.grain()) == Ordering::Equal;

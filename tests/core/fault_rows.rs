@@ -157,6 +157,56 @@ fn row_82_a_run_that_was_killed_while_two_files_changed_places_costs_neither() {
     assert!(!journal.exists());
 }
 
+/// A folder after a power cut that spared the journal of a run but not the copy of "file" that it notes as finished.
+fn after_a_lost_copy(
+    old_here: Option<&str>,
+    has_met: bool,
+) -> (tempfile::TempDir, MemoryTarget, tree::Outcome) {
+    let root = tempfile::tempdir().unwrap();
+    let local = LocalTarget::new(root.path(), Links::Inside).unwrap();
+    let remote = MemoryTarget::new("mem://u@h:1/").networked();
+    let mut setup = Setup::new(Mode::Sync);
+    setup.now = 4_000_000_000.0;
+    setup.policy.strategy = Some(Strategy::Prefer(Side::Local));
+    std::fs::write(root.path().join("other"), "other").unwrap();
+    if let Some(old) = old_here.filter(|_| has_met) {
+        std::fs::write(root.path().join("file"), old).unwrap();
+    }
+    if has_met {
+        assert!(tree::run(&local, &remote, &setup).result.is_ok());
+    } else if let Some(old) = old_here {
+        std::fs::write(root.path().join("file"), old).unwrap();
+    }
+    remote.put("file", b"their edit", at(1_700_000_000));
+    let head = r#"{"peer":"mem://u@h:1/","host":null,"mode":"sync","tag":"0123456789"}"#;
+    let begun = r#"{"dir":"","begun":"file","to":"local","u":4000000001.0}"#;
+    let finished = r#"{"dir":"","name":"file","to":"local","m":1700000000.0,"s":10,"d":null,"e":1700000000.0,"w":null,"u":4000000002.0}"#;
+    let journal = root.path().join(".pyftpsync-tmp-0123456789abcdef.journal");
+    std::fs::write(&journal, [head, begun, finished, ""].join("\n")).unwrap();
+    setup.now = 4_000_000_010.0;
+    setup.policy.strategy = Some(Strategy::Skip);
+    let outcome = tree::run(&local, &remote, &setup);
+    assert!(!journal.exists());
+    (root, remote, outcome)
+}
+
+#[test]
+fn row_09_a_copy_that_a_power_cut_took_although_the_journal_notes_it_is_made_again() {
+    for old_here in [Some("what it replaced"), None] {
+        let (root, remote, outcome) = after_a_lost_copy(old_here, true);
+        assert!(outcome.result.is_ok(), "{outcome:?}");
+        assert_eq!(std::fs::read(root.path().join("file")).unwrap(), b"their edit", "{outcome:?}");
+        assert!(matches!(&user_tree(&remote)["file"], Node::File(bytes, _) if bytes == b"their edit"));
+    }
+    // Where the two had never met, they meet for the first time once more: by its time, theirs is the newer one.
+    let (root, remote, outcome) = after_a_lost_copy(Some("what it replaced"), false);
+    assert_eq!(std::fs::read(root.path().join("file")).unwrap(), b"their edit", "{outcome:?}");
+    assert!(
+        matches!(&user_tree(&remote)["file"], Node::File(bytes, _) if bytes == b"their edit"),
+        "{outcome:?}"
+    );
+}
+
 #[test]
 fn row_01_what_a_failed_upload_has_left_under_the_name_itself_is_no_edit() {
     let answers = vec![("RNFR", "502 not implemented")];

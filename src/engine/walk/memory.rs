@@ -3,6 +3,7 @@
 use super::*;
 use crate::model::Seen;
 use crate::model::copies::Held;
+use crate::plan::classify::is_as_seen;
 
 /// How old a temporary file must be to be taken for a left-over, in seconds.
 const LEFTOVER_AGE: f64 = 24.0 * 3600.0;
@@ -197,11 +198,13 @@ impl Walk<'_> {
     /// Adds to the metadata of a folder what a run has finished there before it was killed. Returns the names that this run
     /// had not come to when the two sides first met.
     pub(super) fn recall(&mut self, dir: &RelPath, views: &mut Sides<View>) -> Vec<String> {
-        let news = self.journal.finished_in(dir, views.local.meta_time);
+        let mut news = self.journal.finished_in(dir, views.local.meta_time);
         if news.is_empty() || views.local.meta.is_damaged() {
             return Vec::new();
         }
-        let is_first_contact = views.local.meta.archive(&self.peer).seen.is_none();
+        let before = views.local.meta.archive(&self.peer).seen;
+        let is_first_contact = before.is_none();
+        news.retain(|noted| has_survived(noted, before.as_ref(), &views[noted.to].entries));
         for Noted { name, to, fact, written, at } in &news {
             views.local.meta.record(&self.peer, name, fact, *at);
             if let (Some(written), Some(mtime)) = (*written, fact.mtime) {
@@ -248,5 +251,23 @@ impl Walk<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// Whether a copy that a dead run has noted is still there. A power cut, here or on the server, may have spared the note and not the
+/// file: then there is what the copy was to replace, or nothing.
+fn has_survived(noted: &Noted, before: Option<&HashMap<String, Seen>>, entries: &[Entry]) -> bool {
+    let old = before.and_then(|before| before.get(&noted.name));
+    let entry = entries.iter().find(|entry| entry.name.as_str() == noted.name);
+    let Fact { mtime, size, dated, exact } = noted.fact;
+    let dated = dated.or(noted.written);
+    let new = Seen { mtime, size, dated, exact, synced: None, is_own: true };
+    match (entry, old) {
+        // What was replaced would be there: somebody has removed it since.
+        (None, Some(_)) => true,
+        (None, None) => false,
+        (Some(entry), None) => is_as_seen(entry, noted.to, &new),
+        // Or somebody has worked on it since.
+        (Some(entry), Some(old)) => is_as_seen(entry, noted.to, &new) || !is_as_seen(entry, noted.to, old),
     }
 }
