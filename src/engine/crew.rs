@@ -52,12 +52,19 @@ pub struct Crew<'a> {
     locks: Mutex<Sides<Option<OwnLock>>>,
     /// Sides whose lock was found to be that of another run.
     lost_locks: Mutex<Sides<bool>>,
-    /// The error of a side that has no room left: nothing more is sent there.
-    full: Mutex<Sides<Option<Error>>>,
+    /// The sides that had no room for a file: nothing as large is sent there any more.
+    full: Mutex<Sides<Option<NoRoom>>>,
     /// Those of them of which more is known, to be reported.
     settled: Mutex<Vec<Done>>,
     /// Held while a folder is made whose name a side may take for that of another one: so the other one is there, or not.
     twin_folders: Mutex<()>,
+}
+
+/// A file that was refused because there was no room for it.
+struct NoRoom {
+    /// The smallest one (bytes). Servers refuse single files that are too large for them in the same words.
+    size: u64,
+    error: Error,
 }
 
 /// A copy that its session finishes later.

@@ -1014,6 +1014,36 @@ fn q33_a_full_disk_or_a_used_up_quota_ends_all_uploads_in_one_line() {
 }
 
 #[test]
+fn q33_one_file_that_is_too_large_for_the_server_keeps_no_smaller_one() {
+    let server = Server::start(Quirks::default());
+    let (refusals, local) = (["a large", "a larger", "another"], MemoryTarget::new("/local"));
+    for (file, size) in refusals.into_iter().zip([100, 200, 50]) {
+        local.put(file, &vec![b'x'; size], at(0));
+    }
+    for number in 0..50 {
+        local.put(&format!("file{number}"), b"x", at(0));
+    }
+    // One session, so that the order is that of the names.
+    let setup = Setup { threads: 1, sessions: 1, ..Setup::new(Mode::Sync) };
+    let refused = |nth| Fault { at: At::Nth("STOR", nth), mishap: Mishap::Answer("552 File too large") };
+    server.faults().plan([refused(0), refused(1)]);
+    let remote = Shared(Arc::new(FtpTarget::new(config(&server)).unwrap()));
+    let run = tree::run(&local, &remote, &setup);
+    assert_eq!((run.stats.copy_errors, run.failures.len()), (3, 2), "{run:?}");
+    let told = run.warnings.iter().filter(|line| line.contains("has no room for that")).count();
+    assert!(
+        told == 2 && run.warnings.iter().any(|line| line.contains("No file of 50 bytes or more")),
+        "{run:?}"
+    );
+    assert!(run.failures[0].contains("larger than the server takes"), "{run:?}");
+    assert_eq!(server.paths().iter().filter(|path| path.contains("/file")).count(), 50);
+    assert_eq!(
+        server.paths().iter().filter(|path| refusals.iter().any(|name| path.ends_with(name))).count(),
+        0
+    );
+}
+
+#[test]
 fn q34_a_run_makes_do_with_the_connections_it_gets() {
     for most in [1, 2] {
         let server = Server::start(Quirks { most, ..Quirks::default() });

@@ -230,18 +230,38 @@ fn where_a_rename_does_not_replace_the_old_file_comes_back_if_the_new_one_is_ref
 
 #[test]
 fn a_new_file_of_somebody_else_is_not_replaced_where_the_server_refuses_to() {
-    let server = start(|habits| {
-        habits.has_extensions = false;
-        habits.taken_by_others = Some("file");
-    });
+    for (has_extensions, lags) in [(false, false), (true, false), (true, true)] {
+        let server = start(|habits| {
+            habits.has_extensions = has_extensions;
+            habits.taken_by_others = Some("file");
+        });
+        let mut session = open(&server);
+        let put = Put { expect: Expect::Absent, ..Put::default() };
+        let mut body = &b"ours"[..];
+        let error = match lags {
+            false => session.write(&path("file"), &mut body, &put).unwrap_err(),
+            true => {
+                session.write_behind(&path("file"), &mut body, &put).unwrap();
+                session.settled(true).unwrap().remove(0).1.unwrap_err()
+            }
+        };
+        assert_eq!(error.kind(), Kind::Changed, "{error}");
+        assert_eq!(get(session.as_mut(), "file").unwrap(), b"file");
+        assert_names(session.as_mut(), "", &["file"]);
+        let put = Put { is_repeated: true, ..put };
+        session.write(&path("other"), &mut &b"ours"[..], &put).unwrap();
+    }
+}
+
+#[test]
+fn a_server_that_only_knows_the_rename_that_replaces_gets_new_files_too() {
+    let server = start(|habits| habits.refuses_plain_rename = true);
     let mut session = open(&server);
     let put = Put { expect: Expect::Absent, ..Put::default() };
-    let error = session.write(&path("file"), &mut &b"ours"[..], &put).unwrap_err();
-    assert_eq!(error.kind(), Kind::Changed, "{error}");
-    assert_eq!(get(session.as_mut(), "file").unwrap(), b"file");
-    assert_names(session.as_mut(), "", &["file"]);
-    let put = Put { is_repeated: true, ..put };
-    session.write(&path("other"), &mut &b"ours"[..], &put).unwrap();
+    session.write(&path("one"), &mut &b"ours"[..], &put).unwrap();
+    session.write_behind(&path("two"), &mut &b"ours"[..], &put).unwrap();
+    session.settled(true).unwrap().remove(0).1.unwrap();
+    assert_names(session.as_mut(), "", &["one", "two"]);
 }
 
 #[test]

@@ -58,6 +58,8 @@ pub struct Habits {
     pub renames: Arc<Mutex<Vec<String>>>,
     /// Temporary files that begin with this content are not given another name.
     pub refuses_to_place: Option<&'static [u8]>,
+    /// It has no rename but the one that replaces.
+    pub refuses_plain_rename: bool,
     /// How many files and folders may be open at a time in one session.
     pub most_open: usize,
     /// How many requests came together, each time that some came.
@@ -84,6 +86,7 @@ impl Default for Habits {
             offsets: Arc::default(),
             renames: Arc::default(),
             refuses_to_place: None,
+            refuses_plain_rename: false,
             most_open: usize::MAX,
             bursts: Arc::default(),
             taken_by_others: None,
@@ -437,7 +440,11 @@ impl Files {
                 if let Some(name) = self.habits.taken_by_others.filter(|name| to.ends_with(name)) {
                     fs::write(&to, name)?;
                 }
-                if to.exists() { Ok(status(4)) } else { self.rename(&from, &to) }
+                if to.exists() || self.habits.refuses_plain_rename {
+                    Ok(status(4))
+                } else {
+                    self.rename(&from, &to)
+                }
             }
             200 if self.habits.has_extensions => match fields.text() {
                 name @ b"posix-rename@openssh.com" => {

@@ -1,6 +1,6 @@
 //! Bringing the content of one file to the other side, by one session on each or by several.
 
-use super::{Crew, Lagging, borrowed, no_session};
+use super::{Crew, Lagging, NoRoom, borrowed, no_session};
 use crate::engine::job::{CopyJob, DateJob, Done};
 use crate::engine::keep::{Keep, Replacement, aside, is_certainly, sibling, take_name};
 use crate::engine::segments::{SPLIT, Segments};
@@ -47,7 +47,7 @@ impl Crew<'_> {
     fn copy_in_segments(&self, job: &CopyJob) -> Option<(u64, Result<Written>)> {
         let from = job.to.other();
         let size = job.put.size.filter(|&size| size >= SPLIT)?;
-        if !self.is_far(from) || locked(&self.full)[job.to].is_some() {
+        if !self.is_far(from) || self.no_room_for(job).is_some() {
             return None;
         }
         // What is replaced and kept has its name until all of the new content is there.
@@ -145,8 +145,8 @@ impl Crew<'_> {
     }
 
     pub(super) fn copy(&self, job: Box<CopyJob>) -> Option<Done> {
-        if let Some(error) = &locked(&self.full)[job.to] {
-            let result = Err(error.duplicate().told());
+        if let Some(error) = self.no_room_for(&job) {
+            let result = Err(error.told());
             return Some(Done::Copied { job, bytes: 0, was_opened: true, seconds: 0.0, result });
         }
         self.copy_patiently(Copying::new(job, self.clock.elapsed()))
@@ -179,7 +179,7 @@ impl Crew<'_> {
             let attempt = self.attempt_safely(Side::BOTH, &mut |sessions| {
                 let Some(from) = row.front().map(|job| job.to.other()) else { return Ok(()) };
                 announce(borrowed(sessions, from)?, &row);
-                while locked(&self.full)[from.other()].is_none()
+                while row.front().is_some_and(|job| self.no_room_for(job).is_none())
                     && let Some(job) = row.pop_front()
                 {
                     let copy = under_way.insert(Copying::new(job, self.clock.elapsed()));
@@ -204,6 +204,21 @@ impl Crew<'_> {
             tell(self.copy(job));
         }
         last
+    }
+
+    /// The error of an earlier file, if this one is as large.
+    fn no_room_for(&self, job: &CopyJob) -> Option<Error> {
+        let full = locked(&self.full);
+        let met = full[job.to].as_ref()?;
+        (job.put.size.unwrap_or(u64::MAX) >= met.size).then(|| met.error.duplicate())
+    }
+
+    fn met_no_room(&self, job: &CopyJob, error: &Error) {
+        let size = job.put.size.unwrap_or(0);
+        let mut full = locked(&self.full);
+        if full[job.to].as_ref().is_none_or(|met| size < met.size) {
+            full[job.to] = Some(NoRoom { size, error: error.duplicate() });
+        }
     }
 
     /// One attempt to copy a file. `None`: the session has left the rest for later.
@@ -254,7 +269,7 @@ impl Crew<'_> {
         if let Err(error) = &result
             && matches!(error.reply(), Some((452 | 552, _)))
         {
-            locked(&self.full)[job.to] = Some(error.duplicate());
+            self.met_no_room(&job, error);
         }
         let seconds = self.clock.elapsed() - begun;
         let result = result.and_then(|written| written.ok_or_else(no_session));

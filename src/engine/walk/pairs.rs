@@ -500,10 +500,15 @@ impl Walk<'_> {
                 if !error.was_told() {
                     self.event(Event::Failure(&text))?;
                     if matches!(error.reply(), Some((452 | 552, _))) {
-                        self.warn(&format!(
-                            "Nothing more is copied to the {} side: it has no room left.",
-                            job.to
-                        ))?;
+                        self.warn(&match job.put.size {
+                            None | Some(0) => {
+                                format!("Nothing more is copied to the {} side: it has no room left.", job.to)
+                            }
+                            Some(size) => format!(
+                                "No file of {size} bytes or more is copied to the {} side any more: it has no room for that.",
+                                job.to
+                            ),
+                        })?;
                     }
                 }
                 // A file that cannot even be opened is counted, as it always was; what fails later is an error of the run.

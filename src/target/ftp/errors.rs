@@ -11,7 +11,7 @@ pub fn refusal(reply: &Reply) -> Error {
         421 => error.retrying(Retry::NewSession),
         // Something is wrong with data connections; a new conversation often cures it.
         425 | 426 | 522 => error.retrying(Retry::NewSession),
-        452 | 552 => error.advise("the disk of the server is full, or your quota is used up"),
+        452 | 552 => error.advise("the disk of the server is full, your quota is used up, or the file is larger than the server takes"),
         _ => error,
     };
     error.with_reply(reply.code(), text)

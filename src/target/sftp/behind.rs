@@ -191,11 +191,21 @@ impl SftpSession {
                 let finished = self.finished(upload, size, &finishing);
                 refused?;
                 let written = finished?;
-                let asked = self.talk.send(&Request::Replace { from: &upload.place, to: &upload.target })?;
+                let (from, to) = (&upload.place, &upload.target);
+                let asked = self.talk.send(&match upload.put.must_be_new() {
+                    true => Request::Rename { from, to },
+                    false => Request::Replace { from, to },
+                })?;
                 Ok(Step::To(Stage::Renaming(asked, written)))
             }
             Stage::Renaming(asked, written) => {
-                success(self.talk.answer(asked)?)?;
+                let renamed = success(self.talk.answer(asked)?);
+                if renamed.is_err() && upload.put.must_be_new() {
+                    // Tells why, or finds another way.
+                    self.put_in_place(&upload.place, &upload.target, &upload.file, true)?;
+                } else {
+                    renamed?;
+                }
                 Ok(Step::Done(written))
             }
         }

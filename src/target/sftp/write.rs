@@ -285,11 +285,20 @@ impl SftpSession {
         file: &RelPath,
         must_be_free: bool,
     ) -> Result<()> {
-        if self.talk.extensions().replaces {
+        let replaces = self.talk.extensions().replaces;
+        if replaces && !must_be_free {
             return success(self.talk.ask(&Request::Replace { from, to })?);
         }
+        // By the draft (version 3, section 6.5) this fails where there is something; OpenSSH makes a link, which does so in one step.
         let Err(error) = success(self.talk.ask(&Request::Rename { from, to })?) else { return Ok(()) };
-        let Some(old) = found(self.talk.ask(&Request::LinkStat { path: to })?)? else { return Err(error) };
+        let Some(old) = found(self.talk.ask(&Request::LinkStat { path: to })?)? else {
+            // A disk without links, perhaps.
+            return if replaces {
+                success(self.talk.ask(&Request::Replace { from, to })?)
+            } else {
+                Err(error)
+            };
+        };
         match old.file_type() {
             FileType::File | FileType::Link | FileType::Unknown if must_be_free => Err(changed()),
             FileType::File | FileType::Link | FileType::Unknown => self.swap(from, to, file),
