@@ -20,6 +20,7 @@ pub mod s3;
 #[cfg(feature = "sftp")]
 pub mod sftp;
 pub mod url;
+mod windows;
 
 use crate::error::{Error, Kind, Result, Retry};
 use crate::model::{Entry, Listing, RelPath, Stamp};

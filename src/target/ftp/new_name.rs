@@ -4,11 +4,9 @@ use super::session::{FtpSession, Presence};
 use crate::error::{Error, Kind, Result};
 use crate::model::RelPath;
 use crate::model::path::is_beyond_text;
+use crate::target::windows::{NOT_ON_WINDOWS, why_not_on_windows};
 use crate::target::{next_unique, temp_name};
 use crate::wire::ftp::{Command, Reply};
-
-/// Characters that no name on Windows has.
-const NOT_ON_WINDOWS: &str = "<>:\"|?*\\";
 
 /// Names of which some servers make other ones, and call that a success: which they are, how to find out, and what to say.
 ///
@@ -55,8 +53,6 @@ const TRIALS: [Trial; 5] = [
         why: "the server does not keep the characters <>:\"|?* in a name",
     },
 ];
-/// Devices of Windows: a file that is called so, whatever comes behind a dot, is the device.
-const DEVICES: [&str; 4] = ["CON", "PRN", "AUX", "NUL"];
 
 impl FtpSession {
     /// Refuses a new name that would come out as another one, or as an error in unclear words.
@@ -76,7 +72,8 @@ impl FtpSession {
 
     fn why_not_on_windows(&self, name: &str) -> Option<String> {
         let is_windows = self.server.learned().is_windows;
-        is_windows.then(|| why_not_on_windows(name)).flatten()
+        let why = why_not_on_windows(name).filter(|_| is_windows)?;
+        Some(format!("the server runs Windows, where {why}"))
     }
 
     fn why_not_kept(&mut self, path: &RelPath) -> Result<Option<&'static str>> {
@@ -157,53 +154,4 @@ fn is_not_on_windows(c: char) -> bool {
 /// Line ends are refused for every server.
 fn has_controls(name: &str) -> bool {
     name.contains(|c: char| c.is_ascii_control()) && !name.contains(['\r', '\n', '\0'])
-}
-
-fn why_not_on_windows(name: &str) -> Option<String> {
-    let bad = name.chars().find(|c| NOT_ON_WINDOWS.contains(*c) || c.is_ascii_control());
-    if let Some(bad) = bad.or_else(|| name.chars().next_back().filter(|last| matches!(last, '.' | ' '))) {
-        return Some(format!("the server runs Windows, where no name can have {bad:?} at this place"));
-    }
-    let stem = name.split('.').next().unwrap_or_default().trim_end().to_uppercase();
-    is_device(&stem).then(|| format!("the server runs Windows, where {stem} is no file but a device"))
-}
-
-/// `CON`, `COM1`, `LPT9` and so on.
-fn is_device(stem: &str) -> bool {
-    let numbered = stem.strip_prefix("COM").or_else(|| stem.strip_prefix("LPT"));
-    let is_number = |rest: &str| {
-        let mut digits = rest.chars();
-        matches!((digits.next(), digits.next()), (Some('1'..='9' | '¹' | '²' | '³'), None))
-    };
-    DEVICES.contains(&stem) || numbered.is_some_and(is_number)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_that_windows_cannot_have_are_known() {
-        for bad in [
-            "a:b",
-            "a?",
-            "tab\there",
-            "dot.",
-            "blank ",
-            "...",
-            "con",
-            "Nul.txt",
-            "aux.tar.gz",
-            "COM1",
-            "lpt9.x",
-            "COM²",
-        ] {
-            assert!(why_not_on_windows(bad).is_some(), "{bad}");
-        }
-        for fine in ["console", "com", "COM0", "COM10", "lpt", "auxiliary.c", "a con", ".con", "nul-", "it's"]
-        {
-            assert_eq!(why_not_on_windows(fine), None, "{fine}");
-        }
-        assert!(why_not_on_windows("prn.log").unwrap().contains("PRN is no file but a device"));
-    }
 }

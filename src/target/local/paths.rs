@@ -2,6 +2,7 @@
 
 use super::{Facts, FileKind};
 use crate::model::Stamp;
+use crate::target::windows::why_not_on_windows;
 use filetime::FileTime;
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
@@ -21,12 +22,17 @@ impl Folder {
     pub fn inside(&self, below: &[u8]) -> io::Result<Self> {
         let mut path = self.0.clone();
         for name in below.split(|&byte| byte == b'/').filter(|name| !name.is_empty()) {
-            path.push(os_string(name));
+            path.push(plain(&os_string(name))?);
             if !fs::symlink_metadata(&path)?.is_dir() {
                 return Err(not_a_folder());
             }
         }
         Ok(Folder(path))
+    }
+
+    /// Where something of this name lies, which never is outside this folder.
+    fn at(&self, name: &OsStr) -> io::Result<PathBuf> {
+        Ok(self.0.join(plain(name)?))
     }
 
     pub fn names(&self) -> io::Result<Vec<(OsString, io::Result<Facts>)>> {
@@ -38,7 +44,7 @@ impl Folder {
     }
 
     pub fn facts(&self, name: &OsStr, follows: bool) -> io::Result<Facts> {
-        let path = self.0.join(name);
+        let path = self.at(name)?;
         let metadata = if follows { fs::metadata(path) } else { fs::symlink_metadata(path) };
         metadata.map(|metadata| Facts::from(&metadata))
     }
@@ -47,46 +53,46 @@ impl Folder {
         if self.facts(name, false)?.kind == FileKind::Link {
             return Err(not_a_folder());
         }
-        File::open(self.0.join(name))
+        File::open(self.at(name)?)
     }
 
     pub fn create(&self, name: &OsStr) -> io::Result<File> {
-        OpenOptions::new().read(true).write(true).create_new(true).open(self.0.join(name))
+        OpenOptions::new().read(true).write(true).create_new(true).open(self.at(name)?)
     }
 
     pub fn overwrite(&self, name: &OsStr) -> io::Result<File> {
         if self.facts(name, false).is_ok_and(|facts| facts.kind == FileKind::Link) {
             return Err(not_a_folder());
         }
-        File::create(self.0.join(name))
+        File::create(self.at(name)?)
     }
 
     pub fn go_on(&self, name: &OsStr) -> io::Result<File> {
-        OpenOptions::new().write(true).create(true).truncate(false).open(self.0.join(name))
+        OpenOptions::new().write(true).create(true).truncate(false).open(self.at(name)?)
     }
 
     pub fn make_folder(&self, name: &OsStr) -> io::Result<()> {
-        fs::create_dir(self.0.join(name))
+        fs::create_dir(self.at(name)?)
     }
 
     pub fn remove_file(&self, name: &OsStr) -> io::Result<()> {
-        fs::remove_file(self.0.join(name))
+        fs::remove_file(self.at(name)?)
     }
 
     pub fn remove_folder(&self, name: &OsStr) -> io::Result<()> {
-        fs::remove_dir(self.0.join(name))
+        fs::remove_dir(self.at(name)?)
     }
 
     pub fn rename(&self, name: &OsStr, to: &Folder, new_name: &OsStr) -> io::Result<()> {
-        fs::rename(self.0.join(name), to.0.join(new_name))
+        fs::rename(self.at(name)?, to.at(new_name)?)
     }
 
     pub fn link(&self, name: &OsStr, to: &Folder, second: &OsStr) -> io::Result<()> {
-        fs::hard_link(self.0.join(name), to.0.join(second))
+        fs::hard_link(self.at(name)?, to.at(second)?)
     }
 
     pub fn set_mtime(&self, name: &OsStr, to: Stamp) -> io::Result<()> {
-        filetime::set_file_mtime(self.0.join(name), FileTime::from_unix_time(to.seconds(), to.nanos()))
+        filetime::set_file_mtime(self.at(name)?, FileTime::from_unix_time(to.seconds(), to.nanos()))
     }
 
     /// Never to be relied on: the path may lead elsewhere by now.
@@ -96,6 +102,20 @@ impl Folder {
 
     pub fn sync(&self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// A server may send any name: one that Windows takes for something else than a name is refused.
+fn plain(name: &OsStr) -> io::Result<&OsStr> {
+    let why = match name.to_str() {
+        Some(text) => why_not_on_windows(text),
+        None => Some("it is no text".to_owned()),
+    };
+    match why {
+        Some(why) => {
+            Err(io::Error::new(io::ErrorKind::InvalidInput, format!("not a name on Windows: {why}")))
+        }
+        None => Ok(name),
     }
 }
 
