@@ -13,6 +13,7 @@ pub mod local;
 pub mod memory;
 mod names;
 pub mod on_disk;
+mod pace;
 pub mod pool;
 pub mod registry;
 #[cfg(feature = "s3")]

@@ -475,6 +475,36 @@ fn a_proxy_that_drips_is_given_up() {
 /// What a server of S3 begins to say, and never ends.
 #[cfg(feature = "s3")]
 #[test]
+fn objects_of_s3_that_drip_are_given_up() {
+    use ftpsync::target::s3::{S3Config, S3Target};
+    const EMPTY: &str = "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>";
+    let port = stranger(|mut socket| {
+        let mut question = [0; 4096];
+        let count = socket.read(&mut question).unwrap_or(0);
+        if String::from_utf8_lossy(&question[..count]).contains("list-type") {
+            let head =
+                format!("HTTP/1.1 200 ok\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", EMPTY.len());
+            drop(socket.write_all((head + EMPTY).as_bytes()));
+        } else {
+            drip(socket, b"HTTP/1.1 200 ok\r\netag: \"x\"\r\ncontent-length: 100000\r\n\r\n", b'x');
+        }
+    });
+    let mut config = S3Config::new("test", "");
+    config.keys = Some(("AKFAKE".to_owned(), Secret::new("hidden")));
+    config.endpoint = Some(format!("http://127.0.0.1:{port}"));
+    (config.timeout, config.connect_timeout) = (PATIENCE, PATIENCE);
+    let mut session = S3Target::new(config).unwrap().open().unwrap();
+    let error = fails("an object", || {
+        session.read(&RelPath::parse("object").unwrap(), &mut |body| {
+            Ok(std::io::copy(body, &mut std::io::sink()).map(drop)?)
+        })
+    });
+    // It was asked for the rest, and sent all of it again.
+    assert!(error.to_string().contains("whole objects only"), "{error}");
+}
+
+#[cfg(feature = "s3")]
+#[test]
 fn answers_of_s3_that_drip_are_given_up() {
     use ftpsync::target::s3::{S3Config, S3Target};
     let acts: [(&str, Act); 5] = [

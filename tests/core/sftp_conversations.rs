@@ -3,7 +3,7 @@
 use super::contract::{assert_names, check, get, path, put};
 use super::sftp_server::{Habits, SftpServer};
 use super::tree;
-use ftpsync::error::{Error, Kind, Result};
+use ftpsync::error::{Error, Kind, Result, Retry};
 use ftpsync::model::{RelPath, Stamp};
 use ftpsync::target::ftp::Secret;
 use ftpsync::target::sftp::{HostKeys, SftpConfig, SftpTarget};
@@ -11,14 +11,19 @@ use ftpsync::target::{Expect, Put, Session, Target};
 use russh::MethodKind;
 use std::fs;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 fn target(server: &SftpServer, password: &str) -> SftpTarget {
+    SftpTarget::new(config(server, password)).unwrap()
+}
+
+fn config(server: &SftpServer, password: &str) -> SftpConfig {
     let mut config = SftpConfig::new("127.0.0.1", "/");
     config.port = server.port;
     config.user = Some("joe".into());
     config.password = Some(Secret::new(password));
     config.host_keys = HostKeys::Unchecked;
-    SftpTarget::new(config).unwrap()
+    config
 }
 
 fn open(server: &SftpServer) -> Box<dyn Session> {
@@ -94,7 +99,7 @@ fn a_port_where_something_else_answers_is_told() {
     });
     let mut config = SftpConfig::new("127.0.0.1", "/");
     config.port = port;
-    config.timeout = std::time::Duration::from_secs(2);
+    config.timeout = Duration::from_secs(2);
     config.connect_timeout = config.timeout;
     let error = refusal(SftpTarget::new(config).unwrap().open());
     assert!(
@@ -251,6 +256,22 @@ fn a_new_file_of_somebody_else_is_not_replaced_where_the_server_refuses_to() {
         let put = Put { is_repeated: true, ..put };
         session.write(&path("other"), &mut &b"ours"[..], &put).unwrap();
     }
+}
+
+#[test]
+fn a_file_that_comes_in_drops_is_given_up() {
+    let server = start(|habits| {
+        (habits.most, habits.pause) = (1, Duration::from_millis(20));
+        habits.has_extensions = false;
+    });
+    fs::write(server.folder.path().join("file"), [b'x'; 40_000]).unwrap();
+    let mut config = config(&server, "right");
+    config.timeout = Duration::from_millis(400);
+    let mut session = SftpTarget::new(config).unwrap().open().unwrap();
+    let begun = std::time::Instant::now();
+    let error = get(session.as_mut(), "file").unwrap_err();
+    assert_eq!((error.kind(), error.retry()), (Kind::Timeout, Retry::NewSession), "{error}");
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
 }
 
 #[test]

@@ -12,6 +12,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::Runtime;
 
@@ -58,6 +59,8 @@ pub struct Habits {
     pub renames: Arc<Mutex<Vec<String>>>,
     /// Temporary files that begin with this content are not given another name.
     pub refuses_to_place: Option<&'static [u8]>,
+    /// It waits so long before it answers what came together.
+    pub pause: Duration,
     /// It has no rename but the one that replaces.
     pub refuses_plain_rename: bool,
     /// How many files and folders may be open at a time in one session.
@@ -86,6 +89,7 @@ impl Default for Habits {
             offsets: Arc::default(),
             renames: Arc::default(),
             refuses_to_place: None,
+            pause: Duration::ZERO,
             refuses_plain_rename: false,
             most_open: usize::MAX,
             bursts: Arc::default(),
@@ -299,6 +303,7 @@ impl Files {
             if self.habits.is_reversed {
                 replies.reverse();
             }
+            tokio::time::sleep(self.habits.pause).await;
             if stream.write_all(&replies.concat()).await.is_err() {
                 return;
             }

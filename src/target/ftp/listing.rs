@@ -3,12 +3,12 @@
 use super::data::{self, Begin};
 use super::errors::refusal;
 use super::learned::Lister;
-use super::pace::Pace;
 use super::session::FtpSession;
 use crate::error::{Error, Kind, Result, Retry};
 use crate::model::{Entry, EntryKind, Listing, Name, Note, RelPath, Stamp};
 use crate::target::litter;
 use crate::target::names::Names;
+use crate::target::pace::Pace;
 use crate::wire::ftp::{Command, Item, ItemKind, Line, Reply, list, mlsd};
 use std::collections::HashSet;
 use std::io::{self, Read};

@@ -23,7 +23,6 @@ mod listing;
 mod login;
 mod looked_up;
 mod new_name;
-mod pace;
 pub(super) mod proxy;
 mod removal;
 mod rename;

@@ -12,6 +12,7 @@ use crate::target::ftp::sockets::Sockets;
 use crate::target::ftp::stream::Stream;
 use crate::target::ftp::tickets::Tickets;
 use crate::target::ftp::tls::{Trust, Versions};
+use crate::target::pace::Pace;
 use crate::wire::s3::http::{Framing, Head, MAX_HEAD};
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
@@ -144,7 +145,8 @@ impl Net {
         };
         let keeps = head.keeps_alive() && !connection.is_cut && !matches!(left, Left::All);
         let home = keeps.then(|| address.clone());
-        let mut body = Body { net: self, home, connection: Some(connection), left };
+        let pace = Pace::new(self.timeout);
+        let mut body = Body { net: self, home, connection: Some(connection), left, pace };
         body.settle();
         Ok(Answer { head, body })
     }
@@ -431,6 +433,7 @@ pub struct Body<'n> {
     home: Option<Address>,
     connection: Option<Connection>,
     left: Left,
+    pace: Pace,
 }
 
 impl Body<'_> {
@@ -450,6 +453,14 @@ impl Body<'_> {
 
 impl Read for Body<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let begun = Instant::now();
+        let count = self.next(out)?;
+        self.pace.took(begun.elapsed(), count).map_err(|_| self.pace.error("this object").into_io())
+    }
+}
+
+impl Body<'_> {
+    fn next(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let Some(connection) = self.connection.as_mut().filter(|_| !out.is_empty()) else { return Ok(0) };
         if matches!(self.left, Left::Chunk(0)) {
             let line = connection.line()?;

@@ -6,9 +6,11 @@ use super::session::{SftpSession, attributes, handle};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::model::RelPath;
 use crate::target::digest::Digest;
+use crate::target::pace::Pace;
 use crate::wire::sftp::{Attributes, FileType, Open, Reply, Request};
 use std::collections::VecDeque;
 use std::io::{self, Read};
+use std::time::Instant;
 
 impl SftpSession {
     /// See [`Session::read`](crate::target::Session::read). The reader begins at byte `start`.
@@ -138,6 +140,7 @@ struct Download<'a> {
     has_ended: bool,
     /// The server has confirmed that this is all.
     is_complete: bool,
+    pace: Pace,
 }
 
 impl<'a> Download<'a> {
@@ -146,6 +149,7 @@ impl<'a> Download<'a> {
         let Begun { handle, start, before, pieces, early } = begun;
         let next = pieces.back().map_or(start, |piece| piece.offset + u64::from(piece.length));
         let answer = session.talk.answer(before)?;
+        let pace = Pace::new(session.server.config.timeout);
         let mut download = Download {
             session,
             name,
@@ -159,6 +163,7 @@ impl<'a> Download<'a> {
             at: 0,
             has_ended: false,
             is_complete: false,
+            pace,
         };
         download.before = attributes(answer).inspect_err(|_| download.close())?;
         match download.before.file_type() {
@@ -206,12 +211,14 @@ impl<'a> Download<'a> {
             self.has_ended = true;
             return Ok(());
         };
+        let begun = Instant::now();
         let data = match self.session.talk.answer(piece.asked)? {
             Reply::Data(data) => data,
             Reply::Status(status) if status.is_end() => Vec::new(),
             Reply::Status(status) => return Err(refusal(&status)),
             _ => return Err(nonsense()),
         };
+        self.pace.took(begun.elapsed(), data.len()).map_err(|_| self.pace.error("this file"))?;
         let length = u32::try_from(data.len()).unwrap_or(u32::MAX);
         if length > piece.length {
             return Err(nonsense());

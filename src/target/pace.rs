@@ -1,12 +1,14 @@
-//! A data connection on which a byte comes now and then may do so for ever: bytes have to come at a certain pace.
+//! A connection on which a byte comes now and then may do so for ever: bytes have to come at a certain pace.
 
-use super::control::SLOWEST;
 use crate::error::{Error, Kind, Retry};
 use std::io::{self, Read};
 use std::time::{Duration, Instant};
 
 /// What brings less for each time limit, on average, is given up: so many bytes are a few dozen names.
 const PACE: u64 = 4 * 1024;
+
+/// The first bytes may take so many time limits.
+const SLOWEST: u32 = 3;
 
 /// How much has come, and how long it was waited for. What is done with it meanwhile takes its own time.
 pub struct Pace {
@@ -29,7 +31,15 @@ impl Pace {
     pub fn read(&mut self, source: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
         let begun = Instant::now();
         let count = source.read(buffer)?;
-        self.waited += begun.elapsed();
+        self.took(begun.elapsed(), count)
+    }
+
+    /// Takes that so many bytes have come after this time.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::TimedOut`] if that is too little.
+    pub fn took(&mut self, waited: Duration, count: usize) -> io::Result<usize> {
+        self.waited += waited;
         self.count += count as u64;
         let earned = u32::try_from(self.count / PACE).unwrap_or(u32::MAX);
         let limit = self.timeout.saturating_mul(SLOWEST.saturating_add(earned));
