@@ -423,9 +423,14 @@ def prompt_for_password(
             warnings.simplefilter("ignore", getpass.GetPassWarning)
             return user, getpass.getpass(f"Enter password for {user}@{url} (Ctrl+C to abort): ")
     except EOFError as exc:
+        if user is None:
+            raise RuntimeError(
+                f"Cannot ask for the credentials of {url}: nobody answers. Store them in the keyring or in .netrc, "
+                f"write the user into the URL and set {PASSWORD_VARIABLE}, or pass --no-prompt to log in anonymously."
+            ) from exc
         raise RuntimeError(
-            f"Cannot ask for the credentials of {url}: nobody answers. "
-            "Store them in the keyring or in .netrc, or pass --no-prompt to try without."
+            f"Cannot ask for the password of {user} at {url}: nobody answers. Set {PASSWORD_VARIABLE}, or store user "
+            "and password in the keyring or in .netrc and leave the user out of the URL."
         ) from exc
 
 
@@ -455,7 +460,8 @@ def get_credentials_for_url(
     if force_user and not may_ask:
         raise RuntimeError(
             f"Cannot get credentials for a distinct user ({force_user}): keyring and .netrc are not searched "
-            "for one, and asking is switched off. Pass the password as well, or allow prompts."
+            "for one, and asking is switched off. Pass the password as well, set "
+            f"{PASSWORD_VARIABLE}, or allow prompts."
         )
     if os.path.isfile(os.path.join(os.path.expanduser("~"), DEFAULT_CREDENTIAL_STORE)):
         raise RuntimeError(

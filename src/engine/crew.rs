@@ -20,7 +20,7 @@ use std::ops::RangeInclusive;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread::Scope;
+use std::thread::{Builder, Scope};
 use std::time::Duration;
 
 /// A round trip of this length makes it worth while to have more connections.
@@ -115,14 +115,19 @@ impl<'a> Crew<'a> {
         }
         for thread in 0..count {
             let sender = sender.clone();
-            scope.spawn(move || {
+            let work = move || {
                 if self.queue.admits(thread) {
                     if thread == 0 {
                         self.ask_for_sessions();
                     }
                     self.work(&sender);
                 }
-            });
+            };
+            match thread {
+                0 => drop(scope.spawn(work)),
+                // One is enough, where there can be no more.
+                _ => drop(Builder::new().spawn_scoped(scope, work)),
+            }
         }
         (sender, receiver)
     }

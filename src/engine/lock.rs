@@ -16,6 +16,7 @@ use crate::target::{Expect, Put, Session, Target, next_unique, temp_name};
 use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread::Builder;
 use std::time::Duration;
 
 /// Other programs may take a lock for left over after this time (seconds), whatever this run was told.
@@ -182,7 +183,9 @@ impl Keeper<'_> {
         let (sender, receiver) = channel();
         // Not joined: looking up a host name cannot be interrupted.
         let asked = Arc::clone(&target);
-        std::thread::spawn(move || drop(sender.send(removal.carry_out(asked.as_ref(), idle))));
+        let removing =
+            Builder::new().spawn(move || drop(sender.send(removal.carry_out(asked.as_ref(), idle))));
+        removing.map_err(|error| Error::from(error).during("start a thread"))?;
         let answer = std::thread::scope(|scope| {
             if !was_cut {
                 // Nothing else is left to do: the other sessions say goodbye meanwhile.

@@ -86,6 +86,7 @@ pub fn walk(
         stats,
         journal,
         folders: HashMap::new(),
+        told_of_others_memory: false,
         next_ticket: 0,
         agenda: Vec::new(),
         foreseen: HashMap::new(),
@@ -128,6 +129,8 @@ struct Walk<'a> {
     stats: &'a mut Stats,
     journal: &'a mut Journal,
     folders: HashMap<Ticket, Folder>,
+    /// The user was told why the memory of an older release deletes nothing.
+    told_of_others_memory: bool,
     next_ticket: usize,
     /// Folders still to visit; the next one is the last.
     agenda: Vec<Ticket>,

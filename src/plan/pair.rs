@@ -45,8 +45,7 @@ impl fmt::Display for AmbiguousName {
         match self.side {
             Some(side) => write!(
                 f,
-                "{} target contains file names that only differ in case: {one}, {other}; rename one of them, or use \
-                 --case strict",
+                "{} target contains file names that only differ in case: {one}, {other}; use --case strict, or rename one of them",
                 match side {
                     Side::Local => "Local",
                     Side::Remote => "Remote",
@@ -198,7 +197,7 @@ mod tests {
         assert_eq!(up(&["A"], &["a"], CaseMode::Refuse).unwrap_err().side, None);
         let twins = up(&["A", "a"], &[], CaseMode::As(Side::Local)).unwrap_err();
         assert_eq!(twins.side, Some(Side::Local));
-        assert!(twins.to_string().ends_with("rename one of them, or use --case strict"), "{twins}");
+        assert!(twins.to_string().ends_with("; use --case strict, or rename one of them"), "{twins}");
         assert_eq!(up(&["A"], &["a"], CaseMode::Strict).unwrap(), ["A:x-", "a:-x"]);
         assert_eq!(up(&["A"], &["a"], CaseMode::As(Side::Remote)).unwrap(), ["a:xx"]);
         assert_eq!(up(&["A"], &["a"], CaseMode::As(Side::Local)).unwrap(), ["A:xx"]);

@@ -8,6 +8,7 @@ use crate::error::{Error, Kind, Result};
 use crate::locked::locked;
 use std::sync::mpsc::{RecvTimeoutError, SendError, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::Builder;
 use std::time::Duration;
 
 /// How often somebody who waits for a session looks whether it is still wanted.
@@ -163,12 +164,13 @@ impl Pool {
         }
         let (sender, receiver) = channel();
         let target = Arc::clone(&self.target);
-        // Not joined: a server that does not answer holds nobody up in the end.
-        std::thread::spawn(move || {
+        // Not joined: a server that does not answer holds nobody up in the end. Where there can be no more threads, there is no
+        // such session.
+        drop(Builder::new().spawn(move || {
             if let Err(SendError(Ok(late))) = sender.send(target.open()) {
                 late.close();
             }
-        });
+        }));
         let opened = loop {
             match receiver.recv_timeout(LOOK) {
                 Ok(opened) => break Some(opened),
@@ -235,7 +237,8 @@ impl Pool {
             // All at the same time: a goodbye takes a round trip.
             std::thread::scope(|scope| {
                 for session in idle {
-                    scope.spawn(|| session.close());
+                    // Where there can be no more threads, this one is just dropped.
+                    drop(Builder::new().spawn_scoped(scope, || session.close()));
                 }
             });
         } else {

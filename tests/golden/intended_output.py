@@ -135,6 +135,8 @@ RULES = [
             r"Using sub-branch .*",
             r"Migrating meta data version from 2 to 3 .*",
             r"Classified .*, meta=.*",
+            r"pyftpsync: error: Error parsing <local>/pyftpsync\.yaml: while parsing a flow node",
+            r"expected the node content, but found '\}'",
             r'  in "<local>/pyftpsync\.yaml", line \d+, column \d+',
         ),
         ours=(
@@ -151,7 +153,7 @@ RULES = [
             r"Using sub-branch .*",
             r"Migrating meta data version from 2 to 3: .*",
             r"Classified .*",
-            r'    tasks: \{a: \{command: \[\}\}|  in "<unicode string>", line \d+, column \d+:| +\^',
+            r"pyftpsync: error: Error parsing <local>/pyftpsync\.yaml: .*, in line \d+, column \d+",
         ),
     ),
     Rule(

@@ -156,6 +156,7 @@ def test_a_foreign_record_alone_deletes_nothing_but_the_next_run_does(
     assert (place.remote / "gone-here").exists(), f"deleted on the word of a foreign record: {first}"
     assert (place.local / "gone-there").exists(), f"deleted on the word of a foreign record: {first}"
     assert "gone-here" in first and "gone-there" in first, f"nothing is said of what waits: {first}"
+    assert first.count("The next run can tell.") == 1, f"nobody says why it waits: {first}"
     second = place.sync(turns["ours"])
     assert contents(place.local) == contents(place.remote) == place.expected, second
 

@@ -108,7 +108,9 @@ def test_the_lock_of_a_reference_that_was_killed_stops_us_only_while_it_is_fresh
     args = arguments("upload", tmp_path / "local", port)
     assert run_python(ours, args, tmp_path / "home").returncode == 1
     assert contents(lock.parent) == {}
-    lock.write_text(json.dumps({"lock_time": time.time() - 5000, "lock_holder": None}))
+    written = time.time() - 5000
+    lock.write_text(json.dumps({"lock_time": written, "lock_holder": None}))
+    os.utime(lock, (written, written))
     assert run_python(ours, args, tmp_path / "home").returncode == 0
     assert contents(lock.parent) == {"a": b"a"}
     assert not lock.exists()

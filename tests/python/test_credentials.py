@@ -223,8 +223,8 @@ def test_a_refused_password_is_one_line_where_nobody_can_be_asked(sides: Sides, 
     assert "Traceback" not in done.stderr
     assert "GetPassWarning" not in done.stderr
     assert done.stderr.splitlines()[-1].endswith(
-        f"ERROR: Cannot ask for the credentials of {HOST}: nobody answers. "
-        "Store them in the keyring or in .netrc, or pass --no-prompt to try without."
+        f"ERROR: Cannot ask for the password of joe at {HOST}: nobody answers. Set PYFTPSYNC_PASSWORD, or store user "
+        "and password in the keyring or in .netrc and leave the user out of the URL."
     )
     assert names(sides[1]) == set()
 

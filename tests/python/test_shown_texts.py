@@ -224,3 +224,24 @@ def test_the_uri_of_an_object_is_shown_without_its_keys() -> None:
         assert (
             f"{parsed} {parsed!r}" == "s3://https://host/bucket/key ObjectUri('s3://https://host/bucket/key')"
         )
+
+
+# -- what is announced and does not come -------------------------------------------------------------
+
+
+def test_a_folder_that_stays_after_all_is_said_to(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    local, remote = tmp_path / "local", tmp_path / "remote"
+    local.mkdir()
+    (local / "anchor.html").write_text("a")
+    for name in ("mixed/a.html", "mixed/deep/keep.css", "all/b.html"):
+        (remote / name).parent.mkdir(parents=True, exist_ok=True)
+        (remote / name).write_text("x")
+    util.set_pyftpsync_logger(None)
+    options = {"match": ["*.html"], "delete": True, "allow_mass_delete": True, "verbose": 3}
+    for _ in range(2):
+        assert UploadSynchronizer(FsTarget(str(local)), FsTarget(str(remote)), options).run() is True
+    told = capsys.readouterr().out
+    assert "[mixed/deep] stays: the filter leaves out what is in it." in told
+    assert "[all] stays" not in told
+    assert not (remote / "all").exists() and not (remote / "mixed" / "a.html").exists()
+    assert (remote / "mixed" / "deep" / "keep.css").exists()

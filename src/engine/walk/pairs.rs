@@ -192,7 +192,22 @@ impl Walk<'_> {
                 self.remove(plan, step, on, matches!(effect, Effect::DeleteUnmatched { .. }))
             }
             Effect::Conflict => self.settle_conflict(plan, step, path),
-            Effect::Skip(_) => self.action_of(effect, path, is_folder),
+            Effect::Skip(skip) => {
+                self.action_of(effect, path, is_folder)?;
+                let is_remembered = matches!(step.pair.past, Past::Listed(_));
+                if matches!(skip, Skip::Deletion { .. })
+                    && self.run.policy.mode == Mode::Sync
+                    && is_remembered
+                    && !std::mem::replace(&mut self.told_of_others_memory, true)
+                {
+                    self.note(
+                        3,
+                        "Not deleted in this run: it was pyftpsync 4.1 or older that synchronised this last, which does not say \
+                         with which user and port. The next run can tell.",
+                    )?;
+                }
+                Ok(())
+            }
             Effect::Equal | Effect::Compare => {
                 self.remember_alike(plan, step);
                 self.action(Line::EQUAL, path, is_folder)

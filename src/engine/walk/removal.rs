@@ -104,13 +104,17 @@ impl Walk<'_> {
                 Doomed { path: paths[on].join(&leftover.name), gone_from: None, expect: Expect::Anything };
             self.removals.add_file(on, doomed, None);
         }
-        let mut children = Vec::new();
+        let (mut children, mut tells_why) = (Vec::new(), true);
         for entry in view.entries {
             let name = entry.name.clone();
             let path = dir.join(&name);
             let is_match = self.run.filter.matches(name.as_str(), entry.kind);
             if !is_match && !self.run.policy.delete_unmatched {
                 self.removals.keep(doomed);
+                if std::mem::take(&mut tells_why) {
+                    // There was a line which said that it would go.
+                    self.note(3, &format!("[{dir}] stays: the filter leaves out what is in it."))?;
+                }
                 self.note(4, &format!("kept, because the filter leaves it out: {path}"))?;
                 continue;
             }

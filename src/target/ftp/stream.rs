@@ -13,6 +13,9 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// So much may a peer say for TLS itself at a time, in pieces of some KiB, and still count as quiet.
+const MOST_OF_TLS: usize = 64;
+
 /// How long a peer may take to end what it sends, all in all, after we have ended what we send.
 const LAST_BYTES: Duration = Duration::from_secs(5);
 
@@ -209,17 +212,20 @@ impl Stream {
             Inner::Plain(socket) => would_block(&socket.peek(&mut [0])),
             #[cfg(feature = "suppaftp")]
             Inner::Lent(lent) => would_block(&lent.socket().peek(&mut [0])),
-            Inner::Tls(stream) => loop {
-                let state = stream.conn.process_new_packets();
-                if !matches!(state, Ok(state) if state.plaintext_bytes_to_read() == 0 && !state.peer_has_closed())
-                {
-                    break false;
+            Inner::Tls(stream) => {
+                let mut pieces = 0..MOST_OF_TLS;
+                loop {
+                    let state = stream.conn.process_new_packets();
+                    let is_nothing = matches!(state, Ok(state) if state.plaintext_bytes_to_read() == 0 && !state.peer_has_closed());
+                    if !is_nothing || pieces.next().is_none() {
+                        break false;
+                    }
+                    match stream.conn.read_tls(&mut stream.sock) {
+                        Ok(1..) => {}
+                        other => break would_block(&other),
+                    }
                 }
-                match stream.conn.read_tls(&mut stream.sock) {
-                    Ok(1..) => {}
-                    other => break would_block(&other),
-                }
-            },
+            }
         };
         self.socket().set_nonblocking(false).is_ok() && is_quiet
     }
