@@ -282,6 +282,13 @@ impl<'a> Crew<'a> {
         is_any
     }
 
+    /// Finishes what idle sessions have left for later, and reports it. To be called by whoever has borrowed a session and is no
+    /// thread of the crew: those may have looked for it meanwhile, and not look again.
+    pub(super) fn settle_all(&self, report: &Sender<Done>) {
+        while self.settle_one() {}
+        self.report_settled(report);
+    }
+
     /// Finishes what one idle session has left for later. False if there is none.
     fn settle_one(&self) -> bool {
         for side in Side::BOTH {

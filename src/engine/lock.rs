@@ -139,7 +139,10 @@ impl Keeper<'_> {
                 match self.look_again() {
                     // Nobody is idle; soon.
                     Ok(false) => {}
-                    Ok(true) => drop(looks.next()),
+                    Ok(true) => {
+                        looks.next();
+                        self.crew.settle_all(report);
+                    }
                     Err(error) => {
                         tell(Err(error));
                         return self.crew.abandon();
@@ -152,6 +155,7 @@ impl Keeper<'_> {
             }
             tried = (elapsed, now);
             let renewed = self.renew();
+            self.crew.settle_all(report);
             let is_lost = matches!(&renewed, Err(error) if ends_the_run(error));
             let goes_on =
                 tell(renewed.or_else(|error| if is_lost { Err(error) } else { Ok(LockNews::Stuck(error)) }));
