@@ -16,7 +16,7 @@ use std::time::Duration;
 /// A file from this size on (bytes) takes longer by its content than by its round trips.
 pub const LARGE: u64 = 4 << 20;
 /// Files up to this size (bytes) are copied in a row where their source wants to know the next ones.
-const SMALL: u64 = 256 << 10;
+pub const SMALL: u64 = 256 << 10;
 /// The most files in such a row, and the most bytes: they are kept in memory, once for each session.
 const ROW: (usize, u64) = (32, 2 << 20);
 
@@ -417,6 +417,37 @@ mod tests {
             Next::Nothing => "nothing".to_owned(),
             Next::End => "end".to_owned(),
         }
+    }
+
+    fn row(queue: &Queue) -> Vec<String> {
+        match queue.take() {
+            Next::Work(Work::Job(Job::Copy(first))) => {
+                queue.take_row(first).into_iter().map(|job| job.name).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_row_is_small_files_and_leaves_as_many_for_each_of_the_others() {
+        let queue = Queue::new(2, 2);
+        for number in 0..9 {
+            queue.add(copy(&number.to_string(), SMALL), || false);
+        }
+        assert_eq!(row(&queue), ["0", "1", "2", "3", "4"]);
+        queue.add(copy("larger", SMALL + 1), || false);
+        queue.add(copy("last", 1), || false);
+        assert_eq!(row(&queue), ["5", "6", "7"], "of five that wait, two more");
+        assert_eq!([row(&queue), row(&queue), row(&queue)], [vec!["8"], vec!["larger"], vec!["last"]]);
+        for number in 0..90 {
+            queue.add(copy(&number.to_string(), SMALL), || false);
+        }
+        assert_eq!(row(&queue).len() as u64, ROW.1 / SMALL, "not more than fits into memory");
+        let queue = Queue::new(2, 2);
+        for number in 0..200 {
+            queue.add(copy(&number.to_string(), 1), || false);
+        }
+        assert_eq!(row(&queue).len(), ROW.0);
     }
 
     #[test]

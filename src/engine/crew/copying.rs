@@ -3,6 +3,7 @@
 use super::{Crew, Lagging, NoRoom, borrowed, no_session};
 use crate::engine::job::{CopyJob, DateJob, Done};
 use crate::engine::keep::{Keep, Replacement, aside, is_certainly, sibling, take_name};
+use crate::engine::queue::SMALL;
 use crate::engine::segments::{SPLIT, Segments};
 use crate::engine::transfer::{Origin, Transfer, is_beginning, is_same, transfer};
 use crate::error::{Error, Kind, Result, Retry};
@@ -157,9 +158,10 @@ impl Crew<'_> {
         self.copied(copy, result)
     }
 
-    /// Whether small files are copied in a row, because their source wants to know the next ones.
+    /// Whether a file is copied in a row with others, because it is small and its source wants to know the next ones.
     pub(super) fn reads_ahead(&self, job: &CopyJob) -> bool {
-        self.pools[job.to.other()].target().caps().reads_ahead
+        let is_small = job.put.size.is_some_and(|size| size <= SMALL);
+        is_small && self.pools[job.to.other()].target().caps().reads_ahead
     }
 
     /// Copies a file, and in the same sessions the small ones that wait behind it. What is left to report of them.
