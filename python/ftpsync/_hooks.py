@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ftpsync._errors import harmless
 from ftpsync._report import Reporter, make_entry
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from ftpsync.synchronizers import BaseSynchronizer
 
 __all__ = ["HookRelay"]
+
+
+#: From which verbosity most lines are shown.
+_USUAL_LEVEL: Final = 3
 
 
 class _Call(NamedTuple):
@@ -136,7 +140,9 @@ class HookRelay(Reporter):
             known = self._here.entries.get((True, name)) or self._here.entries.get((False, name))
         local = self._synchronizer.local
         entry = known or make_entry(local, folder, (name, is_dir, None, None, None, None), None)
-        self._synchronizer._log_action(action, status, symbol, entry, level)
+        # As in pyftpsync 4.1: overrides may take the level as a keyword only, or know nothing but the usual one.
+        more = {} if level == _USUAL_LEVEL else {"min_level": level}
+        self._synchronizer._log_action(action, status, symbol, entry, **more)
 
     def count(self, name: str, more: float) -> None:
         """Takes what the core has counted."""

@@ -114,7 +114,7 @@ def hooked(kind: type[Any], names: tuple[str, ...] = HOOKS) -> type[Any]:
     """A subclass in which every hook is overridden by a call of the one above."""
 
     def passing(name: str) -> Any:
-        return lambda self, *args: getattr(super(made, self), name)(*args)
+        return lambda self, *args, **more: getattr(super(made, self), name)(*args, **more)
 
     made = type("Hooked", (kind,), {name: passing(name) for name in names})
     return made
@@ -254,6 +254,19 @@ def test_what_inc_stat_raises_comes_out(world: Path) -> None:
 
     with pytest.raises(LookupError):
         run(Mine, world, {})
+
+
+def test_lines_come_with_the_level_as_a_keyword_or_without(world: Path) -> None:
+    heard = []
+
+    class Mine(BiDirSynchronizer):
+        def _log_action(self, action: str, status: str, symbol: str, entry: Any, **more: Any) -> None:
+            heard.append((action, status, more))
+            super()._log_action(action, status, symbol, entry, **more)
+
+    run(Mine, world, {})
+    assert ("", "equal", {"min_level": 4}) in heard
+    assert any(action == "copy" and not more for action, _, more in heard)
 
 
 def test_a_handler_finds_the_copy_done_after_super(world: Path) -> None:

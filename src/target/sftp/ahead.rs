@@ -19,6 +19,9 @@ use std::collections::HashMap;
 /// Files that may be open at a time for this.
 const MOST: usize = 32;
 
+/// Pieces of each that may be under way, from a server that gives little at a time.
+const MOST_PIECES: u64 = 16;
+
 /// Files that were begun, and that nobody has read yet.
 #[derive(Default)]
 pub struct Ahead(HashMap<RelPath, Begun>);
@@ -65,7 +68,8 @@ impl SftpSession {
             match handle(self.talk.answer(asked)?) {
                 // One more piece than it has bytes for: where it ends is to be seen.
                 Ok(handle) => {
-                    let begun = Begun::ask(&mut self.talk, handle, 0, size / chunk + 1)?;
+                    let pieces = (size / chunk + 1).min(MOST_PIECES);
+                    let begun = Begun::ask(&mut self.talk, handle, 0, pieces)?;
                     self.ahead.0.insert(file.clone(), begun);
                 }
                 // Tells why when it is its turn.
