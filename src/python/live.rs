@@ -67,7 +67,9 @@ impl Live {
                 continue;
             }
             let more = match (value, before) {
-                (Value::Count(count), Some(Value::Count(before))) => (count - before).into_bound_py_any(py),
+                (Value::Count(count), Some(Value::Count(before))) => {
+                    count.saturating_sub(before).into_bound_py_any(py)
+                }
                 (Value::Count(count), _) => count.into_bound_py_any(py),
                 (Value::Seconds(time), Some(Value::Seconds(before))) => (time - before).into_bound_py_any(py),
                 (Value::Seconds(time), _) => time.into_bound_py_any(py),
