@@ -30,6 +30,8 @@ const SURE: f64 = 10.0;
 /// So many seconds after it was taken it is looked at again: somebody whose connection is slow may have found none before ours was
 /// there, and have written his own over it since.
 const SECOND_LOOKS: [f64; 3] = [1.0, 3.0, 10.0];
+/// How often a lock that is no whole one is looked at again, each time after [`LOOK`].
+const WRITING: u32 = 10;
 /// How long the removal may take at the end of a run that went well.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long it may take after an interruption or an outage.
@@ -497,15 +499,21 @@ pub fn refuse_another(
         return Ok(());
     }
     let Ok(name) = Name::new(LOCK_FILE_NAME) else { return Ok(()) };
-    match look(session, &RelPath::root().join(&name)) {
-        Ok(found) if found.is_of_another(&own.owner) => {
-            let what = format!("{} has begun at the same moment; nothing was changed", found.holder());
-            let advice = "wait for its end, and run this again";
-            Err(Error::new(Kind::Guard, what).advise(advice).during("lock").at(place))
+    let path = RelPath::root().join(&name);
+    for _ in 0..WRITING {
+        match look(session, &path) {
+            Ok(found) if found.is_of_another(&own.owner) => {
+                let what = format!("{} has begun at the same moment; nothing was changed", found.holder());
+                let advice = "wait for its end, and run this again";
+                return Err(Error::new(Kind::Guard, what).advise(advice).during("lock").at(place));
+            }
+            // Somebody may just be writing it.
+            Ok(Found::Unreadable(_) | Found::Stump(_)) => std::thread::sleep(LOOK),
+            Err(error) if error.retry() == Retry::NewSession => return Err(error),
+            Ok(_) | Err(_) => return Ok(()),
         }
-        Err(error) if error.retry() == Retry::NewSession => Err(error),
-        Ok(_) | Err(_) => Ok(()),
     }
+    Ok(())
 }
 
 fn taken_over(found: &Found) -> Error {

@@ -458,6 +458,35 @@ fn of_two_runs_that_begin_at_the_same_moment_one_gives_way_before_it_changes_any
 }
 
 #[test]
+fn a_lock_of_somebody_else_that_is_just_being_written_is_waited_for() {
+    let (local, remote) = (local(), Remote::new());
+    local.put("a", b"1", at(0));
+    let (tree, theirs, reads) = (remote.tree.clone(), foreign(0.0), Mutex::new(0));
+    let remote = remote.before(move |line| {
+        let mut reads = reads.lock().unwrap();
+        match line {
+            // It is there, and empty: the bytes are on their way.
+            "list ." if *reads == 1 => tree.put(LOCK_FILE_NAME, b"", at(0)),
+            "read .pyftpsync-lock.json" => {
+                *reads += 1;
+                if *reads == 4 {
+                    tree.put(LOCK_FILE_NAME, theirs.as_bytes(), at(0));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    });
+    let outcome = Setup::new(Mode::Sync).run(&local, &remote);
+    let text = outcome.result.unwrap_err().to_string();
+    assert!(
+        text.contains("process 4711 on web1 has begun at the same moment; nothing was changed"),
+        "{text}"
+    );
+    assert!(user_tree(&remote.tree).is_empty() && remote.lock().is_some());
+}
+
+#[test]
 fn a_lock_that_is_listed_with_an_odd_size_is_still_ours() {
     let (local, remote) = (local(), Remote::new());
     local.put("a", b"1", at(0));
