@@ -102,10 +102,10 @@ def test_permissions_that_are_lost_are_told(start_server: StartServer, tmp_path:
         write(world.local, name, "first")
     world.run("upload")
     (world.remote / "c").chmod(0o600)
-    for name, told in (("ab", False), ("c", True)):
+    for name, told in (("ab", False), ("abc", True)):
         for each in name:
-            write(world.local, each, "edited, and longer")
-        done = world.run("upload")
+            write(world.local, each, f"edited, and longer: {name}")
+        done = world.run("upload", "--connections", "1")
         assert ("sets no permissions" in done.out) == told, done
         assert "c had 600" not in done.out and ('"c" had 600' in done.out) == told
     (world.remote / "c").chmod(0o600)

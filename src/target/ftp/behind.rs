@@ -153,7 +153,7 @@ impl FtpSession {
         };
         if let Ok(sent) = sent {
             let (file, look) = (file.clone(), self.questions(&target, put.expect)?);
-            let (chmod, stage) = (self.hand_on_rights(&temp, put)?, Stage::Sent);
+            let (chmod, stage) = (self.hand_on_rights(&file, &temp, put)?, Stage::Sent);
             self.behind.waiting.push_back(File { file, temp, target, sent, put: *put, chmod, look, stage });
         }
         self.clear_up()?;

@@ -65,6 +65,8 @@ pub struct Learned {
     pub replaces: bool,
     /// Permissions cannot be set: what replaces a file has those of a new one.
     pub refuses_chmod: bool,
+    /// The user was told of a file that has lost unusual ones.
+    pub told_of_lost_rights: bool,
     /// Temporary names are refused; files are written in place.
     pub refuses_temp_names: bool,
     /// Several commands in one packet confuse the server.

@@ -435,7 +435,7 @@ impl FtpSession {
         };
         let asks_time = put.mtime.is_some() && (trial.is_some() || known == Some(MtimeBy::Nothing));
         let ask = (asks_time && self.knows("MDTM")).then(|| Command::path("MDTM", temp)).transpose()?;
-        let chmod = self.hand_on_rights(temp, put)?;
+        let chmod = self.hand_on_rights(file, temp, put)?;
         let rnfr = Command::path("RNFR", temp)?;
         let (is_set, is_asked, is_handed_on) = (set.is_some(), ask.is_some(), chmod.is_some());
         let own = size.into_iter().chain(set).chain(ask).chain(chmod);
