@@ -246,14 +246,16 @@ impl Session for HidingSession {
 
 #[test]
 fn a_folder_that_only_a_listing_lacks_keeps_its_memory_and_edits_in_it_are_no_conflicts() {
-    for hiding in Side::BOTH {
+    // The files lie in the folder, or the folder only leads to them.
+    for (hiding, dir) in Side::BOTH.into_iter().flat_map(|side| [(side, "d"), (side, "d/e")]) {
         let (local, remote) = trees();
         // Both sides have the folder before they meet, so that the root does not remember it as copied.
-        local.put("d/a", b"1", at(0));
-        remote.put("d/b", b"1", at(0));
+        let (a, b) = (&*format!("{dir}/a"), &*format!("{dir}/b"));
+        local.put(a, b"1", at(0));
+        remote.put(b, b"1", at(0));
         sync(&local, &remote);
-        local.put("d/a", b"edited here", at(100));
-        remote.put("d/b", b"edited there", at(100));
+        local.put(a, b"edited here", at(100));
+        remote.put(b, b"edited there", at(100));
         let before = (user_tree(&local), user_tree(&remote));
         let outcome = match hiding {
             Side::Local => run(&Hiding(local.clone()), &remote, &Setup::new(Mode::Sync)),
@@ -264,7 +266,7 @@ fn a_folder_that_only_a_listing_lacks_keeps_its_memory_and_edits_in_it_are_no_co
         let again = run(&local, &remote, &Setup::new(Mode::Sync));
         assert_eq!(again.stats.conflict_files, 0, "{again:?}");
         assert_eq!(user_tree(&local), user_tree(&remote), "{again:?}");
-        assert_eq!(user_tree(&local).get("d/b"), Some(&Node::File(b"edited there".to_vec(), at(100))));
-        assert_eq!(user_tree(&local).get("d/a"), Some(&Node::File(b"edited here".to_vec(), at(100))));
+        assert_eq!(user_tree(&local).get(b), Some(&Node::File(b"edited there".to_vec(), at(100))));
+        assert_eq!(user_tree(&local).get(a), Some(&Node::File(b"edited here".to_vec(), at(100))));
     }
 }

@@ -215,11 +215,11 @@ impl Walk<'_> {
         }
     }
 
-    /// Whether a folder was synchronised before, and a side may only not have listed it. Then it is not put back: what is in it
-    /// would have to be forgotten first, and an edit on that side would come out as a conflict.
+    /// Whether a folder, or one below it, was synchronised before, and a side may only not have listed it. Then it is not put
+    /// back: what is in it would have to be forgotten first, and an edit on that side would come out as a conflict.
     fn may_be_hidden(&self, plan: &Plan, step: &Step, side: Side) -> bool {
         let is_doubtful = !plan.complete[side] && !plan.is_damaged;
-        is_doubtful && self.contents.contains(paths_of(&plan.paths, &step.pair, side).local.as_str())
+        is_doubtful && self.contents.leads_to(paths_of(&plan.paths, &step.pair, side).local.as_str())
     }
 
     /// A folder that both sides have is visited.
