@@ -230,6 +230,21 @@ def test_old_tls_is_explained(start_server: StartServer, tmp_path: Path, old: Ki
     assert_clear_error(result, "not safe any more.*before TLS 1.2, or without ECDHE.*operator")
 
 
+@pytest.mark.parametrize("options", [[], ["--tls-max", "1.2"], ["--tls-max", "1.3"]])
+def test_a_server_with_nothing_but_chacha20_is_used_as_well(
+    start_server: StartServer, tmp_path: Path, options: list[str]
+) -> None:
+    authority = trustme.CA()
+    leaf = authority.issue_cert("127.0.0.1", key_type=trustme.KeyType.RSA)
+    shown = proof(tmp_path / "proof", leaf, authority)
+    kind = servers.PyFtpdLib(newest_tls="TLS1_2_VERSION", ciphers="ECDHE-RSA-CHACHA20-POLY1305")
+    world = make_world(start_server(kind, tls=True, proof=shown), tmp_path / "world")
+    write(world.local, "a")
+    result = world.run("sync", "-v", "--tls-ca", str(shown.authority), *options)
+    assert "TLSv1.2, TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256" in result.out + result.err
+    assert bodies(world.remote) == bodies(world.local)
+
+
 @pytest.mark.parametrize("version", ["TLSv1.2", "TLSv1.3"])
 def test_a_server_may_ask_for_a_certificate_of_the_user(
     start_server: StartServer, tmp_path: Path, version: str

@@ -67,7 +67,8 @@ pub fn shake_hands(connection: &mut ClientConnection, socket: &mut TcpStream) ->
     say_all(connection, socket)
 }
 
-/// Reads what comes next. A peer may not take longer than `limit` for one record, however small the pieces are that it sends.
+/// Reads what comes next. A peer may not take longer than `limit` for one record, however small the pieces are that it sends;
+/// if none is given, not longer than [`SLOWEST`] times what it may take for one piece.
 fn read_decrypted(
     stream: &mut StreamOwned<ClientConnection, TcpStream>,
     buffer: &mut [u8],
@@ -79,9 +80,17 @@ fn read_decrypted(
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             read => return read,
         }
-        let begun = *begun.get_or_insert_with(Instant::now);
-        if limit.is_some_and(|limit| begun.elapsed() > limit) {
-            return Err(io::ErrorKind::TimedOut.into());
+        match begun {
+            // For the first piece the timeout of the socket is enough.
+            None => begun = Some(Instant::now()),
+            Some(begun) => {
+                let usual =
+                    || stream.sock.read_timeout().map(|timeout| timeout.map(|timeout| timeout * SLOWEST));
+                let limit = limit.map_or_else(usual, |limit| Ok(Some(limit)))?;
+                if limit.is_some_and(|limit| begun.elapsed() > limit) {
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
+            }
         }
         take_in(&mut stream.conn, &mut stream.sock)?;
         say_all(&mut stream.conn, &mut stream.sock)?;
@@ -303,10 +312,7 @@ impl Read for Stream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match &mut self.inner {
             Inner::Plain(socket) => socket.read(buffer),
-            Inner::Tls(stream) => {
-                let timeout = stream.sock.read_timeout()?;
-                read_decrypted(stream, buffer, timeout.map(|timeout| timeout * SLOWEST))
-            }
+            Inner::Tls(stream) => read_decrypted(stream, buffer, None),
             #[cfg(feature = "suppaftp")]
             Inner::Lent(lent) => lent.open()?.read(buffer),
         }
