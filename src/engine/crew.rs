@@ -4,7 +4,7 @@
 //! the modules below what is done with them.
 
 use super::flow::Flow;
-use super::job::{CopyJob, Done, Job, Make, View};
+use super::job::{CopyJob, Done, Job, Make, Ticket, View};
 use super::keep::{Keeping, Made};
 use super::lock::{Keeper, OwnLock};
 use super::queue::{LARGE, Next, Queue, Work};
@@ -142,7 +142,7 @@ impl<'a> Crew<'a> {
         }
         for side in Side::BOTH.into_iter().filter(|side| self.is_far(*side)) {
             let here = side.other();
-            if self.pools[here].target().caps().is_networked {
+            if self.is_networked(here) {
                 continue;
             }
             let listing = self.attempt([here], &mut |s| borrowed(s, here)?.list(&RelPath::root()));
@@ -179,7 +179,16 @@ impl<'a> Crew<'a> {
 
     /// Adds a job.
     pub fn submit(&self, job: Job) {
-        self.queue.add(job, || Side::BOTH.into_iter().any(|side| self.is_far(side)));
+        match job {
+            Job::List { ticket, side, dir, make: Make::Folder } if self.is_networked(side) => {
+                self.queue.add_make(side, ticket, dir);
+            }
+            job => self.queue.add(job, || Side::BOTH.into_iter().any(|side| self.is_far(side))),
+        }
+    }
+
+    fn is_networked(&self, side: Side) -> bool {
+        self.pools[side].target().caps().is_networked
     }
 
     /// Whether a side answers so slowly that waiting for it, and not the bytes, takes the time.
@@ -258,6 +267,7 @@ impl<'a> Crew<'a> {
     fn do_work(&self, work: Work, report: &Sender<Done>) -> Option<Done> {
         match work {
             Work::Job(Job::Copy(job)) if self.reads_ahead(&job) => self.copy_row(job, report),
+            Work::Makes(side, row) => self.make_row(side, row, report),
             Work::Job(job) => self.carry_out(job),
             Work::Part(segments) => {
                 self.help(&segments);
@@ -269,6 +279,24 @@ impl<'a> Crew<'a> {
                 None
             }
         }
+    }
+
+    /// Makes folders in one go. What is left to report of them.
+    fn make_row(&self, side: Side, row: Vec<(Ticket, RelPath)>, report: &Sender<Done>) -> Option<Done> {
+        let (tickets, dirs): (Vec<Ticket>, Vec<RelPath>) = row.into_iter().unzip();
+        let made = self
+            .answers(side, "make the folder", dirs.len(), |session, done, _| session.mkdirs(&dirs[done..]));
+        let mut told = tickets.into_iter().zip(made).map(|(ticket, result)| Done::Listed {
+            ticket,
+            side,
+            result: result.map(|()| Box::new(View::empty())),
+        });
+        let last = told.next_back();
+        for done in told {
+            // Whoever does not listen any more has ended the run.
+            drop(report.send(done));
+        }
+        last
     }
 
     /// Reports what became of copies that were left for later; false if nothing is known.
@@ -352,11 +380,13 @@ impl<'a> Crew<'a> {
     fn carry_out(&self, job: Job) -> Option<Done> {
         Some(match job {
             Job::List { ticket, side, dir, make } => {
-                let result = self.persist([side], |sessions| match make {
-                    Make::Nothing => self.view(borrowed(sessions, side)?, side, &dir),
-                    Make::Folder { has_twin } => self
-                        .make_folder(borrowed(sessions, side)?, &dir, has_twin)
-                        .map(|()| Box::new(View { complete: true, ..View::default() })),
+                let result = self.persist([side], |sessions| {
+                    let session = borrowed(sessions, side)?;
+                    match make {
+                        Make::Nothing => self.view(session, side, &dir),
+                        Make::Folder => session.mkdir(&dir).map(|()| Box::new(View::empty())),
+                        Make::Twin => self.make_twin(session, &dir).map(|()| Box::new(View::empty())),
+                    }
                 });
                 Done::Listed { ticket, side, result: result.map_err(|error| error.during("list").at(&dir)) }
             }
@@ -438,7 +468,7 @@ impl<'a> Crew<'a> {
         for side in Side::BOTH {
             let Some(mut loan) = loans[side].take() else { continue };
             self.take_settled(side, loan.session().settled(false).unwrap_or_default());
-            if is_doubtful && self.pools[side].target().caps().is_networked {
+            if is_doubtful && self.is_networked(side) {
                 self.lose(side, loan);
             } else {
                 loan.keep();

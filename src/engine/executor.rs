@@ -49,8 +49,8 @@ pub struct Rehearsal<'a>(pub &'a Crew<'a>);
 impl Executor for Rehearsal<'_> {
     fn submit(&mut self, job: Job) -> Option<Done> {
         match job {
-            Job::List { make: super::job::Make::Folder { .. }, ticket, side, .. } => {
-                let view = super::job::View { complete: true, ..Default::default() };
+            Job::List { make: super::job::Make::Folder | super::job::Make::Twin, ticket, side, .. } => {
+                let view = super::job::View::empty();
                 Some(Done::Listed { ticket, side, result: Ok(Box::new(view)) })
             }
             Job::List { .. } | Job::AskTimes { .. } | Job::Compare { .. } => {

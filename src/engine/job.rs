@@ -7,6 +7,7 @@ use crate::model::meta::{Fact, MetaError};
 use crate::model::{DirMeta, Entry, Name, Note, RelPath, Side, Sides, Stamp};
 use crate::plan::contents::Question;
 use crate::target::{Expect, Put, Written};
+use std::sync::Arc;
 
 /// The folder that a piece of work belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -73,7 +74,7 @@ pub enum Job {
         /// Its path on the other side.
         opposite: RelPath,
         /// The text.
-        text: Option<String>,
+        text: Option<Arc<str>>,
     },
 }
 
@@ -83,10 +84,16 @@ pub enum Make {
     /// Nothing: the folder is there.
     Nothing,
     /// The folder is made, and is empty: there is nothing to list.
-    Folder {
-        /// The side may take its name for another one.
-        has_twin: bool,
-    },
+    Folder,
+    /// The same, on a side that may take its name for another one.
+    Twin,
+}
+
+impl Make {
+    /// How to make a folder whose name may be taken for another one, or may not.
+    pub fn new(has_twin: bool) -> Self {
+        if has_twin { Make::Twin } else { Make::Folder }
+    }
 }
 
 /// A file to delete, and what must be true for that at the last moment.
@@ -182,6 +189,13 @@ pub struct View {
     pub meta_problem: Option<MetaError>,
     /// Size and time of the lock file, as listed in the root.
     pub lock: Option<(Option<u64>, Option<Stamp>)>,
+}
+
+impl View {
+    /// What a folder holds that was just made, or is not there: certainly nothing.
+    pub fn empty() -> Self {
+        View { complete: true, ..View::default() }
+    }
 }
 
 /// What came of a piece of work.

@@ -4,11 +4,13 @@
 //! but never so many that small ones have no thread; then the rest in order. Who finds nothing of that reads a part of a large
 //! file that somebody else copies. A few threads work from the beginning, one more than there are sessions. More join when so
 //! many small jobs wait that the round trips of a far server, and not the line, decide how long it takes.
+//!
+//! Folders of a far side are made as many at a time as wait for it, which takes no longer than one.
 
-use super::job::{CopyJob, Job};
+use super::job::{CopyJob, Job, Ticket};
 use super::segments::Segments;
 use crate::locked::locked;
-use crate::model::Side;
+use crate::model::{RelPath, Side, Sides};
 use std::collections::{BinaryHeap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -33,6 +35,7 @@ pub struct Queue {
 
 struct State {
     listings: VecDeque<Job>,
+    makes: Sides<Vec<(Ticket, RelPath)>>,
     large: BinaryHeap<Large>,
     others: VecDeque<Work>,
     /// Large files under way that come in parts.
@@ -59,9 +62,15 @@ struct Shared {
 impl State {
     fn is_empty(&self) -> bool {
         self.listings.is_empty()
+            && self.makes.local.is_empty()
+            && self.makes.remote.is_empty()
             && self.large.is_empty()
             && self.others.is_empty()
             && self.file_to_join().is_none()
+    }
+
+    fn side_to_make(&self) -> Option<Side> {
+        Side::BOTH.into_iter().find(|side| !self.makes[*side].is_empty())
     }
 
     /// The file of which one more thread shall read a part: that with the fewest readers. Files under way share the sessions
@@ -99,6 +108,8 @@ pub enum Work {
     Job(Job),
     /// Reading a part of a large file that another thread copies.
     Part(Arc<Segments>),
+    /// Making folders of a side, in this order.
+    Makes(Side, Vec<(Ticket, RelPath)>),
     /// Opening a session before there is a job for it.
     Session(Side),
 }
@@ -147,6 +158,7 @@ impl Queue {
         let few = few.max(1);
         let state = State {
             listings: VecDeque::new(),
+            makes: Sides::default(),
             large: BinaryHeap::new(),
             others: VecDeque::new(),
             shared: Vec::new(),
@@ -191,6 +203,12 @@ impl Queue {
             state.active += 1;
             self.grown.notify_all();
         }
+        self.changed.notify_one();
+    }
+
+    /// Adds a folder of a far side that is to be made.
+    pub fn add_make(&self, side: Side, ticket: Ticket, dir: RelPath) {
+        self.state().makes[side].push((ticket, dir));
         self.changed.notify_one();
     }
 
@@ -250,6 +268,9 @@ impl Queue {
         if let Some(job) = state.listings.pop_front() {
             return Next::Work(Work::Job(job));
         }
+        if let Some(side) = state.side_to_make() {
+            return Next::Work(Work::Makes(side, std::mem::take(&mut state.makes[side])));
+        }
         let may_be_large = state.others.is_empty() || state.large_under_way < (state.active / 2).max(1);
         if may_be_large && let Some(large) = state.large.pop() {
             state.large_under_way += 1;
@@ -287,17 +308,23 @@ impl Queue {
         row
     }
 
-    /// Takes any of the jobs: `choose` says which one of so many. The largest of the large files stands for all of them.
+    /// Takes any of the jobs: `choose` says which one of so many. The largest of the large files stands for all of them, and so do
+    /// the folders to make, of which it says how many are made.
     pub fn pick(&self, choose: &mut super::Choice<'_>) -> Option<Work> {
         let mut state = self.state();
         let (listings, others) = (state.listings.len(), state.others.len());
-        let all = listings + others + usize::from(!state.large.is_empty());
+        let makes = state.side_to_make();
+        let all = listings + others + usize::from(!state.large.is_empty()) + usize::from(makes.is_some());
         let index = if all == 0 { return None } else { choose(all) };
         if index < listings {
             return state.listings.remove(index).map(Work::Job);
         }
         if index < listings + others {
             return state.others.remove(index - listings);
+        }
+        if let Some(side) = makes.filter(|_| index == all - 1) {
+            let count = 1 + choose(state.makes[side].len());
+            return Some(Work::Makes(side, state.makes[side].drain(..count).collect()));
         }
         state.large_under_way += 1;
         state.large.pop().map(|large| Work::Job(large.job))
@@ -324,6 +351,7 @@ impl Queue {
         if drops {
             state.is_dropped = true;
             state.listings.clear();
+            state.makes = Sides::default();
             state.large.clear();
             state.others.clear();
             state.shared.clear();
@@ -406,6 +434,30 @@ mod tests {
         queue.add(copy("last", LARGE), || true);
         assert_eq!(taken(&queue), "last", "there is nothing else to do");
         queue.close(false);
+        assert_eq!(taken(&queue), "end");
+    }
+
+    #[test]
+    fn folders_that_wait_to_be_made_on_a_side_are_taken_together_before_anything_is_copied() {
+        let queue = Queue::new(4, 4);
+        let make = |side, name| queue.add_make(side, Ticket(0), RelPath::parse(name).unwrap());
+        let made = || match queue.take() {
+            Next::Work(Work::Makes(side, row)) => {
+                (side, row.iter().map(|(_, dir)| dir.to_string()).collect::<Vec<_>>().join(" "))
+            }
+            _ => panic!("something else"),
+        };
+        queue.add(copy("file", 1), || false);
+        make(Side::Remote, "a");
+        make(Side::Local, "b");
+        make(Side::Remote, "c");
+        assert_eq!(made(), (Side::Local, "b".to_owned()));
+        assert_eq!(made(), (Side::Remote, "a c".to_owned()));
+        make(Side::Remote, "d");
+        queue.close(false);
+        assert_eq!(made(), (Side::Remote, "d".to_owned()), "what was asked for is done");
+        make(Side::Remote, "e");
+        queue.close(true);
         assert_eq!(taken(&queue), "end");
     }
 

@@ -43,6 +43,7 @@ use crate::quoted::Quoted;
 use crate::target::{Expect, Put, Target, version};
 use contents::Comparisons;
 use foresight::Foreseen;
+use memory::Unwritten;
 use std::collections::{HashMap, HashSet};
 use std::sync::mpsc::Receiver;
 use twins::Twins;
@@ -90,6 +91,7 @@ pub fn walk(
         next_ticket: 0,
         agenda: Vec::new(),
         foreseen: HashMap::new(),
+        unwritten: HashMap::new(),
         guesses: HashMap::new(),
         links: Sides::default(),
         island: None,
@@ -136,6 +138,8 @@ struct Walk<'a> {
     agenda: Vec<Ticket>,
     /// Folders that will probably be visited, listed before anybody knows.
     foreseen: HashMap<Ticket, Foreseen>,
+    /// Metadata that is being written, or waits for it.
+    unwritten: HashMap<(Ticket, Side), Unwritten>,
     /// Where they are.
     guesses: HashMap<RelPath, Ticket>,
     /// Folders that are links.
@@ -319,7 +323,7 @@ impl Walk<'_> {
             }
             Done::Dated { job, result } => self.dated(&job, result),
             Done::Locked { .. } => Ok(()),
-            Done::MetaWritten { ticket, side, dir, result } => match self.forgot(ticket, result)? {
+            Done::MetaWritten { ticket, side, dir, result } => match self.wrote_meta(ticket, side, result)? {
                 Some(Err(error)) if self.run.policy.mode.source() == Some(side) => {
                     self.cannot_remember(&error)
                 }
@@ -364,7 +368,7 @@ impl Walk<'_> {
             usable[side] = match view {
                 Some(Ok(view)) => *view,
                 Some(Err(error)) => return Ok(Err(error)),
-                None => View { complete: true, ..View::default() },
+                None => View::empty(),
             };
             let view = &mut usable[side];
             self.stats.meta_bytes_read += view.meta_chars;

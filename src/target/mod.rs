@@ -410,6 +410,11 @@ pub trait Session: Send {
     /// [`Kind::Exists`] if a file has the name, or whatever the side refuses.
     fn mkdir(&mut self, dir: &RelPath) -> Result<()>;
 
+    /// Makes many folders in one go, in order; one result for each. Sides with round trips send them in bursts.
+    fn mkdirs(&mut self, dirs: &[RelPath]) -> Vec<Result<()>> {
+        dirs.iter().map(|dir| self.mkdir(dir)).collect()
+    }
+
     /// Removes one file (or a link, never what it leads to).
     ///
     /// # Errors

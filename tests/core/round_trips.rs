@@ -7,7 +7,7 @@ use crate::ftp_faults::{At, Fault, Gate, Mishap};
 use crate::ftp_server::{Quirks, Server, Tls};
 use crate::tree::{Outcome, Setup, TargetBox, at, run};
 use ftpsync::error::Result;
-use ftpsync::model::{META_FILE_NAME, RelPath};
+use ftpsync::model::{META_FILE_NAME, RelPath, TEMP_PREFIX};
 use ftpsync::plan::{Mode, Strategy};
 use ftpsync::target::ftp::FtpTarget;
 use ftpsync::target::memory::MemoryTarget;
@@ -82,6 +82,25 @@ fn deletions_are_a_look_and_a_farewell_for_many_files_at_a_time() {
     assert_eq!((looks.matches("SIZE").count(), looks.matches("MDTM").count()), (40, 40));
     assert_eq!(deletions.matches("DELE").count(), 40);
     assert_eq!(*farewell, format!("DELE {LOCK} | QUIT"));
+}
+
+#[test]
+fn folders_whose_making_was_cut_short_are_made_by_the_next_conversation() {
+    for (nth, mishap) in (0..4).flat_map(|nth| [(nth, Mishap::Reset), (nth, Mishap::ResetAfter)]) {
+        let (local, server) = (MemoryTarget::new("/local"), Server::start(Quirks::default()));
+        for folder in ["a", "b", "c/d"] {
+            local.put(&format!("{folder}/file"), b"content", at(1_600_000_000));
+        }
+        server.faults().plan([Fault { at: At::Nth("MKD", nth), mishap: mishap.clone() }]);
+        let outcome = alone(&local, &server, Mode::Upload);
+        assert!(outcome.result.is_ok() && outcome.failures.is_empty(), "{nth} {mishap:?}: {outcome:?}");
+        assert_eq!(server.faults().happened(), 1);
+        // A file whose conversation has ended before it got its name was sent again.
+        let mut paths = server.paths();
+        paths.retain(|path| !path.contains(TEMP_PREFIX));
+        let wanted = ["/", "/a", "/a/file", "/b", "/b/file", "/c", "/c/d", "/c/d/file"];
+        assert_eq!(paths, wanted, "{nth} {mishap:?}");
+    }
 }
 
 #[test]

@@ -795,6 +795,20 @@ fn q28_a_folder_that_is_there_may_be_made() {
 }
 
 #[test]
+fn q28_many_folders_are_made_in_one_packet_and_each_has_its_own_answer() {
+    let (server, mut session) = open(Quirks::default());
+    server.put("/file", b"content");
+    server.put_folder("/there");
+    let dirs = ["new", "file", "there", "new/inner", "nowhere/inner"].map(path);
+    let kinds: Vec<Option<Kind>> =
+        session.mkdirs(&dirs).into_iter().map(|made| made.err().map(|error| error.kind())).collect();
+    assert_eq!(kinds, [None, Some(Kind::Exists), None, None, Some(Kind::Refused)]);
+    let packet = dirs.each_ref().map(|dir| format!("MKD /{dir}")).join(" | ");
+    assert!(server.script().contains(&packet), "{:#?}", server.script());
+    assert_eq!(server.paths(), ["/", "/file", "/new", "/new/inner", "/there"]);
+}
+
+#[test]
 fn q29_tls_without_a_goodbye_is_judged_by_sizes() {
     let server = Server::start(Quirks { tls: Some(Tls::Old), closes_rudely: true, ..Quirks::default() });
     let mut session = FtpTarget::new(trusting(&server)).unwrap().open().unwrap();

@@ -132,17 +132,14 @@ impl Crew<'_> {
         drop(self.attempt([from], &mut |sessions| segments.read(borrowed(sessions, from)?, &self.flow)));
     }
 
-    /// Makes a folder. One that is there is fine, unless it has another name for whoever wants this one.
-    pub(super) fn make_folder(&self, session: &mut dyn Session, dir: &RelPath, has_twin: bool) -> Result<()> {
-        let _one_at_a_time = has_twin.then(|| locked(&self.twin_folders));
-        if has_twin {
-            match session.list(dir) {
-                Ok(_) => return Err(taken_for_another().during("make the folder").at(dir)),
-                Err(error) if error.retry() == Retry::NewSession => return Err(error),
-                Err(_) => {}
-            }
+    /// Makes a folder that a side may take for another one, unless that is there.
+    pub(super) fn make_twin(&self, session: &mut dyn Session, dir: &RelPath) -> Result<()> {
+        let _one_at_a_time = locked(&self.twin_folders);
+        match session.list(dir) {
+            Ok(_) => Err(taken_for_another().during("make the folder").at(dir)),
+            Err(error) if error.retry() == Retry::NewSession => Err(error),
+            Err(_) => session.mkdir(dir),
         }
-        session.mkdir(dir)
     }
 
     pub(super) fn copy(&self, job: Box<CopyJob>) -> Option<Done> {

@@ -112,7 +112,7 @@ impl Walk<'_> {
                 let make = match folder.visit {
                     // It has to wait, see `make_remotely`.
                     Visit::Copy { to: Side::Remote, .. } if side == Side::Remote => continue,
-                    Visit::Copy { to, has_twin, .. } if to == side => Make::Folder { has_twin },
+                    Visit::Copy { to, has_twin, .. } if to == side => Make::new(has_twin),
                     _ if folder.visit.lists(side) => Make::Nothing,
                     _ => continue,
                 };
@@ -158,7 +158,7 @@ impl Walk<'_> {
         let dir = folder.paths.remote.clone();
         let has_twin = matches!(folder.visit, Visit::Copy { has_twin: true, .. });
         self.listings += 1;
-        self.submit(Job::List { ticket, side: Side::Remote, dir, make: Make::Folder { has_twin } })
+        self.submit(Job::List { ticket, side: Side::Remote, dir, make: Make::new(has_twin) })
     }
 
     /// Takes the answer to the metadata that was written first, if that was what it is about.

@@ -4,9 +4,17 @@ use super::*;
 use crate::model::Seen;
 use crate::model::copies::Held;
 use crate::plan::classify::is_as_seen;
+use std::sync::Arc;
 
 /// How old a temporary file must be to be taken for a left-over, in seconds.
 const LEFTOVER_AGE: f64 = 24.0 * 3600.0;
+
+/// Metadata of a folder that is complete, on its way to the disk.
+pub(super) struct Unwritten {
+    dir: RelPath,
+    opposite: RelPath,
+    text: Option<Arc<str>>,
+}
 
 impl Walk<'_> {
     pub(super) fn hold(&mut self, ticket: Ticket) {
@@ -55,9 +63,25 @@ impl Walk<'_> {
                     }
                 }
             }
+            if let Job::WriteMeta { side, dir, opposite, text, .. } = &job {
+                let unwritten =
+                    Unwritten { dir: dir.clone(), opposite: opposite.clone(), text: text.clone() };
+                self.unwritten.insert((ticket, *side), unwritten);
+            }
             self.submit(job)?;
         }
         Ok(())
+    }
+
+    /// Takes what became of metadata that was written; `None` if it was that of a folder which is made now.
+    pub(super) fn wrote_meta(
+        &mut self,
+        ticket: Ticket,
+        side: Side,
+        result: Result<()>,
+    ) -> Result<Option<Result<()>>> {
+        self.unwritten.remove(&(ticket, side));
+        self.forgot(ticket, result)
     }
 
     /// The metadata of a folder that has to be written: never on a remote side that is only read, nor in a folder that goes.
@@ -103,7 +127,7 @@ impl Walk<'_> {
         self.note(3, &text)
     }
 
-    pub(super) fn metadata_text(&self, meta: &DirMeta) -> Option<String> {
+    pub(super) fn metadata_text(&self, meta: &DirMeta) -> Option<Arc<str>> {
         let clock = self.run.clock;
         (!meta.is_empty()).then(|| {
             meta.print(
@@ -113,20 +137,34 @@ impl Walk<'_> {
                 &|seconds| clock.readable(seconds),
                 self.run.pretty_meta,
             )
+            .into()
         })
     }
 
-    /// The metadata of folders whose work was cut short.
+    /// The metadata of folders whose work was cut short, or that were complete and could not be remembered any more.
     pub(super) fn unsaved(&mut self) -> Vec<Job> {
         while let Ok(done) = self.done.try_recv() {
-            if let Done::Copied { job, was_opened, result, .. } = done
-                && result.is_ok()
-            {
-                drop(self.copied(job, was_opened, result));
+            match done {
+                Done::Copied { job, was_opened, result: Ok(written), .. } => {
+                    drop(self.copied(job, was_opened, Ok(written)));
+                }
+                Done::MetaWritten { ticket, side, result: Ok(()), .. } => {
+                    self.unwritten.remove(&(ticket, side));
+                }
+                _ => {}
             }
         }
         let mut folders = std::mem::take(&mut self.folders);
-        folders.iter_mut().flat_map(|(ticket, folder)| self.metadata_jobs(*ticket, folder)).collect()
+        let complete = std::mem::take(&mut self.unwritten).into_iter();
+        let complete = complete.map(|((ticket, side), Unwritten { dir, opposite, text })| Job::WriteMeta {
+            ticket,
+            side,
+            dir,
+            opposite,
+            text,
+        });
+        let cut_short = folders.iter_mut().flat_map(|(ticket, folder)| self.metadata_jobs(*ticket, folder));
+        complete.chain(cut_short).collect()
     }
 
     /// In a folder that was to go and is on both sides again, what could not go is to go still, and is no news to the next run.

@@ -278,7 +278,7 @@ impl Walk<'_> {
             self.action(Line::copy(to, Change::New), &paths.local, true)?;
             if let Some(mut made) = self.begin_subfolder(trace.ticket, name.as_str(), to, &paths)? {
                 // What is in it has been dealt with.
-                made.views[on] = Some(Ok(Box::new(View { complete: true, ..View::default() })));
+                made.views[on] = Some(Ok(Box::new(View::empty())));
                 self.finish_at_once(vec![made])?;
             }
         }

@@ -54,27 +54,45 @@ pub(super) fn packets(commands: &[Command]) -> Vec<Vec<Command>> {
     packets.into_iter().map(|packet| packet.commands).collect()
 }
 
+/// A path on the server and what was said of it, or why it was not asked for.
+type Told = Result<(Vec<u8>, Option<Reply>)>;
+
 impl FtpSession {
     /// `DELE` or `RMD` for each of these, in order.
     pub(super) fn remove_each(&mut self, verb: &str, paths: &[RelPath]) -> Vec<Result<()>> {
-        let prepared: Vec<Result<(Vec<u8>, Command)>> = paths
-            .iter()
-            .map(|path| {
-                let full = self.path(path)?;
-                let command = Command::path(verb, &full)?;
-                Ok((full, command))
+        let paths = paths.iter().map(|path| self.path(path)).collect();
+        let (told, mut failure) = self.ask_each(verb, paths);
+        told.into_iter()
+            .map(|told| told.and_then(|(full, reply)| self.judge_removal(&full, reply, &mut failure)))
+            .collect()
+    }
+
+    /// See [`Session::mkdirs`](crate::target::Session::mkdirs).
+    pub(super) fn make_folders(&mut self, dirs: &[RelPath]) -> Vec<Result<()>> {
+        let paths = dirs.iter().map(|dir| self.check_new_name(dir).and_then(|()| self.path(dir))).collect();
+        let (told, mut failure) = self.ask_each("MKD", paths);
+        told.into_iter()
+            .map(|told| match told? {
+                (_, Some(reply)) if reply.is_success() => Ok(()),
+                (full, Some(reply)) => self.judge_unmade(&full, &reply),
+                (_, None) => Err(failure.take().unwrap_or_else(no_answer)),
             })
+            .collect()
+    }
+
+    /// One command for each of these paths, in order and as many in a packet as may be: the replies that came, and why not all did.
+    fn ask_each(&mut self, verb: &str, paths: Vec<Result<Vec<u8>>>) -> (Vec<Told>, Option<Error>) {
+        let prepared: Vec<Result<(Vec<u8>, Command)>> = paths
+            .into_iter()
+            .map(|full| full.and_then(|full| Command::path(verb, &full).map(|command| (full, command))))
             .collect();
         let commands: Vec<Command> = prepared.iter().flatten().map(|(_, command)| command.clone()).collect();
         let mut replies = Vec::with_capacity(commands.len());
-        let mut failure =
+        let failure =
             packets(&commands).iter().find_map(|packet| self.control.burst_into(packet, &mut replies).err());
         let mut replies = replies.into_iter();
-        let mut answer = |prepared: Result<(Vec<u8>, Command)>| {
-            let (full, _) = prepared?;
-            self.judge_removal(&full, replies.next(), &mut failure)
-        };
-        prepared.into_iter().map(&mut answer).collect()
+        let told = prepared.into_iter().map(|prepared| prepared.map(|(full, _)| (full, replies.next())));
+        (told.collect(), failure)
     }
 
     fn judge_removal(

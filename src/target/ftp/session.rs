@@ -289,20 +289,15 @@ impl FtpSession {
         Err(self.refused(&full, &reply))
     }
 
-    fn make_folder(&mut self, dir: &RelPath) -> Result<()> {
-        self.check_new_name(dir)?;
-        let path = self.path(dir)?;
-        let reply = self.control.ask(&Command::path("MKD", &path)?)?;
-        if reply.is_success() {
-            return Ok(());
-        }
-        // Servers refuse an existing folder with 550, 521 or 450; whether it can be entered is what counts.
-        match self.presence(&path)? {
+    /// What it means that a folder was not made. Servers refuse one that is there with 550, 521 or 450; whether it can be entered
+    /// is what counts.
+    pub(super) fn judge_unmade(&mut self, path: &[u8], reply: &Reply) -> Result<()> {
+        match self.presence(path)? {
             Presence::Folder => Ok(()),
             Presence::File => {
                 Err(Error::new(Kind::Exists, "a file has this name").with_reply(reply.code(), reply.text()))
             }
-            Presence::Nothing | Presence::Unknown => Err(refusal(&reply)),
+            Presence::Nothing | Presence::Unknown => Err(refusal(reply)),
         }
     }
 
@@ -468,7 +463,15 @@ impl Session for FtpSession {
     }
 
     fn mkdir(&mut self, dir: &RelPath) -> Result<()> {
-        self.make_folder(dir).map_err(|error| error.during("make the folder").at(dir))
+        self.mkdirs(std::slice::from_ref(dir)).pop().unwrap_or_else(|| Err(no_answer()))
+    }
+
+    fn mkdirs(&mut self, dirs: &[RelPath]) -> Vec<Result<()>> {
+        let made = self.make_folders(dirs);
+        made.into_iter()
+            .zip(dirs)
+            .map(|(result, dir)| result.map_err(|error| error.during("make the folder").at(dir)))
+            .collect()
     }
 
     fn remove_file(&mut self, file: &RelPath) -> Result<()> {

@@ -174,19 +174,18 @@ impl SftpSession {
         }
     }
 
-    fn make_folder(&mut self, dir: &RelPath) -> Result<()> {
-        let path = self.path(dir)?;
-        let replies =
-            self.talk.ask_all([Request::MakeFolder { path: &path }, Request::Stat { path: &path }])?;
-        let [made, found] = replies.try_into().map_err(|_| super::errors::nonsense())?;
-        let Err(error) = success(made) else { return Ok(()) };
-        match attributes(found).map(|found| found.file_type()) {
-            Ok(FileType::Folder) => Ok(()),
-            Ok(FileType::File | FileType::Link | FileType::Special) => {
-                Err(Error::new(Kind::Exists, "a file has this name"))
-            }
-            Ok(FileType::Unknown) | Err(_) => Err(error),
-        }
+    fn make_folders(&mut self, dirs: &[RelPath]) -> Result<Vec<Result<()>>> {
+        let paths: Vec<Result<Vec<u8>>> = dirs.iter().map(|dir| self.path(dir)).collect();
+        let requests =
+            paths.iter().flatten().flat_map(|path| [Request::MakeFolder { path }, Request::Stat { path }]);
+        let mut replies = self.talk.ask_all(requests)?.into_iter();
+        let judged = paths.into_iter().map(|path| {
+            path.and_then(|_| match (replies.next(), replies.next()) {
+                (Some(made), Some(found)) => judge_made(made, found),
+                _ => Err(super::errors::nonsense()),
+            })
+        });
+        Ok(judged.collect())
     }
 
     fn set_time(&mut self, file: &RelPath, to: Stamp) -> Result<()> {
@@ -209,6 +208,18 @@ impl SftpSession {
 
 fn behind_link(link: &RelPath) -> Error {
     Error::new(Kind::Refused, format!("it is reached through the link {link}"))
+}
+
+/// What came of a folder that was to be made, by what is there now.
+fn judge_made(made: Reply, found: Reply) -> Result<()> {
+    let Err(error) = success(made) else { return Ok(()) };
+    match attributes(found).map(|found| found.file_type()) {
+        Ok(FileType::Folder) => Ok(()),
+        Ok(FileType::File | FileType::Link | FileType::Special) => {
+            Err(Error::new(Kind::Exists, "a file has this name"))
+        }
+        Ok(FileType::Unknown) | Err(_) => Err(error),
+    }
 }
 
 /// The attributes that an answer holds, or why it holds none.
@@ -303,7 +314,19 @@ impl Session for SftpSession {
     }
 
     fn mkdir(&mut self, dir: &RelPath) -> Result<()> {
-        self.make_folder(dir).map_err(|error| error.during("make the folder").at(dir))
+        self.mkdirs(std::slice::from_ref(dir)).pop().unwrap_or_else(|| Err(super::errors::nonsense()))
+    }
+
+    fn mkdirs(&mut self, dirs: &[RelPath]) -> Vec<Result<()>> {
+        let context = |error: Error, dir| error.during("make the folder").at(dir);
+        match self.make_folders(dirs) {
+            Ok(results) => results
+                .into_iter()
+                .zip(dirs)
+                .map(|(result, dir)| result.map_err(|error| context(error, dir)))
+                .collect(),
+            Err(error) => dirs.iter().map(|dir| Err(context(error.duplicate(), dir))).collect(),
+        }
     }
 
     fn remove_file(&mut self, file: &RelPath) -> Result<()> {
