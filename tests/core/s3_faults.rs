@@ -2,8 +2,11 @@
 
 use super::contract::{check, get, path, put};
 use super::s3_fake::{Answer, FakeS3, Question};
+use super::tree::{Setup, at, run};
 use ftpsync::error::{Error, Kind, Result, Retry};
-use ftpsync::model::RelPath;
+use ftpsync::model::{META_FILE_NAME, RelPath};
+use ftpsync::plan::Mode;
+use ftpsync::target::memory::MemoryTarget;
 use ftpsync::target::s3::{S3Config, S3Target};
 use ftpsync::target::{Expect, Put, Session, Target};
 use std::io::{self, Read};
@@ -115,6 +118,41 @@ fn a_large_folder_is_asked_for_alone() {
     let mut session = opened(&fake);
     assert_eq!(list(session.as_mut()).unwrap(), ["deep", "top"]);
     assert_eq!(fake.asked().len(), 2, "a page that shows one folder only, then the root alone");
+}
+
+#[test]
+fn what_was_agreed_with_one_server_deletes_nothing_at_another_that_has_a_bucket_of_the_same_name() {
+    let (local, one, other) = (MemoryTarget::new("/local"), FakeS3::start(), FakeS3::start());
+    ["a", "b", "c"].iter().for_each(|name| local.put(name, b"1234", at(0)));
+    other.put("a", b"1234");
+    let mut setup = Setup::new(Mode::Sync);
+    setup.policy.delete = true;
+    run(&local, &one, &setup).result.unwrap();
+    for _ in 0..3 {
+        let outcome = run(&local, &other, &setup);
+        assert_eq!((outcome.stats.files_deleted, local.tree().contains_key("b")), (0, true), "{outcome:?}");
+    }
+    assert_eq!(other.keys(), [META_FILE_NAME, "a", "b", "c"]);
+}
+
+#[test]
+fn an_object_whose_key_ends_with_a_slash_is_no_mere_folder_if_it_holds_something() {
+    let (local, bucket) = (MemoryTarget::new("/local"), FakeS3::start());
+    local.put("kept", b"1234", at(0));
+    bucket.put("report/", b"content");
+    bucket.put("empty/", b"");
+    let mut setup = Setup::new(Mode::Sync);
+    setup.policy.delete = true;
+    let outcome = run(&local, &bucket, &setup);
+    assert!(outcome.result.is_ok(), "{outcome:?}");
+    let mut disk = local.open().unwrap();
+    for folder in ["report", "empty"] {
+        disk.remove_dir(&path(folder)).unwrap();
+    }
+    let outcome = run(&local, &bucket, &setup);
+    assert!(outcome.failures.iter().any(|text| text.contains("report")), "{outcome:?}");
+    assert_eq!(bucket.get("report/").unwrap(), b"content");
+    assert_eq!(bucket.keys(), [META_FILE_NAME, "kept", "report/"]);
 }
 
 #[test]

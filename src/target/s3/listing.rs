@@ -197,6 +197,9 @@ fn sort_object(found: &mut HashMap<String, Folder>, top: &str, object: Object) {
             }
             None if rest.is_empty() => {
                 folder.has_marker = true;
+                if object.size > 0 {
+                    folder.odd.insert(object.key);
+                }
                 return;
             }
             None if Name::new(rest).is_ok() => {
@@ -237,7 +240,12 @@ mod tests {
     use super::*;
 
     fn object(key: &str) -> Object {
-        Object { key: key.to_owned(), size: 1, modified: None, etag: String::new() }
+        Object {
+            key: key.to_owned(),
+            size: u64::from(!key.ends_with('/')),
+            modified: None,
+            etag: String::new(),
+        }
     }
 
     #[test]

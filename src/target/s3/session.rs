@@ -189,7 +189,9 @@ impl S3Session {
     fn remove_folder(&self, dir: &RelPath) -> Result<(), Trouble> {
         let prefix = self.prefix(dir)?;
         let page = self.page(Wanted { prefix: &prefix, shallow: false, most: 2 }, None)?;
-        if page.objects.iter().any(|object| object.key != prefix) || !page.unreadable.is_empty() {
+        // A marker that holds something is no mere marker: there may be no other copy of it.
+        let is_more = |object: &Object| object.key != prefix || object.size > 0;
+        if page.objects.iter().any(is_more) || !page.unreadable.is_empty() {
             return Err(Error::new(Kind::Refused, "not empty").with_os(libc::ENOTEMPTY).into());
         }
         let is_marked = !page.objects.is_empty();
