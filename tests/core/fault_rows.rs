@@ -176,8 +176,10 @@ fn after_a_lost_copy(
         assert!(tree::run(&local, &remote, &setup).result.is_ok());
     } else if let Some(old) = old_here {
         std::fs::write(root.path().join("file"), old).unwrap();
+        let long_ago = filetime::FileTime::from_unix_time(1_500_000_000, 0);
+        filetime::set_file_mtime(root.path().join("file"), long_ago).unwrap();
     }
-    remote.put("file", b"their edit", at(1_700_000_000));
+    remote.put("file", b"their edit", at(100_000_000));
     let head = r#"{"peer":"mem://u@h:1/","host":null,"mode":"sync","tag":"0123456789"}"#;
     let begun = r#"{"dir":"","begun":"file","to":"local","u":4000000001.0}"#;
     let finished = r#"{"dir":"","name":"file","to":"local","m":1700000000.0,"s":10,"d":null,"e":1700000000.0,"w":null,"u":4000000002.0}"#;
@@ -205,6 +207,49 @@ fn row_09_a_copy_that_a_power_cut_took_although_the_journal_notes_it_is_made_aga
         matches!(&user_tree(&remote)["file"], Node::File(bytes, _) if bytes == b"their edit"),
         "{outcome:?}"
     );
+}
+
+#[test]
+fn row_09_a_file_that_is_not_as_the_journal_notes_it_is_no_reason_to_overwrite_the_other_side() {
+    let head = r#"{"peer":"mem://u@h:1/","host":null,"mode":"sync","tag":"0123456789"}"#;
+    let noted = |mtime: u64, size: usize, at: f64| {
+        format!(
+            r#"{{"dir":"","name":"file","to":"local","m":{mtime}.0,"s":{size},"d":null,"e":{mtime}.0,"w":null,"u":{at}}}"#
+        )
+    };
+    let (second, third) = (noted(1_600_000_000, 7, 4e9 + 1.0), noted(1_700_000_000, 8, 4e9 + 5.0));
+    // What lies here: an edit that was given up for theirs, what an earlier run had brought, or an edit made after that.
+    let edited = "edited since";
+    for (here, time, journals) in [
+        ("mine, given up", 1_650_000_000, vec![&third]),
+        ("second!", 1_600_000_000, vec![&second, &third]),
+        (edited, 4_000_000_007, vec![&third]),
+    ] {
+        let root = tempfile::tempdir().unwrap();
+        let local = LocalTarget::new(root.path(), Links::Inside).unwrap();
+        let remote = MemoryTarget::new("mem://u@h:1/").networked();
+        let mut setup = Setup::new(Mode::Sync);
+        setup.now = 4_000_000_000.0;
+        setup.policy.strategy = Some(Strategy::Skip);
+        let file = root.path().join("file");
+        std::fs::write(&file, "first").unwrap();
+        assert!(tree::run(&local, &remote, &setup).result.is_ok());
+        std::fs::write(&file, here).unwrap();
+        filetime::set_file_mtime(&file, filetime::FileTime::from_unix_time(time, 0)).unwrap();
+        remote.put("file", b"third!!!", at(100_000_000));
+        for (number, line) in journals.iter().enumerate() {
+            let journal = root.path().join(format!(".pyftpsync-tmp-0123456789abcde{number}.journal"));
+            std::fs::write(&journal, format!("{head}\n{line}\n")).unwrap();
+        }
+        setup.now = 4_000_000_010.0;
+        let outcome = tree::run(&local, &remote, &setup);
+        let there = if here == edited { here } else { "third!!!" };
+        assert!(
+            matches!(&user_tree(&remote)["file"], Node::File(bytes, _) if bytes == there.as_bytes()),
+            "{outcome:?}"
+        );
+        assert_eq!(std::fs::read(&file).unwrap(), here.as_bytes(), "{outcome:?}");
+    }
 }
 
 #[test]

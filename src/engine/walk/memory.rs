@@ -240,9 +240,14 @@ impl Walk<'_> {
         if news.is_empty() || views.local.meta.is_damaged() {
             return Vec::new();
         }
-        let before = views.local.meta.archive(&self.peer).seen;
-        let is_first_contact = before.is_none();
-        news.retain(|noted| has_survived(noted, before.as_ref(), &views[noted.to].entries));
+        let is_first_contact = views.local.meta.archive(&self.peer).seen.is_none();
+        // Of several copies of a file only the last one may be there.
+        let last: HashMap<String, usize> =
+            news.iter().enumerate().map(|(index, noted)| (noted.name.clone(), index)).collect();
+        let mut index = 0..;
+        news.retain(|noted| {
+            index.next() == last.get(&noted.name).copied() && has_survived(noted, &views[noted.to].entries)
+        });
         for Noted { name, to, fact, written, at } in &news {
             views.local.meta.record(&self.peer, name, fact, *at);
             if let (Some(written), Some(mtime)) = (*written, fact.mtime) {
@@ -292,20 +297,15 @@ impl Walk<'_> {
     }
 }
 
-/// Whether a copy that a dead run has noted is still there. A power cut, here or on the server, may have spared the note and not the
-/// file: then there is what the copy was to replace, or nothing.
-fn has_survived(noted: &Noted, before: Option<&HashMap<String, Seen>>, entries: &[Entry]) -> bool {
-    let old = before.and_then(|before| before.get(&noted.name));
-    let entry = entries.iter().find(|entry| entry.name.as_str() == noted.name);
+/// Whether a copy that a dead run has noted is still there, or was and somebody has worked on it since. A power cut, here or on the
+/// server, may have spared the note and not the file: then there is what the copy was to replace, or nothing. That need not be what
+/// both sides agreed on before: it may be an edit that lost a conflict, or what an earlier run had copied.
+fn has_survived(noted: &Noted, entries: &[Entry]) -> bool {
+    let Some(entry) = entries.iter().find(|entry| entry.name.as_str() == noted.name) else { return false };
     let Fact { mtime, size, dated, exact } = noted.fact;
     let dated = dated.or(noted.written);
     let new = Seen { mtime, size, dated, exact, synced: None, is_own: true };
-    match (entry, old) {
-        // What was replaced would be there: somebody has removed it since.
-        (None, Some(_)) => true,
-        (None, None) => false,
-        (Some(entry), None) => is_as_seen(entry, noted.to, &new),
-        // Or somebody has worked on it since.
-        (Some(entry), Some(old)) => is_as_seen(entry, noted.to, &new) || !is_as_seen(entry, noted.to, old),
-    }
+    // Only on our own side the clock is that of the note.
+    let is_later = || entry.mtime.is_some_and(|at| noted.to == Side::Local && at.as_secs_f64() > noted.at);
+    is_as_seen(entry, noted.to, &new) || is_later()
 }
