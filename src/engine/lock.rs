@@ -25,8 +25,6 @@ pub const USUAL_AGE: f64 = 900.0;
 const RENEWALS: f64 = 5.0;
 /// How often a keeper looks at the clock.
 const LOOK: Duration = Duration::from_millis(100);
-/// A lock that was known to be ours so many seconds ago still is: nobody has taken it, unless he was told to break it.
-const SURE: f64 = 10.0;
 /// So many seconds after it was taken it is looked at again: somebody whose connection is slow may have found none before ours was
 /// there, and have written his own over it since.
 const SECOND_LOOKS: [f64; 3] = [1.0, 3.0, 10.0];
@@ -93,10 +91,17 @@ pub struct Keeper<'a> {
 /// What is known about a lock of ours.
 #[derive(Debug, Clone, Copy)]
 struct Held {
-    /// When it was last known to be ours, by [`Clock::elapsed`].
-    confirmed: f64,
+    /// Its bytes.
+    length: u64,
     /// Whether it was written to the end.
     is_whole: bool,
+}
+
+/// What a second look has found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    There,
+    Gone,
 }
 
 /// The keepers that a run needs.
@@ -137,13 +142,15 @@ impl Keeper<'_> {
         let mut looks = SECOND_LOOKS.into_iter().peekable();
         while self.crew.lasts(LOOK.min(Duration::from_secs_f64(interval))) {
             let (elapsed, now) = (self.clock.elapsed(), self.clock.now());
+            let mut is_gone = false;
             if looks.peek().is_some_and(|after| elapsed - begun >= *after) {
                 match self.look_again() {
                     // Nobody is idle; soon.
-                    Ok(false) => {}
-                    Ok(true) => {
+                    Ok(None) => {}
+                    Ok(Some(seen)) => {
                         looks.next();
                         self.crew.settle_all(report);
+                        is_gone = seen == Seen::Gone;
                     }
                     Err(error) => {
                         tell(Err(error));
@@ -152,7 +159,7 @@ impl Keeper<'_> {
                 }
             }
             // Some clocks stand still while the computer sleeps.
-            if elapsed - tried.0 < interval && (now - tried.1).abs() < interval {
+            if !is_gone && elapsed - tried.0 < interval && (now - tried.1).abs() < interval {
                 continue;
             }
             tried = (elapsed, now);
@@ -184,8 +191,7 @@ impl Keeper<'_> {
         let pool = self.crew.pool(self.side);
         let target = Arc::clone(pool.target());
         let idle = if was_cut { None } else { pool.take_idle().and_then(Loan::detach) };
-        let is_sure = self.clock.elapsed() - held.confirmed < SURE;
-        let removal = Removal { path: self.path.clone(), owner: self.locking.rules.owner.clone(), is_sure };
+        let removal = Removal { path: self.path.clone(), owner: self.locking.rules.owner.clone(), held };
         let (sender, receiver) = channel();
         // Not joined: looking up a host name cannot be interrupted.
         let asked = Arc::clone(&target);
@@ -239,7 +245,11 @@ impl Keeper<'_> {
             let instead_of = match claim {
                 Claim::Free => None,
                 Claim::Over(why) => Some(format!("{}: {why}", found.holder())),
-                Claim::Taken { age } => return Err(in_use(&found, age)),
+                Claim::Taken { age } => {
+                    // Whatever an earlier attempt has written, this is not it.
+                    *self.held() = None;
+                    return Err(in_use(&found, age));
+                }
             };
             is_writing = true;
             let expect = match (&instead_of, self.crew.pool(self.side).target().caps().excludes_others) {
@@ -267,16 +277,16 @@ impl Keeper<'_> {
     fn write(&self, session: &mut dyn Session, expect: Expect, is_hasty: bool) -> Result<Lock> {
         let lock = Lock { time: self.clock.now(), holder: Some(self.locking.rules.owner.clone()) };
         let text = lock.print();
-        let size = Some(text.len() as u64);
-        let put = Put { expect, size, inplace: true, is_hasty, ..Put::default() };
+        let put = Put { expect, size: Some(text.len() as u64), inplace: true, is_hasty, ..Put::default() };
         // Noted before: whatever interrupts the write, what it leaves is ours to remove.
-        let was_held = self.held().replace(Held { confirmed: self.clock.elapsed(), is_whole: false });
+        let length = text.len() as u64;
+        let was_held = self.held().replace(Held { length, is_whole: false });
         let written = session.write(&self.path, &mut text.as_bytes(), &put);
         let mut held = self.held();
         match &written {
             Ok(_) => {
                 *held = held.map(|held| Held { is_whole: true, ..held });
-                let own = OwnLock { length: text.len() as u64, owner: self.locking.rules.owner.clone() };
+                let own = OwnLock { length, owner: self.locking.rules.owner.clone() };
                 self.crew.knows_lock(self.side, own);
             }
             Err(error) if error.retry() == Retry::No && was_held.is_none() => *held = None,
@@ -286,12 +296,12 @@ impl Keeper<'_> {
         written.map(|_| lock)
     }
 
-    /// Looks whether the lock is still ours. False if no session is idle.
+    /// Looks whether the lock is still ours, or gone. `None` if no session is idle.
     ///
     /// # Errors
     /// [`Kind::Guard`] if it is that of somebody else. Nothing else counts: it is renewed later.
-    fn look_again(&self) -> Result<bool> {
-        let Some(mut loan) = self.crew.pool(self.side).take_idle() else { return Ok(false) };
+    fn look_again(&self) -> Result<Option<Seen>> {
+        let Some(mut loan) = self.crew.pool(self.side).take_idle() else { return Ok(None) };
         let found = look(loan.session(), &self.path);
         match &found {
             Err(error) if error.retry() == Retry::NewSession => self.crew.lose(self.side, loan),
@@ -302,7 +312,9 @@ impl Keeper<'_> {
                 *self.held() = None;
                 Err(self.named(taken_over(&found)))
             }
-            Ok(_) | Err(_) => Ok(true),
+            // Somebody who had written his own over it has removed it.
+            Ok(Found::Nothing) => Ok(Some(Seen::Gone)),
+            Ok(_) | Err(_) => Ok(Some(Seen::There)),
         }
     }
 
@@ -373,8 +385,7 @@ pub enum Released {
 struct Removal {
     path: RelPath,
     owner: Holder,
-    /// Whether it is certainly ours without another look.
-    is_sure: bool,
+    held: Held,
 }
 
 /// What came of it, and the session if that is still to be closed.
@@ -410,8 +421,22 @@ impl Removal {
         }
     }
 
+    /// Somebody whose connection is slow, or who was told to break ours, may have written his own over it at any time.
     fn is_ours(&self, session: &mut dyn Session) -> Result<bool> {
-        Ok(self.is_sure || matches!(look(session, &self.path)?, Found::Lock(lock) if lock.is_of(&self.owner)))
+        let Held { length, is_whole } = self.held;
+        if is_whole {
+            // Two of them hardly ever have the same length.
+            let ours = (self.path.clone(), Expect::File(Some(length), None));
+            if session.still(&[ours]).pop().transpose()?.flatten() == Some(true) {
+                return Ok(true);
+            }
+        }
+        Ok(match look(session, &self.path)? {
+            Found::Lock(lock) => lock.is_of(&self.owner),
+            // What is no lock is what has arrived of ours.
+            Found::Unreadable(_) | Found::Stump(_) => true,
+            Found::Nothing => false,
+        })
     }
 }
 

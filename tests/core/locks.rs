@@ -294,13 +294,14 @@ fn a_run_holds_the_lock_while_it_changes_a_side_and_removes_it() {
 }
 
 #[test]
-fn an_idle_run_costs_one_lock_and_its_removal() {
+fn an_idle_run_costs_one_lock_a_last_look_at_it_and_its_removal() {
     let (local, remote) = (local(), Remote::new());
     let outcome = Setup::new(Mode::Sync).run(&local, &remote);
     assert!(outcome.result.is_ok());
     let lines = remote.log.lines.lock().unwrap().clone();
     let about_lock: Vec<&String> = lines.iter().filter(|line| line.contains("lock")).collect();
-    assert_eq!(about_lock, ["read .pyftpsync-lock.json", WRITE, REMOVE]);
+    let read = "read .pyftpsync-lock.json";
+    assert_eq!(about_lock, [read, WRITE, read, REMOVE], "nothing else tells here whose it is in the end");
     assert_eq!(remote.log.count("list ."), 1);
 }
 
@@ -688,20 +689,22 @@ fn a_lock_that_somebody_took_over_ends_the_run_and_stays() {
 }
 
 #[test]
-fn a_lock_that_somebody_took_over_unnoticed_is_not_removed() {
-    let (local, remote) = (local(), Remote::new());
-    local.put("a", b"1", at(0));
-    let setup = Setup::new(Mode::Upload);
-    let (clock, tree) = (Arc::clone(&setup.clock), remote.tree.clone());
-    let remote = remote.before(move |line| {
-        if line == "write a" {
-            clock.advance(20.0);
-            tree.put(LOCK_FILE_NAME, foreign(0.0).as_bytes(), at(0));
-        }
-        Ok(())
-    });
-    assert!(setup.run(&local, &remote).result.is_ok());
-    assert_eq!(remote.lock().unwrap().print(), foreign(0.0));
+fn a_lock_that_somebody_took_over_unnoticed_is_not_removed_however_short_the_run_is() {
+    for seconds in [0.0, 20.0] {
+        let (local, remote) = (local(), Remote::new());
+        local.put("a", b"1", at(0));
+        let setup = Setup::new(Mode::Upload);
+        let (clock, tree) = (Arc::clone(&setup.clock), remote.tree.clone());
+        let remote = remote.before(move |line| {
+            if line == "write a" {
+                clock.advance(seconds);
+                tree.put(LOCK_FILE_NAME, foreign(0.0).as_bytes(), at(0));
+            }
+            Ok(())
+        });
+        assert!(setup.run(&local, &remote).result.is_ok());
+        assert_eq!(remote.lock().unwrap().print(), foreign(0.0));
+    }
 }
 
 #[test]
@@ -779,4 +782,46 @@ fn a_server_that_is_dead_in_the_end_holds_nothing_up_and_hides_no_error() {
     let outcome = setup.run(&local, &remote);
     assert_eq!(outcome.result.unwrap_err().kind(), Kind::Cancelled);
     assert_eq!(outcome.told.last().unwrap(), "Could not remove lock file: no answer");
+}
+
+#[test]
+fn a_lock_of_somebody_who_was_quicker_after_a_write_that_was_lost_stays() {
+    let (local, remote) = (local(), Remote::new());
+    local.put("a", b"1", at(0));
+    let (tree, theirs, log) = (remote.tree.clone(), foreign(0.0), Arc::clone(&remote.log));
+    let remote = remote.before(move |line| match line {
+        WRITE if log.count(WRITE) == 1 => {
+            // The connection is lost before anything has arrived.
+            tree.put(LOCK_FILE_NAME, theirs.as_bytes(), at(0));
+            Err(Error::new(Kind::Disconnected, "gone"))
+        }
+        _ => Ok(()),
+    });
+    let outcome = Setup::new(Mode::Upload).run(&local, &remote);
+    assert_eq!(outcome.result.unwrap_err().kind(), Kind::Guard);
+    assert_eq!(remote.lock().unwrap().print(), foreign(0.0));
+}
+
+#[test]
+fn a_lock_that_is_gone_at_the_second_look_is_written_anew_at_once() {
+    let (local, remote) = (local(), Remote::new());
+    local.put("slow", b"1", at(0));
+    let setup = Setup { open: 2, ..Setup::new(Mode::Upload) };
+    let (log, clock, tree) = (Arc::clone(&remote.log), Arc::clone(&setup.clock), remote.tree.clone());
+    let remote = remote.before(move |line| {
+        if line == "write slow" {
+            tree.take(LOCK_FILE_NAME);
+            clock.advance(1.5);
+            log.wait_for(WRITE, 2);
+        }
+        Ok(())
+    });
+    let outcome = setup.run(&local, &remote);
+    assert!(outcome.result.is_ok());
+    assert!(
+        outcome.told.contains(&"3 The lock file was gone; it was written anew.".into()),
+        "{:?}",
+        outcome.told
+    );
+    assert!(remote.lock().is_none());
 }

@@ -42,8 +42,10 @@ impl Crew<'_> {
             }
             name != META_FILE_NAME && !is_lock && !is_temporary(name)
         });
+        // The keepers need it meanwhile.
+        let own = locked(&self.locks)[side].clone();
         if let Some((size, _)) = lock
-            && let Some(own) = locked(&self.locks)[side].clone()
+            && let Some(own) = own
             && let Err(error) = refuse_another(session, &own, size, self.pools[side].target().base_name())
         {
             locked(&self.lost_locks)[side] |= error.kind() == Kind::Guard;
