@@ -13,7 +13,9 @@ use ftpsync::target::sftp::{HostKeys, SftpConfig, SftpTarget};
 use ftpsync::target::{Caps, Put, Session, Target, Written};
 use std::io::Read;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 fn content(number: usize) -> Vec<u8> {
     (0..number * 1_000).map(|at| (at + number) as u8).collect()
@@ -265,4 +267,102 @@ fn a_session_that_is_lost_in_a_row_costs_nothing_but_time() {
 fn a_panic_in_a_row_costs_one_file_at_the_most() {
     let (here, outcome, _) = fetch(Some((60, true)));
     assert!(arrived(&here) >= 197 && outcome.failures.len() <= 3, "{:?}", outcome.failures);
+}
+
+#[test]
+fn a_server_that_limits_open_files_over_all_sessions_gives_all_of_them() {
+    for most_shared in [8, 16, 40] {
+        let server = SftpServer::start(Habits { most_shared, ..Habits::default() });
+        fill(server.folder.path(), 200);
+        let here = tempfile::tempdir().unwrap();
+        let local = LocalTarget::new(here.path(), Links::Inside).unwrap();
+        let setup = Setup { threads: 5, ..Setup::new(Mode::Download) };
+        let outcome = tree::run(&local, &Place(Arc::new(sftp(&server))), &setup);
+        assert!(
+            outcome.result.is_ok() && outcome.failures.is_empty(),
+            "{most_shared}: {:?}",
+            outcome.failures
+        );
+        assert_eq!(outcome.stats.files_written.local, 200);
+    }
+}
+
+#[test]
+fn answers_that_nobody_has_asked_for_end_the_conversation() {
+    let server = SftpServer::start(Habits { flood: (4 * 1024 * 1024 - 64, 3), ..Habits::default() });
+    fill(server.folder.path(), 2);
+    let mut session = sftp(&server).open().unwrap();
+    let error = read(session.as_mut(), &path("f001")).unwrap_err();
+    assert!(error.to_string().contains("answers what nobody has asked"), "{error}");
+    assert_eq!((error.kind(), error.retry()), (Kind::Protocol, Retry::NewSession));
+}
+
+/// A side that is gone for good after so many files.
+#[derive(Clone)]
+struct Dying {
+    tree: MemoryTarget,
+    reads: Arc<AtomicUsize>,
+    opens: Arc<AtomicUsize>,
+    after: usize,
+}
+
+struct DyingSession(Box<dyn Session>, Dying);
+
+impl Target for Dying {
+    fn id(&self) -> &str {
+        self.tree.id()
+    }
+    fn base_name(&self) -> &str {
+        self.tree.base_name()
+    }
+    fn caps(&self) -> Caps {
+        self.tree.caps()
+    }
+    fn open(&self) -> Result<Box<dyn Session>> {
+        if self.reads.load(Ordering::SeqCst) > self.after {
+            self.opens.fetch_add(1, Ordering::SeqCst);
+            return Err(Error::new(Kind::Connect, "refused").retrying(Retry::NewSession));
+        }
+        Ok(Box::new(DyingSession(self.tree.open()?, self.clone())))
+    }
+}
+
+impl Session for DyingSession {
+    fn list(&mut self, dir: &RelPath) -> Result<Listing> {
+        self.0.list(dir)
+    }
+    fn read(&mut self, file: &RelPath, lend: &mut dyn FnMut(&mut dyn Read) -> Result<()>) -> Result<()> {
+        if file.as_str().starts_with('f') && self.1.reads.fetch_add(1, Ordering::SeqCst) >= self.1.after {
+            return Err(Error::new(Kind::Disconnected, "lost").retrying(Retry::NewSession));
+        }
+        self.0.read(file, lend)
+    }
+    fn write(&mut self, file: &RelPath, body: &mut dyn Read, put: &Put) -> Result<Written> {
+        self.0.write(file, body, put)
+    }
+    fn mkdir(&mut self, dir: &RelPath) -> Result<()> {
+        self.0.mkdir(dir)
+    }
+    fn remove_file(&mut self, file: &RelPath) -> Result<()> {
+        self.0.remove_file(file)
+    }
+    fn remove_dir(&mut self, dir: &RelPath) -> Result<()> {
+        self.0.remove_dir(dir)
+    }
+}
+
+#[test]
+fn an_outage_in_a_row_is_told_as_soon_as_one_without() {
+    let attempts = [false, true].map(|is_in_row| {
+        let tree = MemoryTarget::new("there").networked();
+        let tree = if is_in_row { tree.reading_ahead() } else { tree };
+        (0..200).for_each(|number| tree.put(&format!("f{number:03}"), &content(number % 9), at(1)));
+        let dying = Dying { tree, reads: Arc::default(), opens: Arc::default(), after: 20 };
+        let instead_of_pauses = Some(Arc::new(|_| std::thread::sleep(Duration::from_millis(20))) as Arc<_>);
+        let setup = Setup { threads: 1, sessions: 1, instead_of_pauses, ..Setup::new(Mode::Download) };
+        let outcome = tree::run(&MemoryTarget::new("here"), &dying, &setup);
+        assert!(outcome.result.unwrap_err().is_outage());
+        dying.opens.load(Ordering::SeqCst)
+    });
+    assert!(attempts[1] <= attempts[0] + 1, "{attempts:?}");
 }

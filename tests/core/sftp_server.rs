@@ -69,6 +69,11 @@ pub struct Habits {
     pub bursts: Arc<Mutex<Vec<usize>>>,
     /// Somebody else makes a file of this name, with this name as its content, just before a file is given it.
     pub taken_by_others: Option<&'static str>,
+    /// Open handles of all sessions together, and how many there may be.
+    pub shared_open: Arc<Mutex<usize>>,
+    pub most_shared: usize,
+    /// Answers that nobody has asked for before the first one to READ: of how many bytes each, and how many.
+    pub flood: (usize, usize),
 }
 
 impl Default for Habits {
@@ -94,6 +99,9 @@ impl Default for Habits {
             most_open: usize::MAX,
             bursts: Arc::default(),
             taken_by_others: None,
+            shared_open: Arc::default(),
+            most_shared: usize::MAX,
+            flood: (0, 0),
         }
     }
 }
@@ -292,6 +300,16 @@ impl Files {
                     break;
                 }
                 let packet: Vec<u8> = waiting.drain(..4 + length).skip(4).collect();
+                if packet[0] == 5 && self.habits.flood.1 > 0 {
+                    let (size, count) = std::mem::replace(&mut self.habits.flood, (0, 0));
+                    let data = text(&vec![7; size]);
+                    for id in (0xF000_0000_u32..).take(count) {
+                        let reply = text(&[&[103], id.to_be_bytes().as_slice(), &data].concat());
+                        if stream.write_all(&reply).await.is_err() {
+                            return;
+                        }
+                    }
+                }
                 replies.push(self.reply(&packet));
                 if self.is_cut(&packet) {
                     return drop(self.line.shutdown(Shutdown::Both));
@@ -347,6 +365,7 @@ impl Files {
     fn act(&mut self, code: u8, mut fields: Fields<'_>) -> io::Result<(u8, Vec<u8>)> {
         let done = Ok(status(0));
         match code {
+            3 | 11 if *self.habits.shared_open.lock().unwrap() >= self.habits.most_shared => Ok(status(4)),
             3 | 11 if self.open.len() >= self.habits.most_open => Ok(status(4)),
             3 => {
                 let path = self.path(fields.text());
@@ -358,6 +377,7 @@ impl Files {
                 self.keep(Opened::File(file))
             }
             4 => {
+                *self.habits.shared_open.lock().unwrap() -= 1;
                 if let Some(Opened::File(file)) = self.open.remove(&fields.text()[1]) {
                     let length = file.metadata()?.len();
                     // A file that is only read cannot be cut.
@@ -473,6 +493,7 @@ impl Files {
 
     fn keep(&mut self, opened: Opened) -> io::Result<(u8, Vec<u8>)> {
         self.next = self.next.wrapping_add(1);
+        *self.habits.shared_open.lock().unwrap() += 1;
         self.open.insert(self.next, opened);
         // Handles are bytes, not text.
         Ok((102, text(&[0xff, self.next])))

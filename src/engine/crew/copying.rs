@@ -165,13 +165,12 @@ impl Crew<'_> {
     pub(super) fn copy_row(&self, first: Box<CopyJob>, report: &Sender<Done>) -> Option<Done> {
         let mut row = self.queue.take_row(first);
         let mut last = None;
-        let mut tell = |done: Option<Done>| {
-            if let Some(done) = done
-                && let Some(earlier) = last.replace(done)
-            {
-                // Whoever does not listen any more has ended the run.
-                drop(report.send(earlier));
-            }
+        // Whoever does not listen any more has ended the run.
+        let mut tell = |done: Option<Done>| match done {
+            // Nothing else will go well: this ends the run.
+            Some(done) if done.outage().is_some() => drop(report.send(done)),
+            Some(done) => drop(last.replace(done).map(|earlier| report.send(earlier))),
+            None => {}
         };
         let mut under_way: Option<Copying> = None;
         if row.len() > 1 {

@@ -15,6 +15,9 @@ use crate::error::{Kind, Result};
 use crate::model::RelPath;
 use crate::wire::sftp::{Open, Request};
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// Files that may be open at a time for this.
 const MOST: usize = 32;
@@ -22,32 +25,63 @@ const MOST: usize = 32;
 /// Pieces of each that may be under way, from a server that gives little at a time.
 const MOST_PIECES: u64 = 16;
 
+/// So many stay open once a server has refused to open more.
+const FEW: usize = 2;
+
 /// Files that were begun, and that nobody has read yet.
-#[derive(Default)]
-pub struct Ahead(HashMap<RelPath, Begun>);
+pub struct Ahead {
+    begun: HashMap<RelPath, Begun>,
+    /// How many there are in all sessions with the server.
+    count: Arc<AtomicUsize>,
+}
 
 impl Ahead {
+    /// None yet, in a session with a server at which there are so many in all.
+    pub(super) fn new(count: &Arc<AtomicUsize>) -> Self {
+        Ahead { begun: HashMap::new(), count: Arc::clone(count) }
+    }
+
     /// Takes out what was begun of a file.
     pub(super) fn take(&mut self, file: &RelPath) -> Option<Begun> {
-        self.0.remove(file)
+        let begun = self.begun.remove(file)?;
+        self.count.fetch_sub(1, Relaxed);
+        Some(begun)
+    }
+
+    fn add(&mut self, file: &RelPath, begun: Begun) -> Option<Begun> {
+        let other = self.begun.insert(file.clone(), begun);
+        if other.is_none() {
+            self.count.fetch_add(1, Relaxed);
+        }
+        other
     }
 
     /// Whether none is left.
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.begun.is_empty()
     }
 
-    fn forget(&mut self, talk: &mut Conversation) {
-        for (_, begun) in self.0.drain() {
-            begun.give_up(talk);
+    /// Gives up all but so many.
+    fn shrink(&mut self, most: usize, talk: &mut Conversation) {
+        let surplus: Vec<RelPath> = self.begun.keys().skip(most).cloned().collect();
+        for file in surplus {
+            if let Some(begun) = self.take(&file) {
+                begun.give_up(talk);
+            }
         }
+    }
+}
+
+impl Drop for Ahead {
+    fn drop(&mut self) {
+        self.count.fetch_sub(self.begun.len(), Relaxed);
     }
 }
 
 impl SftpSession {
     /// See [`Session::announce`](crate::target::Session::announce).
     pub(super) fn begin_all(&mut self, files: &[(&RelPath, u64)]) {
-        self.ahead.forget(&mut self.talk);
+        self.ahead.shrink(0, &mut self.talk);
         if !self.server.learned().opens_few {
             // What ends the conversation here is met again by the next request.
             drop(self.open_all(files));
@@ -70,13 +104,18 @@ impl SftpSession {
                 Ok(handle) => {
                     let pieces = (size / chunk + 1).min(MOST_PIECES);
                     let begun = Begun::ask(&mut self.talk, handle, 0, pieces)?;
-                    self.ahead.0.insert(file.clone(), begun);
+                    if let Some(twice) = self.ahead.add(file, begun) {
+                        twice.give_up(&mut self.talk);
+                    }
                 }
                 // Tells why when it is its turn.
                 Err(error) if matches!(error.kind(), Kind::NotFound | Kind::Denied) => {}
                 // There may be too many open files.
                 Err(_) => self.server.learned().opens_few = true,
             }
+        }
+        if self.server.learned().opens_few {
+            self.ahead.shrink(FEW, &mut self.talk);
         }
         Ok(())
     }

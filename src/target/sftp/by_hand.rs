@@ -199,6 +199,7 @@ impl Server {
             link: Arc::clone(&self.link),
             interruptions: Arc::clone(&self.interruptions),
             learned: Default::default(),
+            ahead: Arc::clone(&self.ahead),
             config,
         })
     }

@@ -9,7 +9,7 @@ use crate::wire::sftp::reply::{Extensions, parse_limits, parse_version};
 use crate::wire::sftp::{Reply, Request, request};
 use russh::client::Msg;
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,8 +25,8 @@ const CHUNK: u32 = 32 * 1024;
 const MAX_CHUNK: u64 = 255 * 1024;
 /// The longest packet that is believed. A folder with long names may come in one.
 const MAX_PACKET: usize = 4 * 1024 * 1024;
-/// Answers that may wait to be taken: many small files on their way, a few for each.
-const MAX_ARRIVED: usize = 4096;
+/// Bytes of answers that may wait to be taken: many small files on their way, or the pieces of a large one.
+const MAX_ARRIVED: usize = 64 * 1024 * 1024;
 /// Requests are gathered up to this many bytes before they are sent.
 const GATHERED: usize = 256 * 1024;
 
@@ -53,10 +53,11 @@ pub struct Conversation {
     taken: usize,
     outgoing: Vec<u8>,
     next: u32,
-    arrived: HashMap<u32, Reply>,
-    /// Requests whose answer nobody wants.
-    unwanted: HashSet<u32>,
-    in_flight: usize,
+    /// Requests that have no answer yet, and whether anybody wants it.
+    under_way: HashMap<u32, bool>,
+    /// Answers that nobody has taken yet, with their length, and the sum of these.
+    arrived: HashMap<u32, (Reply, usize)>,
+    arrived_bytes: usize,
     /// What has ended the conversation.
     end: Option<Error>,
     extensions: Extensions,
@@ -94,9 +95,9 @@ impl Conversation {
             taken: 0,
             outgoing: request::init(),
             next: 0,
+            under_way: HashMap::new(),
             arrived: HashMap::new(),
-            unwanted: HashSet::new(),
-            in_flight: 0,
+            arrived_bytes: 0,
             end: None,
             extensions: Extensions::default(),
             read_chunk: CHUNK,
@@ -168,7 +169,7 @@ impl Conversation {
         let id = self.next;
         self.next = self.next.wrapping_add(1);
         request.write(id, &mut self.outgoing);
-        self.in_flight += 1;
+        self.under_way.insert(id, true);
         if self.outgoing.len() >= GATHERED {
             self.flush()?;
         }
@@ -177,9 +178,17 @@ impl Conversation {
 
     /// Declares that nobody wants the answer to a request.
     pub fn forget(&mut self, asked: Asked) {
-        if self.arrived.remove(&asked.0).is_none() {
-            self.unwanted.insert(asked.0);
+        if self.take_arrived(asked).is_none()
+            && let Some(is_wanted) = self.under_way.get_mut(&asked.0)
+        {
+            *is_wanted = false;
         }
+    }
+
+    fn take_arrived(&mut self, asked: Asked) -> Option<Reply> {
+        let (reply, length) = self.arrived.remove(&asked.0)?;
+        self.arrived_bytes -= length;
+        Some(reply)
     }
 
     /// Waits for the answer to a request.
@@ -188,7 +197,7 @@ impl Conversation {
     /// What ends the conversation.
     pub fn answer(&mut self, asked: Asked) -> Result<Reply> {
         self.await_answer(asked)?;
-        self.arrived.remove(&asked.0).ok_or_else(nonsense)
+        self.take_arrived(asked).ok_or_else(nonsense)
     }
 
     /// Waits until the answer to a request is here.
@@ -330,18 +339,22 @@ impl Conversation {
     }
 
     fn take(&mut self, packet: Range<usize>) -> Result<()> {
+        let length = packet.len();
         let parsed = self.incoming.get(packet).and_then(Reply::parse);
         let Some((id, reply)) = parsed else { return Err(self.ending(nonsense())) };
-        self.in_flight = self.in_flight.saturating_sub(1);
-        if !self.unwanted.remove(&id) {
-            self.arrived.insert(id, reply);
-            if self.arrived.len() > MAX_ARRIVED {
-                return Err(
-                    self.ending(Error::new(Kind::Protocol, "the server answers what nobody has asked"))
-                );
+        let why = match self.under_way.remove(&id) {
+            None => "the server answers what nobody has asked",
+            Some(true) if self.arrived_bytes + length > MAX_ARRIVED => {
+                "the answers of the server are too long"
             }
-        }
-        Ok(())
+            Some(true) => {
+                self.arrived_bytes += length;
+                self.arrived.insert(id, (reply, length));
+                return Ok(());
+            }
+            Some(false) => return Ok(()),
+        };
+        Err(self.ending(Error::new(Kind::Protocol, why)))
     }
 
     /// Waits for the next packet; where it is in `incoming`, without its length.

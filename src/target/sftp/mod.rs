@@ -46,6 +46,7 @@ use crate::error::{Error, Kind, Result};
 use crate::locked::locked;
 use crate::target::checkup::Findings;
 use crate::target::{Caps, Session, Target};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
@@ -68,6 +69,8 @@ struct Server {
     link: Arc<Mutex<Weak<Link>>>,
     interruptions: Arc<Interruptions>,
     learned: Mutex<Learned>,
+    /// Files that are open in all sessions together, and will be read later.
+    ahead: Arc<AtomicUsize>,
 }
 
 /// What was learned about the server; all sessions share it, so that each trial is made once.
@@ -110,6 +113,7 @@ impl SftpTarget {
                 link: Arc::default(),
                 interruptions: Arc::default(),
                 learned: Mutex::default(),
+                ahead: Arc::default(),
                 config,
             }),
         })

@@ -10,6 +10,7 @@ use crate::target::pace::Pace;
 use crate::wire::sftp::{Attributes, FileType, Open, Reply, Request};
 use std::collections::VecDeque;
 use std::io::{self, Read};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 impl SftpSession {
@@ -38,7 +39,17 @@ impl SftpSession {
 
     /// Opens a file. Its attributes and first pieces are asked for together: a small file takes two round trips.
     fn open_file(&mut self, path: &[u8], start: u64) -> Result<Begun> {
-        let handle = handle(self.talk.ask(&Request::Open { path, how: Open::Read })?)?;
+        let is_crowded = || self.server.ahead.load(Relaxed) > 0;
+        let was_crowded = is_crowded();
+        let opened = handle(self.talk.ask(&Request::Open { path, how: Open::Read })?);
+        let handle = opened.map_err(|error| match error.kind() {
+            // There may be too many open files, which is the doing of all sessions, and will not last.
+            Kind::Refused if was_crowded || is_crowded() => {
+                self.server.learned().opens_few = true;
+                error.retrying(Retry::Later)
+            }
+            _ => error,
+        })?;
         Begun::ask(&mut self.talk, handle, start, 2)
     }
 

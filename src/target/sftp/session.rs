@@ -32,10 +32,10 @@ impl SftpSession {
     /// [`Kind::NotFound`] if it is not, and what making it fails with.
     pub fn open(server: Arc<Server>, talk: Conversation, greeting: Vec<(u8, String)>) -> Result<Self> {
         let mut session = SftpSession {
+            ahead: Ahead::new(&server.ahead),
             server,
             talk,
             behind: Behind::default(),
-            ahead: Ahead::default(),
             real_root: None,
             greeting,
         };
