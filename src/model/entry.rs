@@ -30,7 +30,7 @@ pub struct Entry {
     pub unique: Option<Box<str>>,
     /// When anything about it was last changed, its time included, where the file system tells (`ctime`). Nobody can set this.
     pub changed: Option<Stamp>,
-    /// Permission bits, where a server lists them that does not hand them on to what replaces the file.
+    /// Permission bits, where the side lists them.
     pub mode: Option<u16>,
     /// A link, listed as what it leads to. Removing it never removes what it leads to.
     pub is_link: bool,

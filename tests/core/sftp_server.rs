@@ -301,7 +301,7 @@ impl Files {
                 }
                 let packet: Vec<u8> = waiting.drain(..4 + length).skip(4).collect();
                 if packet[0] == 5 && self.habits.flood.1 > 0 {
-                    let (size, count) = std::mem::replace(&mut self.habits.flood, (0, 0));
+                    let (size, count) = std::mem::take(&mut self.habits.flood);
                     let data = text(&vec![7; size]);
                     for id in (0xF000_0000_u32..).take(count) {
                         let reply = text(&[&[103], id.to_be_bytes().as_slice(), &data].concat());

@@ -107,6 +107,22 @@ def test_a_trash_that_is_there_is_never_synchronised_nor_deleted(world: World, k
     assert kept(target / TRASH) == {"c": "c"}
 
 
+def test_what_takes_the_place_of_what_is_kept_is_as_private(tmp_path: Path) -> None:
+    backed, trashed = (
+        World(tmp_path / name / "local", tmp_path / name / "remote", str(tmp_path / name / "remote"))
+        for name in ("backed", "trashed")
+    )
+    put(backed.local / "a", "new", 10)
+    put(backed.remote / "a", "secret", 20).chmod(0o600)
+    backed.run(UploadSynchronizer, force=True, backup_dir="old")
+    assert (backed.remote / "a").stat().st_mode & 0o777 == 0o600
+    put(trashed.local / "b", "mine", 20).chmod(0o600)
+    put(trashed.remote / "b", "theirs, newer", 10)
+    trashed.run()
+    assert kept(trashed.local / TRASH) == {"b": "mine"}
+    assert (trashed.local / "b").stat().st_mode & 0o777 == 0o600
+
+
 def test_a_backup_folder_gets_what_is_overwritten_or_deleted_on_its_side(world: World) -> None:
     for name in ("a", "b", "c", "d/e", "d/f", "g"):
         put(world.local / name, name)

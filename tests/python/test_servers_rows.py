@@ -85,14 +85,14 @@ def test_what_is_replaced_hands_on_its_permissions(
     wanted = dict(zip(sorted(names), [0o600, 0o755, 0o640, 0o444, 0o700, 0o644] * 2, strict=True))
     for name, mode in wanted.items():
         (world.remote / name).chmod(mode)
-    for name in names[:1], names[1:]:
-        # One alone, then many in a row.
+    # One alone, then many in a row, also where what is replaced is kept: then the new one gets the name later.
+    for name, kept in (names[:1], []), (names[1:], []), (names, ["--backup-dir", ".older"]):
         for each in name:
-            write(world.local, each, "edited, and longer")
-        done = world.run("upload", "--connections", "1")
+            write(world.local, each, "edited, and longer" if not kept else "once more, and still longer")
+        done = world.run("upload", "--connections", "1", *kept)
         assert modes(world.remote) == wanted
         assert "permissions" not in done.out + done.err
-    assert set(bodies(world.remote).values()) == {b"edited, and longer"}
+    assert {bodies(world.remote)[name] for name in names} == {b"once more, and still longer"}
     assert modes(world.local) == dict.fromkeys(sorted(names), modes(world.local)[names[0]])
 
 

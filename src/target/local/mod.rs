@@ -614,6 +614,7 @@ fn entry(name: &Name, facts: &Facts) -> Result<Entry, String> {
     };
     entry.unique = facts.unique.map(|unique| unique.to_string().into());
     entry.changed = facts.changed;
+    entry.mode = facts.mode.and_then(|mode| u16::try_from(mode).ok());
     Ok(entry)
 }
 

@@ -200,12 +200,13 @@ impl Place {
 }
 
 impl Shared {
-    /// Gives a whole file the mode of the one that it replaces, and its time; then it is on the disk.
+    /// Gives a whole file the mode of the one that it replaces, and its time; then it is on the disk. What it replaces may still have
+    /// another name, which it is going to get.
     fn settle(&self, place: &Place, old: Option<Facts>, file: &File, put: &Put) -> Result<Option<Stamp>> {
         let mode = old.filter(|old| old.kind == FileKind::File).and_then(|old| old.mode);
         // Metadata tells names and servers, which is nobody else's business.
         let usual = self.default_mode & if place.name == META_FILE_NAME { 0o600 } else { 0o666 };
-        set_mode(file, mode.unwrap_or(usual))?;
+        set_mode(file, mode.or(put.mode.map(u32::from)).unwrap_or(usual))?;
         Ok(finish(file, put.mtime)?)
     }
 }

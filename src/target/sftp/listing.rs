@@ -182,6 +182,7 @@ fn take(listing: &mut Listing, name: Name, found: &Attributes, is_link: bool) {
         }
     };
     entry.is_link = is_link;
+    entry.mode = found.permissions().and_then(|mode| u16::try_from(mode & 0o777).ok());
     listing.entries.push(entry);
 }
 

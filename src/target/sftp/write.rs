@@ -165,7 +165,8 @@ impl SftpSession {
             self.abandon(upload, &opened)?;
             return Err(Error::new(Kind::Clash, "a folder has this name"));
         }
-        if let Some(mode) = opened.old.and_then(|old| old.permissions()).filter(|_| !upload.put.inplace) {
+        let mode = opened.old.and_then(|old| old.permissions()).or(upload.put.mode.map(u32::from));
+        if let Some(mode) = mode.filter(|_| !upload.put.inplace) {
             let to = Attributes { mode: Some(mode), ..Attributes::default() };
             let set = self.talk.send(&Request::SetHandleStat { handle: &opened.handle, to })?;
             // A server that has no permissions has nothing to hand on.
