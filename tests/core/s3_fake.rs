@@ -81,6 +81,8 @@ struct State {
     /// Keys on a page.
     page: usize,
     next: usize,
+    /// It is gone for good once so many questions were answered.
+    lasts: Option<usize>,
 }
 
 /// A running server with the bucket `test`.
@@ -101,6 +103,9 @@ impl FakeS3 {
         // Ends with the tests.
         std::thread::spawn(move || {
             for socket in listener.incoming().flatten() {
+                if serving.is_gone() {
+                    return;
+                }
                 let fake = serving.clone();
                 std::thread::spawn(move || fake.serve(socket));
             }
@@ -181,11 +186,27 @@ impl FakeS3 {
         assert!(!waited.1.timed_out(), "the ranges are asked for one by one");
     }
 
+    /// Answers so many questions more, and is gone.
+    pub fn last_for(&self, questions: usize) {
+        let mut state = self.state.lock().unwrap();
+        state.lasts = Some(state.asked.len() + questions);
+    }
+
+    fn is_gone(&self) -> bool {
+        let state = self.state.lock().unwrap();
+        state.lasts.is_some_and(|lasts| state.asked.len() >= lasts)
+    }
+
     fn serve(&self, socket: TcpStream) {
         let mut reader = BufReader::new(socket.try_clone().unwrap());
         let mut socket = socket;
         while let Some(question) = read(&mut reader) {
             self.wait_for_others(&question);
+            if self.is_gone() {
+                // So that it listens no more.
+                drop(TcpStream::connect(("127.0.0.1", self.port)));
+                return;
+            }
             let answer = {
                 let mut state = self.state.lock().unwrap();
                 state.asked.push(question.clone());

@@ -121,6 +121,25 @@ fn a_large_folder_is_asked_for_alone() {
 }
 
 #[test]
+fn a_server_that_is_gone_ends_the_run_and_is_named() {
+    for mode in [Mode::Upload, Mode::Download] {
+        let (local, bucket) = (MemoryTarget::new("/local"), FakeS3::start());
+        for number in 0..200 {
+            let name = format!("file{number:03}");
+            match mode {
+                Mode::Upload => local.put(&name, b"1234", at(0)),
+                _ => bucket.put(&name, b"1234"),
+            }
+        }
+        bucket.last_for(30);
+        let outcome = run(&local, &bucket, &Setup::new(mode));
+        let error = outcome.result.unwrap_err();
+        assert!(error.is_outage() && error.to_string().contains("127.0.0.1:"), "{error}");
+        assert!(outcome.failures.len() < 10, "{:?}", outcome.failures);
+    }
+}
+
+#[test]
 fn what_was_agreed_with_one_server_deletes_nothing_at_another_that_has_a_bucket_of_the_same_name() {
     let (local, one, other) = (MemoryTarget::new("/local"), FakeS3::start(), FakeS3::start());
     ["a", "b", "c"].iter().for_each(|name| local.put(name, b"1234", at(0)));

@@ -299,3 +299,21 @@ fn where_not_even_the_old_file_comes_back_the_error_says_where_it_is() {
     let kept = kept.trim_end_matches('"');
     assert_eq!(fs::read(server.folder.path().join(kept)).unwrap(), b"old content");
 }
+
+#[test]
+fn a_disk_that_is_full_is_told_although_the_server_gives_no_reason() {
+    let server = start(|habits| habits.room = 100);
+    let mut session = open(&server);
+    let put = Put { size: Some(101), ..Put::default() };
+    let error = session.write(&path("a"), &mut &[7; 101][..], &put).unwrap_err();
+    assert_eq!(error.kind(), Kind::Full, "{error}");
+    assert!(error.to_string().contains("no room left on the server"), "{error}");
+    assert!(session.write_behind(&path("b"), &mut &[7; 101][..], &put).unwrap().is_none());
+    let settled = session.settled(true).unwrap();
+    assert!(matches!(&settled[..], [(_, Err(error))] if error.kind() == Kind::Full), "{settled:?}");
+    assert_names(session.as_mut(), "", &[]);
+    // A file that was refused although there is room has another reason.
+    let server = start(|habits| habits.refuses_writes = true);
+    let error = open(&server).write(&path("a"), &mut &[7; 101][..], &put).unwrap_err();
+    assert_eq!(error.kind(), Kind::Refused, "{error}");
+}

@@ -74,6 +74,9 @@ pub struct Habits {
     pub most_shared: usize,
     /// Answers that nobody has asked for before the first one to READ: of how many bytes each, and how many.
     pub flood: (usize, usize),
+    /// Bytes for which there is room: larger pieces are refused, without a reason.
+    pub room: u64,
+    pub refuses_writes: bool,
 }
 
 impl Default for Habits {
@@ -102,6 +105,8 @@ impl Default for Habits {
             shared_open: Arc::default(),
             most_shared: usize::MAX,
             flood: (0, 0),
+            room: u64::MAX,
+            refuses_writes: false,
         }
     }
 }
@@ -349,11 +354,11 @@ impl Files {
     fn reply(&mut self, packet: &[u8]) -> Vec<u8> {
         if packet[0] == 1 {
             let extensions: &[&[u8]] = if self.habits.has_extensions {
-                &[b"posix-rename@openssh.com", b"fsync@openssh.com"]
+                &[b"posix-rename@openssh.com", b"1", b"fsync@openssh.com", b"1", b"statvfs@openssh.com", b"2"]
             } else {
                 &[]
             };
-            let named = extensions.iter().flat_map(|name| [text(name), text(b"1")]).flatten();
+            let named = extensions.iter().flat_map(|name| text(name));
             return text(&[2, 0, 0, 0, 3].into_iter().chain(named).collect::<Vec<u8>>());
         }
         let mut fields = Fields(&packet[1..]);
@@ -401,6 +406,9 @@ impl Files {
                 let handle = fields.text();
                 let (offset, data) = (fields.long(), fields.text());
                 let Some(Opened::File(file)) = self.open.get(&handle[1]) else { return Ok(status(4)) };
+                if data.len() as u64 > self.habits.room || self.habits.refuses_writes {
+                    return Ok(status(4));
+                }
                 file.write_all_at(data, offset)?;
                 done
             }
@@ -476,6 +484,10 @@ impl Files {
                     self.habits.renames.lock().unwrap().push(String::from_utf8_lossy(name).into_owned());
                     let (from, to) = (self.path(fields.text()), self.path(fields.text()));
                     self.rename(&from, &to)
+                }
+                b"statvfs@openssh.com" => {
+                    let units = [4096, 1, 0, 0, self.habits.room];
+                    Ok((201, units.iter().flat_map(|unit: &u64| unit.to_be_bytes()).collect()))
                 }
                 _ => done,
             },

@@ -43,7 +43,11 @@ impl Walk<'_> {
     }
 
     pub(super) fn tell_copied(&mut self, job: &CopyJob, bytes: u64, error: Option<&Error>) -> Result<()> {
-        let bytes = if self.executor.is_live() { bytes } else { job.put.size.unwrap_or(0) };
+        let bytes = match error {
+            Some(_) => 0,
+            None if self.executor.is_live() => bytes,
+            None => job.put.size.unwrap_or(0),
+        };
         let done = Finished { deed: "copy", path: &job.target, side: job.to, bytes, error };
         self.event(Event::Finished(done))
     }

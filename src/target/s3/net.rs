@@ -166,7 +166,8 @@ impl Net {
     }
 
     fn connect(&self, address: &Address, interruptions: u64) -> Result<Connection> {
-        let context = |error: Error| error.during("connect to").at(address);
+        // Nothing else will go well; a cancelled run is over anyway.
+        let context = |error: Error| error.during("connect to").at(address).outage();
         if self.sockets.interruptions() != interruptions {
             return Err(interrupted());
         }

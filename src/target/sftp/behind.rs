@@ -159,6 +159,7 @@ impl SftpSession {
                 Ok(Step::To(stage)) => self.behind.waiting.push_back(Waiting { upload, stage }),
                 Ok(Step::Done(written)) => self.behind.settled.push((upload.file, Ok(written))),
                 Err(error) => {
+                    let error = self.or_no_room(error, &upload);
                     self.discard(&upload.place);
                     let error = error.during("write").at(&upload.file);
                     self.behind.settled.push((upload.file, Err(error)));

@@ -30,9 +30,16 @@ pub fn refusal(status: &Status) -> Error {
     // Programs know failures of files by their numbers.
     let error = if let Kind::Refused | Kind::Busy = kind { error.with_os(libc::EIO) } else { error };
     match kind {
-        Kind::Full => error.advise("the disk is full or the quota is used up"),
+        Kind::Full => error.advise(FULL),
         _ => error,
     }
+}
+
+const FULL: &str = "the disk is full or the quota is used up";
+
+/// The error for a disk that is full.
+pub fn no_room() -> Error {
+    Error::new(Kind::Full, "no room left on the server").advise(FULL).with_os(libc::ENOSPC)
 }
 
 /// An answer of a kind that the request cannot have.

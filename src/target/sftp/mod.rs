@@ -191,17 +191,24 @@ impl Server {
         let runtime = runtime()?;
         let mut patience = self.interruptions.watch();
         let timeout = self.config.timeout;
+        let host = self.hops.last().map_or("", |hop| hop.host.as_str());
+        let named = |error: Error| match error.kind() {
+            Kind::Ssh => error.during("start SFTP on").at(host),
+            _ => error,
+        };
         // An interruption ends whoever holds this lock, so nobody waits for it for long.
         let mut shared = locked(&self.link);
         if let Some(link) = shared.upgrade().filter(|link| link.is_open()) {
             drop(shared);
-            return Ok((Conversation::open(&runtime, &link, patience, timeout)?, link.greeting.clone()));
+            let conversation = Conversation::open(&runtime, &link, patience, timeout).map_err(named)?;
+            return Ok((conversation, link.greeting.clone()));
         }
         let connecting = Link::open(&self.hops, self.config.connect_timeout, &mut patience);
         let link = Arc::new(runtime.block_on(connecting)?);
         *shared = Arc::downgrade(&link);
         drop(shared);
-        Ok((Conversation::open(&runtime, &link, patience, timeout)?, link.greeting.clone()))
+        let conversation = Conversation::open(&runtime, &link, patience, timeout).map_err(named)?;
+        Ok((conversation, link.greeting.clone()))
     }
 
     fn learned(&self) -> MutexGuard<'_, Learned> {

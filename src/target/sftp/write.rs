@@ -5,7 +5,7 @@
 //! [`super::behind`] for many small files in a row.
 
 use super::conversation::{Asked, pieces_ahead};
-use super::errors::{expected, success};
+use super::errors::{expected, no_room, success};
 use super::session::{SftpSession, attributes, found, stamp, times};
 use super::still::{changed, is_replaceable};
 use crate::error::{Error, Kind, Result, Retry};
@@ -13,9 +13,13 @@ use crate::model::RelPath;
 use crate::target::digest::{Algorithm, Digest, Digesting};
 use crate::target::fill::fill;
 use crate::target::{Put, Written};
+use crate::wire::sftp::reply::parse_space;
 use crate::wire::sftp::{Attributes, FileType, Open, Reply, Request};
 use std::collections::VecDeque;
 use std::io::Read;
+
+/// A disk with less room than this (bytes) is full: what there is, is not for everybody or not for content.
+const SPARE: u64 = 64 * 1024;
 
 /// A file on its way.
 pub(super) struct Upload {
@@ -101,6 +105,10 @@ impl SftpSession {
             Ok(written)
         });
         outcome.map_err(|failure| {
+            let failure = match failure {
+                Failure::Ours(error) => Failure::Ours(self.or_no_room(error, upload)),
+                failure => failure,
+            };
             let (Failure::Body(error) | Failure::Ours(error)) = &failure;
             if self.leaves_part(&upload.put, error) {
                 return failure;
@@ -156,7 +164,11 @@ impl SftpSession {
             _ => None,
         })
         .map_err(|error| match upload.put.from {
-            0 => advise_inplace(error),
+            // In a folder that is closed, the file itself may be open.
+            0 if error.kind() == Kind::Denied && matches!(old, Ok(Some(_))) && !upload.put.inplace => {
+                error.advise("if only the folder is closed, and not the file, try --inplace")
+            }
+            0 => error,
             // The part is not there any more: the next attempt looks again.
             _ => error.retrying(Retry::Later),
         })?;
@@ -181,6 +193,25 @@ impl SftpSession {
         self.talk.forget(closed);
         self.discard(&upload.place);
         Ok(())
+    }
+
+    /// A refusal without a reason, or that there is no room if that is so: version 3 of the draft has no number for it.
+    pub(super) fn or_no_room(&mut self, error: Error, upload: &Upload) -> Error {
+        if error.kind() != Kind::Refused
+            || error.os() != Some(libc::EIO)
+            || !self.talk.extensions().tells_space
+        {
+            return error;
+        }
+        let end = upload.target.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1);
+        let room = match self.talk.ask(&Request::Space { path: &upload.target[..end] }) {
+            Ok(Reply::Extended(body)) => parse_space(&body),
+            _ => None,
+        };
+        match room {
+            Some(room) if room < upload.put.size.unwrap_or(0).max(SPARE) => no_room(),
+            _ => error,
+        }
     }
 
     /// Puts one piece of the bytes under way.
@@ -326,14 +357,6 @@ impl SftpSession {
     pub(super) fn discard(&mut self, path: &[u8]) {
         // The failure that led here is the one to report.
         let _ = self.talk.ask(&Request::Remove { path });
-    }
-}
-
-/// Why a file could not be opened for writing. In a folder that is closed, the file itself may be open.
-fn advise_inplace(error: Error) -> Error {
-    match error.kind() {
-        Kind::Denied => error.advise("if only the folder is closed, and not the file, try --inplace"),
-        _ => error,
     }
 }
 

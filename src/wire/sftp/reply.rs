@@ -93,6 +93,8 @@ pub struct Extensions {
     pub flushes: bool,
     /// `limits@openssh.com`
     pub limits: bool,
+    /// `statvfs@openssh.com`
+    pub tells_space: bool,
 }
 
 /// Reads the answer to the first packet: version and extensions. `None` if it is none.
@@ -108,6 +110,7 @@ pub fn parse_version(packet: &[u8]) -> Option<(u32, Extensions)> {
             b"posix-rename@openssh.com" => extensions.replaces = version == b"1",
             b"fsync@openssh.com" => extensions.flushes = version == b"1",
             b"limits@openssh.com" => extensions.limits = version == b"1",
+            b"statvfs@openssh.com" => extensions.tells_space = version == b"2",
             _ => {}
         }
     }
@@ -119,6 +122,15 @@ pub fn parse_limits(body: &[u8]) -> Option<(u64, u64)> {
     let mut fields = Fields(body);
     let _packet = fields.long()?;
     Some((fields.long()?, fields.long()?))
+}
+
+/// Reads the answer to `statvfs@openssh.com`: the bytes that the user may still fill.
+pub fn parse_space(body: &[u8]) -> Option<u64> {
+    let mut fields = Fields(body);
+    let _block = fields.long()?;
+    let unit = fields.long()?;
+    let (_all, _free) = (fields.long()?, fields.long()?);
+    Some(fields.long()?.saturating_mul(unit))
 }
 
 #[cfg(test)]
@@ -146,5 +158,13 @@ mod tests {
         let expected = Extensions { flushes: true, ..Extensions::default() };
         assert_eq!(parse_version(packet), Some((3, expected)));
         assert_eq!(parse_version(b"\x65\0\0\0\x03"), None);
+    }
+
+    #[test]
+    fn the_room_that_is_left_is_told_in_units() {
+        let body: Vec<u8> =
+            [4096_u64, 512, 100, 50, 7].iter().flat_map(|field| field.to_be_bytes()).collect();
+        assert_eq!(parse_space(&body), Some(7 * 512));
+        assert_eq!(parse_space(&body[..39]), None);
     }
 }

@@ -102,6 +102,10 @@ pub enum Request<'a> {
     },
     /// `limits@openssh.com`: how long requests may be.
     Limits,
+    /// `statvfs@openssh.com`: how much room there is around a path.
+    Space {
+        path: &'a [u8],
+    },
 }
 
 impl Request<'_> {
@@ -158,6 +162,10 @@ impl Request<'_> {
                 text(packets, handle);
             }
             Request::Limits => text(packets, b"limits@openssh.com"),
+            Request::Space { path } => {
+                text(packets, b"statvfs@openssh.com");
+                text(packets, path);
+            }
         }
         put_length(packets, start);
     }
@@ -180,7 +188,7 @@ impl Request<'_> {
             Request::RealPath { .. } => 16,
             Request::Stat { .. } => 17,
             Request::Rename { .. } => 18,
-            Request::Replace { .. } | Request::Flush { .. } | Request::Limits => 200,
+            Request::Replace { .. } | Request::Flush { .. } | Request::Limits | Request::Space { .. } => 200,
         }
     }
 }
