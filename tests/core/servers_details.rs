@@ -428,3 +428,20 @@ fn in_active_mode_two_connections_are_one_too_many() {
         assert_eq!(listed_names(target.open().unwrap().as_mut()), ["file"]);
     }
 }
+
+#[test]
+fn one_file_whose_permissions_cannot_be_set_says_nothing_about_the_next_ones() {
+    for (answers, asked) in [
+        (vec![("SITE CHMOD 600", "550 not this one"), ("SITE CHMOD", "200 done")], 4),
+        (vec![("SITE CHMOD", "500 what?")], 1),
+    ] {
+        let (server, mut session) = open(Quirks { answers, ..Quirks::default() });
+        for (name, mode) in [("a", 0o640), ("b", 0o600), ("c", 0o640), ("d", 0o640)] {
+            server.put(&format!("/{name}"), b"old");
+            let put = Put { size: Some(3), mode: Some(mode), ..Put::default() };
+            session.write(&path(name), &mut &b"new"[..], &put).unwrap();
+            assert_eq!(server.content(&format!("/{name}")).unwrap(), b"new");
+        }
+        assert_eq!(server.script().join("\n").matches("CHMOD").count(), asked);
+    }
+}

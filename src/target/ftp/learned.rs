@@ -65,6 +65,8 @@ pub struct Learned {
     pub replaces: bool,
     /// Permissions cannot be set: what replaces a file has those of a new one.
     pub refuses_chmod: bool,
+    /// SITE CHMOD has worked.
+    pub sets_rights: bool,
     /// The user was told of a file that has lost unusual ones.
     pub told_of_lost_rights: bool,
     /// Temporary names are refused; files are written in place.

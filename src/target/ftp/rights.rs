@@ -24,10 +24,16 @@ impl FtpSession {
 
     /// Takes the reply to that.
     pub(super) fn judge_rights(&self, file: &RelPath, put: &Put, reply: &Reply) {
-        if let Some(mode) = put.mode.filter(|_| !reply.is_success()) {
-            self.server.learned().refuses_chmod = true;
-            self.tell_of_lost_rights(file, mode);
+        let Some(mode) = put.mode else { return };
+        let mut learned = self.server.learned();
+        if reply.is_success() {
+            learned.sets_rights = true;
+            return;
         }
+        // One file that is refused says nothing about the others, where it has worked before.
+        learned.refuses_chmod |= !learned.sets_rights;
+        drop(learned);
+        self.tell_of_lost_rights(file, mode);
     }
 
     fn tell_of_lost_rights(&self, file: &RelPath, mode: u16) {
