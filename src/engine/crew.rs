@@ -313,7 +313,12 @@ impl<'a> Crew<'a> {
     /// Finishes what idle sessions have left for later, and reports it. To be called by whoever has borrowed a session and is no
     /// thread of the crew: those may have looked for it meanwhile, and not look again.
     pub(super) fn settle_all(&self, report: &Sender<Done>) {
-        while self.settle_one() {}
+        // Others may leave more all the time, and look after it themselves.
+        for _ in 0..self.queue.most() {
+            if !self.settle_one() {
+                break;
+            }
+        }
         self.report_settled(report);
     }
 

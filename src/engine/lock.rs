@@ -28,8 +28,8 @@ const LOOK: Duration = Duration::from_millis(100);
 /// So many seconds after it was taken it is looked at again: somebody whose connection is slow may have found none before ours was
 /// there, and have written his own over it since.
 const SECOND_LOOKS: [f64; 3] = [1.0, 3.0, 10.0];
-/// How often a lock that is no whole one is looked at again, each time after [`LOOK`].
-const WRITING: u32 = 10;
+/// How often a lock that is no whole one is looked at again, each time after [`LOOK`]. Writing it takes three round trips.
+const WRITING: u32 = 30;
 /// How long the removal may take at the end of a run that went well.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long it may take after an interruption or an outage.
