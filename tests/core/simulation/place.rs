@@ -30,6 +30,8 @@ pub enum Mishap {
     Incomplete,
     /// The computer goes down: nothing that the tool tries from now on has any effect.
     Crash,
+    /// The user stops the run, which may still do what it does then.
+    Stop,
 }
 
 impl Mishap {
@@ -52,7 +54,7 @@ impl Mishap {
             Mishap::Busy => Error::new(Kind::Busy, "not now").retrying(Retry::Later),
             Mishap::Refused | Mishap::Incomplete => Error::new(Kind::Refused, "no"),
             Mishap::Full => Error::new(Kind::Full, "no room").with_reply(552, "552 no room"),
-            Mishap::Crash => Error::cancelled(),
+            Mishap::Crash | Mishap::Stop => Error::cancelled(),
         }
     }
 }
@@ -80,6 +82,8 @@ pub struct State {
     pub memory: Memory,
     pub steps: usize,
     pub is_down: bool,
+    /// The user has stopped the run.
+    pub is_stopped: bool,
     /// A listing of the run lacked names.
     pub was_incomplete: bool,
     /// Seconds since the world began.
@@ -118,6 +122,7 @@ impl World {
             memory: Memory::default(),
             steps: 0,
             is_down: false,
+            is_stopped: false,
             was_incomplete: false,
             clock: 0,
             ahead: Sides::default(),
@@ -326,6 +331,10 @@ impl Place {
             Mishap::Crash => {
                 state.is_down = true;
                 Err(mishap.error())
+            }
+            Mishap::Stop => {
+                state.is_stopped = true;
+                Ok(None)
             }
             Mishap::LostBefore | Mishap::Busy => Err(mishap.error()),
             // A whole side that says no, or is full, is another story.

@@ -17,7 +17,7 @@ use ftpsync::plan::{Filter, Mode, Policy, Step, Strategy};
 use ftpsync::target::Target;
 use ftpsync::target::memory::Node;
 use ftpsync::target::pool::Pool;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -78,8 +78,8 @@ impl Clock for Imagined<'_> {
     }
 }
 
-#[derive(Default)]
-struct Listener {
+struct Listener<'a> {
+    world: &'a World,
     lines: Vec<String>,
     failures: Vec<String>,
     /// Errors that were told, and conflicts that were left.
@@ -88,7 +88,7 @@ struct Listener {
     polls: usize,
 }
 
-impl Observer for Listener {
+impl Observer for Listener<'_> {
     fn event(&mut self, event: Event<'_>, _: &Stats) -> Result<()> {
         match event {
             Event::Action { line, path, .. } => {
@@ -111,6 +111,9 @@ impl Observer for Listener {
     }
     fn poll(&mut self) -> Result<()> {
         self.polls += 1;
+        if self.world.state().is_stopped {
+            return Err(Error::cancelled());
+        }
         if self.polls > PATIENCE { Err(Error::new(Kind::Timeout, "the run is stuck")) } else { Ok(()) }
     }
 }
@@ -128,7 +131,7 @@ fn run(world: &Arc<World>, weather: Weather, order: u64) -> Told {
     let wish = {
         let mut state = world.state();
         (state.weather, state.steps) = (weather, 0);
-        (state.is_down, state.was_incomplete) = (false, false);
+        (state.is_down, state.is_stopped, state.was_incomplete) = (false, false, false);
         state.memory.seen = Sides::default();
         (state.deeds, state.removed) = (Vec::new(), 0);
         let line = format!("--- run: {:?}, {weather:?}", state.wish);
@@ -164,7 +167,9 @@ fn run(world: &Arc<World>, weather: Weather, order: u64) -> Told {
         max_depth: 256,
         clock: &Imagined(world),
     };
-    let (mut listener, mut stats) = (Listener::default(), Stats::default());
+    let mut listener =
+        Listener { world, lines: Vec::new(), failures: Vec::new(), errors: 0, conflicts: 0, polls: 0 };
+    let mut stats = Stats::default();
     let mut dice = Dice::new(order);
     let mut choose = |count: usize| dice.below(count);
     let result = engine::sync_in_turn(&run, &NobodyThere, &mut listener, &mut stats, &mut choose);
@@ -184,8 +189,25 @@ fn run(world: &Arc<World>, weather: Weather, order: u64) -> Told {
     Told { lines: listener.lines, failures: listener.failures, result }
 }
 
+/// The paths of files that the metadata claims both sides to have agreed on.
+fn remembered(world: &World) -> BTreeSet<String> {
+    let id = world.trees.remote.id().to_owned();
+    let peer = PeerKey { legacy: world.trees.remote.legacy_id().to_owned(), id };
+    let mut paths = BTreeSet::new();
+    for (path, node) in world.tree(Side::Local) {
+        let (Some(folder), Node::File(bytes, _)) = (path.strip_suffix(META_FILE_NAME), node) else {
+            continue;
+        };
+        let Ok(meta) = DirMeta::parse(&bytes) else { continue };
+        let names = meta.archive(&peer).seen.into_iter().flatten();
+        paths
+            .extend(names.filter(|(_, seen)| seen.size.is_some()).map(|(name, _)| format!("{folder}{name}")));
+    }
+    paths
+}
+
 /// I14: a run is called a success if and only if no error was told, and every conflict that it left is counted.
-fn check_exit(state: &mut State, listener: &Listener, stats: &Stats, result: &Result<()>) {
+fn check_exit(state: &mut State, listener: &Listener<'_>, stats: &Stats, result: &Result<()>) {
     if result.is_ok() && (listener.errors > 0 || stats.errors > 0) {
         state.broken.push(format!("I14: a success with errors: {:?}", listener.failures));
     }
@@ -419,9 +441,13 @@ impl Player {
         let (before, memory) = (trees(&self.world), self.world.state().memory.clone());
         let undisturbed = self.calm();
         let good = contents(&trees(&self.world));
+        let known = remembered(&self.world);
         let steps = self.world.state().steps;
         restore(&self.world, &before, &memory);
-        let weather = if self.dice.happens(500) {
+        let is_stopped = self.dice.happens(250);
+        let weather = if is_stopped {
+            Weather { at: Some((1 + self.dice.below(steps), Mishap::Stop)), ..Weather::default() }
+        } else if self.dice.happens(500) {
             let mishap =
                 self.dice.one_of(&[Mishap::Crash, Mishap::Crash, Mishap::LostAfter, Mishap::LostMidway]);
             Weather { at: Some((1 + self.dice.below(steps), mishap)), ..Weather::default() }
@@ -451,6 +477,11 @@ impl Player {
         let different = difference(&good, &end, |path| is_in_lost_folder(&old, path));
         if undisturbed.result.is_ok() && again.result.is_ok() && knew_all && !different.is_empty() {
             self.broken(format!("I7: ends otherwise: {different:?}"));
+        }
+        let now_known = remembered(&self.world);
+        let forgotten: Vec<&String> = known.difference(&now_known).collect();
+        if is_stopped && undisturbed.result.is_ok() && again.result.is_ok() && !forgotten.is_empty() {
+            self.broken(format!("I7: forgets {forgotten:?}"));
         }
         let leaves_conflicts = self.world.state().wish.strategy == Strategy::Skip;
         if undisturbed.result.is_ok()
