@@ -198,6 +198,9 @@ impl<'a> Crew<'a> {
 
     /// Drops all waiting jobs and interrupts those under way; the threads end.
     pub fn abandon(&self) {
+        if self.flow.is_stopped() {
+            return;
+        }
         self.flow.stop();
         self.close();
         for side in Side::BOTH {

@@ -23,6 +23,11 @@ pub trait Executor {
 
     /// Carries out one job that waits, where no thread does.
     fn work(&mut self) {}
+
+    /// Ends what is under way. True if whoever waits for what was done will hear when that is all.
+    fn stop(&mut self) -> bool {
+        false
+    }
 }
 
 /// Has everything carried out.
@@ -40,6 +45,11 @@ impl Executor for Live<'_> {
 
     fn passed(&self) -> u64 {
         self.0.passed()
+    }
+
+    fn stop(&mut self) -> bool {
+        self.0.abandon();
+        true
     }
 }
 

@@ -44,11 +44,8 @@ impl Walk<'_> {
         }
         self.remember_what_stays(&mut folder);
         self.remember_contents(&folder);
-        let root = &mut folder.metas.local;
-        // Metadata that pyftpsync 3.1 or 4.1 has written is not written anew for the copies alone.
-        let is_theirs = root.was_read() && root.copies(&self.peer).is_empty();
-        if ticket == ROOT && (self.has_news || root.is_changed() || !is_theirs) {
-            root.set_copies(&self.peer, &self.contents);
+        if ticket == ROOT {
+            self.keep_copies(&mut folder);
         }
         for job in self.metadata_jobs(ticket, &mut folder) {
             if let Job::WriteMeta { side, dir, text, .. } = &job {
@@ -71,6 +68,16 @@ impl Walk<'_> {
             self.submit(job)?;
         }
         Ok(())
+    }
+
+    /// Puts the copy of what all folders held into the metadata of the root.
+    fn keep_copies(&self, root: &mut Folder) {
+        let meta = &mut root.metas.local;
+        // Metadata that pyftpsync 3.1 or 4.1 has written is not written anew for the copies alone.
+        let is_theirs = meta.was_read() && meta.copies(&self.peer).is_empty();
+        if self.has_news || meta.is_changed() || !is_theirs {
+            meta.set_copies(&self.peer, &self.contents);
+        }
     }
 
     /// Takes what became of metadata that was written; `None` if it was that of a folder which is made now.
@@ -143,7 +150,11 @@ impl Walk<'_> {
 
     /// The metadata of folders whose work was cut short, or that were complete and could not be remembered any more.
     pub(super) fn unsaved(&mut self) -> Vec<Job> {
-        while let Ok(done) = self.done.try_recv() {
+        // What the threads finish in their last moments counts as well.
+        let tells_to_the_end = self.executor.stop();
+        let next = || if tells_to_the_end { self.done.recv().ok() } else { self.done.try_recv().ok() };
+        let told: Vec<Done> = std::iter::from_fn(next).collect();
+        for done in told {
             match done {
                 Done::Copied { job, was_opened, result: Ok(written), .. } => {
                     drop(self.copied(job, was_opened, Ok(written)));
@@ -155,6 +166,12 @@ impl Walk<'_> {
             }
         }
         let mut folders = std::mem::take(&mut self.folders);
+        // A root that was not looked into yet has its metadata still on the disk.
+        if let Some(root) =
+            folders.get_mut(&ROOT).filter(|root| root.is_planned || root.metas.local.was_read())
+        {
+            self.keep_copies(root);
+        }
         let complete = std::mem::take(&mut self.unwritten).into_iter();
         let complete = complete.map(|((ticket, side), Unwritten { dir, opposite, text })| Job::WriteMeta {
             ticket,
