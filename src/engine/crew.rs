@@ -52,6 +52,8 @@ pub struct Crew<'a> {
     locks: Mutex<Sides<Option<OwnLock>>>,
     /// Sides whose lock was found to be that of another run.
     lost_locks: Mutex<Sides<bool>>,
+    /// Sides on which not all of the lock has arrived, although that was said.
+    stumps: Mutex<Sides<bool>>,
     /// The sides that had no room for a file: nothing as large is sent there any more.
     full: Mutex<Sides<Option<NoRoom>>>,
     /// Those of them of which more is known, to be reported.
@@ -95,6 +97,7 @@ impl<'a> Crew<'a> {
             lagging: Mutex::default(),
             locks: Mutex::default(),
             lost_locks: Mutex::default(),
+            stumps: Mutex::default(),
             full: Mutex::default(),
             settled: Mutex::default(),
             twin_folders: Mutex::default(),
@@ -233,6 +236,11 @@ impl<'a> Crew<'a> {
         locked(&self.lost_locks)[side]
     }
 
+    /// Whether what is there of the lock of a side is no lock.
+    pub(super) fn has_stump(&self, side: Side) -> bool {
+        locked(&self.stumps)[side]
+    }
+
     /// The sessions with a side.
     pub(super) fn pool(&self, side: Side) -> &'a Pool {
         &self.pools[side]
@@ -284,22 +292,35 @@ impl<'a> Crew<'a> {
         }
     }
 
-    /// Makes folders in one go. What is left to report of them.
+    /// Makes folders in one go; those that may go well another time, one by one. What is left to report of them.
     fn make_row(&self, side: Side, row: Vec<(Ticket, RelPath)>, report: &Sender<Done>) -> Option<Done> {
         let (tickets, dirs): (Vec<Ticket>, Vec<RelPath>) = row.into_iter().unzip();
-        let made = self
-            .answers(side, "make the folder", dirs.len(), |session, done, _| session.mkdirs(&dirs[done..]));
-        let mut told = tickets.into_iter().zip(made).map(|(ticket, result)| Done::Listed {
-            ticket,
-            side,
-            result: result.map(|()| Box::new(View::empty())),
+        let mut made = Vec::new();
+        let attempt = self.attempt_safely([side], &mut |sessions| {
+            made = borrowed(sessions, side)?.mkdirs(&dirs);
+            let lost = made
+                .iter()
+                .filter_map(|made| made.as_ref().err())
+                .find(|error| error.retry() == Retry::NewSession);
+            lost.map_or(Ok(()), |error| Err(error.duplicate()))
         });
-        let last = told.next_back();
-        for done in told {
-            // Whoever does not listen any more has ended the run.
-            drop(report.send(done));
+        // Those that are left are tried one by one, and tell what is wrong.
+        drop(attempt);
+        let mut made = made.into_iter();
+        let mut telling = Telling::new(report);
+        let mut later = Vec::new();
+        for (ticket, dir) in tickets.into_iter().zip(dirs) {
+            match made.next() {
+                None => later.push((ticket, dir)),
+                Some(Err(error)) if error.retry() != Retry::No => later.push((ticket, dir)),
+                Some(result) => telling.tell(made_folder(ticket, side, result)),
+            }
         }
-        last
+        for (ticket, dir) in later {
+            let result = self.persist([side], |sessions| borrowed(sessions, side)?.mkdir(&dir));
+            telling.tell(made_folder(ticket, side, result));
+        }
+        telling.last
     }
 
     /// Reports what became of copies that were left for later; false if nothing is known.
@@ -484,6 +505,30 @@ impl<'a> Crew<'a> {
         }
         outcome
     }
+}
+
+/// Tells what was done of several jobs, and keeps the last of it for whoever has asked for one.
+struct Telling<'r> {
+    report: &'r Sender<Done>,
+    last: Option<Done>,
+}
+
+impl<'r> Telling<'r> {
+    fn new(report: &'r Sender<Done>) -> Self {
+        Telling { report, last: None }
+    }
+
+    fn tell(&mut self, done: Done) {
+        // Where nothing else will go well the run ends, the sooner the better.
+        let earlier = if done.outage().is_some() { Some(done) } else { self.last.replace(done) };
+        // Whoever does not listen any more has ended the run.
+        drop(earlier.map(|done| self.report.send(done)));
+    }
+}
+
+/// What is told of a folder that was to be made.
+fn made_folder(ticket: Ticket, side: Side, result: Result<()>) -> Done {
+    Done::Listed { ticket, side, result: result.map(|()| Box::new(View::empty())) }
 }
 
 /// Ends the run when its thread panics.

@@ -191,6 +191,8 @@ impl Keeper<'_> {
         let pool = self.crew.pool(self.side);
         let target = Arc::clone(pool.target());
         let idle = if was_cut { None } else { pool.take_idle().and_then(Loan::detach) };
+        let is_whole = held.is_whole && !self.crew.has_stump(self.side);
+        let held = Held { is_whole, ..held };
         let removal = Removal { path: self.path.clone(), owner: self.locking.rules.owner.clone(), held };
         let (sender, receiver) = channel();
         // Not joined: looking up a host name cannot be interrupted.
@@ -433,8 +435,7 @@ impl Removal {
         }
         Ok(match look(session, &self.path)? {
             Found::Lock(lock) => lock.is_of(&self.owner),
-            // What is no lock is what has arrived of ours.
-            Found::Unreadable(_) | Found::Stump(_) => true,
+            Found::Unreadable(_) | Found::Stump(_) => !is_whole,
             Found::Nothing => false,
         })
     }
@@ -512,6 +513,8 @@ pub struct OwnLock {
 /// Looks closer at a lock file that is listed with another size than ours has: of two runs that began at the same time, the one
 /// that wrote first finds the lock of the other here, before it has changed anything.
 ///
+/// True if what is there is no lock, and stays so: not all of ours has arrived.
+///
 /// # Errors
 /// [`Kind::Guard`] if it is the lock of somebody else; what ends the conversation.
 pub fn refuse_another(
@@ -519,11 +522,11 @@ pub fn refuse_another(
     own: &OwnLock,
     listed: Option<u64>,
     place: &str,
-) -> Result<()> {
+) -> Result<bool> {
     if listed.is_none_or(|size| size == own.length) {
-        return Ok(());
+        return Ok(false);
     }
-    let Ok(name) = Name::new(LOCK_FILE_NAME) else { return Ok(()) };
+    let Ok(name) = Name::new(LOCK_FILE_NAME) else { return Ok(false) };
     let path = RelPath::root().join(&name);
     for _ in 0..WRITING {
         match look(session, &path) {
@@ -535,10 +538,10 @@ pub fn refuse_another(
             // Somebody may just be writing it.
             Ok(Found::Unreadable(_) | Found::Stump(_)) => std::thread::sleep(LOOK),
             Err(error) if error.retry() == Retry::NewSession => return Err(error),
-            Ok(_) | Err(_) => return Ok(()),
+            Ok(_) | Err(_) => return Ok(false),
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 fn taken_over(found: &Found) -> Error {

@@ -139,7 +139,7 @@ struct Walk<'a> {
     /// Folders that will probably be visited, listed before anybody knows.
     foreseen: HashMap<Ticket, Foreseen>,
     /// Metadata that is being written, or waits for it.
-    unwritten: HashMap<(Ticket, Side), Unwritten>,
+    unwritten: HashMap<(Side, RelPath), Unwritten>,
     /// Where they are.
     guesses: HashMap<RelPath, Ticket>,
     /// Folders that are links.
@@ -323,13 +323,15 @@ impl Walk<'_> {
             }
             Done::Dated { job, result } => self.dated(&job, result),
             Done::Locked { .. } => Ok(()),
-            Done::MetaWritten { ticket, side, dir, result } => match self.wrote_meta(ticket, side, result)? {
-                Some(Err(error)) if self.run.policy.mode.source() == Some(side) => {
-                    self.cannot_remember(&error)
+            Done::MetaWritten { ticket, side, dir, result } => {
+                match self.wrote_meta(ticket, (side, dir.clone()), result)? {
+                    Some(Err(error)) if self.run.policy.mode.source() == Some(side) => {
+                        self.cannot_remember(&error)
+                    }
+                    Some(Err(error)) => self.problem(&dir, error.during("write the metadata of")),
+                    Some(Ok(())) | None => Ok(()),
                 }
-                Some(Err(error)) => self.problem(&dir, error.during("write the metadata of")),
-                Some(Ok(())) | None => Ok(()),
-            },
+            }
         }
     }
 

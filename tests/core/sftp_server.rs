@@ -486,7 +486,7 @@ impl Files {
                     self.rename(&from, &to)
                 }
                 b"statvfs@openssh.com" => {
-                    let units = [4096, 1, 0, 0, self.habits.room];
+                    let units = [4096, 1, 1, 0, self.habits.room];
                     Ok((201, units.iter().flat_map(|unit: &u64| unit.to_be_bytes()).collect()))
                 }
                 _ => done,

@@ -1,6 +1,6 @@
 //! Bringing the content of one file to the other side, by one session on each or by several.
 
-use super::{Crew, Lagging, NoRoom, borrowed, no_session};
+use super::{Crew, Lagging, NoRoom, Telling, borrowed, no_session};
 use crate::engine::job::{CopyJob, DateJob, Done};
 use crate::engine::keep::{Keep, Replacement, aside, is_certainly, sibling, take_name};
 use crate::engine::queue::SMALL;
@@ -164,14 +164,7 @@ impl Crew<'_> {
     /// Copies a file, and in the same sessions the small ones that wait behind it. What is left to report of them.
     pub(super) fn copy_row(&self, first: Box<CopyJob>, report: &Sender<Done>) -> Option<Done> {
         let mut row = self.queue.take_row(first);
-        let mut last = None;
-        // Whoever does not listen any more has ended the run.
-        let mut tell = |done: Option<Done>| match done {
-            // Nothing else will go well: this ends the run.
-            Some(done) if done.outage().is_some() => drop(report.send(done)),
-            Some(done) => drop(last.replace(done).map(|earlier| report.send(earlier))),
-            None => {}
-        };
+        let mut telling = Telling::new(report);
         let mut under_way: Option<Copying> = None;
         if row.len() > 1 {
             let attempt = self.attempt_safely(Side::BOTH, &mut |sessions| {
@@ -188,20 +181,21 @@ impl Crew<'_> {
                         announce(borrowed(sessions, from)?, &VecDeque::new());
                         return result.map(drop);
                     }
-                    tell(under_way.take().and_then(|copy| self.copied(copy, result)));
+                    if let Some(done) = under_way.take().and_then(|copy| self.copied(copy, result)) {
+                        telling.tell(done);
+                    }
                 }
+                // What was announced and is not read now stays open no longer.
+                announce(borrowed(sessions, from)?, &VecDeque::new());
                 Ok(())
             });
             // The files that are left are tried one by one, and tell what is wrong.
             drop(attempt);
         }
-        if let Some(copy) = under_way {
-            tell(self.copy_patiently(copy));
-        }
-        for job in row {
-            tell(self.copy(job));
-        }
-        last
+        let copies = under_way.into_iter().filter_map(|copy| self.copy_patiently(copy));
+        copies.for_each(|done| telling.tell(done));
+        row.into_iter().filter_map(|job| self.copy(job)).for_each(|done| telling.tell(done));
+        telling.last
     }
 
     /// The error of an earlier file, if this one is as large.

@@ -86,29 +86,13 @@ impl Crew<'_> {
         dirs.into_iter().zip(removed).collect()
     }
 
-    /// As [`Crew::answers`]. What is gone already is as it should be.
+    /// Removes so many items, an answer for each. After a lost conversation `remove` goes on with what has no answer yet: it is
+    /// told how many have one, and whether some of the others may have been carried out nevertheless.
     fn remove_all(
         &self,
         side: Side,
         count: usize,
         remove: impl Fn(&mut dyn Session, usize, bool) -> Vec<Result<()>>,
-    ) -> Vec<Result<()>> {
-        let answers = self.answers(side, "delete", count, remove);
-        let is_gone = |error: &Error| error.kind() == Kind::NotFound;
-        answers
-            .into_iter()
-            .map(|answer| answer.or_else(|error| if is_gone(&error) { Ok(()) } else { Err(error) }))
-            .collect()
-    }
-
-    /// Does something with so many items, an answer for each. After a lost conversation `work` goes on with what has no answer yet:
-    /// it is told how many have one, and whether some of the others may have been carried out nevertheless.
-    pub(super) fn answers(
-        &self,
-        side: Side,
-        verb: &str,
-        count: usize,
-        work: impl Fn(&mut dyn Session, usize, bool) -> Vec<Result<()>>,
     ) -> Vec<Result<()>> {
         let mut answers: Vec<Result<()>> = Vec::with_capacity(count);
         let mut is_repeated = false;
@@ -117,9 +101,11 @@ impl Crew<'_> {
             let went_on = self.persist([side], |sessions| {
                 let session = borrowed(sessions, side)?;
                 let was_tried = std::mem::replace(&mut is_repeated, true);
-                for result in work(session, answers.len(), was_tried) {
+                for result in remove(session, answers.len(), was_tried) {
                     match result {
                         Err(error) if error.retry() != Retry::No => return Err(error),
+                        // What is gone already is as it should be.
+                        Err(error) if error.kind() == Kind::NotFound => answers.push(Ok(())),
                         result => answers.push(result),
                     }
                 }
@@ -127,7 +113,7 @@ impl Crew<'_> {
             });
             match went_on {
                 Ok(()) if answers.len() > before => {}
-                Ok(()) => answers.push(Err(Error::new(Kind::Protocol, "no answer").during(verb))),
+                Ok(()) => answers.push(Err(Error::new(Kind::Protocol, "no answer").during("delete"))),
                 Err(error) if error.is_outage() => answers.resize_with(count, || Err(error.duplicate())),
                 Err(error) => answers.push(Err(error)),
             }

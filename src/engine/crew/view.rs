@@ -44,12 +44,12 @@ impl Crew<'_> {
         });
         // The keepers need it meanwhile.
         let own = locked(&self.locks)[side].clone();
-        if let Some((size, _)) = lock
-            && let Some(own) = own
-            && let Err(error) = refuse_another(session, &own, size, self.pools[side].target().base_name())
-        {
-            locked(&self.lost_locks)[side] |= error.kind() == Kind::Guard;
-            return Err(error);
+        if let (Some((size, _)), Some(own)) = (lock, own) {
+            let place = self.pools[side].target().base_name();
+            let refused = refuse_another(session, &own, size, place);
+            locked(&self.stumps)[side] = matches!(refused, Ok(true));
+            locked(&self.lost_locks)[side] |= matches!(&refused, Err(error) if error.kind() == Kind::Guard);
+            refused?;
         }
         let mut view = View { leftovers, lock, meta_time, ..View::default() };
         if let Some(size) = meta_size {

@@ -11,7 +11,7 @@ const LEFTOVER_AGE: f64 = 24.0 * 3600.0;
 
 /// Metadata of a folder that is complete, on its way to the disk.
 pub(super) struct Unwritten {
-    dir: RelPath,
+    ticket: Ticket,
     opposite: RelPath,
     text: Option<Arc<str>>,
 }
@@ -61,9 +61,8 @@ impl Walk<'_> {
                 }
             }
             if let Job::WriteMeta { side, dir, opposite, text, .. } = &job {
-                let unwritten =
-                    Unwritten { dir: dir.clone(), opposite: opposite.clone(), text: text.clone() };
-                self.unwritten.insert((ticket, *side), unwritten);
+                let unwritten = Unwritten { ticket, opposite: opposite.clone(), text: text.clone() };
+                self.unwritten.insert((*side, dir.clone()), unwritten);
             }
             self.submit(job)?;
         }
@@ -84,11 +83,18 @@ impl Walk<'_> {
     pub(super) fn wrote_meta(
         &mut self,
         ticket: Ticket,
-        side: Side,
+        place: (Side, RelPath),
         result: Result<()>,
     ) -> Result<Option<Result<()>>> {
-        self.unwritten.remove(&(ticket, side));
+        self.has_written(ticket, &place);
         self.forgot(ticket, result)
+    }
+
+    fn has_written(&mut self, ticket: Ticket, place: &(Side, RelPath)) {
+        // A folder that was removed and made again may have two under way.
+        if self.unwritten.get(place).is_some_and(|unwritten| unwritten.ticket == ticket) {
+            self.unwritten.remove(place);
+        }
     }
 
     /// The metadata of a folder that has to be written: never on a remote side that is only read, nor in a folder that goes.
@@ -159,8 +165,8 @@ impl Walk<'_> {
                 Done::Copied { job, was_opened, result: Ok(written), .. } => {
                     drop(self.copied(job, was_opened, Ok(written)));
                 }
-                Done::MetaWritten { ticket, side, result: Ok(()), .. } => {
-                    self.unwritten.remove(&(ticket, side));
+                Done::MetaWritten { ticket, side, dir, result: Ok(()) } => {
+                    self.has_written(ticket, &(side, dir));
                 }
                 _ => {}
             }
@@ -173,7 +179,7 @@ impl Walk<'_> {
             self.keep_copies(root);
         }
         let complete = std::mem::take(&mut self.unwritten).into_iter();
-        let complete = complete.map(|((ticket, side), Unwritten { dir, opposite, text })| Job::WriteMeta {
+        let complete = complete.map(|((side, dir), Unwritten { ticket, opposite, text })| Job::WriteMeta {
             ticket,
             side,
             dir,
@@ -258,12 +264,14 @@ impl Walk<'_> {
             return Vec::new();
         }
         let is_first_contact = views.local.meta.archive(&self.peer).seen.is_none();
+        let now = self.run.clock.now();
         // Of several copies of a file only the last one may be there.
         let last: HashMap<String, usize> =
             news.iter().enumerate().map(|(index, noted)| (noted.name.clone(), index)).collect();
         let mut index = 0..;
         news.retain(|noted| {
-            index.next() == last.get(&noted.name).copied() && has_survived(noted, &views[noted.to].entries)
+            index.next() == last.get(&noted.name).copied()
+                && has_survived(noted, now, &views[noted.to].entries)
         });
         for Noted { name, to, fact, written, at } in &news {
             views.local.meta.record(&self.peer, name, fact, *at);
@@ -317,12 +325,13 @@ impl Walk<'_> {
 /// Whether a copy that a dead run has noted is still there, or was and somebody has worked on it since. A power cut, here or on the
 /// server, may have spared the note and not the file: then there is what the copy was to replace, or nothing. That need not be what
 /// both sides agreed on before: it may be an edit that lost a conflict, or what an earlier run had copied.
-fn has_survived(noted: &Noted, entries: &[Entry]) -> bool {
+fn has_survived(noted: &Noted, now: f64, entries: &[Entry]) -> bool {
     let Some(entry) = entries.iter().find(|entry| entry.name.as_str() == noted.name) else { return false };
     let Fact { mtime, size, dated, exact } = noted.fact;
     let dated = dated.or(noted.written);
     let new = Seen { mtime, size, dated, exact, synced: None, is_own: true };
     // Only on our own side the clock is that of the note.
-    let is_later = || entry.mtime.is_some_and(|at| noted.to == Side::Local && at.as_secs_f64() > noted.at);
-    is_as_seen(entry, noted.to, &new) || is_later()
+    let is_between = |at: Stamp| at.as_secs_f64() > noted.at && at.as_secs_f64() <= now;
+    let is_later = noted.to == Side::Local && entry.mtime.is_some_and(is_between);
+    is_as_seen(entry, noted.to, &new) || is_later
 }

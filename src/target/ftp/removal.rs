@@ -1,9 +1,10 @@
 //! Deleting many files or folders: as many commands in a packet as servers take, and the last look at the next files
 //! together with the deletion of those before.
 
+use super::errors::refusal;
 use super::session::{FtpSession, no_answer};
 use super::still::Questions;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, Retry};
 use crate::model::RelPath;
 use crate::target::{Expect, changed_since_listed};
 use crate::wire::ftp::{Command, Reply};
@@ -74,6 +75,10 @@ impl FtpSession {
         told.into_iter()
             .map(|told| match told? {
                 (_, Some(reply)) if reply.is_success() => Ok(()),
+                // Among many, what may go well another time is left to that.
+                (_, Some(reply)) if dirs.len() > 1 && refusal(&reply).retry() != Retry::No => {
+                    Err(refusal(&reply))
+                }
                 (full, Some(reply)) => self.judge_unmade(&full, &reply),
                 (_, None) => Err(failure.take().unwrap_or_else(no_answer)),
             })

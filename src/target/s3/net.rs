@@ -4,7 +4,7 @@
 //! targets use, with their time limits and interruptions.
 
 use super::endpoint::Address;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, Retry};
 use crate::locked::locked;
 use crate::target::ftp::TlsConfig;
 use crate::target::ftp::proxy::{Host, Proxy};
@@ -166,8 +166,11 @@ impl Net {
     }
 
     fn connect(&self, address: &Address, interruptions: u64) -> Result<Connection> {
-        // Nothing else will go well; a cancelled run is over anyway.
-        let context = |error: Error| error.during("connect to").at(address).outage();
+        // If it does not pass, nothing else will go well.
+        let context = |error: Error| match error.kind() {
+            Kind::Cancelled => error,
+            _ => error.during("connect to").at(address).retrying(Retry::Later).outage(),
+        };
         if self.sockets.interruptions() != interruptions {
             return Err(interrupted());
         }

@@ -20,7 +20,7 @@ pub fn refusal(status: &Status) -> Error {
         15 => (Kind::Full, "the quota is used up"),
         17 => (Kind::Busy, "the file is locked by somebody else"),
         20 => (Kind::Name, "the server does not take this name"),
-        _ => (Kind::Refused, "the server refused, without a reason"),
+        _ => (Kind::Refused, UNEXPLAINED),
     };
     // "Failure" and the like say less than we do.
     let told = status.text.trim();
@@ -33,6 +33,13 @@ pub fn refusal(status: &Status) -> Error {
         Kind::Full => error.advise(FULL),
         _ => error,
     }
+}
+
+const UNEXPLAINED: &str = "the server refused, without a reason";
+
+/// Whether a server has refused something and said nothing about why.
+pub fn is_unexplained(error: &Error) -> bool {
+    error.kind() == Kind::Refused && error.reason() == UNEXPLAINED
 }
 
 const FULL: &str = "the disk is full or the quota is used up";

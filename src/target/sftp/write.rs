@@ -5,7 +5,7 @@
 //! [`super::behind`] for many small files in a row.
 
 use super::conversation::{Asked, pieces_ahead};
-use super::errors::{expected, no_room, success};
+use super::errors::{expected, is_unexplained, no_room, success};
 use super::session::{SftpSession, attributes, found, stamp, times};
 use super::still::{changed, is_replaceable};
 use crate::error::{Error, Kind, Result, Retry};
@@ -197,10 +197,7 @@ impl SftpSession {
 
     /// A refusal without a reason, or that there is no room if that is so: version 3 of the draft has no number for it.
     pub(super) fn or_no_room(&mut self, error: Error, upload: &Upload) -> Error {
-        if error.kind() != Kind::Refused
-            || error.os() != Some(libc::EIO)
-            || !self.talk.extensions().tells_space
-        {
+        if !is_unexplained(&error) || !self.talk.extensions().tells_space {
             return error;
         }
         let end = upload.target.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1);
@@ -209,7 +206,7 @@ impl SftpSession {
             _ => None,
         };
         match room {
-            Some(room) if room < upload.put.size.unwrap_or(0).max(SPARE) => no_room(),
+            Some(room) if room < SPARE => no_room(),
             _ => error,
         }
     }

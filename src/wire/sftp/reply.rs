@@ -124,13 +124,14 @@ pub fn parse_limits(body: &[u8]) -> Option<(u64, u64)> {
     Some((fields.long()?, fields.long()?))
 }
 
-/// Reads the answer to `statvfs@openssh.com`: the bytes that the user may still fill.
+/// Reads the answer to `statvfs@openssh.com`: the bytes that the user may still fill. `None` if it does not tell.
 pub fn parse_space(body: &[u8]) -> Option<u64> {
     let mut fields = Fields(body);
     let _block = fields.long()?;
     let unit = fields.long()?;
-    let (_all, _free) = (fields.long()?, fields.long()?);
-    Some(fields.long()?.saturating_mul(unit))
+    let (all, _free, left) = (fields.long()?, fields.long()?, fields.long()?);
+    // What stands for a file system elsewhere may be all zeros.
+    (all > 0).then(|| left.saturating_mul(unit))
 }
 
 #[cfg(test)]
@@ -166,5 +167,6 @@ mod tests {
             [4096_u64, 512, 100, 50, 7].iter().flat_map(|field| field.to_be_bytes()).collect();
         assert_eq!(parse_space(&body), Some(7 * 512));
         assert_eq!(parse_space(&body[..39]), None);
+        assert_eq!(parse_space(&[0; 40]), None);
     }
 }
