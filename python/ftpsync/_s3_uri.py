@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+
+from ftpsync._s3_url import ADVICE, KEY_ID, SECRET
 
 __all__ = ["ObjectUri", "cache_dir", "parse"]
 
 _FORMS = (
     "expected s3://bucket/key, s3://https://endpoint/bucket/key, s3://endpoint@bucket/key or "
     "s3://secret_key:access_key@endpoint/bucket/key"
+)
+
+#: How keys may stand in front of an `@`. Those that AWS makes are known by their looks, in any order; the secret one
+#: may hold slashes then.
+_LOGINS = (
+    re.compile(rf"(?P<access>{KEY_ID.pattern}):(?P<secret>[^@]+)@"),
+    re.compile(rf"(?P<secret>.+?):(?P<access>{KEY_ID.pattern})@"),
+    re.compile(rf"(?P<secret>{SECRET.pattern}|[^@:/]*):(?P<access>[^@/]*)@"),
 )
 
 
@@ -50,22 +61,13 @@ def parse(uri: str) -> ObjectUri:
     """
     if not isinstance(uri, str) or not uri.startswith("s3://"):
         raise ValueError(f"not the URI of an object: {_FORMS}")
-    rest = uri[len("s3://") :]
-    login, at, after = rest.partition("@")
-    if not at or ("/" in login and not login.startswith(("http://", "https://"))):
-        login, after = "", rest
-    access_key = secret_key = endpoint = None
-    if login and ":" in login and not login.startswith(("http://", "https://")):
-        secret_key, _, access_key = login.partition(":")
-        endpoint, after = _split_endpoint(after)
-    elif login:
-        endpoint = login
-    elif after.startswith(("http://", "https://")):
-        endpoint, after = _split_endpoint(after)
+    access_key, secret_key, endpoint, after = _split_login(uri[len("s3://") :])
     bucket, _, key = after.partition("/")
     if not bucket or not key.strip("/"):
         # The text may hold a secret key.
         raise ValueError(f"bucket or key are missing in the URI of an object: {_FORMS}")
+    if ":" in bucket or "@" in bucket:
+        raise ValueError(f"it is not clear where the keys end in the URI of an object: {_FORMS}; {ADVICE}")
     if (
         any(part in (".", "..") for part in key.split("/"))
         or "//" in key
@@ -76,6 +78,23 @@ def parse(uri: str) -> ObjectUri:
     if bucket in (".", ".."):
         raise ValueError(f"{bucket!r} is not the name of a bucket")
     return ObjectUri(bucket, key, access_key or None, secret_key or None, endpoint or None)
+
+
+def _split_login(rest: str) -> tuple[str | None, str | None, str | None, str]:
+    """Splits access key, secret key and endpoint, as far as there are any, from bucket and key."""
+    from urllib.parse import unquote
+
+    login, at, after = rest.partition("@")
+    if rest.startswith(("http://", "https://")):
+        if at and "/" not in login.partition("://")[2]:
+            return None, None, login, after
+        return None, None, *_split_endpoint(rest)
+    for form in _LOGINS:
+        if found := form.match(rest):
+            return unquote(found["access"]), unquote(found["secret"]), *_split_endpoint(rest[found.end() :])
+    if at and "/" not in login:
+        return None, None, login, after
+    return None, None, None, rest
 
 
 def _split_endpoint(text: str) -> tuple[str, str]:

@@ -75,6 +75,10 @@ class ServerTarget(_Target):
     #: Bytes up to which `open_readable()` keeps a file in memory.
     MAX_SPOOL_MEM: ClassVar[int] = 100 * 1024
 
+    #: What must not be seen on the command line, and where it stands better.
+    _SECRET: ClassVar[str] = "password"
+    _SAFER: ClassVar[str] = f"the variable {PASSWORD_VARIABLE}, the keyring or ~/.netrc"
+
     host: str
     password: str | None
     timeout: float | None
@@ -122,7 +126,13 @@ class ServerTarget(_Target):
     def _look_who_sees_the_password(self) -> None:
         """Finds out whether the password stood on the command line; to be called before others are looked up."""
         is_typed = self.get_option("url_on_command_line", False) and not emulates_31()
-        self._is_password_in_view = bool(is_typed and self.password) and not _is_this_computer(self.host)
+        self._is_password_in_view = bool(is_typed and self.password) and not _is_this_computer(
+            self._asked_host()
+        )
+
+    def _asked_host(self) -> str:
+        """Returns the host that is asked, which gets what proves who asks."""
+        return self.host
 
     def _with_warning(self, greeting: list[tuple[int, str]]) -> list[tuple[int, str]]:
         """Adds to what is told about the login that the password could be seen on the command line."""
@@ -131,13 +141,13 @@ class ServerTarget(_Target):
             return lines
         so = (
             "stands in the URL, where others of this computer see it in the list of processes: "
-            f"use the variable {PASSWORD_VARIABLE}, the keyring or ~/.netrc"
+            f"use {self._SAFER}"
         )
         for index, (level, line) in enumerate(lines):
             if line.startswith("The password for "):  # It travels in clear text.
                 lines[index] = (level, f"{line}; it also {so}")
                 return lines
-        return [*lines, (3, f"The password for {self.host} {so}")]
+        return [*lines, (3, f"The {self._SECRET} for {self.host} {so}")]
 
     def _way(self) -> list[str]:
         """Returns the names on the way from the root of the server to that of the target."""

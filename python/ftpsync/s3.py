@@ -8,8 +8,9 @@
 
 An object has a local copy; `download()` and `upload()` bring one side up to date with the other, and compare by
 checksum first. A key that others continue with a slash is a folder. Keys and endpoint may be part of the URI:
-`s3://https://endpoint/bucket/key`, `s3://endpoint@bucket/key`, `s3://secret_key:access_key@endpoint/bucket/key`;
-else they are found as the tools of AWS find them.
+`s3://https://endpoint/bucket/key`, `s3://endpoint@bucket/key`, `s3://secret_key:access_key@endpoint/bucket/key`
+(keys percent-encoded; those that AWS makes are known in any order, slashes included); else they are found as the
+tools of AWS find them.
 """
 
 from __future__ import annotations

@@ -10,7 +10,9 @@ import os
 import re
 from typing import Any
 
+from ftpsync._errors import harmless
 from ftpsync._proxy import proxy_for
+from ftpsync._s3_url import split_login
 from ftpsync._server_target import ServerTarget, native_maker
 from ftpsync.util import write
 
@@ -54,6 +56,9 @@ class S3Target(ServerTarget):
         ftp_socket_connected: A session with the server is open.
     """
 
+    _SECRET = "secret key"
+    _SAFER = "the variables AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or ~/.aws/credentials"
+
     def __init__(
         self,
         path: str | None,
@@ -79,32 +84,34 @@ class S3Target(ServerTarget):
     def from_url(cls, url: str, extra_opts: dict[str, Any] | None = None) -> S3Target:
         """Makes a target from `s3://bucket/path?endpoint_url=...&region=...&profile=...`.
 
-        Access key and secret key may stand in front of the bucket, as `key:secret@`, percent-encoded.
+        Access key and secret key may stand in front of the bucket, as `key:secret@`, percent-encoded; slashes in the
+        secret may stay as they are.
 
         Raises:
-            ValueError: There is no bucket in it.
+            ValueError: There is no bucket in it, or it is not clear where the keys end.
         """
-        from urllib.parse import unquote
-
-        rest = url.partition("://")[2]
-        place, mark, query = rest.rpartition("?")
+        scheme, _, rest = url.strip().partition("://")
+        user, password, place = split_login(rest if scheme.lower() == "s3" else "")
+        has_login = place != rest
+        path, mark, query = place.rpartition("?")
         if not mark or not _QUERY.fullmatch(query):
             # A question mark may be part of a name.
-            place, query = rest, ""
-        login, at, place = place.rpartition("@") if "@" in place.partition("/")[0] else ("", "", place)
-        user, _, password = login.partition(":")
-        bucket, _, path = place.partition("/")
+            path, query = place, ""
+        bucket, _, path = path.partition("/")
         return cls(
             path,
             bucket,
-            username=unquote(user) if at else None,
-            password=unquote(password) if at else None,
+            username=user if has_login else None,
+            password=password if has_login else None,
             extra_opts=extra_opts,
             query=query,
         )
 
     def _uses_tls(self) -> bool:
         return True
+
+    def _asked_host(self) -> str:
+        return self._endpoint_host(self.get_options_dict())
 
     def get_base_name(self) -> str:
         """Returns the URL without keys and endpoint."""
@@ -124,9 +131,13 @@ class S3Target(ServerTarget):
         super().open()
         try:
             self._prepare()
+            self._look_who_sees_the_password()
             self._session = self._enter()
             self.ftp_socket_connected = True
             self.cur_dir = self.root_dir
+            for level, line in self._with_warning(self._session.greeting):
+                if self._verbose() >= level:
+                    write(harmless(line))
         except BaseException:
             self.close()
             raise
@@ -148,7 +159,7 @@ class S3Target(ServerTarget):
                 create_folder = True
 
     def _whereabouts(self) -> tuple[tuple[Any, ...], list[str]]:
-        return ("s3", self.bucket, self._endpoint_host(self.get_options_dict())), self._way()
+        return ("s3", self.bucket, self._asked_host()), self._way()
 
     def _make_native(self, *, create_folder: bool) -> Any:
         make = native_maker("s3")

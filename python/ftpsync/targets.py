@@ -69,16 +69,20 @@ def make_target(url: str, extra_opts: dict[str, Any] | None = None) -> _Target:
 
     if not isinstance(url, str):
         raise TypeError(f"url must be a str, not {url!r}")
-    parts = urlparse(url, allow_fragments=False)
-    scheme = parts.scheme.lower()
-    if scheme == "s3":
+    if url.strip().partition(":")[0].lower() == "s3":
         from ftpsync.s3_target import S3Target
 
         return S3Target.from_url(url, extra_opts)
+    try:
+        parts = urlparse(url, allow_fragments=False)
+    except ValueError:
+        # Its words show what stands there, which may be a password.
+        raise ValueError(f"{url.partition(':')[0]}:... is no URL: expected ftp://host/path.") from None
+    scheme = parts.scheme.lower()
     if scheme not in _SCHEMES:
         if parts.netloc and "@" in parts.netloc:
-            # A mistyped scheme: the text holds a password that must not be shown.
-            shown = url.replace(parts.netloc.rpartition("@")[0], "***")
+            # A mistyped scheme: the text holds a password that must not be shown, perhaps with slashes.
+            shown = f"{parts.scheme}://***@{url.rpartition('@')[2]}"
             raise ValueError(f"{shown} is not a directory. (Known schemes: ftp, ftps, s3, sftp.)")
         if _without_login(url) != url and not os.path.isdir(os.path.expanduser(url)):
             shown = _without_login(url)

@@ -16,7 +16,7 @@ import pytest
 
 from ftpsync.s3_target import S3Target
 from ftpsync.targets import make_target
-from servers import Server, Unavailable, s3
+from servers import Server, Unavailable, proxies, s3
 from skipping import missing
 
 NUMBERS = itertools.count()
@@ -236,3 +236,49 @@ def test_the_url_may_say_everything(place: Place) -> None:
         **variables,
     )
     assert "Wrote 0/1 files" in place.sync("upload")
+
+
+def test_keys_in_the_url_work_with_slashes_and_are_told_where_others_see_them(place: Place) -> None:
+    place.write({"a": "1"})
+    assert "/" in place.server.password
+    login = f"{place.server.user}:{place.server.password}"
+    seen = "The secret key for test stands in the URL, where others of this computer see it in the list of processes"
+    nothing = dict.fromkeys(s3.environment(place.server), "")
+
+    def upload(host: str, *words: str) -> str:
+        url = f"{place.url.replace('s3://', f's3://{login}@')}?endpoint_url={endpoint.replace('127.0.0.1', host)}"
+        return place.run("upload", str(place.local), url, "--create-folder", *words, **nothing)
+
+    endpoint = s3.endpoint(place.server)
+    assert seen not in upload("127.0.0.1"), "a server on this computer is no secret to its users"
+    with place.target() as target:
+        assert target.read_text("a") == "1"
+    if place.server.kind.name == "moto":  # It would take the name of the host for that of a bucket.
+        return
+    with proxies.running() as proxy:
+        through = ["--proxy", f"http://127.0.0.1:{proxy.port}"]
+        told = upload("inside.test", *through)
+        assert f"{seen}: use the variables AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY" in told
+        assert seen not in upload("inside.test", *through, "-q"), "as with other servers"
+
+
+def test_keys_in_a_url_end_where_the_bucket_begins() -> None:
+    for login, keys in [
+        ("AK:sec/ret/+=", ("AK", "sec/ret/+=")),
+        ("AK:/sec?ret", ("AK", "/sec?ret")),
+        ("A%2FK:se%2Fc%40ret", ("A/K", "se/c@ret")),
+        ("AK:se@cret", ("AK", "se@cret")),
+        ("AK:", ("AK", "")),
+    ]:
+        target = make_target(f"s3://{login}@my.bucket/www?region=eu-west-1")
+        assert isinstance(target, S3Target)
+        assert (target.username, target.password) == keys
+        assert (target.bucket, target.root_dir, target.query) == ("my.bucket", "/www", "region=eu-west-1")
+    secret = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+    for path in ("", "/dir@2x/a:b@c"):
+        target = make_target(f"s3://AK:{secret}@bucket{path}")
+        assert isinstance(target, S3Target)
+        assert (target.password, target.get_base_name()) == (secret, f"s3://bucket{path}")
+    plain = make_target("s3://bucket/dir:a@2x")
+    assert isinstance(plain, S3Target)
+    assert (plain.username, plain.root_dir) == (None, "/dir:a@2x")

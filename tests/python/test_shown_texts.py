@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -224,6 +225,49 @@ def test_the_uri_of_an_object_is_shown_without_its_keys() -> None:
         assert (
             f"{parsed} {parsed!r}" == "s3://https://host/bucket/key ObjectUri('s3://https://host/bucket/key')"
         )
+
+
+SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"s3://AKIAIOSFODNN7EXAMPLE:{SECRET}",
+        f"s3://AKIAIOSFODNN7EXAMPLE:{SECRET}@",
+        f"s3://AKIAIOSFODNN7EXAMPLE:{SECRET}@/folder",
+        f"s3://AKIAIOSFODNN7EXAMPLE:{SECRET}@bu:cket/folder",
+        "s3://AKIAIOSFODNN7EXAMPLE:wJalr@UtnFEMI/K7MDENG@bucket/folder",
+        f"s3://:{SECRET}@bucket/folder",
+        f"s3:/AKIAIOSFODNN7EXAMPLE:{SECRET}@bucket/folder",
+        f"s3:AKIAIOSFODNN7EXAMPLE:{SECRET}@bucket/folder",
+        f"s4://AKIAIOSFODNN7EXAMPLE:{SECRET}@bucket/folder",
+        "s4://AKIAIOSFODNN7EXAMPLE:wJalr@UtnFEMI/K7MDENG@bucket/folder",
+        "s3://AKIAIOSFODNN7EXAMPLE:wJalr[UtnFEMI/K7MDENG",
+        "ftp://user:wJalr[UtnFEMI@host/folder",
+        "ftp://user:wJalr\u2100UtnFEMI@host/folder",
+    ],
+)
+def test_a_url_that_is_refused_is_told_without_any_part_of_its_secret(url: str) -> None:
+    with pytest.raises(ValueError, match="expected|Known schemes") as refused:
+        make_target(url)
+    told = "".join(traceback.format_exception(refused.value))
+    assert not any(part in told for part in ("wJalr", "UtnFEMI", "K7MDENG", "bPxRfi")), told
+
+
+@pytest.mark.parametrize("login", [f"{SECRET}:AKIAIOSFODNN7EXAMPLE", f"AKIAIOSFODNN7EXAMPLE:{SECRET}"])
+def test_a_secret_key_with_slashes_is_known_in_the_uri_of_an_object(login: str) -> None:
+    for given in (login, login.replace("/", "%2F")):
+        parsed = parse(f"s3://{given}@host/bucket/key@2x")
+        assert (parsed.access_key, parsed.secret_key) == ("AKIAIOSFODNN7EXAMPLE", SECRET)
+        assert f"{parsed}" == "s3://https://host/bucket/key@2x"
+    with pytest.raises(ValueError, match="bucket or key are missing"):
+        parse(f"s3://{login}@bucket/www")
+    with pytest.raises(ValueError, match="written %2F") as refused:
+        parse("s3://AK:wJalr/../K7MDENG@host/bucket/key")
+    assert not any(part in str(refused.value) for part in ("wJalr", "K7MDENG"))
+    assert parse("s3://bucket/10:00/a@b").key == "10:00/a@b"
+    assert parse("s3://https://host/bucket/key@2x").key == "key@2x"
 
 
 # -- what is announced and does not come -------------------------------------------------------------
