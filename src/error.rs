@@ -189,6 +189,13 @@ impl Error {
         self
     }
 
+    /// The same error about the same path, as somebody else spells it.
+    #[must_use]
+    pub fn spelt(mut self, path: impl fmt::Display) -> Self {
+        self.0.path = self.0.path.map(|_| path.to_string());
+        self
+    }
+
     /// The same error with advice: what the user can do next.
     #[must_use]
     pub fn advise(mut self, hint: impl Into<String>) -> Self {

@@ -13,7 +13,9 @@ import posixpath
 import stat
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
+
+from ftpsync.targets import _Replacement
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -276,13 +278,25 @@ class PatchedPysftpConnection:
         callback: Progress | None = None,
         preserve_mtime: bool = False,
     ) -> None:
-        """Copies a file to this computer, to the same name in the current folder if none is given."""
+        """Copies a file to this computer, to the same name in the current folder if none is given.
+
+        What was there stays until all has arrived.
+        """
         localpath = localpath or posixpath.basename(remotepath)
-        with open(localpath, "wb") as file:
+        with self._opened_here(localpath, remotepath) as file:
             self.getfo(remotepath, file, callback)
         if preserve_mtime:
             found = self.stat(remotepath)
             os.utime(localpath, (found.st_atime or 0, found.st_mtime or 0))
+
+    def _opened_here(self, localpath: str, remotepath: str) -> IO[bytes]:
+        """Opens a file of this computer that takes a remote one."""
+        folder = os.path.dirname(os.path.realpath(localpath))
+        if not os.path.exists(localpath) or (os.path.isfile(localpath) and os.access(folder, os.W_OK)):
+            return _Replacement(localpath)
+        # A device, or a file without room beside it: at least not before there is something to fetch.
+        self.stat(remotepath)
+        return open(localpath, "wb")
 
     def putfo(
         self,

@@ -249,6 +249,39 @@ def test_the_connection_offers_what_pysftp_did(place: Place, tmp_path: Path) -> 
     assert target.sftp is None
 
 
+def test_a_file_that_cannot_be_fetched_by_hand_leaves_the_local_one_as_it_was(
+    place: Place, tmp_path: Path
+) -> None:
+    precious = tmp_path / "precious"
+    precious.write_bytes(b"old")
+    precious.chmod(0o640)
+    (place.root / "big").write_bytes(bytes(3_000_000))
+
+    def stops(count: int, total: int) -> None:
+        raise RuntimeError("enough")
+
+    with place.target() as target:
+        sftp = target.sftp
+        assert sftp is not None
+        with pytest.raises(FileNotFoundError) as missing:
+            sftp.get("nix", str(precious))
+        assert f'"{place.root}/nix"' in str(missing.value), "with its first slash"
+        with pytest.raises(FileNotFoundError):
+            sftp.get("nix", str(tmp_path / "new"))
+        with pytest.raises(RuntimeError, match="enough"):
+            sftp.get("big", str(precious), callback=stops)
+        with pytest.raises(OSError, match="missing/file") as refused:
+            sftp.putfo(io.BytesIO(b"x"), "missing/file")
+        assert f'"{place.root}/missing/file"' in str(refused.value)
+        assert [path.name for path in sorted(tmp_path.iterdir())] == ["home", "precious"]
+        assert precious.read_bytes() == b"old"
+        (tmp_path / "link").symlink_to(precious)
+        sftp.get("big", str(tmp_path / "link"))
+        sftp.get("big", os.devnull)
+    assert precious.stat().st_size == 3_000_000 and (tmp_path / "link").is_symlink()
+    assert precious.stat().st_mode & 0o777 == 0o640
+
+
 # -- logging in --------------------------------------------------------------------------------------------
 
 

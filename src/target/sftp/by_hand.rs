@@ -137,7 +137,7 @@ impl ByHand {
     /// # Errors
     /// As [`Session::read`].
     pub fn read(&mut self, path: &str, lend: &mut dyn FnMut(&mut dyn Read) -> Result<()>) -> Result<()> {
-        self.session.read(&relative(path)?, lend)
+        self.session.read(&relative(path)?, lend).map_err(|error| error.spelt(path))
     }
 
     /// Puts a whole file at its name, or leaves what was there. Returns its size.
@@ -145,13 +145,14 @@ impl ByHand {
     /// # Errors
     /// As [`Session::write`].
     pub fn write(&mut self, path: &str, body: &mut dyn Read) -> Result<u64> {
-        let path = relative(path)?;
-        if let Ok(found) = self.attributes(&format!("/{path}"), true)
+        let file = relative(path)?;
+        if let Ok(found) = self.attributes(path, true)
             && !matches!(found.file_type(), FileType::File | FileType::Unknown)
         {
             return Err(Error::new(Kind::Clash, "something else has this name").during("write").at(path));
         }
-        Ok(self.session.write(&path, body, &Put::default())?.size)
+        let written = self.session.write(&file, body, &Put::default());
+        Ok(written.map_err(|error| error.spelt(path))?.size)
     }
 
     /// Runs a command on the server and waits for its end.
