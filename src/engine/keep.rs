@@ -30,13 +30,8 @@ pub struct Keep {
     pub to: RelPath,
     /// The file itself, if it is to be a file of its own from now on, on both sides.
     pub entry: Option<Box<Entry>>,
-}
-
-impl Keep {
-    /// Whether it goes into the trash.
-    pub fn is_trashed(&self) -> bool {
-        self.entry.is_none() && self.to.as_str().split('/').next() == Some(TRASH_NAME)
-    }
+    /// Whether it goes into the trash, since it lost when two files met for the first time. A backup may lie there as well.
+    pub is_trashed: bool,
 }
 
 impl Keeping {

@@ -96,6 +96,17 @@ def test_what_lost_at_the_first_contact_is_said_to_be_in_the_trash(world: World)
     assert (world.local / told[1].strip()).read_text() == "older"
 
 
+def test_a_backup_that_lies_in_the_trash_is_no_file_that_gave_way_at_the_first_contact(world: World) -> None:
+    backup = [".pyftpsync-trash/b", "--delete"]
+    put(world.local / "a", "old", 500)
+    put(world.local / "b", "other", 500)
+    assert world.run("--backup-dir", *backup, command="upload") == ([], [])
+    put(world.local / "a", "new", 10)
+    assert world.run("--backup-dir", *backup, command="upload") == ([], [])
+    (kept,) = (world.remote / ".pyftpsync-trash" / "b").glob("*/a")
+    assert kept.read_text() == "old" and not (world.local / ".pyftpsync-trash").exists()
+
+
 def test_many_of_a_kind_are_not_all_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     closing = Closing("sync")
     for number in range(77):

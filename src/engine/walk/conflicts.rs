@@ -37,7 +37,12 @@ impl Walk<'_> {
         plan.names.insert(name.folded());
         self.action(Line::conflict_copy(loser, true), path, false)?;
         let second = Entry { name: name.clone(), unique: None, changed: None, ..entry.clone() };
-        let keep = Keep { on: loser, to: plan.paths[loser].join(&name), entry: Some(Box::new(second)) };
+        let keep = Keep {
+            on: loser,
+            to: plan.paths[loser].join(&name),
+            entry: Some(Box::new(second)),
+            is_trashed: false,
+        };
         let landing = Landing::Over(expected(Some(entry)), entry.mode, keep);
         let paths = paths_of(&plan.paths, &step.pair, loser);
         self.copy_file(plan.ticket, step.pair.name.as_str(), winner, loser, &paths, landing)

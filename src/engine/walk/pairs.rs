@@ -315,13 +315,13 @@ impl Walk<'_> {
         step.pair.get(to)?;
         let keeping = &self.run.keeping;
         if let Some(kept) = keeping.backup_of(&paths[to]) {
-            return Some(Keep { on: to, to: kept, entry: None });
+            return Some(Keep { on: to, to: kept, entry: None, is_trashed: false });
         }
         let is_first_contact = self.run.policy.mode == Mode::Sync && step.pair.past == Past::NoArchive;
         // A side that cannot rename cannot put its own file aside; what it gets is no reason to refuse the copy.
         let can_keep = to == Side::Remote || self.run.pools.local.target().caps().renames;
         let kept = keeping.trash_of(&paths.local).filter(|_| is_first_contact && can_keep)?;
-        Some(Keep { on: Side::Local, to: kept, entry: None })
+        Some(Keep { on: Side::Local, to: kept, entry: None, is_trashed: true })
     }
 
     /// Copies a folder of a folder; what is still to be visited for that is added to `children`.
@@ -460,7 +460,7 @@ impl Walk<'_> {
             Ok(written) => {
                 let now = self.run.clock.now();
                 self.copy_second(&job)?;
-                if let Some(Keep { to, .. }) = job.keep.as_ref().filter(|keep| keep.is_trashed()) {
+                if let Some(Keep { to, is_trashed: true, .. }) = &job.keep {
                     self.event(Event::Trashed(to))?;
                 }
                 if let Some(folder) = self.folders.get_mut(&job.ticket) {
@@ -540,7 +540,7 @@ impl Walk<'_> {
 impl Walk<'_> {
     /// A file that has given way to another one is a file of its own now: the other side gets it, too.
     fn copy_second(&mut self, job: &CopyJob) -> Result<()> {
-        let Some(Keep { on, to: kept, entry: Some(entry) }) = &job.keep else { return Ok(()) };
+        let Some(Keep { on, to: kept, entry: Some(entry), .. }) = &job.keep else { return Ok(()) };
         let mut paths = Sides::new(kept.clone(), kept.clone());
         paths[on.other()] = job.source.parent().unwrap_or_default().join(&entry.name);
         let to = on.other();
