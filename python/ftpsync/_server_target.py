@@ -272,7 +272,25 @@ class ServerTarget(_Target):
         return self.cur_dir or self.root_dir
 
     def _absolute(self, name: str) -> str:
-        return posixpath.normpath(posixpath.join(self._here(), name))
+        return self._in_order(posixpath.join(self._here(), name))
+
+    def _in_order(self, path: str) -> str:
+        """Returns an absolute path without `.`, `..` and doubled slashes; the root in it stays as it was given.
+
+        What `..` leads to behind a link is the server's to tell, so that such a root has no other spelling.
+        """
+        root = self.root_dir.rstrip("/")
+        if f"{path}/".startswith(f"{root}/"):
+            below = posixpath.normpath(path[len(root) :].strip("/") or ".")
+            if below == ".":
+                return self.root_dir
+            if below != ".." and not below.startswith("../"):
+                return f"{root}/{below}"
+        path = f"/{posixpath.normpath(path).lstrip('/')}"
+        plain = "".join(f"/{name}" for name in self._way())
+        if ".." not in root.split("/") and f"{path}/".startswith(f"{plain}/"):
+            return f"{root}{path[len(plain) :].rstrip('/')}" or "/"
+        return path
 
     def _below_root(self, path: str) -> str:
         """Returns an absolute path relative to the root, as the session wants it: empty for the root itself.
@@ -303,7 +321,7 @@ class ServerTarget(_Target):
         here = self._here()
         path = self._absolute(dir_name)
         rel = self._below_root(path)
-        current = posixpath.normpath(posixpath.join(self.cur_dir or self.root_dir, dir_name))
+        current = self._in_order(posixpath.join(self.cur_dir or self.root_dir, dir_name))
         self._below_root(current)
         is_known = path in self._known_folders or path == self.root_dir or f"{here}/".startswith(f"{path}/")
         if not is_known:

@@ -346,7 +346,7 @@ class FTPTarget(ServerTarget):
     def _here(self) -> str:
         """Returns the folder in which names are looked up: the current one, or where the user has gone by `.ftp`."""
         if self._is_adrift:
-            place = self._session.by_hand().folder()
+            place = self._in_order(self._session.by_hand().folder())
             self._is_adrift = False
             self._stands_in = place
             self._strayed = (self.cur_dir, place) if place != self.cur_dir else None

@@ -283,5 +283,5 @@ class SFTPTarget(ServerTarget):
 
     def _stray(self, path: str) -> None:
         """Has names looked up in another folder than the current one."""
-        self._strayed = (self.cur_dir, path)
+        self._strayed = (self.cur_dir, self._in_order(path))
         self._listed = None

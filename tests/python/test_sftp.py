@@ -449,6 +449,47 @@ def test_scan_and_tree_know_sftp(place: Place) -> None:
     assert "file" in place.run("scan", "--list", place.server.url)
 
 
+@pytest.mark.parametrize(
+    "form", ["/./{}", "/{}/.", "//{}//", "/{}/folder/..", "/{}/./folder/./../", "/{}/link/../deep"]
+)
+def test_scan_and_tree_take_every_spelling_of_a_root(place: Place, form: str) -> None:
+    for folder in ("folder", "deep", "elsewhere/deep/sub", "elsewhere/aim"):
+        (place.root / folder).mkdir(parents=True)
+    (place.root / "link").symlink_to("elsewhere/aim")
+    (place.root / "elsewhere/deep/sub/file").write_text("x")
+    (place.root / "deep/wrong").write_text("x")
+    root = str(place.root)
+    url = place.server.url.replace(root, form.format(root.strip("/")))
+    assert url != place.server.url
+    drawn = place.run("tree", "--files", url)
+    listed = place.run("scan", "--list", "--recursive", url)
+    assert all("[sub]" in each and "file" in each for each in (drawn, listed))
+    if "link" in form:
+        assert "wrong" not in drawn + listed, "behind a link .. leads elsewhere"
+    else:
+        assert "[elsewhere]" in drawn and "[elsewhere]" in listed
+
+
+def test_a_root_may_be_named_otherwise_by_hand(place: Place) -> None:
+    (place.root / "folder").mkdir()
+    (place.root / "folder" / "file").write_text("x")
+    root = str(place.root)
+    target = make_target(place.server.url.replace(root, f"/.{root}"), QUIET)
+    assert isinstance(target, SFTPTarget)
+    with target:
+        assert target.sftp is not None
+        target.cwd(f"{root}/folder")
+        assert [entry.get_rel_path() for entry in target.get_dir()] == ["folder/file"]
+        target.cwd("..")
+        assert target.cur_dir == target.root_dir == f"/.{root}"
+        target.sftp.cwd(f"{root}/folder")
+        assert target.read_text("file") == "x"
+        target.cwd("/." + root)
+        for outside in ("..", "folder/../..", "/", f"{root}x"):
+            with pytest.raises(RuntimeError, match="outside root"):
+                target.cwd(outside)
+
+
 def test_nothing_behind_the_port_is_one_clear_error(place: Place, tmp_path: Path) -> None:
     shown = place.run("upload", str(tmp_path), "sftp://joe:secret@127.0.0.1:9/x", code=1)
     assert "could not connect to" in shown and "secret" not in shown

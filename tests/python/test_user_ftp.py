@@ -385,3 +385,17 @@ def test_the_password_is_never_shown(server: Server, open_target: Open, capsys: 
     shown = capsys.readouterr().out
     assert "*cmd* 'PASS ***'" in shown and "*cmd* 'USER tester'" in shown
     assert server.password not in shown
+
+
+def test_a_root_may_be_spelt_in_any_way(server: Server) -> None:
+    options = {"tls_ca": str(server.ca)} if server.ca is not None else {}
+    for root in ("./base", "/base/.", "base/sub/.."):
+        with make_target(server.url + root, {"verbose": 3, **options}) as target:
+            assert isinstance(target, FTPTarget)
+            found = [entry.get_rel_path() for entry in target.walk()]
+            assert sorted(found) == ["a.txt", "sub", "sub/b.txt", "sub/deep"]
+            target.cwd("sub")
+            assert "b.txt" in target.ftp.nlst()
+            target.ftp.cwd("deep")
+            if ".." not in root:  # Behind a link it would lead elsewhere, and nobody has told.
+                assert target.get_dir() == []
