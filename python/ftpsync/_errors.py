@@ -5,13 +5,20 @@ from __future__ import annotations
 import re
 from typing import Final
 
-__all__ = ["as_escape", "harmless", "in_one_line"]
+__all__ = ["as_escape", "harmless", "in_one_line", "printable"]
 
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\uf780-\uf7ff]")
 
+_LINE_END_OR_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\uf780-\uf7ff]")
+
+
+def printable(text: str) -> str:
+    """Shows control characters as escapes, line ends and tabs as well: names neither steer nor forge anything."""
+    return _LINE_END_OR_CONTROL.sub(as_escape, text)
+
 
 def harmless(text: str) -> str:
-    """Shows control characters as escapes: servers put anything into their replies."""
+    """Shows control characters other than line ends and tabs as escapes: servers put anything into their replies."""
     return _CONTROL.sub(as_escape, text)
 
 

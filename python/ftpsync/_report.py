@@ -5,11 +5,10 @@ All output goes through `ftpsync.util.write`, so that it lands in the logger or 
 
 from __future__ import annotations
 
-import re
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from ftpsync._errors import as_escape
+from ftpsync._errors import printable
 from ftpsync._locks import take_news
 from ftpsync._progress import ProgressLine
 from ftpsync.resources import DirectoryEntry, EntryPair, FileEntry, _Resource
@@ -30,10 +29,7 @@ if TYPE_CHECKING:
     from ftpsync.synchronizers import BaseSynchronizer
     from ftpsync.targets import _Target
 
-__all__ = ["Reporter", "printable"]
-
-#: Control characters of a name would reach the terminal as commands.
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\uf780-\uf7ff]")
+__all__ = ["Reporter"]
 
 _HELP: Final = {
     "l": "use the local file and overwrite the remote one (or restore it)",
@@ -44,11 +40,6 @@ _HELP: Final = {
     "k": "keep both; the older one gets a second name",
 }
 _NAMES: Final = {"l": "Local", "r": "Remote", "o": "Older", "n": "Newer", "s": "Skip"}
-
-
-def printable(text: str) -> str:
-    """Shows control characters as escapes, so that a name cannot steer the terminal."""
-    return _CONTROL.sub(as_escape, text)
 
 
 class Reporter:

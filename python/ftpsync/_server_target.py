@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import IO, Any, ClassVar
 
 from ftpsync._base_target import _TEMP_PREFIX, Callback, _get_encoding_opt, _Target
-from ftpsync._errors import harmless
+from ftpsync._errors import harmless, printable
 from ftpsync.metadata import DirMetadata
 from ftpsync.resources import DirectoryEntry, FileEntry
 from ftpsync.util import PASSWORD_VARIABLE, CliSilentRuntimeError, emulates_31, write, write_error
@@ -181,7 +181,7 @@ class ServerTarget(_Target):
         if emulates_31() or self.is_unbound() or (self.is_local() and not is_made):
             side = "local directory" if not self.is_unbound() and self.is_local() else "directory"
             write_error(
-                harmless(f"Could not change {side} to {self.root_dir} ({reason}): missing or not permitted.")
+                printable(f"Could not change {side} to {self.root_dir} ({reason}): missing or not permitted.")
             )
             raise RuntimeError(
                 f"Unable to navigate to working directory {self.root_dir!r} ({reason})."
@@ -202,10 +202,10 @@ class ServerTarget(_Target):
         if self.dry_run:
             from ftpsync import _core
 
-            write(harmless(f"{message}: it would be created."))
+            write(printable(f"{message}: it would be created."))
             self._native = _core.Target.unmade(self._native.id)
             return self._native.open()
-        write_error(harmless(f"{message}: creating it."))
+        write_error(printable(f"{message}: creating it."))
         return None
 
     def _seconds(self) -> float | None:
@@ -408,9 +408,9 @@ class ServerTarget(_Target):
         verbose = self._verbose()
         for name, note in listing.notes:
             if verbose >= 4:
-                write(harmless(f"{posixpath.join(folder, name)}: {note}"))
+                write(printable(f"{posixpath.join(folder, name)}: {note}"))
         if not listing.complete:
-            write(harmless(f"The listing of {folder} may be incomplete."), warning=True)
+            write(printable(f"The listing of {folder} may be incomplete."), warning=True)
 
         meta = DirMetadata(self)
         self.cur_dir_meta = meta

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from ftpsync._errors import harmless
+from ftpsync._errors import harmless, printable
 from ftpsync.ftp_target import FTPTarget
 from ftpsync.metadata import DirMetadata
 from ftpsync.util import write_error
@@ -44,7 +44,7 @@ def copy_file(synchronizer: BaseSynchronizer, src: _Target, dest: _Target, entry
         synchronizer._inc_stat("copy_errors")
         if not synchronizer.ignore_copy_errors:
             raise
-        write_error(harmless(f"Could not copy {entry.name}: {exc}"))
+        write_error(harmless(f"Could not copy {printable(entry.name)}: {exc}"))
         return
     with opened as stream:
         if is_pushed:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final, overload
 
 from ftpsync._base_target import _Target
-from ftpsync._report import printable
+from ftpsync._errors import printable
 from ftpsync.metadata import DirMetadata
 from ftpsync.synchronizers import (
     BaseSynchronizer,

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from ftpsync._base_target import _Target
-from ftpsync._errors import harmless
+from ftpsync._errors import printable
 from ftpsync.cli_common import common_parser, creds_parser, matcher_parser, verbose_parser
 from ftpsync.metadata import DirMetadata
 from ftpsync.resources import _Resource
@@ -60,7 +60,7 @@ def scan_handler(parser: argparse.ArgumentParser, args: argparse.Namespace) -> N
             else:
                 files += 1
             if args.list:
-                print(harmless(_line(entry)))
+                print(printable(_line(entry)))
             if entry.is_dir() and args.recursive and (args.remove_meta or args.remove_locks):
                 with target.enter_subdir(entry.name):
                     _clean(target, args)
@@ -93,6 +93,6 @@ def _clean(target: _Target, args: argparse.Namespace) -> None:
 def _remove(target: _Target, name: str, is_rehearsal: bool) -> None:
     if name not in target._names():
         return
-    print(f"DELETE {harmless(posixpath.join(target.cur_dir or '', name))}")
+    print(f"DELETE {printable(posixpath.join(target.cur_dir or '', name))}")
     if not is_rehearsal:
         target.remove_file(name)

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import IO, Any, ClassVar
 
 from ftpsync._base_target import _TEMP_PREFIX, Callback, _get_encoding_opt, _Target
-from ftpsync._errors import harmless
+from ftpsync._errors import printable
 from ftpsync.metadata import DirMetadata
 from ftpsync.resources import DirectoryEntry, FileEntry
 from ftpsync.util import emulates_31, is_native, to_bytes, to_native, to_unicode, write
@@ -291,7 +291,7 @@ class FsTarget(_Target):
 
     def _leave_out(self, found: os.DirEntry[str], why: str) -> None:
         if self._verbose() >= 4:
-            write(harmless(f"Ignoring {found.path}: it {why}."))
+            write(printable(f"Ignoring {found.path}: it {why}."))
 
     def open_readable(self, name: str) -> IO[bytes]:
         """Opens a file of the current folder for reading bytes.

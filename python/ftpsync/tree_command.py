@@ -6,7 +6,7 @@ import argparse
 import time
 from typing import Any
 
-from ftpsync._errors import harmless
+from ftpsync._errors import printable
 from ftpsync.cli_common import common_parser, creds_parser, matcher_parser, verbose_parser
 from ftpsync.synchronizers import match_path, process_options
 from ftpsync.targets import make_target
@@ -42,16 +42,16 @@ def tree_handler(parser: argparse.ArgumentParser, args: argparse.Namespace) -> N
     folders = 1
     target.open()
     try:
-        print(f"[{target.root_dir}]")
+        print(f"[{printable(target.root_dir)}]")
         for prefix, entry in target.walk_tree(
             sort=args.sort, files=args.files, pred=lambda entry: match_path(entry, options)
         ):
             if entry.is_dir():
                 folders += 1
-                print(f"{prefix}[{harmless(entry.name)}]")
+                print(f"{prefix}[{printable(entry.name)}]")
             else:
                 files += 1
-                print(f"{prefix}{harmless(entry.name):<20} {entry.as_string()}")
+                print(f"{prefix}{printable(entry.name):<20} {entry.as_string()}")
     finally:
         target.close()
     elapsed = time.perf_counter() - started

@@ -482,6 +482,23 @@ class TestTree:
         ]
 
 
+@pytest.mark.parametrize("words", [["scan", "--list", "-r", "local"], ["tree", "--files", "local"]])
+def test_no_name_forges_a_line_of_scan_or_tree(
+    cli: Any, capsys: Any, tmp_path: Path, words: list[str]
+) -> None:
+    root = tmp_path / "local"
+    try:
+        (root / "d\nforged folder\t").mkdir(parents=True)
+        (root / "d\nforged folder\t" / "f\r\nforged file\t\x1b[2J").write_text("x")
+    except OSError:
+        pytest.skip("no such names here")
+    assert cli(*words) == 0
+    out = capsys.readouterr().out
+    assert not any(char in out for char in "\t\r\x1b")
+    assert not any(line.lstrip().startswith("forged") for line in out.splitlines())
+    assert "[d\\x0aforged folder\\x09]" in out and "f\\x0d\\x0aforged file\\x09\\x1b[2J" in out
+
+
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
     def write(text: str) -> Path:

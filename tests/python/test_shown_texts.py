@@ -16,8 +16,7 @@ import pytest
 
 import ftpsync
 from ftpsync import _steps, pyftpsync, sftp_target, util
-from ftpsync._errors import harmless
-from ftpsync._report import printable
+from ftpsync._errors import harmless, printable
 from ftpsync._s3_uri import parse
 from ftpsync.ftp_target import FTPTarget
 from ftpsync.sftp_target import AuthenticationException, PasswordRequiredException, SFTPTarget
