@@ -216,7 +216,8 @@ impl Files {
             visit.patiently(|session, _| session.still(&[(name.clone(), Expect::Absent)]).pop().transpose())
         });
         found.insert("case_sensitive", is_free.transpose()?.flatten().flatten().into());
-        let offset = listed.and_then(|entry| entry.mtime_org).map(|told| ahead(told, before, after));
+        let dated = listed.and_then(|entry| entry.mtime_org);
+        let offset = dated.map(|told| ahead(told, before, after));
         found.insert("clock_offset_seconds", offset.into());
 
         let wanted = Stamp::new(LONG_AGO, 0);
@@ -225,7 +226,9 @@ impl Files {
         let is_close = told.map(|told| told.seconds().abs_diff(LONG_AGO) <= close_to(told).unsigned_abs());
         found.insert("sets_times", (written.mtime_kept && is_close != Some(false)).into());
         found.insert("times_proven", (written.mtime_kept && is_close == Some(true)).into());
-        found.insert("time_grain_seconds", told.map(|told| i64::from(told.grain())).into());
+        let is_whole = dated.is_none_or(|dated| dated.nanos() == 0);
+        let grain = told.map(|told| i64::from(told.grain().max(u32::from(is_whole))));
+        found.insert("time_grain_seconds", grain.into());
 
         let renamed = visit.patiently(|session, _| session.rename(&self.first, &self.second));
         found.insert("renames", renamed.is_ok().into());

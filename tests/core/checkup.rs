@@ -39,6 +39,7 @@ fn a_good_server_can_do_everything() {
     is(&found, "sessions_opened", 8_i64);
     is(&found, "sessions_refusal", Finding::Unknown);
     is(&found, "case_sensitive", true);
+    is(&found, "time_grain_seconds", 1_i64);
 }
 
 #[test]
@@ -123,7 +124,9 @@ fn other_kinds_are_examined_by_the_same_trials() {
     assert!(tree.open().unwrap().list(&path("")).unwrap().entries.is_empty());
     let folder = tempfile::tempdir().unwrap();
     let local = ftpsync::target::registry::target(folder.path().to_str().unwrap()).unwrap();
-    is(&check_up(local.as_ref(), true).unwrap(), "rename_replaces", true);
+    let found = check_up(local.as_ref(), true).unwrap();
+    is(&found, "rename_replaces", true);
+    is(&found, "time_grain_seconds", 0_i64);
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 

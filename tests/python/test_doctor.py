@@ -60,6 +60,7 @@ def test_every_server_is_usable_and_left_as_it_was(any_server: Server, tmp_path:
     assert found["usable"] and found["writable"] and found["times_proven"] and found["rename_replaces"]
     assert found["format"] == 1 and found["error"] is None
     assert found["clock_offset_seconds"] == 0
+    assert found["time_grain_seconds"] >= 1, "no server here tells fractions of seconds"
     most = 4 if any_server.url.startswith("sftp") else 8
     assert found["sessions_opened"] == found["sessions_wanted"] == most
     # Pure-FTPd offers TLS, used or not.
