@@ -339,7 +339,8 @@ _choosing.add_argument(
     "--exclude",
     default=",".join(DEFAULT_OMIT),
     help="wildcards of files and folders to leave out, applied after --match (default: '%(default)s'). "
-    "Never part of a run are files of pyftpsync itself (.pyftpsync-*, pyftpsync.yaml, .pyftpsync.yaml), and what "
+    "Never part of a run are files of pyftpsync itself (.pyftpsync-meta.json, .pyftpsync-lock.json, .pyftpsync-trash, "
+    ".pyftpsync-tmp-*, pyftpsync.yaml, .pyftpsync.yaml), and what "
     "servers keep among the files of their users (.ftpquota, @eaDir)",
 )
 

@@ -20,7 +20,7 @@ from ftpsync._errors import harmless, printable
 from ftpsync._s3_uri import parse
 from ftpsync.ftp_target import FTPTarget
 from ftpsync.sftp_target import AuthenticationException, PasswordRequiredException, SFTPTarget
-from ftpsync.synchronizers import UploadSynchronizer
+from ftpsync.synchronizers import ALWAYS_OMIT, TRASH_NAME, UploadSynchronizer
 from ftpsync.targets import FsTarget, make_target
 from scripted_core import Server
 
@@ -288,3 +288,33 @@ def test_a_folder_that_stays_after_all_is_said_to(tmp_path: Path, capsys: pytest
     assert "[all] stays" not in told
     assert not (remote / "all").exists() and not (remote / "mixed" / "a.html").exists()
     assert (remote / "mixed" / "deep" / "keep.css").exists()
+
+
+# -- what is promised --------------------------------------------------------------------------------
+
+
+def test_what_help_and_readme_call_files_of_pyftpsync_are_all_of_them_and_no_others(tmp_path: Path) -> None:
+    def run(*words: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "ftpsync", *words],
+            cwd=tmp_path,
+            env={**os.environ, "COLUMNS": "1000"},
+            capture_output=True,
+            encoding="utf-8",
+            timeout=60,
+            check=True,
+        )
+        return done.stdout
+
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    for number, text in enumerate((run("upload", "--help"), readme)):
+        (told,) = re.findall(r"files of pyftpsync itself \(([^)]*)\)", text)
+        own = re.sub(r"[`\s]", "", told).replace("*", "12.part").split(",")
+        assert {*ALWAYS_OMIT, TRASH_NAME} < set(own)
+        local, remote = tmp_path / f"local {number}", tmp_path / f"remote {number}"
+        (local / "d").mkdir(parents=True)
+        remote.mkdir()
+        for name in (*own, ".pyftpsync-of-the-user"):
+            (local / "d" / name).write_text("{}")
+        run("upload", str(local), str(remote), "--migrate")
+        assert os.listdir(remote / "d") == [".pyftpsync-of-the-user"]
