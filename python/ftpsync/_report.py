@@ -271,7 +271,7 @@ class Reporter:
 
     @staticmethod
     def describe(pair: EntryPair, fields: dict[str, Any]) -> None:
-        """Gives a pair the classifications and the operation that the core tells."""
+        """Gives a pair the classifications and the operation that the core tells, and how exact its times are."""
         pair.local_classification = fields["local_classification"]
         pair.remote_classification = fields["remote_classification"]
         pair.operation = fields["operation"]
@@ -282,6 +282,8 @@ class Reporter:
         ):
             if entry is not None:
                 entry.classification = word
+                if fields["grain"]:
+                    entry._grain = fields["grain"]
 
 
 def make_entry(target: _Target, folder: str, fields: Any, past: Any) -> _Resource:

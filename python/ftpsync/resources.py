@@ -83,6 +83,9 @@ class _Resource:
 
     meta: dict[str, Any]
 
+    #: How coarse the time is, in seconds, where a listing shows minutes or days.
+    _grain = 0
+
     def __init__(
         self,
         target: _Target,
@@ -113,17 +116,27 @@ class _Resource:
         return f"{text} => {self.classification}" if self.classification else text
 
     def as_string(self, other_resource: _Resource | None = None) -> str:
-        """Describes time and size, and how they compare with another resource if one is given."""
+        """Describes time and size, and how they compare with another resource if one is given.
+
+        Times count as equal where they do so when it is decided what becomes of the files.
+        """
         size = f"{'n.a.':>8}" if self.size is None else f"{self.size:>8,}"
         text = f"{pretty_stamp(self.mtime)}, {size} bytes"
         if other_resource is None:
             return text
         remarks = []
-        if self.mtime is not None and other_resource.mtime is not None and self.mtime != other_resource.mtime:
-            remarks.append("older" if self.mtime < other_resource.mtime else "newer")
+        order = self._compare_times(other_resource)
+        if order:
+            remarks.append("older" if order < 0 else "newer")
         if self.size is not None and other_resource.size is not None and self.size != other_resource.size:
             remarks.append("smaller" if self.size < other_resource.size else "larger")
         return f"{text} ({', '.join(remarks)})" if remarks else text
+
+    def _compare_times(self, other: _Resource) -> int:
+        """Tells whether this is older (-1) or newer (1) by more than both sides can tell; 0 if not, or not known."""
+        if self.mtime is None or other.mtime is None:
+            return 0
+        return eps_compare(self.mtime, other.mtime, max(FileEntry.EPS_TIME, self._grain, other._grain))
 
     def get_rel_path(self) -> str:
         """Returns the path below the root of the target, with `/` between the parts."""
@@ -359,7 +372,7 @@ class EntryPair:
             return False
         if self.local.mtime is None or self.remote.mtime is None:
             return self.local.mtime is self.remote.mtime
-        return eps_compare(self.local.mtime, self.remote.mtime, FileEntry.EPS_TIME) == 0
+        return self.local._compare_times(self.remote) == 0
 
     def override_operation(self, operation: str, reason: str) -> None:
         """Replaces the operation.

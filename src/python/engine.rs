@@ -613,6 +613,8 @@ fn describe<'py>(py: Python<'py>, dir: &RelPath, step: &Step) -> PyResult<Bound<
         Past::NoArchive | Past::Unlisted => None,
     };
     pair.set_item("past", past)?;
+    let grains = Side::BOTH.map(|side| step.pair.get(side)?.mtime).into_iter().flatten().map(Stamp::grain);
+    pair.set_item("grain", grains.max().unwrap_or(0))?;
     Ok(pair)
 }
 

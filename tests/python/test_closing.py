@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ftpsync._closing import Closing
+from small_servers import ftp_server
 
 
 def put(path: Path, text: str, age: int = 0) -> None:
@@ -25,12 +26,15 @@ class World:
         self.local, self.remote = folder / "local", folder / "remote"
         self.local.mkdir()
         self.remote.mkdir()
+        self.said = ""
 
-    def run(self, *options: str, command: str = "sync") -> tuple[list[str], list[str]]:
+    def run(
+        self, *options: str, command: str = "sync", remote: str | None = None
+    ) -> tuple[list[str], list[str]]:
         """What was said: the lines behind the statistics, and those of standard error."""
         done = subprocess.run(
             [
-                *(sys.executable, "-m", "ftpsync", command, str(self.local), str(self.remote)),
+                *(sys.executable, "-m", "ftpsync", command, str(self.local), remote or str(self.remote)),
                 *("--resolve", "skip", *options),
             ],
             capture_output=True,
@@ -39,6 +43,7 @@ class World:
             timeout=60,
             check=False,
         )
+        self.said = done.stdout
         lines = done.stdout.splitlines()
         end = next((index for index, line in enumerate(lines) if line.startswith("Wrote ")), len(lines) - 1)
         return lines[end + 1 :], done.stderr.splitlines()
@@ -76,6 +81,27 @@ def test_conflicts_are_listed_with_what_to_do(world: World) -> None:
     assert told[0].startswith("1 conflict left alone; decide with --resolve ") and told[1:] == ["  d/both"]
     assert not errors
     assert world.run("-q") == ([], []), "who wants it quieter is told by the exit code"
+
+
+def test_no_file_is_called_newer_that_is_not_newer_by_what_decides(world: World) -> None:
+    put(world.local / "both", "old", 500)
+    world.run()
+    put(world.local / "both", "edited here", 100)
+    os.utime(world.local / "both", (1.6e9, 1.6e9))
+    put(world.remote / "both", "edited there, too")
+    os.utime(world.remote / "both", (1.6e9 + 1.5, 1.6e9 + 1.5))
+    world.run("--resolve", "new", "-v")
+    assert "Cannot resolve using 'new' strategy" in world.said
+    assert "bytes (larger)" in world.said
+
+
+def test_no_file_is_called_newer_where_the_server_shows_days_only(world: World) -> None:
+    put(world.local / "both", "here")
+    put(world.remote / "both", "there, too", age=-9000)
+    with ftp_server(world.remote, without=("MLSD", "MLST", "MDTM", "MFMT")) as server:
+        world.run("--resolve", "new", "-v", "--no-keyring", remote=server.url)
+    assert "Cannot resolve using 'new' strategy" in world.said
+    assert "bytes (larger)" in world.said
 
 
 def test_problems_are_listed_with_their_paths_at_every_verbosity(world: World) -> None:

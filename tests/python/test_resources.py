@@ -78,6 +78,10 @@ def test_two_files_are_compared_in_words(target: _Target) -> None:
     assert old.as_string(new) == f"{noon}, 1,234,567 bytes (older, larger)"
     assert new.as_string(old).endswith("        5 bytes (newer, smaller)")
     assert old.as_string(old) == old.as_string()
+    almost = file(target, mtime=NOON + 1.5)
+    assert almost.as_string(old).endswith("        5 bytes (smaller)"), (
+        "what is decided by time takes it for equal"
+    )
 
 
 def test_folders_have_no_size(target: _Target) -> None:
