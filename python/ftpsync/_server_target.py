@@ -94,6 +94,8 @@ class ServerTarget(_Target):
         self._native: Any = None
         self._session: Any = None
         self._is_password_in_view = False
+        # Why the keyring could not be asked; of interest only if nothing else opens the door.
+        self._keyring_troubles: list[str] = []
         self._known_folders: set[str] = set()
         self._listed: tuple[str, Any] | None = None
         # If the user has gone elsewhere by hand: what the current folder was then, and where names are looked up since.
@@ -122,6 +124,11 @@ class ServerTarget(_Target):
         if not is_meant or not user or user.lower() in _GUESTS:
             return None
         return os.environ.get(PASSWORD_VARIABLE) or None
+
+    def _tell_of_the_keyring(self) -> None:
+        """Writes why the keyring could not be asked, now that a password is wanted."""
+        while self._keyring_troubles:
+            write_error(harmless(self._keyring_troubles.pop(0)))
 
     def _look_who_sees_the_password(self) -> None:
         """Finds out whether the password stood on the command line; to be called before others are looked up."""
@@ -235,6 +242,7 @@ class ServerTarget(_Target):
                 write_error(harmless(f"Could not close the connection to {self.host}: {exc}"))
         self._native = None
         self._listed = self._strayed = None
+        self._keyring_troubles.clear()
         self._known_folders = set()
         super().close()
         self.ftp_socket_connected = False

@@ -201,7 +201,10 @@ class FTPTarget(ServerTarget):
             return
         if self.get_option("prompt", False) or not self.get_option("no_prompt", True):
             self._knock()  # Nobody shall be asked for the password of a server that is not there.
-        found = get_credentials_for_url(self.host, self.get_options_dict(), force_user=self.username)
+        options = self.get_options_dict()
+        if self._verbose() < 3:
+            options["_tell"] = self._keyring_troubles.append
+        found = get_credentials_for_url(self.host, options, force_user=self.username)
         if found:
             self.username, self.password = found
 
@@ -284,6 +287,7 @@ class FTPTarget(ServerTarget):
 
     def _ask_again(self, refusal: Exception) -> None:
         """Reports a refused login and asks for another password, or gives up."""
+        self._tell_of_the_keyring()
         user = self.username or "anonymous"
         write_error(harmless(f"Could not login to {user}@{self.host}: {_reply(refusal)}"))
         if self.get_option("no_prompt", True) or not self.username:

@@ -183,7 +183,9 @@ class SFTPTarget(ServerTarget):
         if self.get_option("prompt", False):
             found = get_credentials_for_url(self.host, options, force_user=self.username)
         elif self.username is None:
-            found = get_credentials_for_url(self.host, {**options, "no_prompt": True})
+            # Keys may do, and nobody needs to hear of a keyring then.
+            options |= {"no_prompt": True, "_tell": self._keyring_troubles.append}
+            found = get_credentials_for_url(self.host, options)
         else:
             # Stores keep one user per host, perhaps another one. Keys may do.
             found = None
@@ -252,6 +254,7 @@ class SFTPTarget(ServerTarget):
         import getpass
 
         if self.get_option("no_prompt", True):
+            self._tell_of_the_keyring()
             raise refusal
         write_error(harmless(str(refusal)))
         try:
@@ -271,6 +274,7 @@ class SFTPTarget(ServerTarget):
             self.password = self._given_password(user)
             if self.password is not None:
                 return
+        self._tell_of_the_keyring()
         if self.get_option("no_prompt", True):
             # Whoever catches it tells the reason.
             write_error(f"Could not login to {user}@{self.host}.")

@@ -13,7 +13,7 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import IO, TYPE_CHECKING, Any, Final
 
@@ -441,7 +441,8 @@ def get_credentials_for_url(
 
     Args:
         url: The bare host name.
-        opts: Reads `prompt`, `no_prompt` (True if absent), `no_keyring`, `no_netrc` and `verbose`.
+        opts: Reads `prompt`, `no_prompt` (True if absent), `no_keyring`, `no_netrc` and `verbose`. Targets pass a
+            function as `_tell`, which gets the line about a keyring that cannot be asked; else it is an error line.
         force_user: The password is wanted for this user. Nothing is looked up then, since the stores keep
             one user per host.
 
@@ -472,7 +473,7 @@ def get_credentials_for_url(
     found: tuple[str, str] | None = None
     looks_up = force_user is None and (not must_ask or emulates_31())
     if looks_up and not opts.get("no_keyring"):
-        found = _from_keyring(url, verbose)
+        found = _from_keyring(url, verbose, opts.get("_tell") or write_error)
     if looks_up and found is None and not opts.get("no_netrc"):
         found = _from_netrc(url, verbose)
 
@@ -485,14 +486,14 @@ def get_credentials_for_url(
     return found
 
 
-def _from_keyring(host: str, verbose: int) -> tuple[str, str] | None:
+def _from_keyring(host: str, verbose: int, tell: Callable[[str], object]) -> tuple[str, str] | None:
     keyring = _optional("keyring")
     if keyring is None:
         return None
     try:
         stored = keyring.get_password(_KEYRING_SERVICE, host)
     except Exception as exc:  # Back ends of the keyring raise what they like.
-        write_error(f"Could not get password from keyring ({type(exc).__name__}): {exc}")
+        tell(f"Could not get password from keyring ({type(exc).__name__}): {exc}")
         return None
     if not stored:
         if verbose >= 4:

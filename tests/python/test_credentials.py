@@ -121,6 +121,18 @@ def test_the_netrc_file(sides: Sides, server: Small, netrc: Path, keyring_file: 
     assert names(sides[1]) == {"a"}
 
 
+def test_a_keyring_that_is_missing_is_told_at_q_only_where_the_login_fails(
+    sides: Sides, server: Small, netrc: Path, keyring_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
+    words = ("upload", str(sides[0]), bare(server), "--no-prompt")
+    assert "NoKeyringError" in command_line(*words).stderr
+    done = command_line(*words, "-q")
+    assert done.returncode == 0 and "NoKeyringError" not in done.stderr
+    done = command_line(*words, "-q", "--no-netrc")
+    assert done.returncode != 0 and "NoKeyringError" in done.stderr
+
+
 def test_stores_can_be_left_out(sides: Sides, server: Small, netrc: Path, keyring_file: Path) -> None:
     keyring_file.write_text(json.dumps({"pyftpsync": {HOST: "joe:pass-word"}}))
     words = ["upload", str(sides[0]), bare(server), "--no-prompt"]

@@ -292,6 +292,34 @@ def test_a_key_file_needs_no_password(place: Place, caplog: pytest.LogCaptureFix
     assert f"Login as 'tester' (key file {place.keys}/user_ed25519)." in caplog.text
 
 
+def test_a_keyring_that_is_missing_is_told_only_where_a_password_is_wanted(place: Place) -> None:
+    (place.home / ".ssh" / "config").write_text(
+        f"Host box\n HostName 127.0.0.1\n Port {place.server.port}\n User tester\n"
+    )
+    trouble = "Could not get password from keyring (NoKeyringError)"
+
+    def draw(*words: str) -> tuple[int, str, str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "ftpsync", "tree", f"sftp://box{place.root}", "--no-prompt", *words],
+            capture_output=True,
+            encoding="utf-8",
+            env={
+                **os.environ,
+                "HOME": str(place.home),
+                "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring",
+            },
+            timeout=60,
+            check=False,
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    for words in ([], ["-q"]):
+        code, out, err = draw("--identity-file", str(place.keys / "user_ed25519"), *words)
+        assert code == 0 and trouble not in out + err
+        code, _, err = draw(*words)
+        assert code != 0 and err.count(trouble) == 1, err
+
+
 def test_the_usual_key_of_the_home_folder_is_found(place: Place) -> None:
     for suffix in ("", ".pub"):
         name = f"id_ecdsa{suffix}"
