@@ -33,7 +33,7 @@ _NATIVE_OPTIONS = (
 )
 
 #: What may follow the path of a URL.
-_QUERY = re.compile(r"(?:(?:endpoint_url|region|region_name|profile|addressing_style)=[^&]*(?:&|$))+")
+_QUERY = re.compile(r"(?:.*&)?(?:endpoint_url|region|region_name|profile|addressing_style)=.*", re.DOTALL)
 
 
 class S3Target(ServerTarget):
@@ -95,7 +95,7 @@ class S3Target(ServerTarget):
         has_login = place != rest
         path, mark, query = place.rpartition("?")
         if not mark or not _QUERY.fullmatch(query):
-            # A question mark may be part of a name.
+            # A question mark may be part of a name. What is unknown beside something known is told by the core.
             path, query = place, ""
         bucket, _, path = path.partition("/")
         return cls(

@@ -20,6 +20,9 @@ from servers import Server, Unavailable, proxies, s3
 from skipping import missing
 
 NUMBERS = itertools.count()
+KNOWN_PARTS = (
+    "after its question mark; known are endpoint_url, region, region_name, profile and addressing_style"
+)
 QUIET = {"verbose": 0, "no_prompt": True}
 
 
@@ -195,6 +198,9 @@ def test_problems_are_one_line_that_says_what_to_do(place: Place) -> None:
         ([place.url, "--endpoint-url", "localhost:9000"], {}, "is not http://host:port"),
         (["s3://Bad Bucket/x"], {}, "is not the name of a bucket"),
         (["s3:///x"], {}, "expected s3://bucket/path"),
+        ([f"{place.url}?endpoint_url=http://h&bogus=1"], {}, f'unknown part "bogus" {KNOWN_PARTS}'),
+        ([f"{place.url}?bogus&region=eu-west-1"], {}, f'unknown part "bogus" {KNOWN_PARTS}'),
+        ([f"{place.url}?endpoint=http://h"], {}, "known are endpoint_url, region, region_name"),
     ]:
         told = place.run("upload", str(place.local), *words, code=1, **variables)
         line = [line for line in told.splitlines() if advice in line]
@@ -279,6 +285,8 @@ def test_keys_in_a_url_end_where_the_bucket_begins() -> None:
         target = make_target(f"s3://AK:{secret}@bucket{path}")
         assert isinstance(target, S3Target)
         assert (target.password, target.get_base_name()) == (secret, f"s3://bucket{path}")
+    asked = make_target("s3://bucket/what?x=1")
+    assert isinstance(asked, S3Target) and (asked.root_dir, asked.query) == ("/what?x=1", "")
     plain = make_target("s3://bucket/dir:a@2x")
     assert isinstance(plain, S3Target)
     assert (plain.username, plain.root_dir) == (None, "/dir:a@2x")

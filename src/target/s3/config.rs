@@ -74,6 +74,10 @@ pub struct S3Config {
     pub split_below: Option<u64>,
 }
 
+/// What may follow the question mark of a URL.
+pub(super) const KNOWN_PARTS: &str =
+    "known are endpoint_url, region, region_name, profile and addressing_style";
+
 /// What S3 demands of parts, except for the last one.
 const SMALLEST_PART: usize = 5 * 1024 * 1024;
 
@@ -123,9 +127,8 @@ impl S3Config {
                     };
                 }
                 other => {
-                    return Err(Error::new(Kind::Usage, format!("the URL has an unknown part {other:?}")).advise(
-                        "known are endpoint_url, region, profile and addressing_style; a question mark in a name is written %3F",
-                    ));
+                    let problem = format!("the URL has an unknown part {other:?} after its question mark");
+                    return Err(Error::new(Kind::Usage, problem).advise(KNOWN_PARTS));
                 }
             }
         }

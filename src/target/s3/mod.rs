@@ -28,6 +28,7 @@ mod write;
 
 pub use by_hand::{ByHand, Expected, Found, adds_up};
 pub use client::each_of;
+use config::KNOWN_PARTS;
 pub use config::{Environment, S3Config};
 
 use self::client::Client;
@@ -91,7 +92,13 @@ impl S3Target {
         }
         let root = config.root.trim_matches('/');
         if !root.is_empty() && root.split('/').any(|name| name.is_empty() || name == "." || name == "..") {
-            return Err(Error::new(Kind::Usage, format!("{root:?} cannot be a folder of a bucket")));
+            let error = Error::new(Kind::Usage, format!("{root:?} cannot be a folder of a bucket"));
+            return Err(match root.contains('?') {
+                true => {
+                    error.advise(format!("if it should end before the question mark: {KNOWN_PARTS} there"))
+                }
+                false => error,
+            });
         }
         let prefix = if root.is_empty() { String::new() } else { format!("{root}/") };
         let slash = if root.is_empty() { "" } else { "/" };
