@@ -77,7 +77,10 @@ def make_target(url: str, extra_opts: dict[str, Any] | None = None) -> _Target:
         parts = urlparse(url, allow_fragments=False)
     except ValueError:
         # Its words show what stands there, which may be a password.
-        raise ValueError(f"{url.partition(':')[0]}:... is no URL: expected ftp://host/path.") from None
+        raise ValueError(
+            f"{url.partition(':')[0]}:... is no URL: expected ftp://host/path, with brackets in a password "
+            "percent-encoded."
+        ) from None
     scheme = parts.scheme.lower()
     if scheme not in _SCHEMES:
         if parts.netloc and "@" in parts.netloc:

@@ -41,7 +41,7 @@ def sides(tmp_path: Path) -> Sides:
         ("ftp://host:99999/", ValueError, "The port of ftp://host is not a number up to 65535"),
         ("ftp://host:-1/", ValueError, "The port of ftp://host is not a number up to 65535"),
         ("ftp://u:secret@host:ftp/", ValueError, "The port of ftp://host is not a number up to 65535"),
-        ("ftp://u:secret@[::1/", ValueError, "Invalid IPv6 URL"),
+        ("ftp://u:secret@[::1/", ValueError, "is no URL: expected ftp://host/path"),
         ("ftp://u:#secret@host/", ValueError, "percent-encoded"),
         ("ftp://u#secret@host/", ValueError, "percent-encoded"),
         ("ftp://u:se/cret@host/", ValueError, "percent-encoded"),
