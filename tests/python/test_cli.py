@@ -17,7 +17,7 @@ import ftpsync
 from ftpsync import pyftpsync, util
 from ftpsync.metadata import DirMetadata
 from ftpsync.run_command import CLI_OVERRIDABLE_BOOL_TASK_ARGS
-from ftpsync.synchronizers import DEFAULT_OMIT
+from ftpsync.synchronizers import ALWAYS_OMIT, DEFAULT_OMIT, TRASH_NAME
 from ftpsync.util import CliSilentRuntimeError
 from scripted_core import Server
 
@@ -104,11 +104,14 @@ class TestUsage:
         assert f"usage: pyftpsync {command}" in out
         assert "--verbose" in out
 
-    def test_q45_names_that_are_left_out_are_named_in_help_and_readme(self, cli: Any, capsys: Any) -> None:
+    def test_q45_names_that_are_left_out_are_named_in_help_and_readme(
+        self, cli: Any, capsys: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("COLUMNS", "1000")  # Or else lines end within names.
         readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
         assert cli("sync", "--help") == 0
         shown = capsys.readouterr().out
-        for name in [*DEFAULT_OMIT, ".pyftpsync-*", ".pyftpsync.yaml", ".ftpquota", "@eaDir"]:
+        for name in [*DEFAULT_OMIT, *ALWAYS_OMIT, TRASH_NAME, ".pyftpsync-tmp-*", ".ftpquota", "@eaDir"]:
             assert name in shown, name
             assert f"`{name}`" in readme, name
 
