@@ -479,7 +479,9 @@ impl Player {
             self.broken(format!("I7: ends otherwise: {different:?}"));
         }
         let now_known = remembered(&self.world);
-        let forgotten: Vec<&String> = known.difference(&now_known).collect();
+        // What is on neither side, or only on one, may well be forgotten.
+        let is_there = |path: &&String| (0..2).all(|side| end[side].contains_key(path.as_str()));
+        let forgotten: Vec<&String> = known.difference(&now_known).filter(is_there).collect();
         if is_stopped && undisturbed.result.is_ok() && again.result.is_ok() && !forgotten.is_empty() {
             self.broken(format!("I7: forgets {forgotten:?}"));
         }
