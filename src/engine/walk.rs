@@ -138,10 +138,10 @@ struct Walk<'a> {
     agenda: Vec<Ticket>,
     /// Folders that will probably be visited, listed before anybody knows.
     foreseen: HashMap<Ticket, Foreseen>,
-    /// Metadata that is being written, or waits for it.
-    unwritten: HashMap<(Side, RelPath), Unwritten>,
     /// Where they are.
     guesses: HashMap<RelPath, Ticket>,
+    /// Metadata that is being written, or waits for it.
+    unwritten: HashMap<(Side, RelPath), Unwritten>,
     /// Folders that are links.
     links: Sides<HashSet<RelPath>>,
     /// The link whose folders are being visited.

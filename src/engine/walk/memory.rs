@@ -48,7 +48,9 @@ impl Walk<'_> {
             self.keep_copies(&mut folder);
         }
         for job in self.metadata_jobs(ticket, &mut folder) {
-            if let Job::WriteMeta { side, dir, text, .. } = &job {
+            if let Job::WriteMeta { side, dir, opposite, text, .. } = &job {
+                let unwritten = Unwritten { ticket, opposite: opposite.clone(), text: text.clone() };
+                self.unwritten.insert((*side, dir.clone()), unwritten);
                 match text {
                     Some(text) => self.stats.meta_bytes_written += text.chars().count() as u64,
                     None => {
@@ -59,10 +61,6 @@ impl Walk<'_> {
                         self.note(0, &format!("Remove empty meta data file: {place}"))?;
                     }
                 }
-            }
-            if let Job::WriteMeta { side, dir, opposite, text, .. } = &job {
-                let unwritten = Unwritten { ticket, opposite: opposite.clone(), text: text.clone() };
-                self.unwritten.insert((*side, dir.clone()), unwritten);
             }
             self.submit(job)?;
         }

@@ -1,5 +1,5 @@
-//! Deleting many files or folders: as many commands in a packet as servers take, and the last look at the next files
-//! together with the deletion of those before.
+//! Deleting many files or folders, and making many folders: as many commands in a packet as servers take, and the last look at
+//! the next files together with the deletion of those before.
 
 use super::errors::refusal;
 use super::session::{FtpSession, no_answer};
