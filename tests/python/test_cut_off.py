@@ -18,7 +18,8 @@ from test_rough_disks import nobody
 # The server of the tests does not close the file of an upload whose client is dead.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
-LARGE = b"0123456789abcdef" * 40_000
+#: More than the slow server takes before it first holds back: what it may have in two seconds, and a block for each.
+LARGE = b"0123456789abcdef" * 60_000
 #: The slow server is silent for more than a second at times.
 PATIENT = ("--timeout", "10")
 
