@@ -29,6 +29,7 @@ mod rename;
 mod resume;
 mod rights;
 mod secrets;
+mod secured;
 mod session;
 pub(super) mod sockets;
 mod still;

@@ -16,7 +16,8 @@ use super::Server;
 use super::learned::Mode;
 use super::learned::Passive;
 use super::proxy::Host;
-use super::stream::{Stream, prepare, shake_hands, tls_words};
+use super::secured::{shake_hands, tls_words};
+use super::stream::{Stream, prepare};
 use super::suppa_data::Lent;
 use crate::error::{Error, Kind};
 use crate::locked::locked;
@@ -328,7 +329,7 @@ impl Connector {
         let connection = ClientConnection::new(Arc::clone(&self.config), self.name.clone());
         let connection = connection.map_err(io::Error::other)?;
         let mut stream = StreamOwned::new(connection, socket);
-        shake_hands(&mut stream.conn, &mut stream.sock)?;
+        shake_hands(&mut stream.conn, &mut stream.sock, Some(self.timeout))?;
         Ok(Secured { stream, is_control, is_given_up: false })
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! How the transfer ended is heard with its end, and kept for whoever asks the control connection.
 
-use super::stream::tls_words;
+use super::secured::tls_words;
 use super::suppa::{Heard, Secured, end_of};
 use crate::locked::locked;
 use socket2::SockRef;
