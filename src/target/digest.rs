@@ -48,6 +48,7 @@ impl Algorithm {
 /// A checksum in the making.
 pub struct Digest {
     algorithm: Algorithm,
+    count: u64,
     state: State,
 }
 
@@ -68,16 +69,22 @@ impl Digest {
             Algorithm::Md5 => State::Md5(md5::Context::new()),
             Algorithm::Crc32 => State::Crc32(!0),
         };
-        Digest { algorithm, state }
+        Digest { algorithm, count: 0, state }
     }
 
     /// Adds bytes.
     pub fn update(&mut self, bytes: &[u8]) {
+        self.count += bytes.len() as u64;
         match &mut self.state {
             State::Sha(context) => context.update(bytes),
             State::Md5(context) => context.consume(bytes),
             State::Crc32(crc) => *crc = bytes.iter().fold(*crc, |crc, byte| crc_step(crc, *byte)),
         }
+    }
+
+    /// How many bytes were added.
+    pub fn count(&self) -> u64 {
+        self.count
     }
 
     /// Which checksum it is.

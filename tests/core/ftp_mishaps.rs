@@ -2,16 +2,16 @@
 
 use crate::contract::path;
 use crate::every_command::Shared;
-use crate::ftp_conversations::{config, open, open_learned};
+use crate::ftp_conversations::{config, open, open_learned, write, write_behind};
 use crate::ftp_faults::{At, Fault, Gate, Mishap};
 use crate::ftp_server::{Node, Quirks, Server};
 use crate::tree::{self, Setup};
-use ftpsync::error::Retry;
+use ftpsync::error::{Kind, Retry};
 use ftpsync::model::{RelPath, Stamp};
 use ftpsync::plan::Mode;
-use ftpsync::target::ftp::FtpTarget;
+use ftpsync::target::ftp::{FtpConfig, FtpTarget};
 use ftpsync::target::local::{Links, LocalTarget};
-use ftpsync::target::{Expect, Put};
+use ftpsync::target::{Expect, Put, Target as _};
 use std::fs;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,7 +28,11 @@ struct Pair {
 
 impl Pair {
     fn new() -> Self {
-        Pair { server: Server::start(Quirks::default()), folder: tempfile::tempdir().unwrap() }
+        Pair::with(Quirks::default())
+    }
+
+    fn with(quirks: Quirks) -> Self {
+        Pair { server: Server::start(quirks), folder: tempfile::tempdir().unwrap() }
     }
 
     fn put(&self, name: &str, content: &[u8]) {
@@ -173,4 +177,250 @@ fn a_file_that_is_replaced_on_the_server_between_listing_and_download_is_fetched
         assert_eq!(pair.content("a").unwrap(), newer);
         assert!(pair.is_in_step());
     }
+}
+
+/// Servers on which SIZE does not tell whether an upload has arrived.
+fn without_size() -> Vec<(&'static str, Quirks)> {
+    let hides = |hides: &[&'static str]| Quirks { hides: hides.to_vec(), ..Quirks::default() };
+    vec![
+        ("by MLST", hides(&["SIZE"])),
+        ("by MLSD", Quirks { answers: vec![("MLST", "502 no")], ..hides(&["SIZE"]) }),
+        ("by LIST", hides(&["SIZE", "MLST", "MLSD"])),
+        ("behind the rename", Quirks { hides_dots: true, ..hides(&["SIZE", "MLST", "MLSD"]) }),
+        ("refused", Quirks { answers: vec![("SIZE", "550 no")], ..Quirks::default() }),
+    ]
+}
+
+#[test]
+fn an_upload_that_is_cut_and_confirmed_is_seen_without_size_as_well() {
+    for (what, quirks) in without_size() {
+        for is_new in [true, false] {
+            let pair = Pair::with(quirks.clone());
+            pair.put("first", b"1");
+            pair.put("file", b"the old one");
+            if is_new {
+                fs::remove_file(pair.folder.path().join("file")).unwrap();
+            }
+            assert!(pair.run().result.is_ok(), "{what}");
+            pair.put("file", &[b'x'; 5000]);
+            pair.server.faults().plan([fault("STOR /", 0, Mishap::EndData(1000))]);
+            // The attempt after it is a whole one.
+            let outcome = pair.run();
+            assert!(outcome.result.is_ok(), "{what}: {outcome:?}");
+            for _ in 0..2 {
+                assert_eq!(pair.content("file").unwrap().len(), 5000, "{what}, {is_new}");
+                assert_eq!(pair.server.content("/file").unwrap().len(), 5000, "{what}, {is_new}");
+                assert!(pair.run().result.is_ok());
+            }
+        }
+    }
+}
+
+#[test]
+fn whole_uploads_are_believed_without_size() {
+    for (what, quirks) in without_size() {
+        let pair = Pair::with(quirks);
+        for name in ["a", "b", ".hidden"] {
+            pair.put(name, name.as_bytes());
+        }
+        let outcome = pair.run();
+        assert!(outcome.result.is_ok() && outcome.failures.is_empty(), "{what}: {outcome:?}");
+        assert_eq!(pair.server.content("/.hidden").unwrap(), b".hidden", "{what}");
+    }
+}
+
+#[test]
+fn one_odd_answer_to_size_does_not_end_the_checks() {
+    let (server, mut session) = open_learned(Quirks::default());
+    server.faults().plan([fault("SIZE /.pyftpsync-tmp", 0, Mishap::Answer("500 internal error"))]);
+    write(session.as_mut(), "one", b"whole").unwrap();
+    server.faults().plan([fault("STOR", 0, Mishap::EndData(3))]);
+    assert_eq!(write(session.as_mut(), "two", b"content").unwrap_err().kind(), Kind::Size);
+    assert_eq!(server.content("/two"), None);
+}
+
+#[test]
+fn a_rename_that_was_refused_and_then_confirmed_is_out_of_step() {
+    let (server, mut session) = open_learned(Quirks::default());
+    server.faults().plan([
+        fault("RNFR", 0, Mishap::Answer("450 the file is locked")),
+        fault("RNTO", 0, Mishap::Answer("250 fine")),
+    ]);
+    let mut written = Vec::new();
+    let ended = ["a", "b", "c", "d"].iter().find_map(|name| {
+        let outcome = write_behind(session.as_mut(), name, name).err();
+        if outcome.is_none() {
+            written.extend(session.settled(false).unwrap().into_iter().map(|(file, _)| file.to_string()));
+        }
+        outcome
+    });
+    let error = ended.expect("the conversation ends");
+    assert_eq!((error.kind(), error.retry()), (Kind::Protocol, Retry::NewSession), "{error}");
+    assert!(written.is_empty() && session.unsettled().contains(&path("a")), "{written:?}");
+}
+
+#[test]
+fn a_rename_is_not_confirmed_by_what_answers_another_command() {
+    for answer in ["229 (|||6446|)", "213 5", "257 \"/\" is here", "220 hello", "350 go on"] {
+        let (server, mut session) = open_learned(Quirks::default());
+        server.faults().plan([fault("RNTO", 0, Mishap::Answer(answer))]);
+        let error = write(session.as_mut(), "file", b"new").unwrap_err();
+        assert_eq!((error.kind(), error.retry()), (Kind::Protocol, Retry::NewSession), "{answer}: {error}");
+        assert!(session.list(&RelPath::root()).is_err(), "{answer}: the conversation is over");
+    }
+}
+
+#[test]
+fn of_a_packet_in_which_a_command_was_lost_nothing_counts_as_deleted() {
+    for is_looked_at in [false, true] {
+        let server = Server::start(Quirks::default());
+        let names: Vec<String> = (0..40).map(|number| format!("f{number:02}")).collect();
+        for name in &names {
+            server.put(&format!("/{name}"), b"x");
+        }
+        let patience = Duration::from_millis(300);
+        let target = FtpTarget::new(FtpConfig { timeout: patience, ..config(&server) }).unwrap();
+        let mut session = target.open().unwrap();
+        session.list(&RelPath::root()).unwrap();
+        // An empty line is no reply.
+        server.faults().plan([fault("DELE", 20, Mishap::Answer(""))]);
+        let results = match is_looked_at {
+            false => session.remove_files(&names.iter().map(|name| path(name)).collect::<Vec<_>>()),
+            true => {
+                let expect = Expect::File(Some(1), None);
+                let files: Vec<_> = names.iter().map(|name| (path(name), expect)).collect();
+                session.remove_if_still(&files, false)
+            }
+        };
+        assert!(server.content("/f20").is_some());
+        for (name, result) in names.iter().zip(results) {
+            let error = result.expect_err(name);
+            assert_eq!(error.retry(), Retry::NewSession, "{name}: {error}");
+        }
+    }
+}
+
+#[test]
+fn a_listing_that_ends_within_a_line_is_not_complete() {
+    let listing =
+        b"type=file;size=1;modify=20240102030405; a\r\ntype=file;size=1;modify=20240102030405; long-na";
+    let (_server, mut session) = open(Quirks { mlsd_sends: Some(listing), ..Quirks::default() });
+    let listing = session.list(&RelPath::root()).unwrap();
+    assert!(!listing.complete && listing.entries.len() == 2, "{listing:?}");
+    assert!(listing.notes.iter().any(|note| note.to_string().contains("in the middle of this line")));
+}
+
+#[test]
+fn an_upload_that_the_server_never_began_is_begun_anew() {
+    for mishap in [Mishap::Leave, Mishap::Reset] {
+        let pair = Pair::new();
+        for number in 0..8 {
+            pair.put(&format!("f{number}"), b"content");
+        }
+        pair.server.faults().plan([fault("STOR", 5, mishap.clone())]);
+        let outcome = pair.run();
+        assert!(outcome.result.is_ok() && outcome.stats.copy_errors == 0, "{mishap:?}: {outcome:?}");
+        assert!((0..8).all(|number| pair.server.content(&format!("/f{number}")).is_some()));
+    }
+}
+
+#[test]
+fn a_login_that_the_server_forgets_is_made_anew() {
+    let pair = Pair::new();
+    for number in 0..8 {
+        pair.put(&format!("f{number}"), b"content");
+    }
+    pair.server.faults().plan([fault("STOR", 4, Mishap::Answer("530 Not logged in."))]);
+    let outcome = pair.run();
+    assert!(outcome.result.is_ok() && outcome.stats.copy_errors == 0, "{outcome:?}");
+}
+
+#[test]
+fn a_wrong_password_is_said_once_whatever_the_refusal_speaks_of() {
+    let refusal = "530 Login incorrect. The account is locked after a maximum of 5 attempts.";
+    let server = Server::start(Quirks { answers: vec![("PASS", refusal)], ..Quirks::default() });
+    let error = FtpTarget::new(config(&server)).unwrap().open().err().expect("no login");
+    assert_eq!((error.kind(), error.retry()), (Kind::Login, Retry::No), "{error}");
+}
+
+#[test]
+fn a_passive_request_that_hangs_is_not_blamed_on_mlsd() {
+    let server = Server::start(Quirks { is_silent_at: Some("EPSV"), ..Quirks::default() });
+    server.put("/a", b"x");
+    let patience = Duration::from_millis(300);
+    let target = FtpTarget::new(FtpConfig { timeout: patience, ..config(&server) }).unwrap();
+    target.open().unwrap().list(&RelPath::root()).unwrap_err();
+    server.packets();
+    assert_eq!(target.open().unwrap().list(&RelPath::root()).unwrap().entries.len(), 1);
+    let script = server.script().join(" | ");
+    assert!(script.contains("PASV") && script.contains("MLSD") && !script.contains("LIST"), "{script}");
+}
+
+#[test]
+fn features_that_end_with_another_code_do_not_swallow_what_follows() {
+    let answers = vec![("FEAT", "211-Features:\r\n SIZE\r\n MDTM\r\n REST STREAM\r\n200 End")];
+    let server = Server::start(Quirks { answers, ..Quirks::default() });
+    server.put("/a", b"x");
+    let target = FtpTarget::new(config(&server)).unwrap();
+    let mut session = target.open().unwrap();
+    assert_eq!(server.script().len(), 2, "nothing is said twice");
+    assert_eq!(session.list(&RelPath::root()).unwrap().entries.len(), 1);
+}
+
+#[test]
+fn reading_back_ends_where_the_file_should() {
+    let server = Server::start(Quirks::default());
+    let target = FtpTarget::new(FtpConfig { verify: true, ..config(&server) }).unwrap();
+    let mut session = target.open().unwrap();
+    write(session.as_mut(), "first", b"12345").unwrap();
+    // Somebody appends to it at the wrong moment.
+    let gate = Arc::new(Gate::default());
+    server.faults().plan([fault("RETR", 0, Mishap::Hold(Arc::clone(&gate)))]);
+    let error = std::thread::scope(|scope| {
+        let writing = scope.spawn(|| write(session.as_mut(), "file", b"12345").unwrap_err());
+        assert!(gate.is_reached());
+        let mut tree = server.tree();
+        for (path, node) in &mut tree {
+            if let (true, Node::File { content, .. }) = (path.contains("-file"), node) {
+                content.resize(64 << 20, b'x');
+            }
+        }
+        server.restore(tree);
+        gate.open();
+        writing.join().unwrap()
+    });
+    assert_eq!(error.kind(), Kind::Corrupt, "{error}");
+    assert!(error.to_string().contains("holds more than what was transferred"), "{error}");
+}
+
+#[test]
+fn a_server_that_begins_transfers_twice_gets_and_gives_files() {
+    let pair = Pair::with(Quirks { announces_twice: true, ..Quirks::default() });
+    for number in 0..8 {
+        pair.put(&format!("f{number}"), b"content");
+    }
+    pair.server.put("/theirs", b"theirs");
+    let outcome = pair.run();
+    assert!(outcome.result.is_ok() && outcome.failures.is_empty(), "{outcome:?}");
+    assert!((0..8).all(|number| pair.server.content(&format!("/f{number}")).is_some()));
+    assert_eq!(pair.content("theirs").unwrap(), b"theirs");
+}
+
+#[test]
+fn active_mode_in_which_nothing_comes_is_given_up_again() {
+    let server = Server::start(Quirks::default());
+    server.put("/a", b"x");
+    let patience = Duration::from_millis(300);
+    let target = FtpTarget::new(FtpConfig { timeout: patience, ..config(&server) }).unwrap();
+    server.faults().plan([
+        fault("EPSV", 0, Mishap::Answer("425 not now")),
+        fault("PASV", 0, Mishap::Answer("425 not now")),
+        fault("MLSD", 0, Mishap::Answer("")),
+    ]);
+    target.open().unwrap().list(&RelPath::root()).unwrap_err();
+    assert_eq!(server.faults().happened(), 3);
+    server.packets();
+    assert_eq!(target.open().unwrap().list(&RelPath::root()).unwrap().entries.len(), 1);
+    let script = server.script().join(" | ");
+    assert!(script.contains("EPSV") && script.contains("MLSD") && !script.contains("PORT"), "{script}");
 }

@@ -148,6 +148,8 @@ pub struct Quirks {
     pub listing_drips: bool,
     /// Each reply waits so long, as if the server were far.
     pub replies_after: Duration,
+    /// Each transfer is announced by two preliminary replies.
+    pub announces_twice: bool,
     /// Conversations begin in this folder. Paths that begin with a slash are refused, and so are options and homes.
     pub begins_in: Option<&'static str>,
     /// What idle conversations are told before they are ended by [`Server::say_farewell`].
@@ -647,6 +649,9 @@ impl Conversation {
         let quirk = self.quirks.says_for_transferred.filter(|_| text.starts_with("226 "));
         let text = quirk.unwrap_or(text);
         let is_final = !text.starts_with('1');
+        if text.starts_with("150 ") && self.quirks.announces_twice {
+            self.utter("125 soon")?;
+        }
         match self.mishap.clone() {
             Some(Mishap::ResetAfter) if is_final => {
                 self.control()?.break_off();
@@ -817,6 +822,7 @@ impl Conversation {
             "EPRT" => self.aim_by_name(argument),
             "MLSD" if argument.is_empty() && quirks.mlsd_wants_argument => self.say("500 which one?"),
             "MLSD" => self.list(&path, true),
+            "MLST" => self.tell_of(&path),
             "LIST" if argument == "-a" && quirks.takes_options_for_names => self.say("550 no such file"),
             "LIST" => self.list_for_people(argument == "-a"),
             "REST" => {
@@ -1002,6 +1008,13 @@ impl Conversation {
         if self.quirks.resets_at_end {
             data.break_off();
         }
+    }
+
+    fn tell_of(&mut self, path: &str) -> Goes {
+        let Some(node) = self.node(path) else { return self.say("550 no such thing") };
+        let line = self.machine_line(path, &node);
+        let line = String::from_utf8_lossy(&line).into_owned();
+        self.say(&format!("250-here it is\r\n {line}\r\n250 that was it"))
     }
 
     fn list(&mut self, path: &str, is_machine: bool) -> Goes {

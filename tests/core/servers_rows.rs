@@ -1296,7 +1296,9 @@ fn q43_silence_at_any_step_is_an_error_in_bounded_time() {
             session.remove_file(&path("old"))
         });
         let error = outcome.unwrap_err();
-        assert_eq!((error.kind(), error.retry()), (Kind::Timeout, Retry::NewSession), "{step}: {error}");
+        // The reply to the next command may be seen to be none to this one.
+        let is_told = matches!(error.kind(), Kind::Timeout | Kind::Protocol);
+        assert!(is_told && error.retry() == Retry::NewSession, "{step}: {error:?}");
         assert!(begun.elapsed() < SOON, "{step}: {:?}", begun.elapsed());
     }
 }
@@ -1362,7 +1364,7 @@ fn silence_before_and_in_the_handshake_is_an_error_with_a_hint() {
     let agrees = Server::start(Quirks { answers: vec![("AUTH", "234 go on")], ..Quirks::default() });
     let stuck = FtpConfig { port: agrees.port(), tls: tls(false), ..mute.clone() };
     let cases = [
-        (mute.clone(), "ftps:// or --tls-implicit"),
+        (mute.clone(), "ftps:// with --tls-implicit"),
         (FtpConfig { tls: tls(false), ..mute.clone() }, "try --tls-implicit"),
         (FtpConfig { tls: tls(true), ..mute.clone() }, "try it without --tls-implicit"),
         (stuck, "the TLS handshake with 127.0.0.1"),

@@ -17,11 +17,12 @@
 use super::data::{self, Begin};
 use super::errors::refusal;
 use super::learned::{Mode, MtimeBy};
+use super::looked_up::Arrival;
 use super::rename::Move;
 use super::session::FtpSession;
 use super::still::{Answers, Questions};
 use super::upload::{Cut, Place, check_size, in_words};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, Retry};
 use crate::model::{RelPath, Stamp};
 use crate::target::{Expect, Put, Settled, Written};
 use crate::wire::ftp::{Command, Reply};
@@ -46,6 +47,8 @@ struct File {
     target: Vec<u8>,
     sent: u64,
     put: Put,
+    /// Sets its time, or asks for it where the server cannot set times.
+    time: Option<(MtimeBy, Command)>,
     /// Gives it the permissions of what it replaces.
     chmod: Option<Command>,
     /// The last look at what it replaces.
@@ -153,8 +156,9 @@ impl FtpSession {
         };
         if let Ok(sent) = sent {
             let (file, look) = (file.clone(), self.questions(&target, put.expect)?);
-            let (chmod, stage) = (self.hand_on_rights(&file, &temp, put)?, Stage::Sent);
-            self.behind.waiting.push_back(File { file, temp, target, sent, put: *put, chmod, look, stage });
+            let (time, chmod) = (self.about_time(&temp, put)?, self.hand_on_rights(&file, &temp, put)?);
+            let (put, stage) = (*put, Stage::Sent);
+            self.behind.waiting.push_back(File { file, temp, target, sent, put, time, chmod, look, stage });
         }
         self.clear_up()?;
         if self.control.may_be_used_up() {
@@ -177,13 +181,12 @@ impl FtpSession {
 
     /// The commands by which every file comes one step further.
     fn next_steps(&self) -> Result<Vec<Command>> {
-        let by = self.server.learned().mtime;
         let mut packet = Vec::new();
         for file in &self.behind.waiting {
             match file.stage {
                 Stage::Sent => {
                     packet.push(Command::path("SIZE", &file.temp)?);
-                    packet.extend(self.about_time(file, by)?);
+                    packet.extend(file.time.iter().map(|(_, command)| command.clone()));
                     packet.extend(file.chmod.clone());
                     packet.extend(file.look.commands());
                 }
@@ -197,15 +200,16 @@ impl FtpSession {
         Ok(packet)
     }
 
-    /// Sets the time of a file, or asks for it where the server cannot set times.
-    fn about_time(&self, file: &File, by: Option<MtimeBy>) -> Result<Option<Command>> {
-        match (file.put.mtime, by) {
+    fn about_time(&self, temp: &[u8], put: &Put) -> Result<Option<(MtimeBy, Command)>> {
+        let by = self.server.learned().mtime;
+        let command = match (put.mtime, by) {
             (Some(_), Some(MtimeBy::Nothing)) => {
-                self.knows("MDTM").then(|| Command::path("MDTM", &file.temp)).transpose()
+                self.knows("MDTM").then(|| Command::path("MDTM", temp)).transpose()?
             }
-            (Some(at), Some(by)) => by.command(&file.temp, at),
-            (None, _) | (_, None) => Ok(None),
-        }
+            (Some(at), Some(by)) => by.command(temp, at)?,
+            (None, _) | (_, None) => None,
+        };
+        Ok(by.zip(command))
     }
 
     /// Takes the replies to [`FtpSession::next_steps`].
@@ -219,7 +223,6 @@ impl FtpSession {
     }
 
     fn advance(&mut self, waiting: &mut VecDeque<File>, replies: Vec<Reply>) -> Result<()> {
-        let by = self.server.learned().mtime;
         let mut replies = replies.into_iter();
         let missing = || Error::new(Kind::Protocol, "a reply is missing");
         let sets_times = self.server.learned().sets_mtime();
@@ -227,7 +230,7 @@ impl FtpSession {
             match file.stage {
                 Stage::Sent => {
                     let size = replies.next().ok_or_else(missing)?;
-                    let time = match self.about_time(file, by)? {
+                    let time = match &file.time {
                         Some(_) => Some(replies.next().ok_or_else(missing)?),
                         None => None,
                     };
@@ -235,7 +238,7 @@ impl FtpSession {
                         self.judge_rights(&file.file, &file.put, &replies.next().ok_or_else(missing)?);
                     }
                     let answers = file.look.take(&mut replies).ok_or_else(missing)?;
-                    let sets = by != Some(MtimeBy::Nothing);
+                    let sets = file.time.as_ref().is_some_and(|(by, _)| *by != MtimeBy::Nothing);
                     let mtime_kept = sets && time.as_ref().is_some_and(Reply::is_success);
                     let dated = time.filter(|_| !sets).and_then(|reply| reply.mtime());
                     file.stage = match check_size(size.size(), file.sent) {
@@ -250,7 +253,14 @@ impl FtpSession {
                     };
                 }
                 Stage::Checked { mtime_kept, dated } => {
-                    let rnto = replies.nth(1).ok_or_else(missing)?;
+                    let rnfr = replies.next().ok_or_else(missing)?;
+                    let rnto = replies.next().ok_or_else(missing)?;
+                    if rnto.is_success() && !rnfr.is_intermediate() {
+                        self.control.doubt();
+                        let detail =
+                            format!("a rename was confirmed that was refused before: {}", rnfr.text());
+                        return Err(Error::new(Kind::Protocol, detail).retrying(Retry::NewSession));
+                    }
                     file.stage = if rnto.is_success() {
                         let is_unsaid = self.is_dated_by_listings(&file.put, mtime_kept);
                         let dated = if is_unsaid { self.date_by_clock() } else { dated };
@@ -287,11 +297,15 @@ impl FtpSession {
     fn finish_failed(&mut self, file: &File) -> Result<Written> {
         match &file.stage {
             Stage::Failed(Failure::Unsized { told, answers, mtime_kept, dated }) => {
-                self.find_right_size(&file.temp, file.sent, told)?;
+                let arrival = self.check_arrived(&file.temp, file.sent, Some(told))?;
                 if answers.object_to(&file.put, self.server.learned().sets_mtime()) {
                     self.refuse_changed(&file.file, &file.put, answers)?;
                 }
-                self.rename_again(file, *mtime_kept, *dated)
+                let written = self.rename_again(file, *mtime_kept, *dated)?;
+                if arrival == Arrival::Unsaid {
+                    self.check_in_place(&file.target, file.sent, &file.put)?;
+                }
+                Ok(written)
             }
             Stage::Failed(Failure::Changed { answers, mtime_kept, dated }) => {
                 self.refuse_changed(&file.file, &file.put, answers)?;

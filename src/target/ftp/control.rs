@@ -35,6 +35,17 @@ const ODD_END: Duration = Duration::from_secs(2);
 /// How long tickets of TLS 1.3 are surely good.
 const TICKETS_LAST: Duration = Duration::from_secs(600);
 
+/// How far the transfer under way has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Progress {
+    /// A data connection is asked for.
+    Asked,
+    /// The data connection is there.
+    Connected,
+    /// The server has agreed to the command.
+    Agreed,
+}
+
 /// One control connection.
 pub struct Control {
     server: Arc<Server>,
@@ -50,6 +61,9 @@ pub struct Control {
     /// The data connection under way resumes nothing.
     is_unresumed: bool,
     in_doubt: bool,
+    progress: Progress,
+    /// So many replies are to come behind the one that is read.
+    behind: usize,
     begun: Instant,
     /// Where the transfer that is being started begins in its file, in bytes.
     pub(super) offset: u64,
@@ -86,6 +100,8 @@ impl Control {
             tickets: Arc::default(),
             is_unresumed: false,
             in_doubt: false,
+            progress: Progress::Asked,
+            behind: 0,
             begun: Instant::now(),
             offset: 0,
             offer: None,
@@ -157,6 +173,8 @@ impl Control {
             host: self.host,
             local: self.local,
             in_doubt: self.in_doubt,
+            progress: Progress::Asked,
+            behind: 0,
             begun: self.begun,
             offset: 0,
             offer: None,
@@ -293,6 +311,16 @@ impl Control {
         self.server.learned().mode_works = true;
     }
 
+    /// How far the last transfer has come.
+    pub fn progress(&self) -> Progress {
+        self.progress
+    }
+
+    /// The transfer has come so far.
+    pub fn has_come_to(&mut self, progress: Progress) {
+        self.progress = progress;
+    }
+
     /// A data connection is about to be encrypted.
     pub fn begins_data_tls(&mut self) {
         self.is_unresumed = self.may_be_used_up();
@@ -393,7 +421,7 @@ impl Control {
         self.check_step()?;
         let begun = Instant::now();
         self.send(std::slice::from_ref(command))?;
-        let reply = self.reply()?;
+        let reply = self.answer_to(command)?;
         self.learn_distance(begun);
         Ok(reply)
     }
@@ -421,8 +449,10 @@ impl Control {
         }
         let begun = Instant::now();
         self.send(commands)?;
-        for number in 0..commands.len() {
-            let reply = self.reply();
+        for (number, command) in commands.iter().enumerate() {
+            self.behind = commands.len() - number - 1;
+            let reply = self.answer_to(command);
+            self.behind = 0;
             if commands.len() > 1 {
                 self.learn_from(&reply);
             }
@@ -495,6 +525,21 @@ impl Control {
         Ok(reply)
     }
 
+    /// Reads the reply to a command. One that can only belong to another is out of step, and nothing that follows counts.
+    ///
+    /// # Errors
+    /// As [`Control::reply`].
+    pub fn answer_to(&mut self, command: &Command) -> Result<Reply> {
+        let reply = self.reply()?;
+        if reply.answers(command) {
+            return Ok(reply);
+        }
+        self.doubt();
+        let (verb, text) = (String::from_utf8_lossy(command.verb()).into_owned(), reply.text());
+        Err(Error::new(Kind::Protocol, format!("{text:?} is no answer to {verb}"))
+            .retrying(Retry::NewSession))
+    }
+
     /// As [`Control::reply`], for who shows it himself, and reads a 421 as well.
     ///
     /// # Errors
@@ -532,7 +577,7 @@ impl Control {
                 Ok(None) if begun.elapsed() > limit => {
                     return Err(self.lost(io::ErrorKind::TimedOut.into()));
                 }
-                Ok(None) if self.parser.may_have_ended() => self.fill_or_end()?,
+                Ok(None) if self.parser.may_have_ended(self.behind) => self.fill_or_end()?,
                 Ok(None) => self.fill()?,
                 Err(error) => {
                     self.in_doubt = true;
@@ -576,7 +621,7 @@ impl Control {
         }
         self.check_step()?;
         self.send(&[command.clone(), Command::bare("QUIT")])?;
-        let reply = self.reply()?;
+        let reply = self.answer_to(command)?;
         self.part();
         Ok(reply)
     }
@@ -602,7 +647,7 @@ impl Control {
         self.stream.socket().set_read_timeout(Some(self.server.config.timeout))?;
         match outcome {
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
-                self.parser.end_here();
+                self.parser.end_here(self.behind);
                 Ok(())
             }
             outcome => outcome.map_err(|error| self.lost(error)),
@@ -631,6 +676,7 @@ impl Control {
 
     fn remember(&mut self, reply: &Reply) {
         match reply.code() {
+            100..200 => self.progress = Progress::Agreed,
             421 => self.in_doubt = true,
             220 if self.banner.is_none() => self.banner = Some(reply.text()),
             230 | 232 if self.login.is_none() => self.login = Some(reply.text()),

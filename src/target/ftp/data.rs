@@ -7,7 +7,7 @@
 use super::Server;
 use super::active::{check_is_alone, start_active};
 use super::config::Speaker;
-use super::control::{Control, lost};
+use super::control::{Control, Progress, lost};
 use super::dial;
 use super::early_end;
 use super::errors::refusal;
@@ -23,6 +23,9 @@ use std::time::{Duration, Instant};
 
 /// How long to wait for the reply to a transfer that cannot be.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// So many preliminary replies may come before the final one.
+const MOST_PRELIMINARY: usize = 5;
 
 /// What the server made of the commands of a transfer.
 pub struct Started {
@@ -103,6 +106,7 @@ pub fn start(
     }
     control.check_step()?;
     control.begins_data_tls();
+    control.has_come_to(Progress::Asked);
     let outcome = start_in(server.mode(), server, control, before, verb, how);
     if server.learned().mode_works {
         return outcome.map_err(Failure::into_error);
@@ -186,6 +190,7 @@ fn start_lent(
     let (outcome, is_about_connection) = match begun {
         Ok(stream) => {
             tell_tls(server, &stream);
+            control.has_come_to(Progress::Agreed);
             (Ok(Channel { stream, early: None }), false)
         }
         Err(NoTransfer::Refused(reply)) => {
@@ -250,7 +255,13 @@ fn otherwise(
             server.learned().mode = None;
             first
         }
-        Err(Failure::Other(error)) => Err(error),
+        Err(Failure::Other(error)) => {
+            if error.kind() == Kind::Timeout {
+                // What never comes is no better than what was refused.
+                server.learned().mode = None;
+            }
+            Err(error)
+        }
     }
 }
 
@@ -284,10 +295,7 @@ pub fn final_reply(control: &mut Control, early: Option<Reply>) -> Result<Reply>
     check_is_alone(control)?;
     let reply = match early {
         Some(reply) => reply,
-        None => match control.reply()? {
-            reply if reply.is_preliminary() => control.reply()?,
-            reply => reply,
-        },
+        None => reply_in_the_end(control)?,
     };
     check_is_alone(control)?;
     control.listener = None;
@@ -296,6 +304,19 @@ pub fn final_reply(control: &mut Control, early: Option<Reply>) -> Result<Reply>
         control.mode_works();
     }
     Ok(reply)
+}
+
+/// The next reply that is not a preliminary one. Some servers say 125 and then 150.
+fn reply_in_the_end(control: &mut Control) -> Result<Reply> {
+    for _ in 0..MOST_PRELIMINARY {
+        let reply = control.reply()?;
+        if !reply.is_preliminary() {
+            return Ok(reply);
+        }
+    }
+    control.doubt();
+    Err(Error::new(Kind::Protocol, "the server begins a transfer again and again")
+        .retrying(Retry::NewSession))
 }
 
 /// How long a server may take to confirm a transfer of so many bytes: some look for viruses first, or pass it on to where it is
@@ -352,8 +373,8 @@ fn start_in_one_packet(
     packet.push(verb.clone());
     control.send(&packet)?;
     let mut replies = Vec::with_capacity(before.len());
-    for _ in before {
-        let reply = control.reply();
+    for command in before {
+        let reply = control.answer_to(command);
         control.learn_from(&reply);
         replies.push(reply?);
     }
@@ -405,8 +426,8 @@ fn without_connection(control: &mut Control, before: Vec<Reply>, answer: Reply) 
         control.reply()?;
     }
     let reply = control.reply()?;
-    if reply.is_preliminary() {
-        // It waits for a connection that will never be; nobody knows for how long.
+    // A preliminary one waits for a connection that will never be; the answer to a passive request is out of step.
+    if reply.is_preliminary() || matches!(reply.code(), 227 | 229) {
         control.doubt();
     }
     if answer.code() < 400 {
@@ -458,8 +479,8 @@ pub fn ask_ahead(server: &Server, control: &mut Control, questions: &[Command]) 
     control.check_step()?;
     control.send(&[questions, &[passive.command()]].concat())?;
     let mut replies = Vec::with_capacity(questions.len());
-    for _ in questions {
-        let reply = control.reply();
+    for command in questions {
+        let reply = control.answer_to(command);
         control.learn_from(&reply);
         replies.push(reply?);
     }
@@ -534,10 +555,12 @@ fn ask_for_connection(
 /// Connects to the port that the server names. The host is that of the control connection: servers behind a router name
 /// addresses that do not exist outside, and an evil one could make this program talk to others. The user may decide
 /// otherwise, for servers that are several computers.
-fn connect(server: &Arc<Server>, control: &Control, answer: &Reply) -> Result<Stream> {
+fn connect(server: &Arc<Server>, control: &mut Control, answer: &Reply) -> Result<Stream> {
     let named = answer.passive_host().filter(|_| server.config.trust_pasv_host);
     let host = named.map_or_else(|| control.host().clone(), |ip| Host::Ip(ip.into()));
-    connect_to(server, &host, answer.passive_port().unwrap_or_default())
+    let stream = connect_to(server, &host, answer.passive_port().unwrap_or_default())?;
+    control.has_come_to(Progress::Connected);
+    Ok(stream)
 }
 
 /// Connects to a port for a transfer.

@@ -11,10 +11,19 @@ pub fn refusal(reply: &Reply) -> Error {
         421 => error.retrying(Retry::NewSession),
         // Something is wrong with data connections; a new conversation often cures it.
         425 | 426 | 522 => error.retrying(Retry::NewSession),
+        // Who was logged in is no longer: servers forget idle users.
+        530 if is_about_login(&text) => error.retrying(Retry::NewSession),
         452 | 552 => error.advise("the disk of the server is full, your quota is used up, or the file is larger than the server takes"),
         _ => error,
     };
     error.with_reply(reply.code(), text)
+}
+
+/// Whether a 530 asks for the login, and not for other rights.
+fn is_about_login(text: &str) -> bool {
+    let text = text.to_lowercase();
+    let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    says(&["login", "log in", "logged in"]) && !says(&["incorrect", "failed", "invalid"])
 }
 
 fn kind_of(code: u16, text: &str) -> Kind {
@@ -64,6 +73,8 @@ mod tests {
             ("452 disk full", Kind::Full, Retry::No),
             ("552 quota exceeded", Kind::Full, Retry::No),
             ("530 login incorrect", Kind::Login, Retry::No),
+            ("530 not logged in", Kind::Login, Retry::NewSession),
+            ("530 anonymous users may not do this", Kind::Login, Retry::No),
             ("502 what?", Kind::Unsupported, Retry::No),
             ("550 a: No such file or directory", Kind::NotFound, Retry::No),
             ("550 Permission denied.", Kind::Denied, Retry::No),

@@ -16,6 +16,8 @@ pub struct Learned {
     pub round_trip: Option<Duration>,
     /// The code of a success that was no answer to SIZE.
     pub odd_size: Option<u16>,
+    /// SIZE has told the right size of a file that was just written.
+    pub sizes_are_right: bool,
     /// The reply to FEAT.
     pub features: Option<Arc<Features>>,
     /// Who opens data connections, where that is not as configured.

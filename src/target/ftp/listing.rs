@@ -1,5 +1,6 @@
 //! Listing one folder: MLSD where the server has it, else LIST with its guesses.
 
+use super::control::Progress;
 use super::data::{self, Begin};
 use super::errors::refusal;
 use super::learned::Lister;
@@ -65,7 +66,8 @@ impl FtpSession {
 
     fn list_by_mlsd(&mut self, path: &[u8]) -> Result<Listing> {
         self.try_mlsd(path).inspect_err(|error| {
-            if error.kind() == Kind::Timeout {
+            // What hung before was the request for the connection.
+            if error.kind() == Kind::Timeout && self.control.progress() >= Progress::Connected {
                 self.mlsd_has_stalled();
             }
         })
@@ -342,14 +344,15 @@ impl FtpSession {
             let replies = self.control.burst(&commands)?;
             for ((index, command), reply) in some.iter().zip(replies) {
                 let verb = &command.shown()[..4];
-                if reply.is_unsupported() && self.knows(verb) {
+                let was_right = verb == "SIZE" && self.server.learned().sizes_are_right;
+                if reply.is_unsupported() && self.knows(verb) && !was_right {
                     self.lacks(verb);
                 }
                 let entry = &mut listing.entries[*index];
                 if verb == "SIZE" {
                     entry.size = reply.size();
                 } else if let Some(exact) = reply.mtime() {
-                    let listed = entry.mtime.filter(|at| at.grain() == 60);
+                    let listed = entry.mtime.filter(|at| (2..=60).contains(&at.grain()));
                     if let Some(offset) = listed.and_then(|listed| zone_offset(exact, listed)) {
                         self.server.learned().list_offset.get_or_insert(offset);
                     }
@@ -373,9 +376,9 @@ impl FtpSession {
 }
 
 /// Bytes that have to come at a certain pace.
-struct Paced<'a, R> {
-    source: &'a mut R,
-    pace: Pace,
+pub(super) struct Paced<'a, R> {
+    pub source: &'a mut R,
+    pub pace: Pace,
 }
 
 impl<R: Read> Read for Paced<'_, R> {
@@ -462,6 +465,10 @@ fn collect(raw: &Raw, format: Format, names: Names) -> Listing {
     let mut listing = Listing::default();
     if let Some(why) = &raw.doubt {
         doubt(&mut listing, why, "the listing may lack names");
+    }
+    if raw.bytes.last().is_some_and(|&byte| byte != b'\n') {
+        let last = raw.bytes.rsplit(|&byte| byte == b'\n').next().unwrap_or_default();
+        doubt(&mut listing, &shown(last), "the listing ends in the middle of this line");
     }
     let mut seen = HashSet::new();
     for line in raw.bytes.split(|&byte| byte == b'\n') {

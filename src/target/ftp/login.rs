@@ -88,7 +88,7 @@ fn greeted(server: &Arc<Server>, interruptions: u64) -> Result<Control> {
         Kind::Timeout if server.trust.is_some() => {
             error.advise("if the server expects TLS from the first byte, try --tls-implicit")
         }
-        Kind::Timeout => error.advise("if the server expects TLS, use ftps:// or --tls-implicit"),
+        Kind::Timeout => error.advise("if the server expects TLS, use ftps:// with --tls-implicit"),
         _ => error,
     })?;
     Ok(control)
@@ -181,7 +181,9 @@ fn not_logged_in(reply: &Reply) -> Error {
 /// Whether a refused login is about the number of connections and not about the password.
 fn is_about_limits(text: &str) -> bool {
     let text = text.to_lowercase();
-    ["too many", "maximum", "limit"].iter().any(|word| text.contains(word))
+    let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    says(&["too many", "maximum", "limit"])
+        && !says(&["incorrect", "password", "invalid", "locked", "failed"])
 }
 
 /// Says who we are, protects data connections, asks who the server is and what it can do, and enters the root folder.

@@ -1,15 +1,25 @@
-//! What only a listing tells about a file that was just written.
+//! What SIZE, or MLST, or only a listing tells about a file that was just written.
 
 use super::listing::now;
 use super::session::FtpSession;
 use crate::error::{Error, Kind, Result, Retry};
 use crate::model::{Entry, RelPath, Stamp};
 use crate::target::Put;
-use crate::wire::ftp::{Command, Reply};
+use crate::wire::ftp::{Command, Line, Reply, mlsd};
+
+/// What shows that all bytes of a file have arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub(super) enum Arrival {
+    /// Its size was seen.
+    Seen,
+    /// Only the word of the server: it tells no size of this name.
+    Unsaid,
+}
 
 impl FtpSession {
-    /// The entry of a file in the listing of its folder.
-    fn listed(&mut self, path: &[u8]) -> Result<Option<Entry>> {
+    /// The entry of a file in the listing of its folder, and whether the listing would show it if it were there.
+    fn listed(&mut self, path: &[u8]) -> Result<(Option<Entry>, bool)> {
         let (folder, name) = match path.iter().rposition(|&byte| byte == b'/') {
             None => (&b"."[..], path),
             Some(slash) => (&path[..slash.max(1)], &path[slash + 1..]),
@@ -18,30 +28,71 @@ impl FtpSession {
         let listing = self.list_at(folder)?;
         let is_it =
             |entry: &Entry| names.encode(&RelPath::root().join(&entry.name)).is_ok_and(|bytes| bytes == name);
-        Ok(listing.entries.into_iter().find(is_it))
+        // Names that begin with a dot are often left out, and those of this program always are.
+        let is_shown = listing.complete && !name.starts_with(b".");
+        Ok((listing.entries.into_iter().find(is_it), is_shown))
     }
 
-    /// Makes sure that a file has the size that was sent, although SIZE says otherwise, or nothing: some servers tell nonsense by
-    /// it, and the truth in listings. Where neither tells, the server has confirmed the transfer, and that is all.
+    /// Makes sure that all bytes of a file have arrived. `told` is the answer to SIZE, where that was asked. Some servers tell
+    /// nonsense by it, and the truth in listings, some confirm transfers that were cut short.
     ///
     /// # Errors
     /// [`Kind::Size`](crate::error::Kind::Size) if the size is another one, as far as anything tells.
-    pub(super) fn find_right_size(&mut self, path: &[u8], sent: u64, told: &Reply) -> Result<()> {
-        self.check_is_about_size(told)?;
-        let listed = self.listed(path)?.and_then(|entry| entry.size);
-        if listed != Some(sent) {
-            super::upload::check_size(listed.or(told.size()), sent)?;
+    pub(super) fn check_arrived(&mut self, path: &[u8], sent: u64, told: Option<&Reply>) -> Result<Arrival> {
+        if told.is_some_and(|told| told.size() == Some(sent)) {
+            self.server.learned().sizes_are_right = true;
+            return Ok(Arrival::Seen);
         }
-        if told.size().is_some() {
+        if let Some(told) = told {
+            self.check_is_about_size(told)?;
+        }
+        let by_size = told.and_then(Reply::size);
+        let arrival = match self.size_by_mlst(path)? == Some(sent) {
+            true => Arrival::Seen,
+            false => self.check_listed(path, sent, by_size)?,
+        };
+        if by_size.is_some() {
             let address = self.server.address();
             self.server
                 .tell(3, format!("{address} tells wrong sizes by SIZE; its listings are believed instead"));
         }
-        // One refusal alone does not end the checks of other files.
-        if told.size().is_some() || told.is_unsupported() {
+        // One odd answer does not end the checks of other files where others were right.
+        let is_of_no_use = by_size.is_some() || told.is_some_and(Reply::is_unsupported);
+        let was_right = self.server.learned().sizes_are_right;
+        if is_of_no_use && !was_right {
             self.lacks("SIZE");
         }
-        Ok(())
+        Ok(arrival)
+    }
+
+    /// As [`FtpSession::check_arrived`], by the listing of the folder; `by_size` is what SIZE says.
+    fn check_listed(&mut self, path: &[u8], sent: u64, by_size: Option<u64>) -> Result<Arrival> {
+        let (entry, is_shown) = self.listed(path)?;
+        let (is_there, listed) = (entry.is_some(), entry.and_then(|entry| entry.size));
+        if listed != Some(sent) {
+            super::upload::check_size(listed.or(by_size), sent)?;
+        }
+        if !is_there && is_shown {
+            let detail = "the server has confirmed the transfer, and does not list the file";
+            return Err(Error::new(Kind::Size, detail).retrying(Retry::NewSession));
+        }
+        Ok(if listed.is_some() { Arrival::Seen } else { Arrival::Unsaid })
+    }
+
+    /// The size that a server tells of a single file by MLST (RFC 3659, section 7), if it has that.
+    fn size_by_mlst(&mut self, path: &[u8]) -> Result<Option<u64>> {
+        if !self.features.has("MLST") || !self.knows("MLST") {
+            return Ok(None);
+        }
+        let reply = self.control.ask(&Command::path("MLST", path)?)?;
+        if reply.is_unsupported() {
+            self.lacks("MLST");
+        }
+        let mut facts = reply.lines().iter().filter_map(|line| match mlsd::parse(line.trim_ascii_start()) {
+            Line::Item(item) => item.size,
+            Line::Nothing | Line::Bad => None,
+        });
+        Ok(if reply.code() == 250 { facts.next_back() } else { None })
     }
 
     /// Makes sure that an answer to SIZE is one: 213, or a refusal. Any other success was meant for another command, and the
@@ -78,7 +129,7 @@ impl FtpSession {
             return self.date_by_clock();
         }
         // Should the conversation end with this, the next verb meets it.
-        let found = self.listed(path).ok()?;
+        let (found, _) = self.listed(path).ok()?;
         let is_hidden = found.is_none() && path.rsplit(|&byte| byte == b'/').next()?.starts_with(b".");
         let shown = found.and_then(|entry| entry.mtime);
         if !is_hidden {

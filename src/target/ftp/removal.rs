@@ -94,10 +94,20 @@ impl FtpSession {
         let commands: Vec<Command> = prepared.iter().flatten().map(|(_, command)| command.clone()).collect();
         let mut replies = Vec::with_capacity(commands.len());
         let failure =
-            packets(&commands).iter().find_map(|packet| self.control.burst_into(packet, &mut replies).err());
+            packets(&commands).iter().find_map(|packet| self.burst_in_step(packet, &mut replies).err());
         let mut replies = replies.into_iter();
         let told = prepared.into_iter().map(|prepared| prepared.map(|(full, _)| (full, replies.next())));
         (told.collect(), failure)
+    }
+
+    /// Adds the replies to a packet. Where a server has lost one of the commands, each reply tells of another one: then none counts.
+    fn burst_in_step(&mut self, packet: &[Command], replies: &mut Vec<Reply>) -> Result<()> {
+        let before = replies.len();
+        self.control.burst_into(packet, replies).inspect_err(|error| {
+            if matches!(error.kind(), Kind::Timeout | Kind::Protocol) {
+                replies.truncate(before);
+            }
+        })
     }
 
     fn judge_removal(
@@ -144,7 +154,7 @@ impl FtpSession {
                 next += 1;
             }
             let mut replies = Vec::with_capacity(packet.commands.len());
-            failure = self.control.burst_into(&packet.commands, &mut replies).err();
+            failure = self.burst_in_step(&packet.commands, &mut replies).err();
             is_lost = failure.is_some();
             let mut replies = replies.into_iter();
             // All answers are taken before anything else is asked.

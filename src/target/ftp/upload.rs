@@ -5,10 +5,11 @@
 //! request with STOR, the data connection, the reply to STOR, the final reply, the finishing packet, RNTO. What the first file
 //! has to find out about the server travels in the same packets. See [`super::behind`] for many files in a row.
 
-use super::control::lost;
+use super::control::{Progress, lost};
 use super::data::{self, Begin, Channel};
 use super::errors::refusal;
 use super::learned::MtimeBy;
+use super::looked_up::Arrival;
 use super::rename::Move;
 use super::session::{CHUNK, Ending, FtpSession, is_lost};
 use crate::error::{Error, Kind, Result, Retry};
@@ -56,6 +57,7 @@ struct Finished {
     /// Whether a file had the final name just before, and how large it was.
     is_taken: Option<bool>,
     old_size: Option<u64>,
+    arrival: Arrival,
     rnfr: Reply,
 }
 
@@ -304,6 +306,7 @@ impl FtpSession {
             Err(error)
                 if is_lost(&error)
                     && place == Place::Aside
+                    && self.control.progress() == Progress::Agreed
                     && self.knows("SIZE")
                     && self.server.sockets.interruptions() == interruptions
                     && self.start_afresh() =>
@@ -350,8 +353,7 @@ impl FtpSession {
         if put.is_hasty {
             return Ok(Written { size: sent, ..Written::default() });
         }
-        let size = self.size_of(path)?;
-        check_size(size, sent).inspect_err(|_| self.remove_stump(path, put))?;
+        self.check_in_place(path, sent, put)?;
         let mtime_kept = match put.mtime {
             Some(at) => self.set_time(path, at)?.is_some_and(|reply| reply.is_success()),
             None => false,
@@ -362,6 +364,21 @@ impl FtpSession {
             false => self.time_of(path)?,
         };
         Ok(Written { size: sent, mtime_kept, dated, ..Written::default() })
+    }
+
+    /// Makes sure that the final name shows all that was sent. If it does not, nobody is to take that for a whole file.
+    pub(super) fn check_in_place(&mut self, path: &[u8], sent: u64, put: &Put) -> Result<()> {
+        let told = match self.knows("SIZE") {
+            true => Some(self.control.ask(&Command::path("SIZE", path)?)?),
+            false => None,
+        };
+        match self.check_arrived(path, sent, told.as_ref()) {
+            Ok(Arrival::Seen | Arrival::Unsaid) => Ok(()),
+            Err(error) => {
+                self.remove_stump(path, put);
+                Err(error.damaged())
+            }
+        }
     }
 
     /// Checks size, sets the time and renames.
@@ -386,7 +403,10 @@ impl FtpSession {
         };
         if !finished.rnfr.is_intermediate() {
             self.discard(temp);
-            return Err(self.rename_refused(&finished.rnfr));
+            let error = self.rename_refused(&finished.rnfr);
+            // Perhaps nothing has arrived.
+            let is_missing = finished.arrival == Arrival::Unsaid && finished.rnfr.code() == 550;
+            return Err(if is_missing { error.retrying(Retry::NewSession) } else { error });
         }
         let moving = Move {
             from: temp,
@@ -399,6 +419,9 @@ impl FtpSession {
             must_be_free: put.must_be_new(),
         };
         self.rename_onto(&moving).inspect_err(|_| self.discard(temp))?;
+        if finished.arrival == Arrival::Unsaid {
+            self.check_in_place(target, sent, put)?;
+        }
         let mtime_kept = finished.mtime_kept;
         let dated = match self.is_dated_by_listings(put, mtime_kept) {
             true => self.date_by_listing(target),
@@ -425,6 +448,7 @@ impl FtpSession {
             (Some(_) | None, _) => None,
         };
         let has_size = self.knows("SIZE");
+        let mut arrival = if has_size { Arrival::Seen } else { self.check_arrived(temp, sent, None)? };
         let size = has_size.then(|| Command::path("SIZE", temp)).transpose()?;
         // As long as the server was not seen to replace a file, it matters whether there is one.
         let asks_anyway = put.expect == Expect::Anything && !self.server.learned().replaces;
@@ -457,6 +481,7 @@ impl FtpSession {
             (None, Some(_), Some(_)) => {}
         }
         let wrong_size = size.filter(|told| told.size() != Some(sent));
+        self.server.learned().sizes_are_right |= has_size && wrong_size.is_none();
         let is_doubtful = old.object_to(put, self.server.learned().sets_mtime());
         let is_undated = put.mtime.is_some() && known.is_none() && !mtime_kept;
         let has_more_to_say = wrong_size.is_some() || is_doubtful || is_undated;
@@ -464,7 +489,7 @@ impl FtpSession {
             self.stay(temp, &rnfr)?;
         }
         if let Some(told) = wrong_size {
-            self.find_right_size(temp, sent, &told)?;
+            arrival = self.check_arrived(temp, sent, Some(&told))?;
         }
         if is_doubtful {
             self.refuse_changed(file, put, &old)?;
@@ -483,7 +508,7 @@ impl FtpSession {
             Expect::File(..) => Some(true),
             Expect::Anything => None,
         });
-        Ok(Finished { mtime_kept, dated, is_taken, old_size, rnfr })
+        Ok(Finished { mtime_kept, dated, is_taken, old_size, arrival, rnfr })
     }
 }
 

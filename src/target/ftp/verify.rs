@@ -7,11 +7,14 @@
 use super::control::lost;
 use super::data::{self, Begin};
 use super::errors::refusal;
+use super::listing::Paced;
 use super::session::FtpSession;
 use crate::error::{Error, Kind, Result};
 use crate::target::Claim;
 use crate::target::digest::{Algorithm, Digest};
+use crate::target::pace::Pace;
 use crate::wire::ftp::{Command, Reply};
+use std::io::Read;
 use std::time::Duration;
 
 /// A server that reads a large file for its checksum is silent for long: how many times the usual limit.
@@ -76,7 +79,7 @@ impl FtpSession {
     /// # Errors
     /// [`Kind::Corrupt`] if they differ, and whatever prevents the comparison.
     pub(super) fn verify(&mut self, path: &[u8], passed: Digest) -> Result<()> {
-        let (algorithm, ours) = (passed.algorithm(), passed.finish());
+        let (algorithm, count, ours) = (passed.algorithm(), passed.count(), passed.finish());
         let theirs = match self.verifier() {
             Verifier::Hash(hash) if hash == algorithm => self.hash_of(path, algorithm)?,
             Verifier::Command(word, of) if of == algorithm => {
@@ -86,7 +89,7 @@ impl FtpSession {
         };
         let theirs = match theirs {
             Some(theirs) => theirs,
-            None => self.digest_of(path, algorithm)?,
+            None => self.digest_of(path, algorithm, count)?,
         };
         if theirs == ours {
             return Ok(());
@@ -137,16 +140,29 @@ impl FtpSession {
         Ok(value)
     }
 
-    /// Reads a file once more, for its checksum.
-    fn digest_of(&mut self, path: &[u8], algorithm: Algorithm) -> Result<String> {
+    /// Reads a file of so many bytes once more, for its checksum. What is longer has another one, wherever it ends.
+    fn digest_of(&mut self, path: &[u8], algorithm: Algorithm, count: u64) -> Result<String> {
         let retr = Command::path("RETR", path)?;
         let started = data::start(&self.server, &mut self.control, &[], &retr, Begin::WhenAgreed)?;
         let channel = started.outcome.map_err(|reply| refusal(&reply))?;
         let (mut stream, early) = channel.into_parts();
-        let digest = Digest::of(algorithm, &mut stream).map_err(|error| {
+        let mut paced = Paced { source: &mut stream, pace: Pace::new(self.server.config.timeout) };
+        let mut file = (&mut paced).take(count);
+        let read = Digest::of(algorithm, &mut file).and_then(|digest| {
+            // Behind the last byte comes the end.
+            let more = paced.read(&mut [0])?;
+            Ok((digest, more > 0))
+        });
+        let pace = paced.pace;
+        let (digest, is_longer) = read.map_err(|error| {
             self.control.doubt();
-            lost(error, &self.server)
+            if pace.is_too_slow() { pace.error("this file") } else { lost(error, &self.server) }
         })?;
+        if is_longer {
+            self.control.doubt();
+            stream.reset();
+            return Err(Error::new(Kind::Corrupt, "the server holds more than what was transferred"));
+        }
         let reply = data::confirmation(&mut self.control, stream, early)?;
         if reply.is_success() { Ok(digest) } else { Err(refusal(&reply)) }
     }
@@ -173,7 +189,8 @@ fn checksum_in(reply: &Reply, algorithm: Algorithm) -> Option<String> {
     if !reply.is_success() {
         return None;
     }
-    let text = reply.text();
+    // As it was sent: what looks like a password may be a part of the checksum.
+    let text = reply.raw_text();
     let is_hex = |word: &&str| word.chars().all(|c| c.is_ascii_hexdigit()) && !word.is_empty();
     let words = text.get(4..)?.split(|c: char| c.is_whitespace() || c == '"');
     let mut found = words.filter(is_hex).filter(|word| match algorithm {
@@ -190,6 +207,12 @@ mod tests {
 
     #[test]
     fn checksums_are_found_however_they_are_told() {
+        let told = Reply::from_text("250 00ab00cd\r\n").masked(|text| text.replace("ab", "***"));
+        assert_eq!(
+            checksum_in(&told, Algorithm::Crc32).as_deref(),
+            Some("00ab00cd"),
+            "hidden, and still of use"
+        );
         let read = |text: &str, algorithm| checksum_in(&Reply::from_text(&format!("{text}\r\n")), algorithm);
         let md5 = "25f9e794323b453885f5181f1b624d0b";
         assert_eq!(read(&format!("250 {}", md5.to_uppercase()), Algorithm::Md5).as_deref(), Some(md5));

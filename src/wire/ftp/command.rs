@@ -64,6 +64,12 @@ impl Command {
         Ok(Command { line: [line, b"\r\n"].concat(), shown })
     }
 
+    /// The verb, as it is sent.
+    pub fn verb(&self) -> &[u8] {
+        let end = self.line.iter().position(|byte| matches!(byte, b' ' | b'\r'));
+        &self.line[..end.unwrap_or(self.line.len())]
+    }
+
     /// Verb and argument in capitals, as far as they are text.
     pub fn words(&self) -> (String, String) {
         let line = self.shown.to_uppercase();

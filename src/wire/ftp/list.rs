@@ -11,6 +11,8 @@ use crate::wire::ftp::{Item, ItemKind, Line};
 const DAY: i64 = 86_400;
 /// Precision of a listing that shows minutes, in seconds.
 const MINUTE_GRAIN: u32 = 60;
+/// Precision of a listing that shows seconds, in seconds: as long as its time zone is not known, it is not exact.
+const UNZONED_GRAIN: u32 = 2;
 /// Precision of a listing that shows days, in seconds.
 const DAY_GRAIN: u32 = 86_400;
 
@@ -67,7 +69,10 @@ fn is_total(line: &[u8]) -> bool {
     let tokens = tokens(line);
     let word = |index: usize| tokens.get(index).map(|token: &Token| token.lower(line));
     match tokens.len() {
-        2 => matches!(word(0).as_deref(), Some("total" | "insgesamt" | "totale" | "totaal" | "gesamt")),
+        2 => matches!(
+            word(0).as_deref(),
+            Some("total" | "totalt" | "insgesamt" | "totale" | "totaal" | "gesamt" | "razem" | "итого")
+        ),
         _ => word(0).as_deref() == Some("total") && word(1).as_deref() == Some("of"),
     }
 }
@@ -221,29 +226,30 @@ fn iso_time(line: &[u8], tokens: &[Token], day: Civil) -> Option<Shown> {
         let at = Stamp::new(day.seconds()?, 0).with_grain(DAY_GRAIN);
         return Some(Shown { at, end: date.end });
     };
-    let second = parts.next().map(two);
-    let civil = Civil { hour, minute, second: second.flatten().unwrap_or(0), ..day };
-    let mut at = Stamp::new(civil.seconds()?, 0);
-    if second.is_none() {
-        at = at.with_grain(MINUTE_GRAIN);
-    }
-    match tokens.get(2).and_then(|zone| zone_offset(zone.text(line)).map(|offset| (zone.end, offset))) {
-        Some((end, offset)) if second.is_some() => {
-            Some(Shown { at: Stamp::new(at.seconds() - offset, 0), end })
+    let second = parts.next().and_then(two);
+    let civil = Civil { hour, minute, second: second.unwrap_or(0), ..day };
+    let at = Stamp::new(civil.seconds()?, 0);
+    // Before a name there is a blank: the last word is never the zone.
+    let zone = tokens.get(2).filter(|_| second.is_some() && tokens.len() > 3);
+    Some(match zone.and_then(|zone| zone_offset(zone.text(line)).map(|offset| (zone.end, offset))) {
+        Some((end, offset)) => Shown { at: Stamp::new(at.seconds() - offset, 0), end },
+        None => {
+            let grain = if second.is_some() { UNZONED_GRAIN } else { MINUTE_GRAIN };
+            Shown { at: at.with_grain(grain), end: next.end }
         }
-        _ => Some(Shown { at, end: next.end }),
-    }
+    })
 }
 
 /// `+0100` in seconds.
 fn zone_offset(text: &str) -> Option<i64> {
-    let sign = match text.as_bytes().first()? {
-        b'+' => 1,
-        b'-' => -1,
+    let (sign, digits) = match text.as_bytes() {
+        [b'+', digits @ ..] => (1, digits),
+        [b'-', digits @ ..] => (-1, digits),
         _ => return None,
     };
-    let digits = text.get(1..).filter(|digits| digits.len() == 4)?;
-    Some(sign * i64::from(two(&digits[..2])? * 3600 + two(&digits[2..])? * 60))
+    let [hours, minutes] =
+        [digits.get(..2)?, digits.get(2..)?].map(|two_of| std::str::from_utf8(two_of).ok());
+    Some(sign * i64::from(two(hours?)? * 3600 + two(minutes?)? * 60))
 }
 
 fn iso_date(text: &str) -> Option<Civil> {
@@ -282,22 +288,22 @@ fn with_year_of(now: i64, month: u32, day: u32, hour: u32, minute: u32) -> Optio
     })
 }
 
-/// Months in English, German, French, Spanish and Italian, as `ls` abbreviates them.
+/// Months in English, German, Dutch, the Scandinavian and Romance languages and Russian, as `ls` abbreviates them.
 fn month(text: &str) -> Option<u32> {
     let text = text.trim_end_matches('.');
     Some(match text {
-        "jan" | "janv" | "ene" | "gen" => 1,
-        "feb" | "fév" | "févr" | "fev" => 2,
-        "mar" | "mär" | "mrz" | "mars" | "märz" => 3,
-        "apr" | "avr" | "avril" | "abr" => 4,
-        "may" | "mai" | "mag" => 5,
-        "jun" | "juin" | "giu" => 6,
-        "jul" | "juil" | "juli" | "lug" => 7,
-        "aug" | "aoû" | "août" | "ago" => 8,
-        "sep" | "sept" | "set" => 9,
-        "oct" | "okt" | "ott" => 10,
-        "nov" => 11,
-        "dec" | "dez" | "déc" | "dic" => 12,
+        "jan" | "janv" | "ene" | "gen" | "янв" => 1,
+        "feb" | "fév" | "févr" | "fev" | "фев" => 2,
+        "mar" | "mär" | "mrz" | "mrt" | "mars" | "märz" | "мар" => 3,
+        "apr" | "avr" | "avril" | "abr" | "апр" => 4,
+        "may" | "mai" | "maj" | "mag" | "mei" | "май" | "мая" => 5,
+        "jun" | "juin" | "giu" | "июн" => 6,
+        "jul" | "juil" | "juli" | "lug" | "июл" => 7,
+        "aug" | "aoû" | "août" | "ago" | "авг" => 8,
+        "sep" | "sept" | "set" | "сен" => 9,
+        "oct" | "okt" | "ott" | "out" | "окт" => 10,
+        "nov" | "ноя" => 11,
+        "dec" | "dez" | "déc" | "dic" | "des" | "дек" => 12,
         _ => return None,
     })
 }
@@ -467,6 +473,13 @@ mod tests {
             ("-rw-r--r--   1 u g   5 févr. 2 2020 french", "french", File, Some(5), "20200202000000", 86400),
             ("-rw-r--r--   1 u g   5 2020-01-02 03:04 iso", "iso", File, Some(5), "20200102030400", 60),
             ("-rw-r--r--   1 u g   5 2020-01-02 03:04:05.123456789 +0100 full", "full", File, Some(5), "20200102020405", 0),
+            ("-rw-r--r--   1 u g   5 2020-01-02 03:04:05 +0100 busybox", "busybox", File, Some(5), "20200102020405", 0),
+            ("-rw-r--r--   1 u g   5 2020-01-02 03:04:05 no zone", "no zone", File, Some(5), "20200102030405", 2),
+            ("-rw-r--r--   1 u g   5 2020-01-02 03:04:05 +0100", "+0100", File, Some(5), "20200102030405", 2),
+            ("-rw-r--r--   1 u g   5 2020-01-02 03:04 -für", "-für", File, Some(5), "20200102030400", 60),
+            ("-rw-r--r--   1 u g   5 2020-01-02 03:04 +€x", "+€x", File, Some(5), "20200102030400", 60),
+            ("-rw-r--r--   1 u g   5 2 mei 2020 dutch", "dutch", File, Some(5), "20200502000000", 86400),
+            ("-rw-r--r--   1 u g   5 2 maj 2020 swedish", "swedish", File, Some(5), "20200502000000", 86400),
             ("-rwsr-sr-t   1 u g   5 Jan 02  2020 setuid", "setuid", File, Some(5), "20200102000000", 86400),
             ("d---------   1 user group            0 Jan 02  2020 iis-unix", "iis-unix", Folder, None, "20200102000000", 86400),
             ("- [RWCEAFMS] fifi                    214059 Jan 20  2020 netware.txt", "netware.txt", File, Some(214_059), "20200120000000", 86400),
@@ -489,7 +502,16 @@ mod tests {
 
     #[test]
     fn lines_without_a_name_are_nothing() {
-        for line in ["", "   ", "total 12", "total 0", "insgesamt 4", "Total of 3 Files, 4/12 Blocks."] {
+        for line in [
+            "",
+            "   ",
+            "total 12",
+            "total 0",
+            "insgesamt 4",
+            "totalt 12",
+            "итого 48",
+            "Total of 3 Files, 4/12 Blocks.",
+        ] {
             assert_eq!(parse(line.as_bytes(), NOW), Line::Nothing, "{line}");
         }
         for dot in [".", ".."] {

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::model::Stamp;
-use crate::wire::ftp::time;
+use crate::wire::ftp::{Command, time};
 use std::net::Ipv4Addr;
 
 /// No honest reply is longer, in bytes.
@@ -55,6 +55,19 @@ impl Reply {
         matches!(self.code, 202 | 500 | 502 | 504)
     }
 
+    /// Whether it can be the answer to such a command: what changes names has no answer that belongs to a question, a login or
+    /// a transfer. A reply out of step would tell of a deed that was not done.
+    pub fn answers(&self, command: &Command) -> bool {
+        match command.verb() {
+            b"MKD" if self.code == 257 => true,
+            b"RNTO" | b"DELE" | b"RMD" | b"MKD" => {
+                !matches!(self.code, 100..=199 | 211..=215 | 220..=230 | 257 | 300..=399) || self.code == 226
+            }
+            b"RNFR" => !matches!(self.code, 100..=199 | 211..=215 | 220..=230 | 257),
+            _ => true,
+        }
+    }
+
     /// The lines as sent, codes included, line ends not.
     pub fn lines(&self) -> &[Vec<u8>] {
         &self.lines
@@ -82,7 +95,8 @@ impl Reply {
         self.shown.clone().unwrap_or_else(|| self.raw_text())
     }
 
-    fn raw_text(&self) -> String {
+    /// The whole reply as it was sent, for what this program reads in it. Not to be shown: servers repeat passwords.
+    pub fn raw_text(&self) -> String {
         let lines: Vec<_> = self.lines.iter().map(|line| String::from_utf8_lossy(line)).collect();
         lines.join("\n")
     }
@@ -175,9 +189,19 @@ fn classic_port(text: &str) -> Option<u32> {
     Some(u32::from(high) * 256 + u32::from(low))
 }
 
-/// The last number of the text: `(|||6446|)`, `(!!!6446!)`, `|||6446|.`
+/// The number between the same delimiters, three before and one behind: `(|||6446|)`, `(!!!6446!)`, `|||6446|.` Else the last one
+/// of the text.
 fn extended_port(text: &str) -> Option<u32> {
-    numbers(text).last().map(|(port, _)| *port)
+    let bytes = text.as_bytes();
+    let delimited = (0..bytes.len()).find_map(|start| {
+        let sign = *bytes.get(start).filter(|byte| byte.is_ascii_punctuation())?;
+        let rest =
+            text.get(start..)?.strip_prefix([char::from(sign); 3].iter().collect::<String>().as_str())?;
+        let length = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let is_ended = rest.as_bytes().get(length) == Some(&sign);
+        numbers(rest).first().filter(|_| length > 0 && is_ended).map(|(port, _)| *port)
+    });
+    delimited.or_else(|| numbers(text).last().map(|(port, _)| *port))
 }
 
 /// Puts replies together from bytes as they arrive.
@@ -199,21 +223,26 @@ impl ReplyParser {
         self.buffer.is_empty() && self.lines.is_empty()
     }
 
-    /// Whether all that arrived is a reply of several lines, the last of which looks like its end but for its code. Some
-    /// servers end `211-` with `200`; for others it is a line of the text, and more will follow.
-    pub fn may_have_ended(&self) -> bool {
-        let (Some(first), Some(last)) = (self.lines.first(), self.lines.last()) else {
+    /// Whether all that arrived is a reply of several lines with an end that has another code, and `behind` replies of one line
+    /// after it. Some servers end `211-` with `200`; for others it is a line of the text, and more will follow.
+    pub fn may_have_ended(&self, behind: usize) -> bool {
+        let Some(end) = self.lines.len().checked_sub(behind + 1).filter(|&end| end > 0) else {
             return false;
         };
-        let is_of_a_kind = code_of(last).is_some() && last.first() == first.first();
-        self.buffer.is_empty() && self.lines.len() > 1 && is_of_a_kind && last.get(3) != Some(&b'-')
+        let is_of_a_kind = self.lines[end].first() == self.lines[0].first();
+        let is_last = |line: &Vec<u8>| code_of(line).is_some() && line.get(3) != Some(&b'-');
+        self.buffer.is_empty() && is_of_a_kind && self.lines[end..].iter().all(is_last)
     }
 
-    /// Takes the last line for the end of the reply, whatever its code.
-    pub fn end_here(&mut self) {
+    /// Takes that line for the end of the reply, whatever its code, and what follows for `behind` others.
+    pub fn end_here(&mut self, behind: usize) {
         let code = self.lines.first().and_then(|first| first.get(..3)).map(<[u8]>::to_vec);
-        if let (Some(code), Some(last)) = (code, self.lines.pop()) {
-            self.buffer = [&code, last.get(3..).unwrap_or_default(), b"\n"].concat();
+        let (Some(code), Some(end)) = (code, self.lines.len().checked_sub(behind + 1)) else { return };
+        let tail = self.lines.split_off(end);
+        self.bytes -= tail.iter().map(Vec::len).sum::<usize>().min(self.bytes);
+        for (number, line) in tail.into_iter().enumerate() {
+            let code = if number == 0 { &code } else { line.get(..3).unwrap_or_default() };
+            self.buffer.extend([code, line.get(3..).unwrap_or_default(), b"\n"].concat());
         }
     }
 
@@ -295,6 +324,23 @@ mod tests {
     }
 
     #[test]
+    fn what_answers_another_command_is_out_of_step() {
+        let cases = [
+            ("RNTO", &[200, 226, 250, 253, 450, 503, 550][..], &[150, 213, 220, 221, 227, 229, 257, 350][..]),
+            ("DELE", &[200, 226, 250, 450, 550], &[125, 211, 213, 227, 230, 257, 350]),
+            ("MKD", &[200, 250, 257, 521, 550], &[150, 213, 229, 350]),
+            ("RNFR", &[350, 250, 450, 550], &[150, 213, 229, 257]),
+            ("SIZE", &[213, 250, 257, 550], &[]),
+        ];
+        for (verb, right, wrong) in cases {
+            let command = Command::path(verb, b"a").unwrap();
+            let answers = |code: &u16| Reply::from_text(&format!("{code} x\r\n")).answers(&command);
+            assert!(right.iter().all(answers), "{verb}");
+            assert!(!wrong.iter().any(answers), "{verb}");
+        }
+    }
+
+    #[test]
     fn replies_arrive_in_any_pieces() {
         let text = b"220-Welcome\r\n123 users are online\r\n220-x\r\n220 ready\r\n200\r\n\r\n226 done\n";
         assert_eq!(all(text).unwrap(), [(220, 4), (200, 1), (226, 1)]);
@@ -309,10 +355,10 @@ mod tests {
     fn a_reply_may_be_ended_although_its_last_code_is_wrong() {
         let mut parser = ReplyParser::default();
         parser.push(b"211-Features\r\n SIZE\r\n200 end\r\n");
-        assert!(!parser.may_have_ended(), "nothing was read yet");
+        assert!(!parser.may_have_ended(0), "nothing was read yet");
         assert_eq!(parser.take().unwrap(), None);
-        assert!(parser.may_have_ended());
-        parser.end_here();
+        assert!(parser.may_have_ended(0));
+        parser.end_here(0);
         let reply = parser.take().unwrap().unwrap();
         assert_eq!((reply.code(), reply.lines().len(), parser.is_empty()), (211, 3, true));
         for unfinished in
@@ -321,8 +367,23 @@ mod tests {
             let mut parser = ReplyParser::default();
             parser.push(unfinished);
             assert_eq!(parser.take().unwrap(), None);
-            assert!(!parser.may_have_ended(), "{unfinished:?}");
+            assert!(!parser.may_have_ended(0), "{unfinished:?}");
         }
+    }
+
+    #[test]
+    fn replies_behind_one_with_a_wrong_code_at_its_end_are_replies_of_their_own() {
+        let mut parser = ReplyParser::default();
+        parser.push(b"211-Features\r\n SIZE\r\n200 end\r\n200 Type I\r\n550 no such folder\r\n");
+        assert_eq!(parser.take().unwrap(), None);
+        assert!(!parser.may_have_ended(3), "the words of the text are no end");
+        assert!(parser.may_have_ended(2));
+        parser.end_here(2);
+        let mut codes = Vec::new();
+        while let Some(reply) = parser.take().unwrap() {
+            codes.push((reply.code(), reply.lines().len()));
+        }
+        assert_eq!(codes, [(211, 3), (200, 1), (550, 1)]);
     }
 
     #[test]
