@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections import deque
@@ -55,6 +56,12 @@ class ProgressLine:
         """Writes the line; the next one begins where it began."""
         touched, seen, folders = self._entries
         line = f"{self._prefix}Touched {touched}/{seen} entries in {folders} directories...{self._bytes}"
+        if self._shows_bytes:
+            # A line that is wider than the terminal could not be written over.
+            columns = shutil.get_terminal_size().columns - 1
+            if len(line) > columns:
+                line = f"{self._prefix}{touched}/{seen}{self._bytes}"
+            line = line[:columns]
         blanks = " " * (self._width - len(line))
         self._width = len(line) if self._bytes else 0
         sys.stdout.write(f"{line}{blanks}\r")

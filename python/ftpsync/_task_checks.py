@@ -9,7 +9,7 @@ from typing import Any, Final
 from ftpsync.cli_common import common_parser, creds_parser, safety_parser
 from ftpsync.synchronizers import DownloadSynchronizer, UploadSynchronizer
 
-__all__ = ["problem_with"]
+__all__ = ["as_meant", "problem_with"]
 
 _Check = Callable[[Any], str | None]
 
@@ -33,6 +33,19 @@ def problem_with(key: str, value: Any, command: str) -> str | None:
     strategies = _STRATEGIES.get(command) if key == "resolve" else None
     check = _choice(strategies) if strategies is not None else _CHECKS.get(key)
     return None if check is None else check(value)
+
+
+def as_meant(key: str, value: Any) -> Any:
+    """Returns the value of a key as its option would have it: a quoted 4 is a number, and 1252 an encoding.
+
+    Args:
+        key: A key, the value of which is in order.
+        value: As read from the file.
+    """
+    if isinstance(value, str) and key in _CONVERTERS:
+        return _CONVERTERS[key](value)
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return str(value) if is_number and key in _TEXTS else value
 
 
 def _flag(value: Any) -> str | None:
@@ -72,19 +85,35 @@ def _as_option(convert: Callable[[str], object]) -> _Check:
     return check
 
 
+def _options() -> Iterator[argparse.Action]:
+    for parser in (common_parser, creds_parser, safety_parser):
+        yield from parser._actions
+
+
 def _as_on_the_command_line() -> Iterator[tuple[str, _Check]]:
     """Yields the keys that are options of the command line as well, each with what its option takes."""
-    for parser in (common_parser, creds_parser, safety_parser):
-        for action in parser._actions:
-            if action.nargs == 0:
-                yield action.dest, _flag
-            elif action.choices is not None:
-                yield action.dest, _choice(tuple(action.choices))
-            elif action.type is not None:
-                yield action.dest, _as_option(action.type)  # type: ignore[arg-type]
-            else:
-                yield action.dest, _text
+    for action in _options():
+        if action.nargs == 0:
+            yield action.dest, _flag
+        elif action.choices is not None:
+            yield action.dest, _choice(tuple(action.choices))
+        elif action.type is not None:
+            yield action.dest, _as_option(action.type)  # type: ignore[arg-type]
+        else:
+            yield action.dest, _text
 
+
+#: What turns a text into the value of an option.
+_CONVERTERS: Final[Mapping[str, Callable[[str], Any]]] = {
+    action.dest: action.type for action in _options() if callable(action.type)
+}
+
+#: Options that are texts, also where they look like a number in the file, as a version or a code page does.
+_TEXTS: Final = {
+    action.dest
+    for action in _options()
+    if action.nargs != 0 and (action.choices or action.dest == "encoding")
+}
 
 _FLAGS: Final = "create_folder delete delete_unmatched files force here report_problems root sort"
 

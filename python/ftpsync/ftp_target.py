@@ -61,7 +61,7 @@ _NATIVE_OPTIONS = (
 )
 
 #: Options that say who the server has to be, or who this side is.
-_ABOUT_TLS = ("tls_pin", "tls_ca", "tls_cert")
+_ABOUT_TLS = ("tls_implicit", "tls_pin", "tls_ca", "tls_cert")
 
 _IMPLICIT_TLS_PORT = 990
 
@@ -192,7 +192,7 @@ class FTPTarget(ServerTarget):
             )
 
     def _uses_tls(self) -> bool:
-        return bool(self.tls or self.get_option("tls_implicit", False))
+        return bool(self.tls)
 
     def _find_credentials(self) -> None:
         if self.password is None:

@@ -8,7 +8,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from ftpsync._proxy import without_password
-from ftpsync._task_checks import problem_with
+from ftpsync._task_checks import as_meant, problem_with
 from ftpsync.cli_common import common_parser, creds_parser, safety_parser, verbose_parser
 from ftpsync.synchronizers import CONFIG_FILE_NAME
 from ftpsync.targets import is_url
@@ -173,6 +173,7 @@ def handle_run_command(parser: argparse.ArgumentParser, cli_args: argparse.Names
         write(f"Running task '{name}' from {path}")
     _check(parser, name, config, task, path)
     _override(cli_args, name, task)
+    _check_scheme(parser, name, task, path)
     local, remote = _places(parser, cli_args, task, path)
     if task["command"] != "tree" and not is_url(local) and not os.path.isdir(local):
         parser.error(f"Invalid entry: tasks.{name}.local: '{local}' is not a directory, see {path}")
@@ -180,8 +181,7 @@ def handle_run_command(parser: argparse.ArgumentParser, cli_args: argparse.Names
     for key in KNOWN_TASK_ARGS - {"debug", "here", "root"}:
         # Values that nobody gave stay absent, so that everybody's defaults apply.
         if task.get(key) is not None:
-            # A version such as 1.2 looks like a number in the file.
-            setattr(cli_args, key, str(task[key]) if key == "tls_max" else task[key])
+            setattr(cli_args, key, task[key])
         elif key in CLI_OVERRIDABLE_BOOL_TASK_ARGS:
             setattr(cli_args, key, False)
     cli_args.local = local
@@ -284,12 +284,32 @@ def _check(
             f"Invalid entry: tasks.{name}.command: '{without_password(str(task['command']))}' in {path} "
             f"(choose from {', '.join(KNOWN_RUN_COMMANDS)})"
         )
-    for key, value in task.items():
+    for key, value in list(task.items()):
+        is_shared = key not in config["tasks"][name]
+        if key == "resolve" and is_shared and problem_with(key, value, "sync") is None:
+            # What all tasks share need not be of use to each of them.
+            if problem_with(key, value, task["command"]) is not None:
+                del task[key]
+            continue
         problem = problem_with(key, value, task["command"])
         if problem is not None:
-            place = f"tasks.{name}" if key in config["tasks"][name] else "common_config"
+            place = "common_config" if is_shared else f"tasks.{name}"
             shown = without_password(str(value))
             parser.error(f"Invalid entry: {place}.{key}: '{shown}' in {path} ({problem})")
+        task[key] = as_meant(key, value)
+
+
+def _check_scheme(parser: argparse.ArgumentParser, name: str, task: dict[str, Any], path: Path) -> None:
+    """Ends with a usage error if the local side is a URL that nobody knows; a password in it is not shown."""
+    from ftpsync.targets import make_target
+
+    given = str(task.get("local") or ".")
+    if "://" not in given or is_url(given) or (path.parent / given).is_dir():
+        return
+    try:
+        make_target(given)
+    except ValueError as exc:
+        parser.error(f"Invalid entry: tasks.{name}.local: {exc} See {path}")
 
 
 def _verbosity(cli_args: argparse.Namespace, task: dict[str, Any]) -> int:

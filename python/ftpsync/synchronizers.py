@@ -27,6 +27,7 @@ from ftpsync.util import (
     DRY_RUN_PREFIX,
     IS_REDIRECTED,
     VT_ERASE_LINE,
+    ask,
     emulates_31,
     write,
     write_error,
@@ -648,7 +649,7 @@ class BaseSynchronizer:
         self._print_pair_diff(pair)
         while True:
             try:
-                answer = input(reporter.prompt(self._choices())).strip()
+                answer = ask(reporter.prompt(self._choices())).strip()
             except EOFError:
                 # Nobody is there to answer. What was asked for cannot be done, so the run does not end as a success.
                 self._inc_stat("errors")

@@ -274,6 +274,11 @@ class FsTarget(_Target):
         except FileNotFoundError:
             self._leave_out(found, "leads nowhere" if found.is_symlink() else "vanished")
             return None
+        except OSError as exc:  # In a circle, to where nobody may look, or to a name that is too long.
+            if not found.is_symlink():
+                raise
+            self._leave_out(found, f"is a link that cannot be followed: {exc.strerror}")
+            return None
         if found.is_symlink():
             real = os.path.realpath(found.path)
             if not _is_below(real, os.path.realpath(self.root_dir)):

@@ -158,6 +158,17 @@ def set_pyftpsync_logger(logger: Any = True) -> Any:
     return previous
 
 
+def ask(prompt: str) -> str:
+    """Asks a question on the terminal and returns the answer.
+
+    Raises:
+        EOFError: Nobody answers; standard input may be closed.
+    """
+    if sys.stdin is None:
+        raise EOFError
+    return input(prompt)
+
+
 def write(
     *args: object,
     debug: object = None,
@@ -417,7 +428,7 @@ def prompt_for_password(
     try:
         if user is None:
             default_user = default_user or getpass.getuser()
-            user = input(f"Enter username for {url} [{default_user}]: ").strip() or default_user
+            user = ask(f"Enter username for {url} [{default_user}]: ").strip() or default_user
         with warnings.catch_warnings():
             # Where there is no terminal nothing is echoed.
             warnings.simplefilter("ignore", getpass.GetPassWarning)

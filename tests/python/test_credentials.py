@@ -241,6 +241,17 @@ def test_a_refused_password_is_one_line_where_nobody_can_be_asked(sides: Sides, 
     assert names(sides[1]) == set()
 
 
+@pytest.mark.parametrize(
+    "option", [["--tls-implicit"], ["--tls-implicit", "--tls-pin", "sha256:" + "0" * 64]]
+)
+def test_an_option_for_tls_is_no_tls(sides: Sides, server: Small, option: list[str]) -> None:
+    done = command_line("upload", str(sides[0]), server.url, *option)
+    assert done.returncode == 1
+    assert f"ERROR: ftp://{HOST}/ would be used without TLS, and --tls-implicit" in done.stderr
+    assert "write ftps:// instead" in done.stderr
+    assert server.commands == [] and names(sides[1]) == set()
+
+
 @pytest.mark.parametrize("command", ["upload", "download", "sync", "tree", "doctor"])
 def test_where_tls_is_required_plain_ftp_is_refused_before_anything_is_sent(
     sides: Sides, server: Small, command: str

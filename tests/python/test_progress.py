@@ -107,3 +107,18 @@ def test_a_run_shows_the_bytes_of_a_file_that_is_under_way(
 )
 def test_bytes_as_people_read_them(number: int, words: str) -> None:
     assert bytes_in_words(number) == words
+
+
+@pytest.mark.parametrize("columns", [25, 40, 60])
+def test_the_line_never_fills_a_narrow_terminal(
+    columns: int, clock: list[float], capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    line = ProgressLine("", shows_bytes=True)
+    line.count(12_345, 67_890, 2000)
+    line.flow(0, 10_000_000)
+    clock[0] += 2
+    line.flow(5_000_000, 10_000_000)
+    shown = capsys.readouterr().out.rstrip("\r")
+    assert len(shown) < columns
+    assert "12345/67890 4.8 MiB" in shown

@@ -129,3 +129,17 @@ def test_row_16_an_error_of_python_inside_a_run_comes_out_as_itself_and_nothing_
     assert (done.returncode, done.stdout) == (0, "interrupted\n"), done.stderr
     nothing_is_half(sides, before)
     is_in_step(sides, server.url)
+
+
+def test_with_standard_input_closed_conflicts_are_left_alone_and_the_rest_goes_on(
+    sides: Sides, server: Small
+) -> None:
+    (sides.local / "both").write_text("here")
+    (sides.remote / "both").write_text("there!")
+    command = [*sides.command("sync", server.url, "--resolve", "ask"), "--timeout", "10"]
+    shell = ["sh", "-c", 'exec "$@" <&-', "sh", *command]
+    done = subprocess.run(shell, capture_output=True, encoding="utf-8", timeout=60, check=False)
+    assert done.returncode == 1 and "There is nobody to ask about conflicts" in done.stderr, done.stderr
+    local, remote = sides.contents()
+    assert (local.pop("both"), remote.pop("both")) == (b"here", b"there!")
+    assert local == remote and len(local) == 122

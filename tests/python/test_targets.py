@@ -266,13 +266,15 @@ class TestLocalFolder:
         (root / "loop").symlink_to(".")
         (root / "out").symlink_to(tmp_path / "outside")
         (root / "dangling").symlink_to("nix")
+        (root / "circle").symlink_to("circle")
+        (root / "far").symlink_to("x" * 300)
         os.mkfifo(root / "pipe")
         folder.extra_opts["verbose"] = 4
         entries = {entry.name: entry for entry in folder.get_dir()}
         assert set(entries) == {"d1", "x.txt", "Y.md", "file", "dir"}
         assert entries["file"].size == 2
         assert entries["dir"].is_dir()
-        assert len(capsys.readouterr().out.splitlines()) == 4
+        assert len(capsys.readouterr().out.splitlines()) == 6
 
     def test_removing_a_link_spares_what_it_leads_to(self, folder: FsTarget) -> None:
         root = Path(folder.root_dir)

@@ -12,6 +12,7 @@ import pytest
 
 from ftpsync._task_checks import _CHECKS
 from ftpsync.run_command import KNOWN_TASK_ARGS
+from small_servers import ftp_server
 from small_worlds import Sides, command_line, fill, make_sides, names, printing, put
 
 
@@ -338,3 +339,46 @@ def test_the_verbosity_of_the_file(verbose: str, options: tuple[str, ...], shows
     out = run(sides, TASK % f"verbose: {verbose}", "up", *options).stdout
     assert ("EQUAL" in out) == (shows == "equal")
     assert "Wrote " in out
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "connections: '2'",
+        "connect_timeout: '10'",
+        "session_time: '30'",
+        "lock_age: '60'",
+        "max_depth: '3'",
+        "max_time: '100'",
+        "timeout: '10'",
+        "max_delete: '5'",
+        "encoding: 1252",
+    ],
+)
+def test_quoted_numbers_are_numbers_and_code_pages_are_names(sides: Sides, entry: str) -> None:
+    with ftp_server(sides[1]) as server:
+        put(sides[0], "a.txt")
+        text = (TASK % entry).replace("REMOTE", f'"{server.url}", no_prompt: true')
+        done = run(sides, text, "up")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "a.txt" in names(sides[1])
+
+
+def test_a_shared_strategy_that_a_command_does_not_have_is_left_out_there(sides: Sides) -> None:
+    shared = "common_config: {remote: REMOTE, resolve: new}\n"
+    tasks = "tasks: {s: {command: sync}, u: {command: upload}, d: {command: download}}"
+    for task in "sud":
+        done = run(sides, shared + tasks, task)
+        assert done.returncode == 0, done.stdout + done.stderr
+    message = error_of(run(sides, shared.replace("new", "never") + tasks, "u"))
+    assert message.startswith("Invalid entry: common_config.resolve: 'never'")
+    message = error_of(run(sides, TASK % "resolve: new", "up"))
+    assert message.startswith("Invalid entry: tasks.up.resolve: 'new'")
+
+
+@pytest.mark.parametrize("scheme", ["ftpes", "fpt", "webdav", "http"])
+def test_a_scheme_that_nobody_knows_shows_no_password(sides: Sides, scheme: str) -> None:
+    entry = f'local: "{scheme}://joe:hunter2@host/x"'
+    message = error_of(run(sides, TASK % entry, "up"))
+    assert message.startswith(f"Invalid entry: tasks.up.local: {scheme}://***@host/x is not a directory.")
+    assert "Known schemes: ftp, ftps, s3, sftp" in message and "hunter2" not in message
