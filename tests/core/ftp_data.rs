@@ -281,13 +281,24 @@ fn listings_end_early_only_once_a_file_has_proven_it() {
 }
 
 #[test]
-fn where_only_listings_come_late_a_small_file_proves_once_that_they_may_end_early() {
+fn no_file_of_the_user_is_read_to_find_that_out() {
+    let server = Server::start(Quirks { lingers: Some(Lingering::ForTheOther), ..Quirks::default() });
+    server.put("/secret.key", b"private");
+    let mut session = target(config(&server)).open().unwrap();
+    for _ in 0..10 {
+        assert_eq!(listed_names(session.as_mut()), ["secret.key"]);
+    }
+    assert!(!server.script().join(" ").contains("RETR"));
+}
+
+#[test]
+fn where_only_listings_come_late_the_lock_file_proves_once_that_they_may_end_early() {
     for (lingering, helps) in
         [(Lingering::ForTheOther, true), (Lingering::Anyway, false), (Lingering::UnlessAborted, false)]
     {
         let server = Server::start(Quirks { lingers: Some(lingering), ..Quirks::default() });
-        server.put("/large", &[b'x'; 40_000]);
-        server.put("/file", b"content");
+        server.put("/.pyftpsync-lock.json", b"ours");
+        server.put("/file", b"x");
         let target = target(config(&server));
         let mut session = target.open().unwrap();
         for number in 0..10 {
@@ -295,12 +306,13 @@ fn where_only_listings_come_late_a_small_file_proves_once_that_they_may_end_earl
                 assert_eq!((number, lingering), (6, Lingering::UnlessAborted));
                 session = target.open().unwrap();
             }
-            assert_eq!(listed_names(session.as_mut()), ["file", "large"]);
+            assert_eq!(listed_names(session.as_mut()), [".pyftpsync-lock.json", "file"]);
         }
         let read: Vec<String> =
             server.script().into_iter().filter(|packet| packet.contains("RETR")).collect();
-        assert_eq!(read, ["SIZE /file | EPSV | RETR /file"], "{lingering:?}");
-        // That of the file, and those of the four listings after it.
+        let lock = "SIZE /.pyftpsync-lock.json | EPSV | RETR /.pyftpsync-lock.json";
+        assert_eq!(read, [lock], "{lingering:?}");
+        // That of the lock, and those of the four listings after it.
         assert_eq!(server.early_ends(), if helps { 5 } else { 1 }, "{lingering:?}");
     }
 }

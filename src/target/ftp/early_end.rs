@@ -4,17 +4,18 @@
 //! trip. There it helps to end our direction as soon as the connection is open: nothing is ever sent that way. Others might
 //! take that for an abort, so it is tried once, and only on a server that is seen to wait; a failure is repeated without.
 //! Only for what is small: routers forget connections that are half open for long. A run that only lists would never try it:
-//! so after some listings that were confirmed late, a small file is read for nothing but that.
+//! so after some listings that were confirmed late, the lock file is read for nothing but that. No other file is: which of them
+//! may be read is not known here.
 
 use super::Server;
 use super::stream::Stream;
-use crate::model::{Entry, Listing};
+use crate::model::{LOCK_FILE_NAME, Listing, RelPath};
 use crate::wire::ftp::{Command, Reply};
 use std::time::Duration;
 
 /// So many confirmations in a row have to come late before it is tried.
 const ENOUGH: u32 = 4;
-/// So many, before a file is read that nobody wants: it costs as much as some listings.
+/// So many, before the lock file is read: it costs as much as some listings.
 const PLENTY: u32 = 6;
 /// The largest file (bytes) that is read so.
 const TINY: u64 = 16 * 1024;
@@ -62,15 +63,18 @@ pub fn end_if_of_use(server: &Server, stream: &mut Stream, before: &[Reply], ver
     stream.end_early();
 }
 
-/// The file among those that were just listed by which it can be tried, if it should be: this is said once for each server.
-pub fn trial<'l>(server: &Server, listing: &'l Listing) -> Option<&'l Entry> {
-    let is_fit =
-        |entry: &&Entry| entry.is_file() && entry.size.is_some_and(|size| (1..=TINY).contains(&size));
-    let file = listing.entries.iter().filter(is_fit).min_by_key(|entry| entry.size)?;
+/// The lock file, if it should be tried by that now: this is said once for each server. `listing` is the one of `dir`.
+pub fn trial(server: &Server, dir: &RelPath, listing: &Listing) -> Option<RelPath> {
     let mut learned = server.learned();
+    if dir.is_root() {
+        let is_lock = |size: Option<u64>| size.is_some_and(|size| (1..=TINY).contains(&size));
+        let mut locks = listing.entries.iter().filter(|entry| entry.name.as_str() == LOCK_FILE_NAME);
+        learned.has_lock = locks.any(|entry| entry.is_file() && is_lock(entry.size));
+    }
     let is_due = matches!(learned.early_end, EarlyEnd::Untried(PLENTY.., _)) && server.trust.is_none();
-    let is_first = is_due && server.proxy.is_none() && !std::mem::replace(&mut learned.had_trial, true);
-    is_first.then_some(file)
+    let may_be = is_due && learned.has_lock && server.proxy.is_none();
+    let is_first = may_be && !std::mem::replace(&mut learned.had_trial, true);
+    is_first.then(|| RelPath::parse(LOCK_FILE_NAME).ok())?
 }
 
 /// Learns from the confirmation of a transfer towards us, for which we `waited` after its last byte.

@@ -32,6 +32,8 @@ pub struct Learned {
     pub passive: Option<Passive>,
     /// Whether it helps to end our direction of a data connection right away.
     pub early_end: EarlyEnd,
+    /// A lock was seen in the root.
+    pub has_lock: bool,
     /// A file was read to find that out.
     pub had_trial: bool,
     /// How folders are listed.

@@ -395,10 +395,10 @@ impl Session for FtpSession {
     fn list(&mut self, dir: &RelPath) -> Result<Listing> {
         let shown = if dir.is_root() { self.server.root.clone() } else { dir.to_string() };
         let listing = self.list_folder(dir).map_err(|error| error.during("list").at(shown))?;
-        if let Some(file) = early_end::trial(&self.server, &listing) {
+        if let Some(lock) = early_end::trial(&self.server, dir, &listing) {
             // Whatever comes of it is learned on the way.
             let read = |body: &mut dyn Read| Ok(std::io::copy(body, &mut std::io::sink()).map(drop)?);
-            drop(self.download(&dir.join(&file.name), 0, &mut { read }));
+            drop(self.download(&lock, 0, &mut { read }));
         }
         Ok(listing)
     }
