@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from ftpsync import __version__
-from ftpsync._errors import harmless, in_one_line
+from ftpsync._errors import harmless, in_one_line, printable
 from ftpsync._streams import is_reader_gone, let_go, make_lenient
 from ftpsync.cli_common import (
     Parser,
@@ -46,6 +46,7 @@ from ftpsync.util import (
     emulates_31,
     namespace_to_dict,
     set_pyftpsync_logger,
+    write,
 )
 
 if _COLLECTS:
@@ -323,10 +324,30 @@ def _perform(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
     _check_sides(parser, args)
     target_options = {"ftp_debug": 1 if args.verbose >= 6 else 0, "url_on_command_line": is_typed}
     args.local_target = make_target(args.local, target_options)
-    if getattr(args, "create_folder", False) and not args.dry_run and not is_url(args.remote):
-        os.makedirs(os.path.expanduser(args.remote), exist_ok=True)
-    args.remote_target = make_target(args.remote, target_options)
+    with contextlib.ExitStack() as stand_ins:
+        args.remote_target = _remote_target(args, target_options, stand_ins)
+        return _synchronize(args)
 
+
+def _remote_target(args: argparse.Namespace, options: dict[str, Any], stand_ins: contextlib.ExitStack) -> Any:
+    """Makes the target of the remote side. For a dry run an empty folder stands in for one that would be created."""
+    if is_url(args.remote) or not getattr(args, "create_folder", False):
+        return make_target(args.remote, options)
+    path = os.path.abspath(os.path.expanduser(args.remote))
+    if not args.dry_run:
+        os.makedirs(path, exist_ok=True)
+    if os.path.lexists(path):
+        return make_target(args.remote, options)
+    from tempfile import TemporaryDirectory
+
+    if args.verbose >= 3:
+        write(printable(f"{path}: this folder is not there; it would be created"))
+    target = make_target(stand_ins.enter_context(TemporaryDirectory(prefix="pyftpsync-")), options)
+    target.get_base_name = lambda: path  # type: ignore[method-assign]
+    return target
+
+
+def _synchronize(args: argparse.Namespace) -> int:
     options = namespace_to_dict(args)
     synchronizer = _SYNCHRONIZERS[args.command](args.local_target, args.remote_target, options)
     synchronizer.is_script = True

@@ -290,7 +290,10 @@ class TestCommandLine:
         source, goal = make_place("local"), tmp_path / "new" / "folder"
         source.put("a", b"a", THEN)
         assert "is not a directory" in command("upload", source.url, str(goal), code=1)
-        command("upload", source.url, str(goal), "--create-folder", "--dry-run", code=1)
+        for verb in ("upload", "sync"):
+            told = command(verb, source.url, str(goal), "--create-folder", "--dry-run")
+            assert f"{goal}: this folder is not there; it would be created" in told
+            assert "Wrote 1/1 files" in told and f"to {goal}" in told.replace("with", "to"), told
         assert not goal.parent.exists()
         command("upload", source.url, str(goal), "--create-folder")
         assert (goal / "a").read_bytes() == b"a"
