@@ -7,9 +7,12 @@ from typing import Final
 
 __all__ = ["as_escape", "harmless", "in_one_line", "printable"]
 
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\uf780-\uf7ff]")
+#: What steers a terminal, what shows text in another order than it is (`x\u202egpj.exe`), and bytes that are no text.
+_STEERING: Final = r"\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\uf780-\uf7ff"
 
-_LINE_END_OR_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\uf780-\uf7ff]")
+_CONTROL: Final = re.compile(rf"[\x00-\x08{_STEERING}]")
+
+_LINE_END_OR_CONTROL: Final = re.compile(rf"[\x00-\x0a{_STEERING}]")
 
 
 def printable(text: str) -> str:
@@ -25,6 +28,8 @@ def harmless(text: str) -> str:
 def as_escape(match: re.Match[str]) -> str:
     """Shows a character as an escape; one that stands for a byte that is no text, as that byte."""
     code = ord(match[0])
+    if 0xFF < code < 0xF780:
+        return f"\\u{code:04x}"
     return f"\\x{code - 0xF700 if code >= 0xF780 else code:02x}"
 
 

@@ -55,6 +55,12 @@ def assert_tame(text: str, *, times: int = 1) -> None:
 # -- control characters -----------------------------------------------------------------------------
 
 
+def test_what_turns_the_order_of_characters_around_is_shown_as_an_escape() -> None:
+    assert printable("x\u202egpj.exe") == r"x\u202egpj.exe"
+    assert harmless("a\u2066b\u200f\u2028c\td") == r"a\u2066b\u200f\u2028c" + "\td"
+    assert printable("שלום é 日本 \u200d") == "שלום é 日本 \u200d", "what people write in is left as it is"
+
+
 def test_each_control_character_is_shown_as_an_escape() -> None:
     for char in CONTROLS:
         escaped = f"a\\x{ord(char):02x}b"
