@@ -136,8 +136,8 @@ class TargetBridge:
             spool = _spool()
             self.target.copy_to_file(name, spool, callback=_ignore)
             spool.seek(0)
-            return _Source(spool)
-        return _Source(self.target.open_readable(name))
+            return _Source(spool, self, self._here)
+        return _Source(self.target.open_readable(name), self, self._here)
 
     def write(self, path: str, body: Body, size: int | None, mtime: float | None) -> bool:
         """Has the target write a file; returns whether it keeps the time on the file itself."""
@@ -249,21 +249,26 @@ class TargetBridge:
 
 
 class _Source:
-    """A file that the core reads."""
+    """A file that the core reads. Hooks may lead the target elsewhere in between: it is read in its own folder."""
 
-    def __init__(self, opened: Any) -> None:
+    def __init__(self, opened: Any, bridge: TargetBridge, folder: str) -> None:
+        self._bridge, self._folder = bridge, folder
         self._opened = opened
         self._stream = opened.__enter__() if hasattr(opened, "__enter__") else opened
 
     def read(self, limit: int) -> bytes:
+        self._bridge.go(self._folder)
         block: bytes = self._stream.read(limit)
         return block
 
     def close(self) -> None:
-        if hasattr(self._opened, "__exit__"):
-            self._opened.__exit__(None, None, None)
-        elif hasattr(self._opened, "close"):
-            self._opened.close()
+        try:
+            self._bridge.go(self._folder)
+        finally:
+            if hasattr(self._opened, "__exit__"):
+                self._opened.__exit__(None, None, None)
+            elif hasattr(self._opened, "close"):
+                self._opened.close()
 
 
 class _Stream(io.RawIOBase):

@@ -6,7 +6,7 @@
 //! keep it anywhere.
 
 use super::errors::exception;
-use super::stage::{Asker, Stage};
+use super::stage::{Asker, Stage, When};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Entry, EntryKind, Listing, META_FILE_NAME, Name, Note, RelPath, Stamp};
 use crate::target::{Caps, Put, Session, Target, Written};
@@ -115,7 +115,7 @@ impl PySession {
     {
         let bridge = Arc::clone(&self.bridge);
         let work = move |py: Python<'_>| read(&bridge.bind(py).call_method1(method, args)?);
-        self.stage.perform(work).map_err(understood)
+        self.stage.perform(When::Anytime, work).map_err(understood)
     }
 }
 
@@ -144,7 +144,8 @@ impl Session for PySession {
         let stream = Arc::new(stream);
         let mut body = Source { stage: &self.stage, stream: Arc::clone(&stream) };
         let outcome = lend(&mut body);
-        let closed = self.stage.perform(move |py| stream.bind(py).call_method0("close").map(drop));
+        let close = move |py: Python<'_>| stream.bind(py).call_method0("close").map(drop);
+        let closed = self.stage.perform(When::Anytime, close);
         outcome.and(closed)
     }
 
@@ -162,6 +163,7 @@ impl Session for PySession {
         let mut bytes = 0;
         let mut failure = None;
         let outcome = self.stage.perform_asking(
+            When::Anytime,
             move |py, asker: Asker<usize, Result<Vec<u8>>>| {
                 let body = Py::new(py, Body { asker })?;
                 bridge.bind(py).call_method1("write", (path, body, size, mtime))?.extract()
@@ -222,7 +224,7 @@ impl Read for Source<'_> {
         let (stream, limit) = (Arc::clone(&self.stream), buffer.len());
         let chunk: Vec<u8> = self
             .stage
-            .perform(move |py| {
+            .perform(When::Anytime, move |py| {
                 let chunk = stream.bind(py).call_method1("read", (limit,))?;
                 Ok(chunk.extract::<&[u8]>()?.to_vec())
             })

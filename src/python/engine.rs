@@ -5,7 +5,7 @@ use super::convert;
 use super::errors::{carried, exception, raise};
 use super::live::Live;
 use super::lock::{self, Owner};
-use super::stage::{Asker, Stage};
+use super::stage::{Asker, Stage, When};
 use super::target::{Session, Target};
 use crate::engine::hooks::{Act, Answer, Deed, Go, Leaf, Verdict};
 use crate::engine::{self, Clock, Event, Finished, Hooks, Keeping, Locking, Observer, Run, Stats};
@@ -234,9 +234,17 @@ impl Door {
         &self,
         work: impl FnOnce(Python<'_>) -> PyResult<T> + Send + 'static,
     ) -> Result<T> {
+        self.enter_when(When::BetweenVerbs, work)
+    }
+
+    fn enter_when<T: Send + 'static>(
+        &self,
+        when: When,
+        work: impl FnOnce(Python<'_>) -> PyResult<T> + Send + 'static,
+    ) -> Result<T> {
         match self {
             Door::Direct => Python::attach(work).map_err(carried),
-            Door::Stage(stage) => stage.perform(work),
+            Door::Stage(stage) => stage.perform(when, work),
         }
     }
 }
@@ -278,6 +286,13 @@ impl Listener {
     {
         let reporter = Arc::clone(&self.reporter);
         self.door.enter(move |py| reporter.bind(py).call_method1(method, args).map(drop))
+    }
+
+    /// Tells how many bytes have passed: no hook hears of it, and it is of use only while they do.
+    fn tell_flow(&self, passed: u64, promised: u64) -> Result<()> {
+        let reporter = Arc::clone(&self.reporter);
+        let tell = move |py: Python<'_>| reporter.bind(py).call_method1("flow", (passed, promised)).map(drop);
+        self.door.enter_when(When::Anytime, tell)
     }
 
     fn look_for_signals(&mut self) -> Result<()> {
@@ -346,7 +361,7 @@ impl Observer for Listener {
             Event::Flow { .. } if !self.flows || self.last_flow.elapsed() < FLOW => Ok(()),
             Event::Flow { passed, promised } => {
                 self.last_flow = Instant::now();
-                self.tell("flow", (passed, promised))
+                self.tell_flow(passed, promised)
             }
         }
     }
@@ -455,6 +470,7 @@ impl PyHooks {
         }
         let reporter = Arc::clone(&self.reporter);
         stage.perform_asking(
+            When::BetweenVerbs,
             move |py, asker| {
                 reporter.bind(py).call_method1(method, args(Conductor { asker }))?;
                 Ok(())
@@ -526,6 +542,7 @@ impl Hooks for PyHooks {
         }
         let (reporter, told_dir, told) = (Arc::clone(&self.reporter), dir.clone(), step.clone());
         let is_gone: bool = stage.perform_asking(
+            When::BetweenVerbs,
             move |py, asker| {
                 let pair = describe(py, &told_dir, &told)?;
                 let conductor = Conductor { asker };

@@ -4,12 +4,16 @@
 //! Python it sends a cue and waits; the calling thread performs one cue after the other. While something is being performed
 //! it may in turn ask the thread that waits for it: for a deed, or for the next bytes of a file. Until the answer is there
 //! the calling thread goes on performing cues, since the answer may need Python too. Plain runs never come here.
+//!
+//! A target written in Python stands in one folder. While a verb of it waits for bytes, nothing is performed that would lead it
+//! elsewhere: hooks wait until the verb has returned.
 
 use super::errors::{carried, exception};
 use crate::error::{Error, Kind, Result};
 use crate::locked::locked;
 use pyo3::prelude::*;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -19,9 +23,18 @@ const SIGNALS: Duration = Duration::from_millis(50);
 
 type Performance = Box<dyn FnOnce(Python<'_>) + Send>;
 
+/// When something may be performed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// Also while a verb of a target waits for bytes: it is a part of that verb, or needs no folder.
+    Anytime,
+    /// Only between verbs, because it leads the targets to another folder, or may ask for verbs of its own.
+    BetweenVerbs,
+}
+
 enum Cue {
     /// Perform this.
-    Perform(Performance),
+    Perform(When, Performance),
     /// Somebody who asked has an answer.
     Answered,
     /// The run is over.
@@ -31,6 +44,10 @@ enum Cue {
 /// The calling thread of a run.
 pub struct Stage {
     cues: Mutex<Receiver<Cue>>,
+    /// What has to wait for the end of a verb.
+    put_off: Mutex<VecDeque<Performance>>,
+    /// Verbs that wait for bytes.
+    verbs: AtomicUsize,
     sender: Sender<Cue>,
     interrupted: AtomicBool,
     is_over: AtomicBool,
@@ -47,6 +64,7 @@ enum Said<Q> {
 /// With this a performance asks the thread that waits for it.
 pub struct Asker<Q, A> {
     stage: Arc<Stage>,
+    when: When,
     said: Mutex<Sender<Said<Q>>>,
     answer: Arc<Mutex<Option<A>>>,
 }
@@ -57,6 +75,8 @@ impl Stage {
         let (sender, cues) = channel();
         Stage {
             cues: Mutex::new(cues),
+            put_off: Mutex::new(VecDeque::new()),
+            verbs: AtomicUsize::new(0),
             sender,
             interrupted: AtomicBool::new(false),
             is_over: AtomicBool::new(false),
@@ -75,19 +95,23 @@ impl Stage {
     /// The exception, carried.
     pub fn perform<T: Send + 'static>(
         &self,
+        when: When,
         work: impl FnOnce(Python<'_>) -> PyResult<T> + Send + 'static,
     ) -> Result<T> {
         let (sender, receiver) = channel();
-        self.cue(Cue::Perform(Box::new(move |py| drop(sender.send(work(py))))))?;
+        self.cue(Cue::Perform(when, Box::new(move |py| drop(sender.send(work(py))))))?;
         receiver.recv().map_err(|_| closed())?.map_err(carried)
     }
 
     /// Has something performed, and meanwhile answers what it asks. Called by the threads of the run.
     ///
+    /// What may be performed at any time is a verb here: while it waits for an answer no hook is performed.
+    ///
     /// # Errors
     /// The exception, carried.
     pub fn perform_asking<T, Q, A>(
         self: &Arc<Self>,
+        when: When,
         work: impl FnOnce(Python<'_>, Asker<Q, A>) -> PyResult<T> + Send + 'static,
         mut answer: impl FnMut(Q) -> A,
     ) -> Result<T>
@@ -99,12 +123,17 @@ impl Stage {
         let (said, listening) = channel();
         let (returned, result) = channel();
         let answers = Arc::new(Mutex::new(None));
-        let asker =
-            Asker { stage: Arc::clone(self), said: Mutex::new(said.clone()), answer: Arc::clone(&answers) };
-        self.cue(Cue::Perform(Box::new(move |py| {
+        let asker = Asker {
+            stage: Arc::clone(self),
+            when,
+            said: Mutex::new(said.clone()),
+            answer: Arc::clone(&answers),
+        };
+        let performance = Box::new(move |py: Python<'_>| {
             drop(returned.send(work(py, asker)));
             drop(said.send(Said::Returned));
-        })))?;
+        });
+        self.cue(Cue::Perform(when, performance))?;
         while let Said::Asks(question) = listening.recv().map_err(|_| closed())? {
             let given = answer(question);
             *locked(&answers) = Some(given);
@@ -128,7 +157,10 @@ impl Stage {
     /// Performs the next cue. False once the run is over.
     fn perform_next(&self, py: Python<'_>) -> bool {
         match self.next(py) {
-            Some(Cue::Perform(work)) => {
+            Some(Cue::Perform(When::BetweenVerbs, work)) if self.is_in_verb() => {
+                locked(&self.put_off).push_back(work);
+            }
+            Some(Cue::Perform(_, work)) => {
                 (self.first)(py);
                 work(py);
             }
@@ -145,12 +177,30 @@ impl Stage {
         self.sender.send(cue).map_err(|_| closed())
     }
 
+    /// Whether a verb of a target waits for bytes.
+    fn is_in_verb(&self) -> bool {
+        self.verbs.load(Ordering::Relaxed) > 0
+    }
+
+    /// The next of those performances that have waited for the end of a verb.
+    fn next_put_off(&self) -> Option<Cue> {
+        let work = if self.is_in_verb() { None } else { locked(&self.put_off).pop_front() };
+        work.map(|work| Cue::Perform(When::BetweenVerbs, work))
+    }
+
     /// The next cue. Signals that arrive meanwhile are noted for the run, which ends soon after.
     fn next(&self, py: Python<'_>) -> Option<Cue> {
+        if let Some(cue) = self.next_put_off() {
+            return Some(cue);
+        }
         loop {
             let received = py.detach(|| locked(&self.cues).recv_timeout(SIGNALS));
             if py.check_signals().is_err() {
                 self.interrupted.store(true, Ordering::Relaxed);
+            }
+            if self.is_interrupted() && self.is_in_verb() {
+                // The run waits for these, and could not end before the verb does. Unperformed, they end it.
+                drop(std::mem::take(&mut *locked(&self.put_off)));
             }
             match received {
                 Ok(cue) => return Some(cue),
@@ -170,6 +220,7 @@ impl<Q, A> Asker<Q, A> {
     pub fn ask(&self, py: Python<'_>, question: Q) -> PyResult<A> {
         let asked = locked(&self.said).send(Said::Asks(question));
         asked.map_err(|_| exception(py, closed()))?;
+        let _within = (self.when == When::Anytime).then(|| Verb::begin(&self.stage.verbs));
         loop {
             let answer = locked(&self.answer).take();
             match answer {
@@ -178,6 +229,22 @@ impl<Q, A> Asker<Q, A> {
                 None => return Err(exception(py, closed())),
             }
         }
+    }
+}
+
+/// A verb that waits for bytes, as long as this lives.
+struct Verb<'a>(&'a AtomicUsize);
+
+impl<'a> Verb<'a> {
+    fn begin(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Verb(count)
+    }
+}
+
+impl Drop for Verb<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

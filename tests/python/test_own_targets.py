@@ -399,3 +399,129 @@ def test_a_dry_run_changes_no_target_written_in_python(tmp_path: Path) -> None:
     ).get_stats()
     assert remote.tree() == {"old": "old"}
     assert (stats["files_written"], stats["files_deleted"]) == (2, 1)
+
+
+class ReadingFirst(FsTarget):
+    """Reads a file to its end before it writes it, as one that encrypts would."""
+
+    def write_file(self, name: str, fp_src: Any, blocksize: int = 16384, callback: Any = None) -> None:
+        content = fp_src.read()
+        super().write_file(name, io.BytesIO(content), blocksize, callback)
+
+
+class ReadingMemory(MemoryTarget):
+    """The same for files that are read: each is looked at in its folder only when its bytes are wanted."""
+
+    def write_file(self, name: str, fp_src: Any, blocksize: int = 100, callback: Any = None) -> None:
+        content = fp_src.read()
+        super().write_file(name, io.BytesIO(content), blocksize, callback)
+
+
+def make_pages(root: Path) -> None:
+    """Folders with one page each, half of which both sides have."""
+    for number in range(6):
+        for state in ("new", "old"):
+            put(root / f"local/{state}{number}/index.html", f"{state}{number}")
+        put(root / f"remote/old{number}/index.html", f"old{number}")
+
+
+@pytest.mark.parametrize("hook", ["on_equal", "_before_sync", "_log_action", "re_classify_pair"])
+@pytest.mark.parametrize("mode", ["sync", "upload", "memory"])
+def test_a_hook_does_not_move_a_target_that_is_writing(mode: str, hook: str, tmp_path: Path) -> None:
+    make_pages(tmp_path)
+    local: Any = FsTarget(str(tmp_path / "local"))
+    remote: Any = ReadingFirst(str(tmp_path / "remote"))
+    if mode == "memory":
+        local, remote = MemoryTarget("local"), ReadingMemory("remote")
+        for path in sorted((tmp_path / "local").rglob("*.html")):
+            local.put(path.relative_to(tmp_path / "local").as_posix(), path.read_text(), 1.6e9)
+        for path in sorted((tmp_path / "remote").rglob("*.html")):
+            remote.put(path.relative_to(tmp_path / "remote").as_posix(), path.read_text(), 1.6e9)
+    base = MODES.get(mode, BiDirSynchronizer)
+
+    def passed_on(self: Any, *args: Any, **more: Any) -> Any:
+        return getattr(super(mine, self), hook)(*args, **more)
+
+    mine: Any = type("Mine", (base,), {hook: passed_on})
+    synchronise(mine, local, remote)
+    tree = remote.tree() if mode == "memory" else folder_tree(tmp_path / "remote")
+    assert tree == folder_tree(tmp_path / "local")
+
+
+def test_a_hook_may_ask_for_a_copy_while_a_target_is_writing(tmp_path: Path) -> None:
+    make_pages(tmp_path)
+    for number in range(6):
+        put(tmp_path / f"local/old{number}/index.html", "edited")
+
+    class Mine(UploadSynchronizer):
+        def on_need_compare(self, pair: Any) -> None:
+            if pair.is_dir:
+                super().on_need_compare(pair)
+            else:
+                self.on_copy_local(pair)
+
+    synchronise(Mine, FsTarget(str(tmp_path / "local")), ReadingFirst(str(tmp_path / "remote")))
+    assert folder_tree(tmp_path / "remote") == folder_tree(tmp_path / "local")
+
+
+@pytest.mark.parametrize("hook", ["on_equal", "_before_sync"])
+def test_a_write_that_fails_leaves_the_others_in_their_folders(hook: str, tmp_path: Path) -> None:
+    make_pages(tmp_path)
+
+    class Failing(ReadingFirst):
+        def write_file(self, name: str, fp_src: Any, blocksize: int = 16384, callback: Any = None) -> None:
+            content = fp_src.read()
+            if content in (b"new1", b"new4"):
+                raise OSError("not this one")
+            super().write_file(name, io.BytesIO(content), blocksize, callback)
+
+    def passed_on(self: Any, *args: Any) -> Any:
+        return getattr(super(mine, self), hook)(*args)
+
+    mine: Any = type("Mine", (UploadSynchronizer,), {hook: passed_on})
+    with pytest.raises(OSError, match="not this one"):
+        mine(FsTarget(str(tmp_path / "local")), Failing(str(tmp_path / "remote")), {"verbose": 0}).run()
+    there = folder_tree(tmp_path / "remote")
+    assert {path: text for path, text in there.items() if text and text != path.split("/")[0]} == {}
+    assert sum(text is not None for text in there.values()) == 10
+
+
+class Lazy(io.RawIOBase):
+    """A file that is opened when its first bytes are wanted, in the folder where the target is then."""
+
+    def __init__(self, target: FsTarget, name: str) -> None:
+        super().__init__()
+        self._target, self._name = target, name
+        self._stream: Any = None
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if self._stream is None:
+            self._stream = (Path(str(self._target.cur_dir)) / self._name).open("rb")
+        return int(self._stream.readinto(buffer))
+
+    def close(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
+        super().close()
+
+
+class LazyTarget(FsTarget):
+    """Opens files no earlier than it has to."""
+
+    def open_readable(self, name: str) -> Any:
+        return Lazy(self, name)
+
+
+@pytest.mark.parametrize("hook", ["on_equal", "_before_sync"])
+def test_a_file_is_read_in_its_own_folder(hook: str, tmp_path: Path) -> None:
+    make_pages(tmp_path)
+
+    def passed_on(self: Any, *args: Any) -> Any:
+        return getattr(super(mine, self), hook)(*args)
+
+    mine: Any = type("Mine", (UploadSynchronizer,), {hook: passed_on})
+    synchronise(mine, LazyTarget(str(tmp_path / "local")), ReadingFirst(str(tmp_path / "remote")))
+    assert folder_tree(tmp_path / "remote") == folder_tree(tmp_path / "local")
