@@ -515,20 +515,20 @@ impl Walk<'_> {
             .map(|entry| entry.name.clone())
             .chain(hidden.local.iter().chain(&hidden.remote).cloned())
             .collect();
-        let mut entries = Sides {
-            local: self.listed(Side::Local, &dir, views.local.entries)?,
-            remote: self.listed(Side::Remote, &dir, views.remote.entries)?,
-        };
+        let listed = Sides::new(views.local.entries.len(), views.remote.entries.len());
+        let local_folders: Vec<Entry> =
+            views.local.entries.iter().filter(|entry| entry.is_folder()).cloned().collect();
+        let first_contacts =
+            first_contacts(Sides::new(&views.local.entries, &views.remote.entries), &archive);
+        let mut entries = self.listed(&dir, Sides::new(views.local.entries, views.remote.entries))?;
         for side in Side::BOTH {
             self.undo_shift(ticket, side, &mut entries, &archive)?;
         }
         if dir.is_root() {
             self.contents = copies;
             self.tally.root_known = archive.seen.as_ref().map_or(0, |seen| seen.len() as u64);
-            self.tally.root_present = entries.as_ref().map(|entries| entries.len() as u64);
+            self.tally.root_present = listed.map(|count| count as u64);
         }
-        let local_folders: Vec<Entry> =
-            entries.local.iter().filter(|entry| entry.is_folder()).cloned().collect();
         if let Some(folder) = self.folders.get_mut(&ticket) {
             folder.unfinished = archive.unfinished.iter().cloned().collect();
         }
@@ -544,10 +544,10 @@ impl Walk<'_> {
             self.forget_vanished(ticket, remembered, &present);
         }
         if let Some(folder) = self.folders.get_mut(&ticket) {
-            // Until a pair is judged it is not dealt with: the run may end in the middle of this folder.
-            let first_contacts =
-                pairs.iter().filter(|pair| pair.past == Past::NoArchive && pair.both().is_some());
-            folder.unfinished = first_contacts.map(|pair| pair.name.to_string()).collect();
+            // Until a pair is judged it is not dealt with: the run may end in the middle of this folder, and a hook may leave
+            // a name alone.
+            let pairs = pairs.iter().filter(|pair| pair.past == Past::NoArchive && pair.both().is_some());
+            folder.unfinished = pairs.map(|pair| pair.name.to_string()).chain(first_contacts).collect();
         }
         let names = self.note_twins(ticket, present.iter());
         let comparisons = self.compare_contents(&dir, &paths, &pairs)?;
@@ -653,6 +653,13 @@ impl Walk<'_> {
 
 fn dir_join(dir: &RelPath, name: &str) -> String {
     if dir.is_root() { name.to_owned() } else { format!("{dir}/{name}") }
+}
+
+/// Names that both sides have, and that were never dealt with.
+fn first_contacts(entries: Sides<&Vec<Entry>>, archive: &Archive) -> Vec<String> {
+    let there: HashSet<&str> = entries.remote.iter().map(|entry| entry.name.as_str()).collect();
+    let is_first = |name: &&str| there.contains(name) && Past::of(archive, name) == Past::NoArchive;
+    entries.local.iter().map(|entry| entry.name.as_str()).filter(is_first).map(str::to_owned).collect()
 }
 
 /// The temporary names under which copies of these files of a side may lie unfinished on the other one.

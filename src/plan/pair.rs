@@ -19,6 +19,13 @@ pub enum CaseMode {
     As(Side),
 }
 
+impl CaseMode {
+    /// What two spellings of one name have in common.
+    pub fn fold(self, name: &str) -> String {
+        if self == CaseMode::Strict { name.to_owned() } else { name.to_lowercase() }
+    }
+}
+
 /// A name that is on at least one side, with what is remembered about it.
 #[derive(Debug, Clone)]
 pub struct Pair {
@@ -113,9 +120,6 @@ pub fn pair_up(
     archive: &Archive,
     case: CaseMode,
 ) -> Result<Vec<Pair>, AmbiguousName> {
-    let fold = |name: &str| {
-        if case == CaseMode::Strict { name.to_owned() } else { name.to_lowercase() }
-    };
     if case != CaseMode::Strict {
         for side in Side::BOTH {
             refuse_twins(&listings[side], side)?;
@@ -123,12 +127,13 @@ pub fn pair_up(
     }
     let mut remote: HashMap<String, usize> = HashMap::with_capacity(listings.remote.len());
     for (index, entry) in listings.remote.iter().enumerate() {
-        remote.insert(fold(entry.name.as_str()), index);
+        remote.insert(case.fold(entry.name.as_str()), index);
     }
     let mut remote_entries: Vec<Option<Entry>> = listings.remote.into_iter().map(Some).collect();
     let mut pairs = Vec::with_capacity(listings.local.len());
     for local in listings.local {
-        let partner = remote.get(&fold(local.name.as_str())).and_then(|&index| remote_entries[index].take());
+        let partner =
+            remote.get(&case.fold(local.name.as_str())).and_then(|&index| remote_entries[index].take());
         let mut name = local.name.clone();
         if let Some(partner) = &partner
             && partner.name != local.name

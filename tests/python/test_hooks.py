@@ -357,6 +357,69 @@ def test_an_entry_that_a_hook_leaves_alone_is_not_forgotten(world: Path) -> None
     assert not (world / "remote" / "same").exists()
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_a_name_that_the_local_side_is_to_leave_alone_is_left_alone_on_both(mode: str, world: Path) -> None:
+    class Mine(MODES[mode]):  # type: ignore[misc, name-defined]
+        def _before_sync(self, entry: Any) -> bool:
+            super()._before_sync(entry)
+            return not (entry.is_local() and entry.name in ("same", "edit-here", "d", "both"))
+
+    local, remote = tree(world / "local"), tree(world / "remote")
+    put(world / "local" / "d/x", "edited", -300)
+    run(Mine, world, {"delete": True, "resolve": "local" if mode == "upload" else "remote"})
+    for name in ("same", "edit-here", "both", "d", "d/x"):
+        assert tree(world / "remote")[name] == remote[name], name
+    for name in ("same", "edit-here", "both"):
+        assert tree(world / "local")[name] == local[name], name
+    assert tree(world / "local")["d/x"] == "edited"
+    # Nothing of it was forgotten: the edit is still one, and what is removed now is removed there.
+    (world / "local" / "same").unlink()
+    run(BiDirSynchronizer, world, {})
+    assert tree(world / "remote")["edit-here"] == "edited here!"
+    assert tree(world / "remote")["d/x"] == "edited"
+    assert "same" not in tree(world / "remote")
+
+
+def test_what_is_said_of_a_remote_entry_counts_where_the_local_side_has_none(world: Path) -> None:
+    class Mine(BiDirSynchronizer):
+        def _before_sync(self, entry: Any) -> bool:
+            return entry.is_local() and super()._before_sync(entry)
+
+    run(Mine, world, {})
+    assert not (world / "local" / "newer").exists()
+    assert (world / "remote" / "gone-here").exists()
+    assert (world / "remote" / "edit-here").read_text() == "edited here!"
+    assert (world / "local" / "edit-there").read_text() == "edited there!"
+
+
+def test_a_name_left_alone_at_the_first_contact_stays_a_first_contact(world: Path) -> None:
+    class Mine(BiDirSynchronizer):
+        def _before_sync(self, entry: Any) -> bool:
+            return not (entry.is_local() and entry.name == "met") and super()._before_sync(entry)
+
+    for meta in world.rglob(".pyftpsync-meta.json"):
+        meta.unlink()
+    put(world / "local" / "met", "older")
+    put(world / "remote" / "met", "newer one", -100)
+    run(Mine, world, {})
+    assert (world / "local" / "met").read_text() == "older"
+    stats = run(BiDirSynchronizer, world, {}).get_stats()
+    assert (world / "local" / "met").read_text() == "newer one"
+    assert stats["conflict_files"] == 0
+
+
+def test_a_side_whose_entries_are_left_alone_is_not_empty(world: Path) -> None:
+    class Mine(UploadSynchronizer):
+        def _before_sync(self, entry: Any) -> bool:
+            return not entry.is_local()
+
+    put(world / "remote" / "orphan", "orphan")
+    with_one = run(Mine, world, {"delete": True, "delete_unmatched": True})
+    assert not (world / "remote" / "newer").exists()
+    assert (world / "remote" / "same").exists()
+    assert with_one.error_count() == 0
+
+
 class Noted(BiDirSynchronizer):
     """Notes every step, and what the sides look like before and after it."""
 

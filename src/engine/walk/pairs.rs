@@ -4,20 +4,41 @@ use super::*;
 use crate::plan::contents::Question;
 
 impl Walk<'_> {
-    /// Counts the entries of a side and asks the hook about each.
-    pub(super) fn listed(&mut self, side: Side, dir: &RelPath, entries: Vec<Entry>) -> Result<Vec<Entry>> {
-        let mut kept = Vec::with_capacity(entries.len());
+    /// Counts the entries of both sides, asks the hook about each, and returns those that are to be looked at.
+    ///
+    /// What the hook says of a local entry holds for the name. What it says of a remote one counts only where the local side
+    /// has no such name: so it always was, and hooks that are about one side rely on it.
+    pub(super) fn listed(&mut self, dir: &RelPath, entries: Sides<Vec<Entry>>) -> Result<Sides<Vec<Entry>>> {
+        let case = self.run.policy.case;
+        let local = self.asked(Side::Local, dir, entries.local)?;
+        let remote = self.asked(Side::Remote, dir, entries.remote)?;
+        if local.iter().chain(&remote).all(|(_, is_wanted)| *is_wanted) {
+            return Ok(
+                Sides::new(local, remote).map(|asked| asked.into_iter().map(|(entry, _)| entry).collect())
+            );
+        }
+        let names: HashMap<String, bool> =
+            local.iter().map(|(entry, is_wanted)| (case.fold(entry.name.as_str()), *is_wanted)).collect();
+        let by_name = |(entry, is_wanted): (Entry, bool)| {
+            let is_wanted = names.get(&case.fold(entry.name.as_str())).copied().unwrap_or(is_wanted);
+            is_wanted.then_some(entry)
+        };
+        Ok(Sides::new(local, remote).map(|asked| asked.into_iter().filter_map(by_name).collect()))
+    }
+
+    /// The entries of a side, each with whether it is to be looked at.
+    fn asked(&mut self, side: Side, dir: &RelPath, entries: Vec<Entry>) -> Result<Vec<(Entry, bool)>> {
+        let mut asked = Vec::with_capacity(entries.len());
         for entry in entries {
             match entry.kind {
                 EntryKind::File => self.stats.files[side] += 1,
                 EntryKind::Folder => self.stats.dirs[side] += 1,
             }
             self.event(Event::Tick)?;
-            if self.is_wanted(side, dir, &entry)? {
-                kept.push(entry);
-            }
+            let is_wanted = self.is_wanted(side, dir, &entry)?;
+            asked.push((entry, is_wanted));
         }
-        Ok(kept)
+        Ok(asked)
     }
 
     /// Asks the hook about an entry. Where nobody is interested, it is counted as seen.
