@@ -108,10 +108,14 @@ _MATCHED: Final = ("on_conflict", "on_copy_local", "on_copy_remote")
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
+#: The defaults of the hooks. What is none of these very functions is an override, however much it looks like one: a
+#: wrapper has the attributes of what it wraps, and a mock has any attribute.
+_DEFAULTS: Final[list[Callable[..., Any]]] = []
+
 
 def _hook(method: _Method) -> _Method:
-    """Marks the default of a hook, so that an override can be told from it."""
-    method._is_default = True  # type: ignore[attr-defined]
+    """Notes the default of a hook, so that an override can be told from it."""
+    _DEFAULTS.append(method)
     return method
 
 
@@ -307,14 +311,22 @@ class BaseSynchronizer:
 
     def _overridden_hooks(self) -> list[str]:
         """Returns the names of the hooks that are not the defaults of this module."""
-        hooks = [name for name in _HOOKS if not getattr(getattr(self, name), "_is_default", False)]
-        if not getattr(self._test_match_or_print, "_is_default", False):
+        hooks = [name for name in _HOOKS if self._is_overridden(name)]
+        if self._is_overridden("_test_match_or_print"):
             hooks.extend(name for name in _MATCHED if name not in hooks)
-        if self.dry_run and not getattr(self._dry_run_action, "_is_default", False):
+        if self.dry_run and self._is_overridden("_dry_run_action"):
             hooks.extend(name for name in _LEAVES if name not in hooks)
         if self._logs_decisions() and "re_classify_pair" not in hooks:
             hooks.append("re_classify_pair")
         return hooks
+
+    def _is_overridden(self, name: str) -> bool:
+        """Tells whether a hook is anything else than a default of this module, called on this very object."""
+        method = getattr(self, name)
+        if getattr(method, "__self__", None) is not self:
+            return True
+        function = getattr(method, "__func__", None)
+        return not any(function is default and default.__name__ == name for default in _DEFAULTS)
 
     def _logs_decisions(self) -> bool:
         """Tells whether lines about single decisions are wanted; the default of the hook writes them."""
@@ -441,7 +453,8 @@ class BaseSynchronizer:
         """Called before an entry is looked at, and once more before a local folder is descended into.
 
         Returns:
-            False to leave the entry alone.
+            False to leave the entry alone. For a local entry that is the name, on both sides; for a remote one
+            it counts only where the local side has no such name.
         """
         self._inc_stat("entries_seen")
         return True

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -418,6 +420,45 @@ def test_a_side_whose_entries_are_left_alone_is_not_empty(world: Path) -> None:
     assert not (world / "remote" / "newer").exists()
     assert (world / "remote" / "same").exists()
     assert with_one.error_count() == 0
+
+
+def test_a_mock_is_an_override(world: Path) -> None:
+    (world / "local" / "same").unlink()
+    for autospec in (False, True):
+        targets = FsTarget(str(world / "local")), FsTarget(str(world / "remote"))
+        synchronizer = UploadSynchronizer(*targets, {"delete": True, "verbose": 0})
+        for where in (UploadSynchronizer, synchronizer):
+            with mock.patch.object(where, "_remove_file", autospec=autospec or None) as double:
+                synchronizer.run()
+            assert double.called
+            assert (world / "remote" / "same").exists()
+
+
+def test_a_wrapper_with_the_attributes_of_what_it_wraps_is_an_override(world: Path) -> None:
+    def guarded(method: Any) -> Any:
+        @functools.wraps(method)
+        def inner(self: Any, entry: Any) -> Any:
+            return None if entry.name == "gone-here" else method(self, entry)
+
+        return inner
+
+    class Mine(BiDirSynchronizer):
+        _remove_file = guarded(BiDirSynchronizer._remove_file)
+
+    class Below(Mine):
+        pass
+
+    put(world / "remote" / "gone-here-too", "x")
+    run(Below, world, {})
+    assert (world / "remote" / "gone-here").exists()
+
+
+def test_the_default_of_another_hook_is_an_override(world: Path) -> None:
+    class Mine(BiDirSynchronizer):
+        on_delete_remote = BiDirSynchronizer.on_equal
+
+    run(Mine, world, {})
+    assert (world / "remote" / "gone-here").exists()
 
 
 class Noted(BiDirSynchronizer):
