@@ -24,7 +24,7 @@ from ftpsync.targets import FsTarget, _Target
 if TYPE_CHECKING:
     from ftpsync._core import Body
 
-__all__ = ["TargetBridge", "is_native"]
+__all__ = ["TargetBridge", "is_native", "relative"]
 
 #: Methods that the core performs natively; a target that replaces one of them is called instead.
 _VERBS: Final = (
@@ -186,7 +186,7 @@ class TargetBridge:
     def go(self, folder: str) -> None:
         """Makes a folder (relative to the root) the current one of the target."""
         if self.target.cur_dir != self._left_at:  # Somebody else has moved it.
-            self._here = _relative(self.target.cur_dir, self.target.root_dir)
+            self._here = relative(self.target.cur_dir, self.target.root_dir)
         if folder == self._here:
             return
         here, there = _parts(self._here), _parts(folder)
@@ -303,7 +303,8 @@ def _fields(entry: _Resource) -> _Fields:
     return entry.name, entry.is_dir(), entry.size, entry.mtime, mtime_org, unique
 
 
-def _relative(folder: str | None, root: str) -> str:
+def relative(folder: str | None, root: str) -> str:
+    """The path of a folder of a target below its root; empty for the root itself."""
     path = posixpath.relpath(folder or root, root)
     return "" if path == "." else path
 

@@ -398,6 +398,17 @@ class Conductor:
     def go(self) -> None:
         """Has done what is usually done where the hook was called."""
 
+    def remember(self, dir: str, name: str, mtime: float | None, size: int | None) -> None:
+        """Has a local folder remember that both sides agree on a name."""
+
+    def date(
+        self, is_local: bool, dir: str, name: str, mtime: float, size: int | None, written: float
+    ) -> None:
+        """Has a folder remember the time that a file should have, and when it was written."""
+
+    def forget(self, is_local: bool, dir: str, name: str) -> None:
+        """Has a folder forget a name."""
+
 @final
 class Body:
     """What a target written in Python reads from while it writes a file."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from ftpsync._bridge import relative
 from ftpsync._errors import harmless
 from ftpsync._report import Reporter, make_entry
 from ftpsync.metadata import DirMetadata
@@ -39,6 +40,8 @@ class _Objects:
     def __init__(self) -> None:
         self.entries: dict[tuple[bool, str], _Resource] = {}
         self.pairs: dict[str, EntryPair] = {}
+        #: Of the targets that the core takes as a whole: the others have their own.
+        self.memories: dict[bool, DirMetadata] = {}
 
 
 class HookRelay(Reporter):
@@ -58,6 +61,8 @@ class HookRelay(Reporter):
         self._here = _Objects()
         self._objects: dict[str, _Objects] = {}
         self._calls: list[_Call] = []
+        #: Whether it is user code that is running, and not what it has asked for.
+        self._is_listening = False
         self._refused: BaseException | None = None
         self.default_operation: tuple[str, str] | None = None
 
@@ -205,14 +210,36 @@ class HookRelay(Reporter):
             conductor.go()
         return True
 
+    # --- Called by the metadata of a folder that user code has changed ---
+
+    def remembered(self, meta: DirMetadata, name: str, mtime: float | None, size: int | None) -> None:
+        """Takes that both sides agree on a name."""
+        if self._is_listening:
+            self._calls[-1].conductor.remember(_folder_of(meta), name, mtime, size)
+
+    def dated(self, meta: DirMetadata, name: str, mtime: float, size: int | None, written: float) -> None:
+        """Takes the time of a file that its target could not set."""
+        if self._is_listening:
+            self._calls[-1].conductor.date(self._is_local(meta), _folder_of(meta), name, mtime, size, written)
+
+    def forgotten(self, meta: DirMetadata, name: str) -> None:
+        """Takes that nothing is remembered of a name any more."""
+        if self._is_listening:
+            self._calls[-1].conductor.forget(self._is_local(meta), _folder_of(meta), name)
+
+    def _is_local(self, meta: DirMetadata) -> bool:
+        return meta.target is self._synchronizer.local
+
     # --- Calls under way ---
 
     @contextmanager
     def _calling(self, call: _Call) -> Iterator[None]:
         self._calls.append(call)
+        outer, self._is_listening = self._is_listening, True
         try:
             yield
         finally:
+            self._is_listening = outer
             self._calls.pop()
 
     @contextmanager
@@ -223,9 +250,11 @@ class HookRelay(Reporter):
             raise RuntimeError(
                 f"a handler can only deal with the pair that it was called for, not with {subject}"
             )
+        self._is_listening = False
         try:
             yield call.conductor
         finally:
+            self._is_listening = True
             self.enter(call.folder)
 
     @contextmanager
@@ -257,7 +286,10 @@ class HookRelay(Reporter):
         self._here = self._objects.setdefault(folder, _Objects())
         for is_local, target in ((True, self._synchronizer.local), (False, self._synchronizer.remote)):
             if is_local not in self._bridges:
-                target.cur_dir_meta = _memory_of(target, is_local)
+                memory = self._here.memories.get(is_local)
+                if memory is None:
+                    memory = self._here.memories[is_local] = _memory_of(target, is_local)
+                target.cur_dir_meta = memory
 
     def _pair(self, fields: dict[str, Any]) -> EntryPair:
         self.enter(fields["folder"])
@@ -290,6 +322,11 @@ def _tell_classification(pair: EntryPair, past: tuple[Any, Any, Any] | None) -> 
         if told is not None:
             kind = "pair " if told is pair else ""
             write(harmless(f"Classified {kind}{told}, meta={record}"), debug=True)
+
+
+def _folder_of(meta: DirMetadata) -> str:
+    """The folder of a metadata file, relative to the root of its target."""
+    return relative(meta.path, meta.target.root_dir)
 
 
 def _memory_of(target: _Target, is_local: bool) -> DirMetadata:

@@ -105,6 +105,8 @@ class DirMetadata:
         now = time.time() + (self.target.server_time_ofs or 0)
         self.list[filename] = self._record(mtime, size, now)
         self.modified_list = True
+        if mtime is not None:
+            self._tell("dated", filename, mtime, size, now)
 
     def set_sync_info(self, filename: str, mtime: float | None, size: int | None) -> None:
         """Remembers that a name is now the same on both sides. Only the local side keeps this.
@@ -129,6 +131,13 @@ class DirMetadata:
         if old is not None:
             self.peer_sync[old] = dict(peer)
         self.modified_sync = True
+        self._tell("remembered", filename, mtime, size)
+
+    def _tell(self, what: str, *said: Any) -> None:
+        """Tells the run that is under way, if there is one: it keeps the metadata of its folders itself."""
+        listener = getattr(getattr(self.target.synchronizer, "_reporter", None), what, None)
+        if listener is not None:
+            listener(self, *said)
 
     def _peer_keys(self, peer: _Target) -> tuple[str, str | None]:
         """Returns the key of a peer, and the one under which releases 3.1 and 4.1 look for it.
@@ -161,6 +170,10 @@ class DirMetadata:
 
     def remove(self, filename: str) -> None:
         """Forgets a name. A name that is not known is fine, and never undoes an earlier change."""
+        self._remove(filename)
+        self._tell("forgotten", filename)
+
+    def _remove(self, filename: str) -> None:
         if self.list.pop(filename, None) is not None:
             self.modified_list = True
         peer = self.target.peer

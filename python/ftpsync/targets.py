@@ -359,7 +359,8 @@ class FsTarget(_Target):
         self.check_write(name)
         os.remove(self._path(name))
         if self.cur_dir_meta is not None:
-            self.cur_dir_meta.remove(name)
+            # During a run the other side is not to take it for a new file, which would come back.
+            self.cur_dir_meta._remove(name)
 
     def set_mtime(self, name: str, mtime: float, size: int | None) -> None:
         """Sets the modification time of a file of the current folder; the time of the last access stays.

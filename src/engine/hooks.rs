@@ -1,6 +1,7 @@
 //! Where user code may have its say. Every hook has a default, and a run without hooks never enters them.
 
 use crate::error::{Error, Result};
+use crate::model::meta::Shadow;
 use crate::model::{Entry, RelPath, Side};
 use crate::plan::{Policy, Step, Strategy};
 
@@ -54,6 +55,31 @@ pub struct Answer {
     pub strategy: Strategy,
     /// Whether all further conflicts of the run are settled the same way.
     pub for_all: bool,
+}
+
+/// What a folder is to remember because user code says so, which may have done a deed itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Notice {
+    /// The side whose metadata it is about.
+    pub side: Side,
+    /// The folder, on that side.
+    pub dir: RelPath,
+    /// A name in it.
+    pub name: String,
+    /// What is known of the name.
+    pub said: Said,
+}
+
+/// What user code says of a name.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Said {
+    /// Both sides agree on it: a file of this time (in seconds since 1970-01-01 UTC) and size (in bytes), or a folder, which has
+    /// neither.
+    Agreed(Option<f64>, Option<u64>),
+    /// It has a time that its side could not set.
+    Dated(Shadow),
+    /// Nothing any more.
+    Forgotten,
 }
 
 /// Hooks into a run. All calls come from the thread that called [`super::sync`], in the order of the plan.
@@ -114,6 +140,11 @@ pub trait Hooks {
     /// An exception of user code; it ends the run.
     fn folder(&self, _dir: &RelPath, _go: &mut Go<'_>) -> Result<Verdict> {
         Ok(Verdict::Proceed)
+    }
+
+    /// What user code has said since the last time it was asked, in that order.
+    fn notices(&self) -> Vec<Notice> {
+        Vec::new()
     }
 
     /// Whether every conflict is settled by [`Hooks::resolve`], whatever the strategy.

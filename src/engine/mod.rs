@@ -22,7 +22,7 @@ pub mod stats;
 pub mod transfer;
 pub mod walk;
 
-pub use hooks::{Deed, Hooks, Leaf, NoHooks, Verdict};
+pub use hooks::{Deed, Hooks, Leaf, NoHooks, Notice, Said, Verdict};
 pub use keep::Keeping;
 pub use lock::Locking;
 pub use observer::{Event, Finished, Line, LockState, Observer};

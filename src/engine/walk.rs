@@ -18,7 +18,7 @@ mod twins;
 
 use super::executor::Executor;
 use super::folder::{Folder, Scope, Visit};
-use super::hooks::{Deed, Hooks, Leaf, Verdict};
+use super::hooks::{Deed, Hooks, Leaf, Notice, Said, Verdict};
 use super::job::{CopyJob, DateJob, Done, Doomed, Job, Landing, Make, Ticket, View};
 use super::journal::{Journal, Noted, is_journal};
 use super::keep::Keep;
@@ -117,7 +117,10 @@ pub fn walk(
     };
     match walk.tree() {
         Ok(()) => Ok(walk.failure),
-        Err(error) => Err(Broken { error, unsaved: walk.unsaved() }),
+        Err(error) => {
+            walk.heed_notices();
+            Err(Broken { error, unsaved: walk.unsaved() })
+        }
     }
 }
 
@@ -470,7 +473,15 @@ impl Walk<'_> {
         })?;
         match views {
             Some(views) if verdict == Verdict::Proceed => self.compare_folder(ticket, views),
-            Some(_) | None => Ok(Vec::new()),
+            Some(_) => {
+                // It was dealt with without us, and its metadata with it.
+                drop(hooks.notices());
+                Ok(Vec::new())
+            }
+            None => {
+                self.heed_notices();
+                Ok(Vec::new())
+            }
         }
     }
 
@@ -646,6 +657,7 @@ impl Walk<'_> {
                 }
             }
         }
+        self.heed_notices();
         self.release(parent)?;
         Ok(children)
     }

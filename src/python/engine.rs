@@ -7,10 +7,11 @@ use super::live::Live;
 use super::lock::{self, Owner};
 use super::stage::{Asker, Stage, When};
 use super::target::{Session, Target};
-use crate::engine::hooks::{Act, Answer, Deed, Go, Leaf, Verdict};
+use crate::engine::hooks::{Act, Answer, Deed, Go, Leaf, Notice, Said, Verdict};
 use crate::engine::{self, Clock, Event, Finished, Hooks, Keeping, Locking, Observer, Run, Stats};
 use crate::error::{Error, Kind, Result};
 use crate::locked::locked;
+use crate::model::meta::Shadow;
 use crate::model::{Entry, EntryKind, RelPath, Side, Sides, Stamp};
 use crate::plan::guard::GuardRules;
 use crate::plan::{Filter, Mode, Operation, Past, Policy, Step, Strategy};
@@ -382,7 +383,11 @@ struct PyHooks {
     /// Names of the overridden methods.
     wanted: HashSet<String>,
     mode: Mode,
+    notices: Notices,
 }
+
+/// What was said by user code, and not yet heeded.
+type Notices = Arc<Mutex<Vec<Notice>>>;
 
 /// What a hook can ask the run for.
 enum Wish {
@@ -402,12 +407,20 @@ enum Wish {
 #[pyclass(frozen, module = "ftpsync._core")]
 pub struct Conductor {
     asker: Asker<Wish, Result<()>>,
+    notices: Notices,
 }
 
 impl Conductor {
     fn ask(&self, py: Python<'_>, wish: Wish) -> PyResult<()> {
         let done = self.asker.ask(py, wish)?;
         raise(py, done)
+    }
+
+    /// Keeps what was said for the run. A folder outside the root is not its business.
+    fn note(&self, is_local: bool, dir: &str, name: String, said: Said) {
+        if let Ok(dir) = RelPath::parse(dir) {
+            locked(&self.notices).push(Notice { side: side(is_local), dir, name, said });
+        }
     }
 }
 
@@ -437,6 +450,21 @@ impl Conductor {
     fn go(&self, py: Python<'_>) -> PyResult<()> {
         self.ask(py, Wish::Go)
     }
+
+    /// Has a local folder remember that both sides agree on a name.
+    fn remember(&self, dir: &str, name: String, mtime: Option<f64>, size: Option<u64>) {
+        self.note(true, dir, name, Said::Agreed(mtime, size));
+    }
+
+    /// Has a folder remember the time that a file should have, and when (by the clock of that side) it was written.
+    fn date(&self, is_local: bool, dir: &str, name: String, mtime: f64, size: Option<u64>, written: f64) {
+        self.note(is_local, dir, name, Said::Dated(Shadow { mtime, size, written }));
+    }
+
+    /// Has a folder forget a name.
+    fn forget(&self, is_local: bool, dir: &str, name: String) {
+        self.note(is_local, dir, name, Said::Forgotten);
+    }
 }
 
 fn side(is_local: bool) -> Side {
@@ -446,7 +474,13 @@ fn side(is_local: bool) -> Side {
 impl PyHooks {
     fn new(door: Door, reporter: &Py<PyAny>, py: Python<'_>, settings: &Settings, mode: Mode) -> Self {
         let wanted = settings.hooks.iter().cloned().collect();
-        PyHooks { door, reporter: Arc::new(reporter.clone_ref(py)), wanted, mode }
+        PyHooks {
+            door,
+            reporter: Arc::new(reporter.clone_ref(py)),
+            wanted,
+            mode,
+            notices: Notices::default(),
+        }
     }
 
     fn wants(&self, name: &str) -> bool {
@@ -468,11 +502,11 @@ impl PyHooks {
         if !self.wants(hook) {
             return Ok(Verdict::Proceed);
         }
-        let reporter = Arc::clone(&self.reporter);
+        let (reporter, notices) = (Arc::clone(&self.reporter), Arc::clone(&self.notices));
         stage.perform_asking(
             When::BetweenVerbs,
             move |py, asker| {
-                reporter.bind(py).call_method1(method, args(Conductor { asker }))?;
+                reporter.bind(py).call_method1(method, args(Conductor { asker, notices }))?;
                 Ok(())
             },
             |wish| match wish {
@@ -541,11 +575,12 @@ impl Hooks for PyHooks {
             return Ok(Verdict::Proceed);
         }
         let (reporter, told_dir, told) = (Arc::clone(&self.reporter), dir.clone(), step.clone());
+        let notices = Arc::clone(&self.notices);
         let is_gone: bool = stage.perform_asking(
             When::BetweenVerbs,
             move |py, asker| {
                 let pair = describe(py, &told_dir, &told)?;
-                let conductor = Conductor { asker };
+                let conductor = Conductor { asker, notices };
                 reporter.bind(py).call_method1("operate", (pair, name, conductor))?.extract()
             },
             |wish| {
@@ -583,6 +618,10 @@ impl Hooks for PyHooks {
     fn folder(&self, dir: &RelPath, go: &mut Go<'_>) -> Result<Verdict> {
         let dir = dir.as_str().to_owned();
         self.call_around("_sync_dir", "sync_dir", move |conductor| (dir, conductor), go)
+    }
+
+    fn notices(&self) -> Vec<Notice> {
+        std::mem::take(&mut *locked(&self.notices))
     }
 
     fn resolves_all(&self) -> bool {

@@ -224,6 +224,26 @@ impl Walk<'_> {
         self.contents.insert(path, &names);
     }
 
+    /// Has the folders remember what user code has said. One that is not under way is the business of that code.
+    pub(super) fn heed_notices(&mut self) {
+        for Notice { side, dir, name, said } in self.hooks.notices() {
+            let is_meant = |folder: &&mut Folder| {
+                folder.paths[side] == dir && matches!(folder.visit, Visit::Compare | Visit::Copy { .. })
+            };
+            let Some(folder) = self.folders.values_mut().find(is_meant) else { continue };
+            match said {
+                Said::Agreed(mtime, size) => {
+                    folder.unfinished.remove(&name);
+                    let fact = Fact { mtime, size, ..Fact::default() };
+                    folder.metas.local.record(&self.peer, &name, &fact, self.run.clock.now());
+                }
+                Said::Dated(shadow) => folder.metas[side].set_shadow(&name, shadow),
+                Said::Forgotten if side == Side::Local => folder.metas.local.forget(&self.peer, &name),
+                Said::Forgotten => folder.metas[side].forget_shadow(&name),
+            }
+        }
+    }
+
     /// What a folder that is gone from the local side held, if it is known.
     pub(super) fn remembered_of(&self, folder: &RelPath) -> Option<HashMap<String, Seen>> {
         let names = self.contents.get(folder.as_str())?;

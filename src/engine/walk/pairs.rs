@@ -124,6 +124,7 @@ impl Walk<'_> {
         if step.operation == plan::Operation::Conflict {
             self.stats.conflict_files += 1;
         }
+        self.heed_notices();
         if is_match && !is_gone {
             self.descend(plan, &step);
         }

@@ -1,0 +1,197 @@
+"""Copies and deletions that handlers do themselves: what they say about them is remembered."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ftpsync.synchronizers import BiDirSynchronizer, UploadSynchronizer
+from ftpsync.targets import FsTarget, _Target, make_target
+from memory_target import MemoryTarget
+from small_servers import ftp_server
+
+
+def put(path: Path, text: str, mtime: float = 1.6e9) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    os.utime(path, (mtime, mtime))
+
+
+def copy_by_hand(src: Any, dest: Any, entry: Any) -> None:
+    with src.open_readable(entry.name) as stream:
+        dest.write_file(entry.name, io.BytesIO(stream.read()))
+    dest.set_mtime(entry.name, entry.mtime, entry.size)
+    dest.set_sync_info(entry.name, entry.mtime, entry.size)
+
+
+class OwnStep(BiDirSynchronizer):
+    def _copy_file(self, src: Any, dest: Any, file_entry: Any) -> None:
+        copy_by_hand(src, dest, file_entry)
+
+
+class OwnHandler(BiDirSynchronizer):
+    def on_copy_local(self, pair: Any) -> Any:
+        if pair.is_dir:
+            return super().on_copy_local(pair)
+        return copy_by_hand(self.local, self.remote, pair.local)
+
+    def on_copy_remote(self, pair: Any) -> Any:
+        if pair.is_dir:
+            return super().on_copy_remote(pair)
+        return copy_by_hand(self.remote, self.local, pair.remote)
+
+
+class OwnFolders(OwnStep):
+    """Copies folders itself as well, with what is in them."""
+
+    def _copy_recursive(self, src: Any, dest: Any, dir_entry: Any) -> None:
+        dest.mkdir(dir_entry.name)
+        dest.set_sync_info(dir_entry.name, None, None)
+        for side in (src, dest):
+            side.push_meta()
+            side.cwd(dir_entry.name)
+        dest.get_dir()
+        for entry in src.get_dir():
+            (self._copy_recursive if entry.is_dir() else self._copy_file)(src, dest, entry)
+        for side in (src, dest):
+            side.flush_meta()
+            side.cwd("..")
+            side.pop_meta()
+
+
+def run(kind: type[Any], local: _Target, remote: _Target, **options: Any) -> dict[str, Any]:
+    synchronizer = kind(local, remote, {"verbose": 0, "resolve": "skip", **options})
+    assert synchronizer.run() is True
+    stats: dict[str, Any] = synchronizer.get_stats()
+    return stats
+
+
+def check_memory(kind: type[Any], root: Path, remote: Callable[[], _Target]) -> None:
+    """Runs twice, then removes, edits and adds: all of it is seen as what it is."""
+    local = root / "local"
+    for number in range(5):
+        put(local / f"f{number}", str(number))
+        put(local / f"d/g{number}", str(number))
+    (root / "remote").mkdir(exist_ok=True)
+    run(kind, FsTarget(str(local)), remote())
+    assert run(BiDirSynchronizer, FsTarget(str(local)), remote())["entries_touched"] == 0
+    (local / "f1").unlink()
+    (local / "d/g1").unlink()
+    put(local / "f2", "edited", 1.6e9 + 60)
+    put(local / "new", "new")
+    stats = run(kind, FsTarget(str(local)), remote())
+    assert (stats["files_deleted"], stats["conflict_files"]) == (2, 0)
+    assert run(BiDirSynchronizer, FsTarget(str(local)), remote())["entries_touched"] == 0
+    assert not (local / "f1").exists() and not (local / "d/g1").exists()
+
+
+@pytest.mark.parametrize("kind", [OwnStep, OwnHandler, OwnFolders])
+def test_what_a_handler_says_both_sides_agree_on_is_remembered(kind: type[Any], tmp_path: Path) -> None:
+    check_memory(kind, tmp_path, lambda: FsTarget(str(tmp_path / "remote")))
+    assert (tmp_path / "remote/f2").read_text() == "edited"
+    assert not (tmp_path / "remote/d/g1").exists()
+
+
+@pytest.mark.parametrize("without", [(), ("MFMT", "MDTM")], ids=["dated", "undated"])
+@pytest.mark.parametrize("kind", [OwnStep, OwnHandler])
+def test_the_same_on_a_server(kind: type[Any], without: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "remote").mkdir()
+    with ftp_server(tmp_path / "remote", without=without) as server:
+        check_memory(kind, tmp_path, lambda: make_target(server.url))
+    assert (tmp_path / "remote/f2").read_text() == "edited"
+
+
+@pytest.mark.parametrize("kind", [OwnStep, OwnHandler])
+def test_the_same_on_a_target_written_in_python(kind: type[Any], tmp_path: Path) -> None:
+    remote = MemoryTarget()
+    check_memory(kind, tmp_path, lambda: remote)
+    assert remote.nodes["f2"] == (b"edited", 1.6e9 + 60)
+
+
+def test_the_same_between_targets_written_in_python() -> None:
+    local, remote = MemoryTarget("one"), MemoryTarget("two")
+    for number in range(5):
+        local.put(f"d/f{number}", str(number), 1.6e9)
+    run(OwnStep, local, remote)
+    assert run(BiDirSynchronizer, local, remote)["entries_touched"] == 0
+    del local.nodes["d/f1"]
+    assert run(OwnStep, local, remote)["files_deleted"] == 1
+    assert "d/f1" not in remote.nodes
+
+
+def test_a_copy_that_is_not_told_is_not_remembered(tmp_path: Path) -> None:
+    class Silent(BiDirSynchronizer):
+        def _copy_file(self, src: Any, dest: Any, file_entry: Any) -> None:
+            with src.open_readable(file_entry.name) as stream:
+                dest.write_file(file_entry.name, stream)
+
+    put(tmp_path / "local/a", "a")
+    put(tmp_path / "local/b", "b")
+    (tmp_path / "remote").mkdir()
+    sides = tmp_path / "local", tmp_path / "remote"
+    run(Silent, *(FsTarget(str(side)) for side in sides))
+    meta = tmp_path / "local/.pyftpsync-meta.json"
+    assert not meta.exists() or '"a"' not in meta.read_text()
+
+
+def test_what_a_handler_has_forgotten_is_new_the_next_time(tmp_path: Path) -> None:
+    class Forgetting(BiDirSynchronizer):
+        def on_delete_remote(self, pair: Any) -> None:
+            self.remote.remove_sync_info(pair.name)
+
+    for name in ("a", "b", "c"):
+        put(tmp_path / "local" / name, name)
+    (tmp_path / "remote").mkdir()
+    sides = tmp_path / "local", tmp_path / "remote"
+    run(BiDirSynchronizer, *(FsTarget(str(side)) for side in sides))
+    (tmp_path / "local/a").unlink()
+    run(Forgetting, *(FsTarget(str(side)) for side in sides))
+    assert (tmp_path / "remote/a").exists() and not (tmp_path / "local/a").exists()
+    run(BiDirSynchronizer, *(FsTarget(str(side)) for side in sides))
+    assert (tmp_path / "local/a").read_text() == "a"
+
+
+def test_what_was_said_before_an_exception_is_remembered(tmp_path: Path) -> None:
+    class Failing(OwnHandler):
+        def on_copy_local(self, pair: Any) -> Any:
+            super().on_copy_local(pair)
+            if len(list((tmp_path / "remote").glob("f*"))) == 3:
+                raise LookupError("enough")
+
+    for number in range(5):
+        put(tmp_path / f"local/f{number}", str(number))
+    (tmp_path / "remote").mkdir()
+    with pytest.raises(LookupError):
+        run(Failing, FsTarget(str(tmp_path / "local")), FsTarget(str(tmp_path / "remote")))
+    document = json.loads((tmp_path / "local/.pyftpsync-meta.json").read_text())
+    (record,) = document["peer_sync"].values()
+    copied = {path.name for path in (tmp_path / "remote").glob("f*")}
+    assert len(copied) == 3
+    assert copied == {name for name in record if name.startswith("f")}
+
+
+def test_an_algorithm_of_ones_own_keeps_its_own_metadata(tmp_path: Path) -> None:
+    class Own(UploadSynchronizer):
+        def _sync_dir(self) -> None:
+            there = {entry.name for entry in self.remote.get_dir()}
+            for entry in self.local.get_dir():
+                if entry.name not in there:
+                    self._copy_file(self.local, self.remote, entry)
+            self.local.flush_meta()
+
+    put(tmp_path / "local/a", "a")
+    (tmp_path / "remote").mkdir()
+    sides = tmp_path / "local", tmp_path / "remote"
+    run(Own, *(FsTarget(str(side)) for side in sides))
+    put(tmp_path / "local/b", "b")
+    run(Own, *(FsTarget(str(side)) for side in sides))
+    assert run(BiDirSynchronizer, *(FsTarget(str(side)) for side in sides))["entries_touched"] == 0
+    (tmp_path / "local/a").unlink()
+    run(BiDirSynchronizer, *(FsTarget(str(side)) for side in sides))
+    assert not (tmp_path / "remote/a").exists()
