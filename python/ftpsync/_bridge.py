@@ -11,6 +11,7 @@ import contextlib
 import io
 import json
 import posixpath
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from ftpsync._server_target import ServerTarget
@@ -87,6 +88,8 @@ class TargetBridge:
         id, legacy_id: The keys under which peers remember the target.
         base_name: How it is shown.
         sets_mtime: Whether `set_mtime()` changes the file itself.
+        removes_trees: Whether a folder of which nothing stays is to go by one `rmdir()`, which the target
+            replaces, and not file by file.
     """
 
     def __init__(self, target: _Target, peer: _Target) -> None:
@@ -96,6 +99,7 @@ class TargetBridge:
             self.id = str(target._native.id)
         self.base_name = str(target.get_base_name())
         self.sets_mtime = bool(getattr(target, "support_set_time", False))
+        self.removes_trees = self._replaces("rmdir") and not self._replaces("remove_file")
         # As releases before did: what comes from a server is streamed into the file, all else is read by the target.
         self._is_pushed = isinstance(target, FTPTarget) and not isinstance(peer, FTPTarget)
         self._has_writer = isinstance(peer, FTPTarget) and not isinstance(target, FTPTarget)
@@ -177,6 +181,36 @@ class TargetBridge:
         self._metas.pop(path, None)
         self._entries.pop(path, None)
 
+    def remove_tree(
+        self,
+        path: str,
+        files: Sequence[tuple[str, tuple[int | None, float | None] | None]],
+        folders: Sequence[str],
+    ) -> bool:
+        """Removes a folder with everything in it, by one call of the target.
+
+        Args:
+            path: The folder.
+            files: What may go with it: paths, each with size and time as listed if they matter.
+            folders: All folders in it, itself among them.
+
+        Returns:
+            False, and nothing was done, if it holds anything else.
+        """
+        known: dict[str, Any] = dict(files)
+        try:
+            if not all(self._holds_only(folder, known, folders) for folder in folders):
+                return False
+        except FileNotFoundError:
+            return False
+        name = self._go_to(path)
+        self.target.rmdir(name)
+        self._if_replaced("remove_sync_info", name)
+        for folder in folders:
+            self._metas.pop(folder, None)
+            self._entries.pop(folder, None)
+        return True
+
     def set_mtime(self, path: str, mtime: float) -> bool:
         """Sets the time of a file; returns whether the target keeps it on the file itself."""
         return self._set_mtime(self._go_to(path), mtime, None)
@@ -206,6 +240,23 @@ class TargetBridge:
         return self._entries.get(folder, {}).get(name)
 
     # --- Helpers of this class ---
+
+    def _replaces(self, name: str) -> bool:
+        """Tells whether the target has a verb of its own, in the place of that of the class it is built on."""
+        kind = next((kind for kind in type(self.target).__mro__ if kind in _BUILT_IN), _Target)
+        return _is_replaced(self.target, kind, name)
+
+    def _holds_only(self, folder: str, files: dict[str, Any], folders: Sequence[str]) -> bool:
+        """Tells whether a folder holds nothing but these files, as listed, these folders, and metadata."""
+        self.go(folder)
+        for entry in self.target.get_dir():
+            path = f"{folder}/{entry.name}"
+            if entry.is_dir():
+                if path not in folders:
+                    return False
+            elif entry.name != DirMetadata.META_FILE_NAME and not _is_as_listed(entry, path, files):
+                return False
+        return True
 
     def _go_to(self, path: str) -> str:
         """Goes to the folder of a path; returns the name in it."""
@@ -295,6 +346,17 @@ def _spool() -> Any:
 
 def _ignore(_: bytes) -> None:
     """Counting is the core's business."""
+
+
+def _is_as_listed(entry: _Resource, path: str, files: dict[str, Any]) -> bool:
+    if path not in files:
+        return False
+    if files[path] is None:
+        return True
+    size, mtime = files[path]
+    now = getattr(entry, "mtime_org", entry.mtime)
+    is_same_time = now is mtime if now is None or mtime is None else abs(now - mtime) < 0.001
+    return bool(entry.size == size and is_same_time)
 
 
 def _fields(entry: _Resource) -> _Fields:

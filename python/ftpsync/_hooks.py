@@ -125,11 +125,12 @@ class HookRelay(Reporter):
         with self._calling(_Call(None, folder, conductor)):
             self._synchronizer._sync_dir()
 
-    def forgives(self, path: str, exc: Exception) -> bool:
+    def forgives(self, path: str, fields: dict[str, Any] | None, exc: Exception) -> bool:
         """Asks whether a run that met this error is a success nevertheless; if not, it ends with the error."""
         folder, _, name = path.rpartition("/")
-        pair = self._here.pairs.get(name) if folder == self._folder else None
-        if pair is None:
+        if fields is not None:
+            pair = self._pair(fields)
+        else:
             entry = make_entry(self._synchronizer.local, folder, (name, False, None, None, None, None), None)
             pair = EntryPair(entry, None)
         return self._synchronizer.on_error(exc, pair) is True

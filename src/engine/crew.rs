@@ -442,6 +442,10 @@ impl<'a> Crew<'a> {
                 Done::Removed { side, results: self.remove_files(side, files) }
             }
             Job::RemoveDirs { side, dirs } => Done::Removed { side, results: self.remove_dirs(side, dirs) },
+            Job::RemoveTree { side, tree } => {
+                let result = self.remove_tree(side, &tree);
+                Done::TreeRemoved { side, root: tree.root, result }
+            }
             Job::WriteMeta { ticket, side, dir, opposite, text } => {
                 let result = self.remember(side, &dir, &opposite, text.as_deref());
                 Done::MetaWritten { ticket, side, dir, result }

@@ -76,6 +76,10 @@ impl Executor for Rehearsal<'_> {
             Job::RemoveFiles { side, files } => {
                 Some(removed(side, files.into_iter().map(|doomed| doomed.path).collect()))
             }
+            // What would go is told one by one.
+            Job::RemoveTree { side, tree } => {
+                Some(Done::TreeRemoved { side, root: tree.root, result: Ok(false) })
+            }
             Job::RemoveDirs { side, dirs } => {
                 Some(removed(side, dirs.into_iter().map(|(dir, _)| dir).collect()))
             }

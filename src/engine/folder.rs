@@ -12,10 +12,22 @@ use std::collections::{BTreeSet, HashSet};
 pub enum Scope {
     /// Everything, whatever the other side has: the filter excludes it, and what it excludes is to go.
     Excluded,
+    /// Everything that takes part, whatever the other side has: user code wants it to go.
+    Wished,
     /// Everything that takes part: the user said so, or nobody ever synchronised it.
     Everything,
     /// What is as the last synchronisation left it. That was at this time (seconds since 1970-01-01 UTC), if it is known.
     Unchanged(Option<f64>),
+}
+
+impl Scope {
+    /// Whether something may go only if the other side really does not have it.
+    pub fn needs_absence(self) -> bool {
+        match self {
+            Scope::Everything | Scope::Unchanged(_) => true,
+            Scope::Excluded | Scope::Wished => false,
+        }
+    }
 }
 
 /// Why a folder is visited.

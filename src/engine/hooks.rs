@@ -158,11 +158,17 @@ pub trait Hooks {
     /// An exception of user code; it ends the run.
     fn resolve(&self, dir: &RelPath, step: &Step) -> Result<Answer>;
 
-    /// Something failed: is the user content with that, so that the run counts as a success?
+    /// Whether anybody is to be asked about errors.
+    fn hears_errors(&self) -> bool {
+        false
+    }
+
+    /// Something failed: is the user content with that, so that the run counts as a success? With the folder and the pair, where
+    /// it is about one that was judged.
     ///
     /// # Errors
     /// An exception of user code; it ends the run.
-    fn forgives(&self, _path: &RelPath, _error: &Error) -> Result<bool> {
+    fn forgives(&self, _path: &RelPath, _judged: Option<(&RelPath, &Step)>, _error: &Error) -> Result<bool> {
         Ok(false)
     }
 }

@@ -2,6 +2,7 @@
 
 use super::keep::Keep;
 use super::lock::LockNews;
+use super::removal::DoomedTree;
 use crate::error::{Error, Kind, Result};
 use crate::model::meta::{Fact, MetaError};
 use crate::model::{DirMeta, Entry, Name, Note, RelPath, Side, Sides, Stamp};
@@ -62,6 +63,13 @@ pub enum Job {
         side: Side,
         /// The folders, each with whether it holds a metadata file.
         dirs: Vec<(RelPath, bool)>,
+    },
+    /// Delete a folder with everything in it, if that is what was found there.
+    RemoveTree {
+        /// The side that loses it.
+        side: Side,
+        /// The folder.
+        tree: Box<DoomedTree>,
     },
     /// Write the metadata of one side of a folder, or remove the file if there is no text.
     WriteMeta {
@@ -143,6 +151,13 @@ pub struct CopyJob {
     pub may_lag: bool,
     /// The side may take its name for that of another file, which is there or was copied just before.
     pub has_twin: bool,
+}
+
+impl CopyJob {
+    /// The path under which it is shown: that of the local side.
+    pub fn shown(&self) -> &RelPath {
+        if self.to == Side::Remote { &self.source } else { &self.target }
+    }
 }
 
 /// A file whose time is to be set.
@@ -255,6 +270,15 @@ pub enum Done {
         /// What became of each.
         results: Vec<(RelPath, Result<()>)>,
     },
+    /// A folder that was to go with everything in it.
+    TreeRemoved {
+        /// The side that lost it.
+        side: Side,
+        /// The folder.
+        root: RelPath,
+        /// Whether it is gone; false if nothing was done.
+        result: Result<bool>,
+    },
     /// Metadata.
     MetaWritten {
         /// The folder.
@@ -285,6 +309,7 @@ impl Done {
             | Done::Copied { result: Err(error), .. }
             | Done::Compared { result: Err(error), .. }
             | Done::Dated { result: Err(error), .. }
+            | Done::TreeRemoved { result: Err(error), .. }
             | Done::MetaWritten { result: Err(error), .. } => Some(error).filter(is_outage),
             Done::Removed { results, .. } => {
                 results.iter().filter_map(|(_, result)| result.as_ref().err()).find(is_outage)
@@ -294,6 +319,7 @@ impl Done {
             | Done::Copied { .. }
             | Done::Compared { .. }
             | Done::Dated { .. }
+            | Done::TreeRemoved { .. }
             | Done::MetaWritten { .. }
             | Done::Locked { .. } => None,
         }

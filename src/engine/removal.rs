@@ -19,6 +19,17 @@ pub struct Trace {
     pub within: Option<DoomedDir>,
 }
 
+/// A folder of which nothing stays.
+#[derive(Debug, Clone)]
+pub struct DoomedTree {
+    /// The folder.
+    pub root: RelPath,
+    /// All files in it.
+    pub files: Vec<Doomed>,
+    /// All folders in it, itself among them.
+    pub folders: Vec<RelPath>,
+}
+
 #[derive(Debug)]
 struct Dir {
     side: Side,
@@ -27,6 +38,8 @@ struct Dir {
     has_meta: bool,
     is_kept: bool,
     is_back: bool,
+    /// It went, or was to go, with everything in it at once.
+    is_taken: bool,
     trace: Option<Trace>,
 }
 
@@ -53,7 +66,8 @@ impl Removals {
         self.folders.insert((side, path.as_str().to_owned()));
         let parent = trace.within;
         let trace = Some(trace);
-        self.dirs.push(Dir { side, path, parent, has_meta: false, is_kept: false, is_back: false, trace });
+        let (has_meta, is_kept, is_back, is_taken) = (false, false, false, false);
+        self.dirs.push(Dir { side, path, parent, has_meta, is_kept, is_back, is_taken, trace });
         DoomedDir(self.dirs.len() - 1)
     }
 
@@ -110,6 +124,38 @@ impl Removals {
         self.traces.remove(&(side, path.as_str().to_owned()))
     }
 
+    /// The folders of a side of which nothing stays, each without those inside another one.
+    pub fn whole_trees(&self, side: Side) -> Vec<DoomedTree> {
+        let is_top = |dir: &&Dir| {
+            dir.side == side && !dir.is_kept && dir.parent.is_none_or(|above| self.is_kept(above))
+        };
+        self.dirs.iter().filter(is_top).map(|top| self.tree(side, &top.path)).collect()
+    }
+
+    fn tree(&self, side: Side, root: &RelPath) -> DoomedTree {
+        let files = self.files.iter().filter(|(on, file)| *on == side && file.path.is_within(root));
+        let folders = self.dirs.iter().filter(|dir| dir.side == side && dir.path.is_within(root));
+        DoomedTree {
+            root: root.clone(),
+            files: files.map(|(_, file)| file.clone()).collect(),
+            folders: folders.map(|dir| dir.path.clone()).collect(),
+        }
+    }
+
+    /// Takes everything in a folder from what is to be removed: files first, then folders, the deepest first.
+    pub fn take_tree(&mut self, side: Side, root: &RelPath) -> Vec<RelPath> {
+        let DoomedTree { files, mut folders, .. } = self.tree(side, root);
+        self.files.retain(|(on, file)| *on != side || !file.path.is_within(root));
+        for dir in self.dirs.iter_mut().filter(|dir| dir.side == side && dir.path.is_within(root)) {
+            dir.is_taken = true;
+            if let Some(trace) = dir.trace.take() {
+                self.traces.insert((side, dir.path.as_str().to_owned()), trace);
+            }
+        }
+        folders.sort_by_key(|path| std::cmp::Reverse(path.depth()));
+        files.into_iter().map(|file| file.path).chain(folders).collect()
+    }
+
     /// What has not been carried out: every trace left.
     pub fn take_traces(&mut self) -> Vec<Trace> {
         let from_dirs: Vec<Trace> = self.dirs.iter_mut().filter_map(|dir| dir.trace.take()).collect();
@@ -137,7 +183,7 @@ impl Removals {
     /// is done: what could not be removed there keeps what is above.
     pub fn dirs_at(&mut self, side: Side, depth: usize) -> Vec<(RelPath, bool)> {
         let mut found = Vec::new();
-        for dir in self.dirs.iter_mut().filter(|dir| dir.side == side && !dir.is_kept) {
+        for dir in self.dirs.iter_mut().filter(|dir| dir.side == side && !dir.is_kept && !dir.is_taken) {
             if dir.path.depth() != depth {
                 continue;
             }

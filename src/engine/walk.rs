@@ -107,6 +107,7 @@ pub fn walk(
         lock_refused: None,
         written_locks: Sides::default(),
         shifts: Sides::default(),
+        judged: HashMap::new(),
         copies: 0,
         twins: Twins::default(),
         promised: 0,
@@ -160,6 +161,8 @@ struct Walk<'a> {
     has_news: bool,
     tally: Tally,
     resolve_all: Option<Strategy>,
+    /// Pairs that may still fail, by the path they are shown under; only where somebody wants to hear of errors.
+    judged: HashMap<RelPath, (RelPath, Step)>,
     /// Jobs that have not been answered.
     under_way: usize,
     /// Copies among them.
@@ -319,6 +322,7 @@ impl Walk<'_> {
             Done::Removed { side, results } => {
                 results.into_iter().try_for_each(|(path, result)| self.removed(side, &path, result))
             }
+            Done::TreeRemoved { side, root, result } => self.tree_removed(side, &root, result),
             Done::Compared { name, question, result } => {
                 self.comparing -= 1;
                 self.compared.insert(name, (question, result));
@@ -452,11 +456,13 @@ impl Walk<'_> {
         match visit {
             Visit::Compare => {}
             Visit::Copy { .. } => self.release(parent)?,
-            Visit::Remove { on, doomed, .. } => {
+            Visit::Remove { on, doomed, scope } => {
                 self.removals.keep(*doomed);
                 // The guard must not count less because less could be seen.
                 let unseen = self.contents.count_files(dir.as_str());
-                self.tally.doomed[*on] += unseen;
+                if *scope != Scope::Wished {
+                    self.tally.doomed[*on] += unseen;
+                }
                 self.tally.known += unseen;
             }
         }

@@ -204,6 +204,12 @@ impl RelPath {
             .try_fold(RelPath::root(), |path, part| Ok(path.join(&Name::new(part)?)))
     }
 
+    /// Whether this is that folder, or something in it.
+    pub fn is_within(&self, folder: &RelPath) -> bool {
+        let rest = self.text.strip_prefix(&*folder.text);
+        folder.text.is_empty() || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
     /// The entry `name` in the folder that this path names.
     #[must_use]
     pub fn join(&self, name: &Name) -> Self {

@@ -46,6 +46,8 @@ pub struct Tally {
     pub known: u64,
     /// Files among them that would be deleted on a side, because the other one lost them.
     pub doomed: Sides<u64>,
+    /// Files that user code wants to be deleted. They count where the user has set a limit.
+    pub wished: u64,
     /// Entries of the root that are remembered.
     pub root_known: u64,
     /// Entries of the root that each side lists.
@@ -119,13 +121,14 @@ pub fn judge(mode: Mode, rules: GuardRules, tally: &Tally) -> Option<Stop> {
         return None;
     }
     let doomed = tally.doomed.local + tally.doomed.remote;
+    let in_all = doomed + tally.wished;
     let limit_stop = match rules.limit {
-        Some(Limit::Count(limit)) => doomed > limit,
-        Some(Limit::Percent(limit)) => doomed * 100 > tally.known * u64::from(limit),
+        Some(Limit::Count(limit)) => in_all > limit,
+        Some(Limit::Percent(limit)) => in_all * 100 > tally.known * u64::from(limit),
         None => false,
     };
     if limit_stop {
-        return Some(Stop::OverLimit { doomed, known: tally.known });
+        return Some(Stop::OverLimit { doomed: in_all, known: tally.known });
     }
     match mode.source() {
         Some(source) => {
@@ -151,6 +154,7 @@ mod tests {
         Tally {
             known,
             doomed: Sides::new(0, doomed_remote),
+            wished: 0,
             root_known: known,
             root_present: Sides::new(1, 1),
         }

@@ -37,6 +37,8 @@ pub struct Step {
     pub operation: Operation,
     /// Why the operation is not the one of the table: `restore` or `force`.
     pub reason: Option<&'static str>,
+    /// Whether user code has asked for the operation, where another one was due.
+    pub is_wished: bool,
 }
 
 impl Step {
@@ -47,7 +49,7 @@ impl Step {
         if operation == Operation::Conflict && operation::changed_alike(&pair) {
             operation = Operation::Equal;
         }
-        Step { pair, changes, operation, reason: None }
+        Step { pair, changes, operation, reason: None, is_wished: false }
     }
 
     /// Applies what the mode makes of the situation (`restore`, `force`) before anything is carried out.

@@ -9,7 +9,7 @@ use super::errors::exception;
 use super::stage::{Asker, Stage, When};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Entry, EntryKind, Listing, META_FILE_NAME, Name, Note, RelPath, Stamp};
-use crate::target::{Caps, Put, Session, Target, Written};
+use crate::target::{Caps, Expect, Put, Session, Target, Written};
 use pyo3::exceptions::{PyFileExistsError, PyFileNotFoundError, PyPermissionError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -25,6 +25,7 @@ pub struct PyTarget {
     legacy_id: String,
     base_name: String,
     sets_mtime: bool,
+    removes_trees: bool,
 }
 
 impl PyTarget {
@@ -40,6 +41,7 @@ impl PyTarget {
             legacy_id: bridge.getattr("legacy_id")?.extract()?,
             base_name: bridge.getattr("base_name")?.extract()?,
             sets_mtime: bridge.getattr("sets_mtime")?.extract()?,
+            removes_trees: bridge.getattr("removes_trees")?.extract()?,
         })
     }
 }
@@ -66,6 +68,10 @@ impl Target for PyTarget {
             excludes_others: false,
             reads_ahead: false,
         }
+    }
+
+    fn removes_trees(&self) -> bool {
+        self.removes_trees
     }
 
     fn open(&self) -> Result<Box<dyn Session>> {
@@ -204,6 +210,17 @@ impl Session for PySession {
         self.tell("remove_dir", (dir.as_str().to_owned(),))
     }
 
+    fn remove_tree(
+        &mut self,
+        root: &RelPath,
+        files: &[(RelPath, Expect)],
+        folders: &[RelPath],
+    ) -> Result<bool> {
+        let files: Vec<ToldFile> = files.iter().map(told_file).collect();
+        let folders: Vec<String> = folders.iter().map(|folder| folder.as_str().to_owned()).collect();
+        self.call("remove_tree", (root.as_str().to_owned(), files, folders))
+    }
+
     fn set_mtime(&mut self, file: &RelPath, to: Stamp) -> Result<()> {
         let was_kept: bool = self.call("set_mtime", (file.as_str().to_owned(), to.as_secs_f64()))?;
         if was_kept {
@@ -257,6 +274,17 @@ fn read_chunk(body: &mut dyn Read, limit: usize) -> Result<Vec<u8>> {
     let count = body.read(&mut chunk).map_err(Error::from)?;
     chunk.truncate(count);
     Ok(chunk)
+}
+
+/// Path, and whether size and time matter; if so, both as they were listed.
+type ToldFile = (String, Option<(Option<u64>, Option<f64>)>);
+
+fn told_file((path, expect): &(RelPath, Expect)) -> ToldFile {
+    let listed = match expect {
+        Expect::File(size, mtime) => Some((*size, mtime.map(Stamp::as_secs_f64))),
+        Expect::Anything | Expect::Absent => None,
+    };
+    (path.as_str().to_owned(), listed)
 }
 
 fn is_meta(file: &RelPath) -> bool {

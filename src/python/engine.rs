@@ -555,7 +555,10 @@ impl Hooks for PyHooks {
         }
         let default = policy.reclassify(step).map(|(operation, reason)| (operation.as_str(), reason));
         let (goes_on, operation): (bool, String) = self.ask("re_classify", dir, step, default)?;
-        step.operation = operation_named(&operation)?;
+        let operation = operation_named(&operation)?;
+        step.is_wished =
+            default.is_none_or(|(word, _)| word != operation.as_str()) && operation != step.operation;
+        step.operation = operation;
         Ok(if goes_on { Verdict::Proceed } else { Verdict::Leave })
     }
 
@@ -584,20 +587,21 @@ impl Hooks for PyHooks {
                 reporter.bind(py).call_method1("operate", (pair, name, conductor))?.extract()
             },
             |wish| {
-                let deed = match wish {
-                    Wish::Operation(word) => {
-                        step.operation = operation_named(&word)?;
-                        Deed::Operation
-                    }
-                    Wish::Mismatch(word) => {
-                        step.operation = operation_named(&word)?;
-                        Deed::Mismatch
-                    }
-                    Wish::CopyTo(side) => Deed::CopyTo(side),
-                    Wish::RemoveFrom(side) => Deed::RemoveFrom(side),
-                    Wish::Go => deed,
+                let (deed, operation) = match wish {
+                    Wish::Operation(word) => (Deed::Operation, operation_named(&word)?),
+                    Wish::Mismatch(word) => (Deed::Mismatch, operation_named(&word)?),
+                    Wish::CopyTo(side) => (Deed::CopyTo(side), step.operation),
+                    Wish::RemoveFrom(side) => (Deed::RemoveFrom(side), step.operation),
+                    Wish::Go => (deed, step.operation),
                 };
-                act(step, deed)
+                // A handler that calls another one leaves the pair what it was: a conflict is counted as one.
+                let was = std::mem::replace(&mut step.operation, operation);
+                step.is_wished |= was != operation;
+                let done = act(step, deed);
+                if step.operation == operation {
+                    step.operation = was;
+                }
+                done
             },
         )?;
         Ok(if is_gone { Verdict::Gone } else { Verdict::Leave })
@@ -636,15 +640,18 @@ impl Hooks for PyHooks {
         Ok(Answer { strategy, for_all })
     }
 
-    fn forgives(&self, path: &RelPath, error: &Error) -> Result<bool> {
-        if !self.wants("on_error") {
-            return Ok(false);
-        }
+    fn hears_errors(&self) -> bool {
+        self.wants("on_error")
+    }
+
+    fn forgives(&self, path: &RelPath, judged: Option<(&RelPath, &Step)>, error: &Error) -> Result<bool> {
         let (reporter, path, error) =
             (Arc::clone(&self.reporter), path.as_str().to_owned(), error.duplicate());
+        let judged = judged.map(|(dir, step)| (dir.clone(), step.clone()));
         self.door.enter(move |py| {
+            let pair = judged.map(|(dir, step)| describe(py, &dir, &step)).transpose()?;
             let raised = exception(py, error);
-            reporter.bind(py).call_method1("forgives", (path, raised.value(py)))?.extract()
+            reporter.bind(py).call_method1("forgives", (path, pair, raised.value(py)))?.extract()
         })
     }
 }

@@ -66,6 +66,11 @@ pub trait Target: Send + Sync {
     /// What it can do, as far as known now.
     fn caps(&self) -> Caps;
 
+    /// Whether a folder of which nothing stays is to be deleted by [`Session::remove_tree`].
+    fn removes_trees(&self) -> bool {
+        false
+    }
+
     /// Starts a conversation, at the root of the target.
     ///
     /// # Errors
@@ -467,6 +472,20 @@ pub trait Session: Send {
     /// Removes many empty folders in one go, in order; one result for each.
     fn remove_dirs(&mut self, dirs: &[RelPath]) -> Vec<Result<()>> {
         dirs.iter().map(|dir| self.remove_dir(dir)).collect()
+    }
+
+    /// Removes a folder with everything in it, if that is no more than these files, as they were listed, and these folders, itself
+    /// among them. False, and nothing done, if there is anything else.
+    ///
+    /// # Errors
+    /// A refusal; what is left then is not known.
+    fn remove_tree(
+        &mut self,
+        _root: &RelPath,
+        _files: &[(RelPath, Expect)],
+        _folders: &[RelPath],
+    ) -> Result<bool> {
+        Ok(false)
     }
 
     /// Renames a file, replacing what has the new name.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ftplib
 import io
 import json
 import os
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ftpsync.synchronizers import BiDirSynchronizer, UploadSynchronizer
+from ftpsync.synchronizers import BiDirSynchronizer, DownloadSynchronizer, UploadSynchronizer
 from ftpsync.targets import FsTarget, _Target, make_target
 from memory_target import MemoryTarget
 from small_servers import ftp_server
@@ -195,3 +196,139 @@ def test_an_algorithm_of_ones_own_keeps_its_own_metadata(tmp_path: Path) -> None
     (tmp_path / "local/a").unlink()
     run(BiDirSynchronizer, *(FsTarget(str(side)) for side in sides))
     assert not (tmp_path / "remote/a").exists()
+
+
+def sides_of(root: Path, **names: str) -> tuple[Path, Path]:
+    """Two sides that were never synchronised and hold the same files."""
+    for side in ("local", "remote"):
+        (root / side).mkdir(exist_ok=True)
+        for name, text in names.items():
+            put(root / side / name.replace("_", "."), text)
+    return root / "local", root / "remote"
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*") if not path.name.startswith(".pyftpsync-"))
+
+
+def test_a_handler_may_remove_what_it_has_copied(tmp_path: Path) -> None:
+    class Fetch(DownloadSynchronizer):
+        def on_copy_remote(self, pair: Any) -> None:
+            super().on_copy_remote(pair)
+            self.remote.readonly = False
+            (self._remove_dir if pair.is_dir else self._remove_file)(pair.remote)
+
+    local, remote = sides_of(tmp_path)
+    for name in ("one", "two", "d/three"):
+        put(remote / name, name)
+    stats = run(Fetch, FsTarget(str(local)), FsTarget(str(remote)))
+    assert names_in(local) == ["d", "one", "three", "two"]
+    assert names_in(remote) == []
+    assert (stats["files_deleted"], stats["dirs_deleted"], stats["errors"]) == (2, 1, 0)
+
+
+def test_a_handler_may_remove_both_sides_of_a_pair(tmp_path: Path) -> None:
+    class Expire(BiDirSynchronizer):
+        def on_equal(self, pair: Any) -> None:
+            if pair.name.endswith(".log"):
+                self._remove_file(pair.local)
+                self._remove_file(pair.remote)
+
+    local, remote = sides_of(tmp_path, k1="1", a_log="1", b_log="1", c_log="1")
+    stats = run(Expire, FsTarget(str(local)), FsTarget(str(remote)))
+    assert names_in(local) == names_in(remote) == ["k1"]
+    assert stats["files_deleted"] == 6
+    assert run(BiDirSynchronizer, FsTarget(str(local)), FsTarget(str(remote)))["entries_touched"] == 0
+
+
+def test_a_handler_may_call_the_handlers_of_deletions(tmp_path: Path) -> None:
+    class Expire(BiDirSynchronizer):
+        def on_equal(self, pair: Any) -> None:
+            if pair.name.endswith(".log"):
+                self.on_delete_local(pair)
+                self.on_delete_remote(pair)
+
+    local, remote = sides_of(tmp_path, a="1", x_log="1", y_log="1", z_log="1")
+    stats = run(Expire, FsTarget(str(local)), FsTarget(str(remote)))
+    assert names_in(local) == names_in(remote) == ["a"]
+    assert stats["files_deleted"] == 6
+
+
+def test_an_overridden_operation_may_delete_what_is_new(tmp_path: Path) -> None:
+    class Policy(BiDirSynchronizer):
+        def re_classify_pair(self, pair: Any) -> bool:
+            if pair.name.startswith("tmp"):
+                pair.override_operation("delete_remote", "policy")
+            return True
+
+    local, remote = sides_of(tmp_path, a="1")
+    for number in range(4):
+        put(remote / f"tmp{number}", "x")
+    put(remote / "tmp-d/inside", "x")
+    run(Policy, FsTarget(str(local)), FsTarget(str(remote)))
+    assert names_in(local) == names_in(remote) == ["a"]
+
+
+def test_one_way_modes_decide_about_deletions_by_their_options(tmp_path: Path) -> None:
+    class Policy(UploadSynchronizer):
+        def re_classify_pair(self, pair: Any) -> bool:
+            pair.override_operation("delete_remote", "policy")
+            return True
+
+    local, remote = sides_of(tmp_path, a="1", b="2")
+    run(Policy, FsTarget(str(local)), FsTarget(str(remote)))
+    assert names_in(remote) == ["a", "b"]
+    run(Policy, FsTarget(str(local)), FsTarget(str(remote)), delete=True)
+    assert names_in(remote) == [] and names_in(local) == ["a", "b"]
+
+
+def test_wishes_count_where_the_user_has_set_a_limit(tmp_path: Path) -> None:
+    class Expire(BiDirSynchronizer):
+        def on_equal(self, pair: Any) -> None:
+            self._remove_file(pair.remote)
+
+    local, remote = sides_of(tmp_path, a="1", b="2")
+    with pytest.raises(RuntimeError, match="max-delete"):
+        run(Expire, FsTarget(str(local)), FsTarget(str(remote)), max_delete="1")
+    assert names_in(remote) == ["a", "b"]
+
+
+def test_a_conflict_that_a_handler_settles_by_another_counts(tmp_path: Path) -> None:
+    class Mine(BiDirSynchronizer):
+        def on_conflict(self, pair: Any) -> None:
+            self.on_copy_local(pair)
+
+    local, remote = sides_of(tmp_path)
+    put(local / "a", "1")
+    put(remote / "a", "22")
+    stats = run(Mine, FsTarget(str(local)), FsTarget(str(remote)))
+    assert (remote / "a").read_text() == "1"
+    assert stats["conflict_files"] == 1
+
+
+@pytest.mark.parametrize("reply", ["550 Permission denied.", "451 Not now.", "426 Cut."])
+@pytest.mark.parametrize("kind", [UploadSynchronizer, DownloadSynchronizer, BiDirSynchronizer])
+def test_on_error_hears_of_a_transfer_that_a_server_refuses(
+    kind: type[Any], reply: str, tmp_path: Path
+) -> None:
+    heard: list[Any] = []
+
+    class Mine(kind):  # type: ignore[misc, valid-type]
+        content: Any = False
+
+        def on_error(self, exc: BaseException, pair: Any) -> bool:
+            heard.append((type(exc).__name__[:6], pair.operation, pair.any_entry.size, pair.any_entry.mtime))
+            heard.append((pair.local_classification, pair.remote_classification, pair.any_entry.is_local()))
+            return bool(self.content)
+
+    local, remote = sides_of(tmp_path)
+    put((local if kind is UploadSynchronizer else remote) / "a", "12345")
+    verb = "STOR" if kind is UploadSynchronizer else "RETR"
+    with ftp_server(remote, refuses={verb: reply}) as server:
+        with pytest.raises(ftplib.Error, match=reply[:3]):
+            Mine(FsTarget(str(local)), make_target(server.url), {"verbose": 0}).run()
+        Mine.content = True
+        assert Mine(FsTarget(str(local)), make_target(server.url), {"verbose": 0}).run() is True
+    operation = "copy_local" if verb == "STOR" else "copy_remote"
+    assert heard[0][1:] == (operation, 5, 1.6e9) and len(heard) == 4
+    assert heard[1][2] is (verb == "STOR")

@@ -525,3 +525,100 @@ def test_a_file_is_read_in_its_own_folder(hook: str, tmp_path: Path) -> None:
     mine: Any = type("Mine", (UploadSynchronizer,), {hook: passed_on})
     synchronise(mine, LazyTarget(str(tmp_path / "local")), ReadingFirst(str(tmp_path / "remote")))
     assert folder_tree(tmp_path / "remote") == folder_tree(tmp_path / "local")
+
+
+class Archiving(FsTarget):
+    """Puts folders that go aside, as a whole."""
+
+    archive: ClassVar[Path]
+    moved: ClassVar[list[str]]
+
+    def rmdir(self, dir_name: str) -> None:
+        self.moved.append(dir_name)
+        os.replace(Path(str(self.cur_dir)) / dir_name, self.archive / dir_name)
+
+
+@pytest.fixture
+def archiving(tmp_path: Path) -> Any:
+    (tmp_path / "archive").mkdir()
+    for name, text in {
+        "a": "1",
+        "b": "2",
+        "c": "3",
+        "proj/x": "X",
+        "proj/deep/y": "Y",
+        "other/z": "Z",
+    }.items():
+        put(tmp_path / "local" / name, text)
+    (tmp_path / "remote").mkdir()
+    kind = type("Archive", (Archiving,), {"archive": tmp_path / "archive", "moved": []})
+
+    def go(base: type[Any] = UploadSynchronizer, **options: Any) -> Any:
+        sides = FsTarget(str(tmp_path / "local")), kind(str(tmp_path / "remote"))
+        return synchronise(base, *sides, delete=True, **options)
+
+    go()
+    for name in ("proj/deep/y", "proj/x"):
+        (tmp_path / "local" / name).unlink()
+    for meta in (tmp_path / "local/proj").rglob(".pyftpsync-*"):
+        meta.unlink()
+    (tmp_path / "local/proj/deep").rmdir()
+    (tmp_path / "local/proj").rmdir()
+    go.moved = kind.moved  # type: ignore[attr-defined]
+    return go
+
+
+@pytest.mark.parametrize("mode", ["sync", "upload"])
+def test_a_folder_goes_whole_by_the_rmdir_of_the_target(mode: str, archiving: Any, tmp_path: Path) -> None:
+    stats = archiving(MODES[mode]).get_stats()
+    assert archiving.moved == ["proj"]
+    assert folder_tree(tmp_path / "archive") == {
+        "proj": None,
+        "proj/deep": None,
+        "proj/deep/y": "Y",
+        "proj/x": "X",
+    }
+    assert "proj" not in folder_tree(tmp_path / "remote")
+    assert (stats["dirs_deleted"], stats["files_deleted"], stats["errors"]) == (1, 0, 0)
+    assert archiving(MODES[mode]).get_stats()["entries_touched"] == 0
+
+
+@pytest.mark.parametrize("change", ["edited", "added", "excluded"])
+def test_nothing_that_is_to_be_kept_goes_with_its_folder(change: str, archiving: Any, tmp_path: Path) -> None:
+    kept = tmp_path / "remote/proj/deep" / ("y" if change == "edited" else "new")
+    put(kept, "kept", 1.7e9)
+    options = {"exclude": "new"} if change == "excluded" else {"resolve": "skip"}
+    archiving(BiDirSynchronizer, **options)
+    assert kept.read_text() == "kept"
+    assert "proj" not in archiving.moved
+    assert not (tmp_path / "remote/proj/x").exists()
+
+
+def test_a_file_that_came_after_the_listing_does_not_go_with_its_folder(
+    archiving: Any, tmp_path: Path
+) -> None:
+    class Late(UploadSynchronizer):
+        def on_delete_remote(self, pair: Any) -> None:
+            super().on_delete_remote(pair)
+            put(tmp_path / "remote/proj/late", "late")
+
+    sides = (
+        FsTarget(str(tmp_path / "local")),
+        type("T", (Archiving,), {"archive": tmp_path / "archive", "moved": []})(str(tmp_path / "remote")),
+    )
+    with_late = Late(*sides, {"verbose": 0, "delete": True})
+    assert with_late.run() is True or with_late.error_count()
+    everything = {**folder_tree(tmp_path / "archive"), **folder_tree(tmp_path / "remote")}
+    assert any(text == "late" for text in everything.values())
+
+
+def test_a_folder_that_the_target_does_not_let_go_stays(archiving: Any, tmp_path: Path) -> None:
+    class Refusing(FsTarget):
+        def rmdir(self, dir_name: str) -> None:
+            raise PermissionError(f"{dir_name} is under guard")
+
+    sides = FsTarget(str(tmp_path / "local")), Refusing(str(tmp_path / "remote"))
+    with pytest.raises(PermissionError, match="proj is under guard"):
+        UploadSynchronizer(*sides, {"verbose": 0, "delete": True}).run()
+    assert (tmp_path / "remote/proj/deep/y").read_text() == "Y"
+    assert archiving().get_stats()["dirs_deleted"] == 1

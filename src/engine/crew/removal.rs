@@ -2,6 +2,7 @@
 
 use super::{Crew, borrowed};
 use crate::engine::job::Doomed;
+use crate::engine::removal::DoomedTree;
 use crate::error::{Error, Kind, Result, Retry};
 use crate::locked::locked;
 use crate::model::{META_FILE_NAME, Name, RelPath, Side};
@@ -41,6 +42,24 @@ impl Crew<'_> {
             });
         results.extend(sure.iter().map(|(file, _)| file.clone()).zip(removed));
         results
+    }
+
+    /// Deletes a folder with everything in it, after a last look at both sides. False, and nothing done, if anything is in doubt.
+    pub(super) fn remove_tree(&self, side: Side, tree: &DoomedTree) -> Result<bool> {
+        let gone: Vec<(usize, (RelPath, Expect))> = tree
+            .files
+            .iter()
+            .enumerate()
+            .filter_map(|(index, doomed)| Some((index, (doomed.gone_from.clone()?, Expect::Absent))))
+            .collect();
+        if !self.doubts(side.other(), &gone, "the other side has it after all").is_empty() {
+            return Ok(false);
+        }
+        let files: Vec<(RelPath, Expect)> =
+            tree.files.iter().map(|file| (file.path.clone(), file.expect)).collect();
+        self.persist([side], |sessions| {
+            borrowed(sessions, side)?.remove_tree(&tree.root, &files, &tree.folders)
+        })
     }
 
     /// Moves a file to the backup folder instead of removing it. What an interrupted run has left behind is nobody's content.

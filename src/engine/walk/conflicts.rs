@@ -1,6 +1,7 @@
 //! Conflicts: settled by the strategy, or by the user.
 
 use super::pairs::{expected, paths_of};
+use super::removal::Reason;
 use super::*;
 use crate::model::path::folded;
 
@@ -13,7 +14,7 @@ impl Walk<'_> {
             }
             Resolution::Delete { on } => {
                 self.action(Line::conflict_delete(on), path, step.pair.is_folder())?;
-                self.remove(plan, step, on, true)
+                self.remove(plan, step, on, Reason::Decided)
             }
             Resolution::Both { loser } => self.keep_both(plan, step, path, loser),
             Resolution::Skip | Resolution::SameTime | Resolution::Ask => {

@@ -1,5 +1,6 @@
 //! One pair: judged, and what follows from it is set in motion.
 
+use super::removal::Reason;
 use super::*;
 use crate::plan::contents::Question;
 
@@ -167,8 +168,14 @@ impl Walk<'_> {
             Deed::Mismatch => self.run.policy.effect_on_mismatch(&step.pair),
             Deed::Operation => self.run.policy.effect(&step.pair, step.operation),
             Deed::CopyTo(to) => return self.copy_entry(plan, step, to).map(|()| Verdict::Proceed),
-            Deed::RemoveFrom(on) => return self.remove(plan, step, on, false).map(|()| Verdict::Proceed),
+            Deed::RemoveFrom(on) => {
+                return self.remove(plan, step, on, Reason::Wished).map(|()| Verdict::Proceed);
+            }
         };
+        if let Some(on) = self.wished_deletion(step, deed, effect) {
+            self.action_of(Effect::Delete { on }, path, step.pair.is_folder())?;
+            return self.remove(plan, step, on, Reason::Wished).map(|()| Verdict::Proceed);
+        }
         if effect != Effect::Compare {
             return self.apply(plan, step, path, effect).map(|()| Verdict::Proceed);
         }
@@ -178,6 +185,17 @@ impl Walk<'_> {
         }
         // It has another operation now, and another hook may want to deal with it.
         self.offer(plan, step, path, Deed::Operation)
+    }
+
+    /// The side on which user code wants a deletion, if there is anything to delete. Both ways a wish is as good as a proof; in
+    /// one-way modes the options decide, as they always did.
+    fn wished_deletion(&self, step: &Step, deed: Deed, effect: Effect) -> Option<Side> {
+        let on = match effect {
+            Effect::Delete { on } => on,
+            Effect::Skip(Skip::Deletion { on }) if self.run.policy.mode == Mode::Sync => on,
+            _ => return None,
+        };
+        (deed == Deed::Operation && step.is_wished && step.pair.get(on).is_some()).then_some(on)
     }
 
     pub(super) fn apply(
@@ -211,7 +229,11 @@ impl Walk<'_> {
             }
             Effect::Delete { on } | Effect::DeleteUnmatched { on } => {
                 self.action_of(effect, path, is_folder)?;
-                self.remove(plan, step, on, matches!(effect, Effect::DeleteUnmatched { .. }))
+                let why = match effect {
+                    Effect::DeleteUnmatched { .. } => Reason::Decided,
+                    _ => Reason::Lost,
+                };
+                self.remove(plan, step, on, why)
             }
             Effect::Conflict => self.settle_conflict(plan, step, path),
             Effect::Skip(skip) => {
@@ -305,6 +327,7 @@ impl Walk<'_> {
             return Ok(());
         };
         let paths = paths_of(&plan.paths, &step.pair, to);
+        self.note_judged(plan, step);
         match entry.kind {
             EntryKind::File => {
                 if step.pair.past == Past::NoArchive
@@ -481,6 +504,7 @@ impl Walk<'_> {
         match result {
             Ok(written) => {
                 let now = self.run.clock.now();
+                self.judged.remove(job.shown());
                 self.copy_second(&job)?;
                 if let Some(Keep { to, is_trashed: true, .. }) = &job.keep {
                     self.event(Event::Trashed(to))?;
@@ -529,7 +553,7 @@ impl Walk<'_> {
                     folder.unfinished.remove(&job.name);
                     folder.metas.local.forget(&self.peer, &job.name);
                 }
-                let path = &if job.to == Side::Remote { job.source.clone() } else { job.target.clone() };
+                let path = &job.shown().clone();
                 let text = format!("Could not copy {path}: {}", error.reason());
                 self.stats.errors += 1;
                 self.stats.copy_errors += 1;
@@ -548,9 +572,12 @@ impl Walk<'_> {
                         })?;
                     }
                 }
-                // A file that cannot even be opened is counted, as it always was; what fails later is an error of the run.
-                let is_failure = was_opened || !self.run.ignore_copy_errors;
-                if is_failure && !self.hooks.forgives(path, &error)? {
+                // A file that cannot even be opened is counted, as it always was; what fails later is an error of the run. So
+                // is what an FTP server says when it is to send a file to the disk: it opens none before.
+                let is_to_disk = !self.run.pools[job.to].target().caps().is_networked;
+                let was_begun = was_opened || (is_to_disk && error.reply().is_some());
+                let is_failure = was_begun || !self.run.ignore_copy_errors;
+                if is_failure && !self.is_forgiven(path, &error)? {
                     self.failure.get_or_insert(error.told());
                 }
             }

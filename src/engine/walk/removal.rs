@@ -3,6 +3,17 @@
 use super::pairs::{expected, paths_of};
 use super::*;
 
+/// Why something is to be deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reason {
+    /// The other side does not have it.
+    Lost,
+    /// The filter leaves it out, or it has lost a conflict.
+    Decided,
+    /// User code wants it, whatever the other side has.
+    Wished,
+}
+
 /// Files deleted by one job at least, unless there are fewer.
 const LITTLE: usize = 25;
 /// And at the most: in between it is looked whether the run goes on.
@@ -10,33 +21,30 @@ const MUCH: usize = 500;
 
 impl Walk<'_> {
     /// Plans the deletion of an entry; a folder is looked into first, unless all in it may go.
-    pub(super) fn remove(
-        &mut self,
-        plan: &mut Plan,
-        step: &Step,
-        on: Side,
-        unconditionally: bool,
-    ) -> Result<()> {
+    pub(super) fn remove(&mut self, plan: &mut Plan, step: &Step, on: Side, why: Reason) -> Result<()> {
         let Some(entry) = step.pair.get(on) else {
             return Ok(());
         };
+        self.note_judged(plan, step);
         let leaf = if entry.is_folder() { Leaf::RemoveFolder } else { Leaf::RemoveFile };
         let (hooks, dir) = (self.hooks, plan.dir.clone());
         let verdict = hooks.leaf(leaf, on, &dir, entry, &mut || {
-            self.doom(plan, step, entry, on, unconditionally);
+            self.doom(plan, step, entry, on, why);
             Ok(())
         })?;
         if verdict == Verdict::Proceed {
-            self.doom(plan, step, entry, on, unconditionally);
+            self.doom(plan, step, entry, on, why);
         }
         Ok(())
     }
 
-    fn doom(&mut self, plan: &mut Plan, step: &Step, entry: &Entry, on: Side, unconditionally: bool) {
+    fn doom(&mut self, plan: &mut Plan, step: &Step, entry: &Entry, on: Side, why: Reason) {
         let path = plan.paths[on].join(&entry.name);
-        // What the filter excludes goes whether or not the other side has it.
+        // What the filter excludes goes whether or not the other side has it, and what user code wants to go: it may have been
+        // copied there just before.
         let other = paths_of(&plan.paths, &step.pair, on.other())[on.other()].clone();
-        let gone_from = step.pair.get(on.other()).is_none().then_some(other);
+        let is_lost = why != Reason::Wished && step.pair.get(on.other()).is_none();
+        let gone_from = is_lost.then_some(other);
         let trace = Trace { ticket: plan.ticket, name: step.pair.name.to_string(), within: None };
         self.hold(plan.ticket);
         match entry.kind {
@@ -46,7 +54,10 @@ impl Walk<'_> {
                 self.removals.add_file(on, doomed, Some(trace));
             }
             EntryKind::File => {
-                self.tally.doomed[on] += 1;
+                match why {
+                    Reason::Wished => self.tally.wished += 1,
+                    Reason::Lost | Reason::Decided => self.tally.doomed[on] += 1,
+                }
                 if self.run.policy.mode != Mode::Sync && !matches!(step.pair.past, Past::Listed(_)) {
                     self.tally.known += 1;
                 }
@@ -55,8 +66,9 @@ impl Walk<'_> {
             }
             EntryKind::Folder => {
                 let scope = match step.pair.past {
+                    _ if why == Reason::Wished => Scope::Wished,
                     _ if gone_from.is_none() => Scope::Excluded,
-                    Past::Listed(seen) if self.run.policy.deep_conflicts && !unconditionally => {
+                    Past::Listed(seen) if self.run.policy.deep_conflicts && why == Reason::Lost => {
                         Scope::Unchanged(seen.synced)
                     }
                     Past::Listed(_) | Past::Unlisted | Past::NoArchive => Scope::Everything,
@@ -130,7 +142,7 @@ impl Walk<'_> {
                 let scope = match scope {
                     // It came after the last synchronisation, so no time says anything about what is in it.
                     Scope::Unchanged(_) if is_new => Scope::Unchanged(None),
-                    Scope::Unchanged(_) | Scope::Everything | Scope::Excluded => scope,
+                    Scope::Unchanged(_) | Scope::Everything | Scope::Excluded | Scope::Wished => scope,
                 };
                 let visit = Visit::Remove { on, doomed: inner_doomed, scope };
                 children.push(Folder::new(inner, visit, Some(ticket)));
@@ -138,7 +150,7 @@ impl Walk<'_> {
             }
             self.tally.known += 1;
             let is_changed = match (scope, &archive.seen) {
-                (Scope::Everything | Scope::Excluded, _) => false,
+                (Scope::Everything | Scope::Excluded | Scope::Wished, _) => false,
                 (Scope::Unchanged(_), Some(_)) => {
                     is_changed_since(&entry, on, &Past::of(&archive, name.as_str()))
                 }
@@ -167,10 +179,13 @@ impl Walk<'_> {
         entry: &Entry,
         paths: &Sides<RelPath>,
     ) {
-        self.tally.doomed[on] += 1;
+        match scope {
+            Scope::Wished => self.tally.wished += 1,
+            Scope::Everything | Scope::Unchanged(_) | Scope::Excluded => self.tally.doomed[on] += 1,
+        }
         self.hold(ticket);
         let expect = if entry.is_link { Expect::Anything } else { expected(Some(entry)) };
-        let gone_from = (scope != Scope::Excluded).then(|| paths[on.other()].clone());
+        let gone_from = scope.needs_absence().then(|| paths[on.other()].clone());
         let doomed = Doomed { path: paths[on].clone(), gone_from, expect };
         let trace = Trace { ticket, name: entry.name.to_string(), within: Some(within) };
         self.removals.add_file(on, doomed, Some(trace));
@@ -196,7 +211,8 @@ impl Walk<'_> {
         };
         let mut changes = Sides::new(Change::Deleted, Change::Deleted);
         changes[on] = Change::Modified;
-        let step = Step { pair, changes, operation: plan::Operation::Conflict, reason: None };
+        let step =
+            Step { pair, changes, operation: plan::Operation::Conflict, reason: None, is_wished: false };
         self.stats.conflict_files += 1;
         let dir = path.parent().unwrap_or_default();
         match self.decide(&dir, &step)? {
@@ -234,6 +250,7 @@ impl Walk<'_> {
             }
             return self.problem(&RelPath::root(), error);
         }
+        self.remove_trees()?;
         for side in Side::BOTH {
             for files in self.removals.file_bursts(side, self.burst(side)) {
                 self.submit(Job::RemoveFiles { side, files })?;
@@ -253,6 +270,41 @@ impl Walk<'_> {
             self.release(Some(trace.ticket))?;
         }
         self.wait_for_all()
+    }
+
+    /// Folders of which nothing stays go with one verb, on a side that wants it so.
+    fn remove_trees(&mut self) -> Result<()> {
+        if self.run.keeping.backup.is_some() {
+            return Ok(());
+        }
+        for side in Side::BOTH.into_iter().filter(|side| self.run.pools[*side].target().removes_trees()) {
+            for tree in self.removals.whole_trees(side) {
+                self.submit(Job::RemoveTree { side, tree: Box::new(tree) })?;
+            }
+        }
+        self.wait_for_all()
+    }
+
+    /// Takes what became of a folder that was to go with one verb: gone, or left for deletions one by one.
+    pub(super) fn tree_removed(&mut self, side: Side, root: &RelPath, result: Result<bool>) -> Result<()> {
+        let error = match result {
+            Ok(false) => return Ok(()),
+            Ok(true) => None,
+            Err(error) => Some(error),
+        };
+        let paths = self.removals.take_tree(side, root);
+        let Some(error) = error else {
+            return paths.iter().try_for_each(|path| self.removed(side, path, Ok(())));
+        };
+        let done = Finished { deed: "delete", path: root, side, bytes: 0, error: Some(&error) };
+        self.event(Event::Finished(done))?;
+        self.failed(root, error)?;
+        // What is left of it is not known: all of it stays remembered.
+        for path in paths {
+            let trace = self.removals.take_trace(side, &path);
+            self.release(trace.map(|trace| trace.ticket))?;
+        }
+        Ok(())
     }
 
     /// A new folder that stays only because it holds what the filter leaves out is made on the other side as well, if the one

@@ -64,9 +64,25 @@ impl Walk<'_> {
         self.stats.errors += 1;
         let text = error.to_string();
         self.event(Event::Failure(&text))?;
-        if !self.hooks.forgives(path, &error)? {
+        if !self.is_forgiven(path, &error)? {
             self.failure.get_or_insert(error.told());
         }
         Ok(())
+    }
+
+    /// Keeps what was decided about a pair for the case that it fails, if somebody wants to hear of that.
+    pub(super) fn note_judged(&mut self, plan: &Plan, step: &Step) {
+        if self.hooks.hears_errors() {
+            self.judged.insert(plan.dir.join(&step.pair.name), (plan.dir.clone(), step.clone()));
+        }
+    }
+
+    /// Whether user code is content with an error.
+    pub(super) fn is_forgiven(&mut self, path: &RelPath, error: &Error) -> Result<bool> {
+        if !self.hooks.hears_errors() {
+            return Ok(false);
+        }
+        let judged = self.judged.remove(path);
+        self.hooks.forgives(path, judged.as_ref().map(|(dir, step)| (dir, step)), error)
     }
 }
