@@ -135,17 +135,29 @@ class HookRelay(Reporter):
             pair = EntryPair(entry, None)
         return self._synchronizer.on_error(exc, pair) is True
 
-    def action(self, action: str, status: str, symbol: str, path: str, is_dir: bool, level: int) -> None:
-        """Takes what is done about one entry."""
+    def action(
+        self,
+        action: str,
+        status: str,
+        symbol: str,
+        path: str,
+        is_dir: bool,
+        level: int,
+        told: tuple[Any, Any] = (None, None),
+    ) -> None:
+        """Takes what is done about one entry, and what the local and the remote side have of it, as far as told."""
         if "_log_action" not in self._hooks:
-            super().action(action, status, symbol, path, is_dir, level)
+            super().action(action, status, symbol, path, is_dir, level, told)
             return
         folder, _, name = path.rpartition("/")
-        known = None
-        if folder == self._folder:
-            known = self._here.entries.get((True, name)) or self._here.entries.get((False, name))
-        local = self._synchronizer.local
-        entry = known or make_entry(local, folder, (name, is_dir, None, None, None, None), None)
+        local, remote = told
+        if local or remote:
+            is_local = remote is None or (local is not None and not _is_about_remote(action, status, symbol))
+            self.enter(folder)
+            entry = self._entry(is_local, folder, local if is_local else remote, None)
+        else:
+            fields = (name, is_dir, None, None, None, None)
+            entry = make_entry(self._synchronizer.local, folder, fields, None)
         # As in pyftpsync 4.1: overrides may take the level as a keyword only, or know nothing but the usual one.
         more = {} if level == _USUAL_LEVEL else {"min_level": level}
         self._synchronizer._log_action(action, status, symbol, entry, **more)
@@ -314,6 +326,13 @@ class HookRelay(Reporter):
         if past is not None:
             known.ps_mtime, known.ps_size, known.ps_utime = past
         return known
+
+
+def _is_about_remote(action: str, status: str, symbol: str) -> bool:
+    """Tells whether a line is about the remote entry of a pair: what is copied from there, or deleted there."""
+    if (action, status) == ("delete", "unmatched"):
+        return symbol == ">"
+    return symbol.strip() in ("<", ">X")
 
 
 def _tell_classification(pair: EntryPair, past: tuple[Any, Any, Any] | None) -> None:

@@ -63,8 +63,17 @@ class Reporter:
 
     # --- Called by the core ---
 
-    def action(self, action: str, status: str, symbol: str, path: str, is_dir: bool, level: int) -> None:
-        """Takes what is done about one entry."""
+    def action(
+        self,
+        action: str,
+        status: str,
+        symbol: str,
+        path: str,
+        is_dir: bool,
+        level: int,
+        told: tuple[Any, Any] = (None, None),
+    ) -> None:
+        """Takes what is done about one entry, and what the local and the remote side have of it, as far as told."""
         tell = self._synchronizer._on_deed
         if tell is not None and (action, status) == ("skip", "conflict"):
             tell("conflict", path, None, 0, None)

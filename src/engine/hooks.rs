@@ -158,6 +158,11 @@ pub trait Hooks {
     /// An exception of user code; it ends the run.
     fn resolve(&self, dir: &RelPath, step: &Step) -> Result<Answer>;
 
+    /// Whether the lines about entries go to somebody who wants to see the entries.
+    fn hears_lines(&self) -> bool {
+        false
+    }
+
     /// Whether anybody is to be asked about errors.
     fn hears_errors(&self) -> bool {
         false

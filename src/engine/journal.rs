@@ -8,9 +8,10 @@ use super::Run;
 use crate::model::meta::Fact;
 use crate::model::{RelPath, Side, Sides, TEMP_PREFIX};
 use crate::plan::{Mode, Pair, Past};
-use crate::target::{Notes, next_unique, process_tag};
+use crate::target::{Notes, is_of_first, next_unique, numbers_given, process_tag};
 use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The end of a journal's name.
 const MARK: &str = ".journal";
@@ -41,6 +42,29 @@ pub struct Journal {
     on_their_way: HashSet<(Side, RelPath)>,
     left: Vec<Left>,
     has_damaged: bool,
+    life: Life,
+}
+
+/// How many runs are under way in this process.
+static ALIVE: AtomicUsize = AtomicUsize::new(0);
+
+/// A run that is under way, as long as this lives.
+struct Life {
+    /// How many numbers earlier runs of this process may have used for temporary names; none if one of them may go on.
+    used_before: u64,
+}
+
+impl Default for Life {
+    fn default() -> Self {
+        let is_alone = ALIVE.fetch_add(1, Ordering::SeqCst) == 0;
+        Life { used_before: if is_alone { numbers_given() } else { 0 } }
+    }
+}
+
+impl Drop for Life {
+    fn drop(&mut self) {
+        ALIVE.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 /// The journal of a dead run.
@@ -196,7 +220,8 @@ impl Journal {
     pub fn is_left(&self, side: Side, path: &RelPath) -> bool {
         let number = path.file_name().strip_prefix(TEMP_PREFIX).unwrap_or_default();
         self.left.iter().any(|left| {
-            let is_tagged = number.starts_with(&left.tag) && left.tag != process_tag();
+            let is_tagged = number.starts_with(&left.tag)
+                && (left.tag != process_tag() || is_of_first(number, self.life.used_before));
             is_tagged || left.parts[side].contains(path.as_str())
         })
     }

@@ -4,7 +4,7 @@ use super::stats::Stats;
 use crate::error::{Error, Result};
 use crate::model::lock::Lock;
 use crate::model::{RelPath, Side};
-use crate::plan::{Change, Effect, Skip, Step, Strategy};
+use crate::plan::{Change, Effect, Pair, Skip, Step, Strategy};
 
 /// One line about one entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,6 +104,8 @@ pub enum Event<'a> {
         path: &'a RelPath,
         /// Whether it is a folder.
         is_folder: bool,
+        /// What both sides have of it, where somebody wants to know.
+        pair: Option<&'a Pair>,
     },
     /// Anything else, shown from a verbosity on.
     Note {

@@ -108,7 +108,9 @@ pub fn walk(
         written_locks: Sides::default(),
         shifts: Sides::default(),
         judged: HashMap::new(),
+        subjects: HashMap::new(),
         copies: 0,
+        unanswered: Sides::default(),
         twins: Twins::default(),
         promised: 0,
         comparing: 0,
@@ -163,10 +165,14 @@ struct Walk<'a> {
     resolve_all: Option<Strategy>,
     /// Pairs that may still fail, by the path they are shown under; only where somebody wants to hear of errors.
     judged: HashMap<RelPath, (RelPath, Step)>,
+    /// Pairs that are being judged, by the path they are shown under; only where somebody wants to see them in lines.
+    subjects: HashMap<RelPath, Pair>,
     /// Jobs that have not been answered.
     under_way: usize,
     /// Copies among them.
     copies: usize,
+    /// Copies to each side that were counted and of which it is not known what became of them.
+    unanswered: Sides<u64>,
     /// The names that they go to, and copies that wait because their names may be the same.
     twins: Twins,
     /// Bytes of all copies so far, whether done or not.

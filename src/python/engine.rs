@@ -259,6 +259,8 @@ struct Listener {
     progress: bool,
     flows: bool,
     records: bool,
+    /// Lines of every level go to a hook, which may do something else with them than write them.
+    hears_all: bool,
     last_look: Instant,
     last_flow: Instant,
 }
@@ -276,6 +278,7 @@ impl Listener {
             progress: settings.progress,
             flows: settings.flows,
             records: settings.records,
+            hears_all: settings.hooks.iter().any(|hook| hook == "_log_action"),
             last_look: Instant::now(),
             last_flow: Instant::now(),
         }
@@ -317,9 +320,14 @@ impl Observer for Listener {
     fn event(&mut self, event: Event<'_>, stats: &Stats) -> Result<()> {
         self.live.note(stats);
         match event {
-            Event::Action { line, path, is_folder } => {
+            Event::Action { line, path, is_folder, pair } => {
                 let path = path.as_str().to_owned();
-                self.tell("action", (line.action, line.status, line.symbol, path, is_folder, line.level))
+                let fields = |side: Side| pair.and_then(|pair| pair.get(side)).map(entry_fields);
+                let told = (fields(Side::Local), fields(Side::Remote));
+                self.tell(
+                    "action",
+                    (line.action, line.status, line.symbol, path, is_folder, line.level, told),
+                )
             }
             Event::Note { level, text } => self.tell("note", (level, text.to_owned())),
             Event::Warning(text) => self.tell("warning", (text.to_owned(),)),
@@ -368,7 +376,7 @@ impl Observer for Listener {
     }
 
     fn wants(&self, level: u8) -> bool {
-        self.verbose >= level
+        self.hears_all || self.verbose >= level
     }
 
     fn poll(&mut self) -> Result<()> {
@@ -638,6 +646,10 @@ impl Hooks for PyHooks {
         let strategy = strategy
             .ok_or_else(|| Error::new(Kind::Usage, format!("{word:?} is no answer to a conflict")))?;
         Ok(Answer { strategy, for_all })
+    }
+
+    fn hears_lines(&self) -> bool {
+        self.wants("_log_action")
     }
 
     fn hears_errors(&self) -> bool {

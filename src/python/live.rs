@@ -68,7 +68,8 @@ impl Live {
             }
             let more = match (value, before) {
                 (Value::Count(count), Some(Value::Count(before))) => {
-                    count.saturating_sub(before).into_bound_py_any(py)
+                    // Less than before, where a run that was cut short could not do what was counted.
+                    (count.wrapping_sub(before) as i64).into_bound_py_any(py)
                 }
                 (Value::Count(count), _) => count.into_bound_py_any(py),
                 (Value::Seconds(time), Some(Value::Seconds(before))) => (time - before).into_bound_py_any(py),

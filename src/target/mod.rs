@@ -635,8 +635,23 @@ const COUNTING: u32 = 24;
 
 /// A number for a temporary name: two clients of one server do not meet, nor two targets of one process.
 pub(crate) fn next_unique() -> u64 {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
     numbered(COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// How many numbers this process has given away.
+static COUNT: AtomicU64 = AtomicU64::new(0);
+
+/// How many numbers this process has given away so far.
+pub(crate) fn numbers_given() -> u64 {
+    COUNT.load(Ordering::Relaxed)
+}
+
+/// Whether hexadecimal digits begin with a number of this process that is one of the first `given`. When the numbers have begun
+/// anew, nobody can tell.
+pub(crate) fn is_of_first(digits: &str, given: u64) -> bool {
+    let number = digits.get(..16).and_then(|digits| u64::from_str_radix(digits, 16).ok());
+    let mask = (1 << COUNTING) - 1;
+    given <= mask && number.is_some_and(|number| number == numbered(number) && number & mask < given)
 }
 
 /// The number that this process makes of another one.

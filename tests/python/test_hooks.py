@@ -727,3 +727,30 @@ def test_a_hook_that_is_not_overridden_is_not_called_for_the_sake_of_others(worl
     finally:
         sys.setprofile(None)
     assert not {"_before_sync", "_copy_file", "on_copy_local", "_match", "re_classify"} & set(calls)
+
+
+def test_a_line_comes_with_the_entry_that_it_is_about(world: Path) -> None:
+    heard: dict[str, Any] = {}
+
+    class Mine(BiDirSynchronizer):
+        def _log_action(self, action: str, status: str, symbol: str, entry: Any, min_level: int = 3) -> None:
+            heard[entry.get_rel_path()] = entry
+
+    run(Mine, world, {"resolve": "remote", "verbose": 0})
+    for name, is_local in {
+        "edit-here": True,
+        "edit-there": False,
+        "newer": False,
+        "new": True,
+        "gone-here": False,
+        "gone-there": True,
+        "same": True,
+        "both": True,
+    }.items():
+        side = world / ("local" if is_local else "remote")
+        assert heard[name].target.root_dir == str(side), name
+        assert heard[name].name == name
+        if heard[name].is_file():
+            assert heard[name].mtime and heard[name].size, name
+    assert heard["edit-there"].size == len("edited there!")
+    assert heard["gone-here"].size == len("first gone-here")

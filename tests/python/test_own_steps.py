@@ -332,3 +332,31 @@ def test_on_error_hears_of_a_transfer_that_a_server_refuses(
     operation = "copy_local" if verb == "STOR" else "copy_remote"
     assert heard[0][1:] == (operation, 5, 1.6e9) and len(heard) == 4
     assert heard[1][2] is (verb == "STOR")
+
+
+def test_a_run_that_a_hook_ends_leaves_nothing_and_counts_what_was_done(tmp_path: Path) -> None:
+    class Strict(UploadSynchronizer):
+        def on_conflict(self, pair: Any) -> None:
+            raise ValueError("conflict!")
+
+    local, remote = tmp_path / "local", tmp_path / "remote"
+    remote.mkdir()
+    for attempt in range(4):
+        put(local / f"zz{attempt}", "1")
+        put(remote / f"zz{attempt}", "22")
+        for number in range(8):
+            put(local / f"n{attempt}-{number}", "x" * 300_000)
+        before = set(names_in(remote))
+        with ftp_server(remote, bytes_per_second=3_000_000) as server:
+            strict = Strict(FsTarget(str(local)), make_target(server.url), {"verbose": 0})
+            with pytest.raises(ValueError, match="conflict!"):
+                strict.run()
+            stats = strict.get_stats()
+            arrived = set(names_in(remote)) - before
+            assert stats["files_written"] == stats["upload_files_written"] == len(arrived)
+            assert stats["bytes_written"] == sum((remote / name).stat().st_size for name in arrived)
+            run(UploadSynchronizer, FsTarget(str(local)), make_target(server.url), resolve="local")
+        hidden = [path.name for path in remote.iterdir() if path.name.startswith(".pyftpsync-tmp")]
+        assert hidden == []
+        assert [path.name for path in local.iterdir() if path.name.startswith(".pyftpsync-tmp")] == []
+        assert len(names_in(remote)) == 9 * (attempt + 1)

@@ -160,7 +160,9 @@ impl Walk<'_> {
         let told: Vec<Done> = std::iter::from_fn(next).collect();
         for done in told {
             match done {
-                Done::Copied { job, was_opened, result: Ok(written), .. } => {
+                Done::Copied { job, bytes, was_opened, seconds, result: Ok(written) } => {
+                    self.stats.bytes_written[job.to] += bytes;
+                    self.stats.add_write_time(job.to, seconds);
                     drop(self.copied(job, was_opened, Ok(written)));
                 }
                 Done::MetaWritten { ticket, side, dir, result: Ok(()) } => {
@@ -168,6 +170,12 @@ impl Walk<'_> {
                 }
                 _ => {}
             }
+        }
+        // What did not come to its end was not done, also if its turn had not even come.
+        for side in Side::BOTH {
+            let undone = std::mem::take(&mut self.unanswered[side]);
+            self.stats.files_written[side] -= undone;
+            self.stats.entries_touched -= undone;
         }
         let mut folders = std::mem::take(&mut self.folders);
         // A root that was not looked into yet has its metadata still on the disk.

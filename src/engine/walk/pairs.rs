@@ -69,8 +69,17 @@ impl Walk<'_> {
         }
     }
 
-    pub(super) fn judge_pair(&mut self, plan: &mut Plan, mut pair: Pair) -> Result<()> {
+    pub(super) fn judge_pair(&mut self, plan: &mut Plan, pair: Pair) -> Result<()> {
         let path = plan.dir.join(&pair.name);
+        if self.hooks.hears_lines() {
+            self.subjects.insert(path.clone(), pair.clone());
+        }
+        let judged = self.judge(plan, pair, &path);
+        self.subjects.remove(&path);
+        judged
+    }
+
+    fn judge(&mut self, plan: &mut Plan, mut pair: Pair, path: &RelPath) -> Result<()> {
         self.event(Event::Tick)?;
         if let Some(folder) = self.folders.get_mut(&plan.ticket) {
             folder.unfinished.remove(pair.name.as_str());
@@ -87,7 +96,7 @@ impl Walk<'_> {
         let entry = pair.any();
         let mut is_match = self.run.filter.matches(entry.name.as_str(), entry.kind);
         if pair.is_clash() {
-            return self.judge_clash(plan, pair, &path, is_match);
+            return self.judge_clash(plan, pair, path, is_match);
         }
         let (mut step, mut is_gone) = (Step::new(pair), false);
         if let Some(source) = self.run.policy.mode.source().filter(|_| self.run.policy.follows) {
@@ -95,11 +104,11 @@ impl Walk<'_> {
         }
         match plan.comparisons.remove(step.pair.name.as_str()) {
             // Nobody knows whether they are the same: both stay as they are.
-            Some((_, Err(error))) => return self.problem(&path, error),
+            Some((_, Err(error))) => return self.problem(path, error),
             Some((Question::IsStump(_), Ok(false))) => {}
             Some((Question::IsStump(side), Ok(true))) => {
                 if self.run.policy.mode.source() == Some(side) {
-                    return self.problem(&path, stump_error(side).at(&path));
+                    return self.problem(path, stump_error(side).at(path));
                 }
                 let text = format!(
                     "{path}: a run that was interrupted has written only the beginning of it to the {side} side"
@@ -110,7 +119,7 @@ impl Walk<'_> {
             Some((Question::AreSame, Ok(is_same))) => {
                 step.weigh(&self.run.policy, is_same);
                 if is_same {
-                    self.set_time(plan, &step, &path)?;
+                    self.set_time(plan, &step, path)?;
                 }
             }
             None => {}
@@ -120,7 +129,7 @@ impl Walk<'_> {
         // What does not take part is told, whatever else was said about it.
         if verdict == Verdict::Proceed || !is_match {
             let deed = if is_match { Deed::Operation } else { Deed::Mismatch };
-            is_gone = self.offer(plan, &mut step, &path, deed)? == Verdict::Gone;
+            is_gone = self.offer(plan, &mut step, path, deed)? == Verdict::Gone;
         }
         if step.operation == plan::Operation::Conflict {
             self.stats.conflict_files += 1;
@@ -443,6 +452,7 @@ impl Walk<'_> {
     ) -> Result<()> {
         self.stats.files_written[to] += 1;
         self.stats.entries_touched += 1;
+        self.unanswered[to] += 1;
         self.hold(ticket);
         let needs_folders = matches!(landing, Landing::NewFolder);
         let (expect, mode, keep) = match landing {
@@ -501,6 +511,7 @@ impl Walk<'_> {
         if !may_leave_something {
             self.journal.arrives(job.to, &job.target);
         }
+        self.unanswered[job.to] = self.unanswered[job.to].saturating_sub(1);
         match result {
             Ok(written) => {
                 let now = self.run.clock.now();

@@ -215,6 +215,9 @@ impl Walk<'_> {
             Step { pair, changes, operation: plan::Operation::Conflict, reason: None, is_wished: false };
         self.stats.conflict_files += 1;
         let dir = path.parent().unwrap_or_default();
+        if self.hooks.hears_lines() {
+            self.subjects.insert(path.clone(), step.pair.clone());
+        }
         match self.decide(&dir, &step)? {
             Resolution::Copy { to } if allows_copy(&self.run.policy, to) => {
                 self.removals.keep(doomed);

@@ -11,7 +11,8 @@ impl Walk<'_> {
         if !self.observer.wants(line.level) {
             return Ok(());
         }
-        self.event(Event::Action { line, path, is_folder })
+        let pair = self.subjects.get(path);
+        self.observer.event(Event::Action { line, path, is_folder, pair }, self.stats)
     }
 
     pub(super) fn action_of(&mut self, effect: Effect, path: &RelPath, is_folder: bool) -> Result<()> {
