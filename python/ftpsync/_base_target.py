@@ -117,6 +117,10 @@ class _Target:
         """Returns what holds the folder, and the names on the way to it; None if that is not known."""
         return None
 
+    def _native_target(self) -> Any:
+        """Returns the target as the core takes it as a whole; None if it cannot."""
+        return getattr(self, "_native", None)
+
     def _uses_tls(self) -> bool:
         """Tells whether options about TLS are about this side."""
         return False

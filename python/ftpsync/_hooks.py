@@ -310,7 +310,10 @@ class HookRelay(Reporter):
         if pair is None:
             pair = EntryPair(self._told(True, fields, "local"), self._told(False, fields, "remote"))
             self._here.pairs[fields["name"]] = pair
+        reason = pair.re_class_reason
         self.describe(pair, fields)
+        if reason is not None and pair.re_class_reason is None:
+            pair.re_class_reason = reason  # A word of user code, which the core does not know.
         return pair
 
     def _told(self, is_local: bool, fields: dict[str, Any], side: str) -> _Resource | None:

@@ -276,7 +276,8 @@ def _made(
         if dry_run and not os.path.lexists(path):
             return _Unmade(path)
         os.makedirs(path, exist_ok=True)
-    return make_target(path)
+    target: _Target = make_target(path)
+    return target
 
 
 class _Unmade(_Target):

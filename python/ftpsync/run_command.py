@@ -375,7 +375,7 @@ def _places(
 def _shown(url: str) -> str:
     from ftpsync.targets import make_target
 
-    return make_target(url).get_base_name()
+    return str(make_target(url).get_base_name())
 
 
 def _ask_which(parser: argparse.ArgumentParser, path: Path, root: str, here: str) -> NoReturn:

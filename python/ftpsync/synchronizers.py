@@ -274,6 +274,7 @@ class BaseSynchronizer:
             OSError: A server could not be reached; a file could not be written.
             KeyboardInterrupt: The user stopped the run. Nothing is torn.
         """
+        process_options(self.options)  # They may have been changed since, or replaced.
         self._refuse_overlap()
         self._doubt_patterns()
         hooks = self._overridden_hooks()
@@ -286,7 +287,7 @@ class BaseSynchronizer:
                 self._synchronise(hooks)
             finally:
                 self._unbind()
-                self._close_targets()
+                self.close()
         finally:
             self._finish_stats(time.time() - started)
         return True
@@ -416,9 +417,7 @@ class BaseSynchronizer:
 
         sides = ((True, self.local), (False, self.remote))
         bridges = {is_local: TargetBridge(side, side.peer) for is_local, side in sides if not is_native(side)}
-        places: list[Any] = [
-            bridges.get(is_local) or getattr(side, "_native", None) for is_local, side in sides
-        ]
+        places: list[Any] = [bridges.get(is_local) or side._native_target() for is_local, side in sides]
         # The session that open() began with is lent to the run; targets without one need none.
         sessions = (
             None if True in bridges else getattr(self.local, "_session", None),
@@ -509,7 +508,7 @@ class BaseSynchronizer:
         self._log_action("skip", "conflict", "!", pair.any_entry, min_level=2)
 
     @_hook
-    def on_error(self, exc: BaseException, pair: EntryPair) -> bool:
+    def on_error(self, exc: Exception, pair: EntryPair) -> bool:
         """Called when a pair could not be dealt with.
 
         Returns:

@@ -51,7 +51,7 @@ def is_url(place: str) -> bool:
     return place.partition(":")[0].lower() in _SCHEMES and ":" in place
 
 
-def make_target(url: str, extra_opts: dict[str, Any] | None = None) -> _Target:
+def make_target(url: str, extra_opts: dict[str, Any] | None = None) -> Any:
     """Makes a target from a URL or a path.
 
     Args:
@@ -60,7 +60,8 @@ def make_target(url: str, extra_opts: dict[str, Any] | None = None) -> _Target:
         extra_opts: Options of this target alone; they win over those of the synchronizer.
 
     Returns:
-        A target that is not open yet. `username` and `password` may still be set.
+        A target that is not open yet: `FsTarget`, `FTPTarget`, `SFTPTarget` or `S3Target`, which only the URL can tell.
+        `username` and `password` may still be set.
 
     Raises:
         ValueError: The local folder does not exist, or the URL is not usable.
@@ -182,14 +183,22 @@ class FsTarget(_Target):
         """
         super().open()
         try:
-            from ftpsync import _core
-
-            links = str(self.get_option("links") or "inside")
-            self._native = _core.Target.local(self.root_dir, links, bool(self.get_option("verify", False)))
+            self._native = self._make_native()
         except BaseException:
             super().close()
             raise
         self.cur_dir = self.root_dir
+
+    def _make_native(self) -> Any:
+        from ftpsync import _core
+
+        links = str(self.get_option("links") or "inside")
+        return _core.Target.local(self.root_dir, links, bool(self.get_option("verify", False)))
+
+    def _native_target(self) -> Any:
+        if self._native is None:  # A subclass has opened the base class only.
+            self._native = self._make_native()
+        return self._native
 
     def close(self) -> None:
         """Ends the use of the target. Harmless when it is not open."""

@@ -197,17 +197,18 @@ impl Session for PySession {
 
     fn mkdir(&mut self, dir: &RelPath) -> Result<()> {
         self.tell("mkdir", (dir.as_str().to_owned(),))
+            .map_err(|error| error.during("make the folder").at(dir))
     }
 
     fn remove_file(&mut self, file: &RelPath) -> Result<()> {
         if is_meta(file) {
             return self.tell("store_meta", (parent(file), None::<String>));
         }
-        self.tell("remove_file", (file.as_str().to_owned(),))
+        self.tell("remove_file", (file.as_str().to_owned(),)).map_err(|error| error.during("delete").at(file))
     }
 
     fn remove_dir(&mut self, dir: &RelPath) -> Result<()> {
-        self.tell("remove_dir", (dir.as_str().to_owned(),))
+        self.tell("remove_dir", (dir.as_str().to_owned(),)).map_err(|error| error.during("delete").at(dir))
     }
 
     fn remove_tree(
@@ -219,6 +220,7 @@ impl Session for PySession {
         let files: Vec<ToldFile> = files.iter().map(told_file).collect();
         let folders: Vec<String> = folders.iter().map(|folder| folder.as_str().to_owned()).collect();
         self.call("remove_tree", (root.as_str().to_owned(), files, folders))
+            .map_err(|error| error.during("delete").at(root))
     }
 
     fn set_mtime(&mut self, file: &RelPath, to: Stamp) -> Result<()> {

@@ -259,8 +259,6 @@ struct Listener {
     progress: bool,
     flows: bool,
     records: bool,
-    /// Lines of every level go to a hook, which may do something else with them than write them.
-    hears_all: bool,
     last_look: Instant,
     last_flow: Instant,
 }
@@ -278,7 +276,6 @@ impl Listener {
             progress: settings.progress,
             flows: settings.flows,
             records: settings.records,
-            hears_all: settings.hooks.iter().any(|hook| hook == "_log_action"),
             last_look: Instant::now(),
             last_flow: Instant::now(),
         }
@@ -376,7 +373,7 @@ impl Observer for Listener {
     }
 
     fn wants(&self, level: u8) -> bool {
-        self.hears_all || self.verbose >= level
+        self.verbose >= level
     }
 
     fn poll(&mut self) -> Result<()> {

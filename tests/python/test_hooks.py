@@ -17,7 +17,7 @@ from ftpsync.synchronizers import (
     DownloadSynchronizer,
     UploadSynchronizer,
 )
-from ftpsync.targets import FsTarget
+from ftpsync.targets import FsTarget, _Target
 from ftpsync.util import set_pyftpsync_logger
 
 HANDLERS = (
@@ -754,3 +754,67 @@ def test_a_line_comes_with_the_entry_that_it_is_about(world: Path) -> None:
             assert heard[name].mtime and heard[name].size, name
     assert heard["edit-there"].size == len("edited there!")
     assert heard["gone-here"].size == len("first gone-here")
+
+
+def test_handlers_see_why_the_operation_was_changed(world: Path) -> None:
+    seen: dict[str, Any] = {}
+
+    class Mine(UploadSynchronizer):
+        def re_classify_pair(self, pair: Any) -> Any:
+            result = super().re_classify_pair(pair)
+            if pair.name == "same":
+                pair.override_operation("copy_local", "nightly")
+            return result
+
+        def on_copy_local(self, pair: Any) -> None:
+            seen[pair.name] = pair.re_class_reason
+
+        def on_delete_remote(self, pair: Any) -> None:
+            seen[pair.name] = pair.re_class_reason
+
+    run(Mine, world, {"delete": True})
+    assert (seen["same"], seen["newer"], seen["edit-here"]) == ("nightly", "restore", None)
+
+
+def test_run_closes_by_close(world: Path) -> None:
+    closed = []
+
+    class Mine(BiDirSynchronizer):
+        def close(self) -> None:
+            closed.append((self.local.connected, self.remote.connected))
+            super().close()
+
+    assert not run(Mine, world, {}).local.connected
+    assert closed == [(True, True)]
+
+
+@pytest.mark.parametrize("change", ["none", "missing", "text", "replaced"])
+def test_patterns_may_change_after_construction(change: str, world: Path) -> None:
+    synchronizer = BiDirSynchronizer(
+        FsTarget(str(world / "local")),
+        FsTarget(str(world / "remote")),
+        {"verbose": 0, "exclude": "edit-here"},
+    )
+    if change == "none":
+        synchronizer.options.update(match=None, exclude=None)
+    elif change == "missing":
+        del synchronizer.options["match"], synchronizer.options["exclude"]
+    elif change == "text":
+        synchronizer.options.update(match="edit-*, new*", exclude="both")
+    else:
+        synchronizer.options = {}
+    assert synchronizer.run() is True
+    assert (world / "remote" / "edit-here").read_text() == "edited here!"
+
+
+def test_a_target_may_open_the_base_class_only(world: Path) -> None:
+    class Mine(FsTarget):
+        def open(self) -> None:
+            _Target.open(self)
+            self.cur_dir = self.root_dir
+
+    synchronizer = BiDirSynchronizer(
+        Mine(str(world / "local")), FsTarget(str(world / "remote")), {"verbose": 0}
+    )
+    assert synchronizer.run() is True
+    assert (world / "remote" / "edit-here").read_text() == "edited here!"

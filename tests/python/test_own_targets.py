@@ -15,6 +15,7 @@ from ftpsync.ftp_target import FTPTarget
 from ftpsync.metadata import DirMetadata
 from ftpsync.synchronizers import BiDirSynchronizer, DownloadSynchronizer, UploadSynchronizer
 from ftpsync.targets import FsTarget, _Target
+from ftpsync.util import set_pyftpsync_logger
 from memory_target import MemoryTarget
 from servers.base import Server
 
@@ -622,3 +623,26 @@ def test_a_folder_that_the_target_does_not_let_go_stays(archiving: Any, tmp_path
         UploadSynchronizer(*sides, {"verbose": 0, "delete": True}).run()
     assert (tmp_path / "remote/proj/deep/y").read_text() == "Y"
     assert archiving().get_stats()["dirs_deleted"] == 1
+
+
+@pytest.mark.parametrize("verb", ["remove_file", "mkdir"])
+def test_a_verb_that_fails_is_told_with_the_file_and_the_deed(
+    verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(self: Any, name: str) -> None:
+        raise PermissionError("operation not permitted")
+
+    put(tmp_path / "local/new/a", "a")
+    put(tmp_path / "remote/orphan", "orphan")
+    remote: Any = type("Refusing", (FsTarget,), {verb: refused})(str(tmp_path / "remote"))
+    previous = set_pyftpsync_logger(None)
+    options = {"verbose": 0, "delete": True}
+    synchronizer = UploadSynchronizer(FsTarget(str(tmp_path / "local")), remote, options)
+    try:
+        with pytest.raises(PermissionError, match="^operation not permitted$"):
+            synchronizer.run()
+    finally:
+        set_pyftpsync_logger(previous)
+    told = capsys.readouterr().err
+    deed = "delete orphan" if verb == "remove_file" else "make the folder new"
+    assert f"Could not {deed}: " in told.replace('"', "")

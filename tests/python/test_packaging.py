@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -76,3 +78,32 @@ def test_the_distribution_says_what_it_stands_for() -> None:
     scripts = importlib.metadata.entry_points(group="console_scripts", name="pyftpsync")
     assert "ftpsync.pyftpsync:run" in {script.value for script in scripts}
     assert Path(ftpsync.__file__).with_name("py.typed").exists()
+
+
+def test_the_examples_of_the_documentation_are_typed(tmp_path: Path) -> None:
+    pytest.importorskip("mypy")
+    pieces = [
+        block.partition("```")[0]
+        for page in ("README.md", "docs/python.md")
+        for block in (ROOT / page).read_text(encoding="utf-8").split("```python\n")[1:]
+    ]
+    assert len(pieces) > 4
+    # Variables of one page may have another type on the next.
+    for number, piece in enumerate(pieces):
+        imports = "from ftpsync.targets import make_target\n" if "make_target" in piece else ""
+        (tmp_path / f"piece{number}.py").write_text(imports + piece)
+    hook = """
+from ftpsync.resources import EntryPair
+from ftpsync.synchronizers import BiDirSynchronizer
+
+
+class Mine(BiDirSynchronizer):
+    def on_error(self, exc: Exception, pair: EntryPair) -> bool:
+        return isinstance(exc, OSError)
+"""
+    (tmp_path / "hook.py").write_text(hook)
+    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path / "cache")]
+    checked = subprocess.run(
+        [*command, *map(str, sorted(tmp_path.glob("*.py")))], cwd=ROOT, capture_output=True, text=True
+    )
+    assert checked.returncode == 0, checked.stdout
