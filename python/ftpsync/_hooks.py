@@ -150,14 +150,16 @@ class HookRelay(Reporter):
             super().action(action, status, symbol, path, is_dir, level, told)
             return
         folder, _, name = path.rpartition("/")
-        local, remote = told
-        if local or remote:
-            is_local = remote is None or (local is not None and not _is_about_remote(action, status, symbol))
-            self.enter(folder)
-            entry = self._entry(is_local, folder, local if is_local else remote, None)
-        else:
-            fields = (name, is_dir, None, None, None, None)
-            entry = make_entry(self._synchronizer.local, folder, fields, None)
+        # Where a file meets a folder, the line is about one of the two.
+        local, remote = (fields if fields and fields[1] == is_dir else None for fields in told)
+        is_local = remote is None or (local is not None and not _is_about_remote(action, status, symbol))
+        fields = (local if is_local else remote) or (name, is_dir, None, None, None, None)
+        self.enter(folder)
+        if (local or remote) and fields[0] == name:
+            entry = self._entry(is_local, folder, fields, None)
+        else:  # It is shown under the name that it has on the other side.
+            target = self._synchronizer.local if is_local else self._synchronizer.remote
+            entry = make_entry(target, folder, (name, *fields[1:]), None)
         # As in pyftpsync 4.1: overrides may take the level as a keyword only, or know nothing but the usual one.
         more = {} if level == _USUAL_LEVEL else {"min_level": level}
         self._synchronizer._log_action(action, status, symbol, entry, **more)
