@@ -163,6 +163,11 @@ pub trait Hooks {
         false
     }
 
+    /// Whether any user code is called, which may ask for deletions of its own.
+    fn is_any(&self) -> bool {
+        false
+    }
+
     /// Whether anybody is to be asked about errors.
     fn hears_errors(&self) -> bool {
         false

@@ -111,6 +111,8 @@ pub struct Doomed {
     pub path: RelPath,
     /// The path on the other side at which there must really be nothing, if its absence there is the reason.
     pub gone_from: Option<RelPath>,
+    /// User code wants it to go. If it was to be copied before, that must have been done.
+    pub is_wished: bool,
     /// What it was when the deletion was planned.
     pub expect: Expect,
 }

@@ -162,6 +162,14 @@ impl Removals {
         self.traces.drain().map(|(_, trace)| trace).chain(from_dirs).collect()
     }
 
+    /// Takes files from what is to be removed.
+    pub fn take_files(&mut self, is_meant: impl Fn(Side, &Doomed) -> bool) -> Vec<(Side, Doomed)> {
+        let (taken, left) =
+            std::mem::take(&mut self.files).into_iter().partition(|(side, file)| is_meant(*side, file));
+        self.files = left;
+        taken
+    }
+
     /// The files of one side, in bursts of at most `burst`.
     pub fn file_bursts(&self, side: Side, burst: usize) -> Vec<Vec<Doomed>> {
         let files: Vec<Doomed> =

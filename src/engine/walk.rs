@@ -108,6 +108,7 @@ pub fn walk(
         written_locks: Sides::default(),
         shifts: Sides::default(),
         judged: HashMap::new(),
+        copies_made: HashMap::new(),
         subjects: HashMap::new(),
         copies: 0,
         unanswered: Sides::default(),
@@ -165,6 +166,8 @@ struct Walk<'a> {
     resolve_all: Option<Strategy>,
     /// Pairs that may still fail, by the path they are shown under; only where somebody wants to hear of errors.
     judged: HashMap<RelPath, (RelPath, Step)>,
+    /// What user code was asked about and is to be copied, by its source: whether that was done. And all that was copied then.
+    copies_made: HashMap<(Side, RelPath), bool>,
     /// Pairs that are being judged, by the path they are shown under; only where somebody wants to see them in lines.
     subjects: HashMap<RelPath, Pair>,
     /// Jobs that have not been answered.

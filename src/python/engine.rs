@@ -649,6 +649,10 @@ impl Hooks for PyHooks {
         self.wants("_log_action")
     }
 
+    fn is_any(&self) -> bool {
+        !self.wanted.is_empty()
+    }
+
     fn hears_errors(&self) -> bool {
         self.wants("on_error")
     }

@@ -17,6 +17,9 @@ from ftpsync.targets import FsTarget, _Target, make_target
 from memory_target import MemoryTarget
 from small_servers import ftp_server
 
+# The server of the tests does not close the file of an upload whose client has gone.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 
 def put(path: Path, text: str, mtime: float = 1.6e9) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -225,6 +228,42 @@ def test_a_handler_may_remove_what_it_has_copied(tmp_path: Path) -> None:
     assert names_in(local) == ["d", "one", "three", "two"]
     assert names_in(remote) == []
     assert (stats["files_deleted"], stats["dirs_deleted"], stats["errors"]) == (2, 1, 0)
+
+
+class Fetch(DownloadSynchronizer):
+    """Removes from the server what was fetched, folders as well."""
+
+    def on_copy_remote(self, pair: Any) -> Any:
+        super().on_copy_remote(pair)
+        self.remote.readonly = False
+        if pair.is_dir:
+            self._remove_dir(pair.remote)
+        else:
+            self._remove_file(pair.remote)
+
+
+def test_what_could_not_be_fetched_is_not_removed(tmp_path: Path) -> None:
+    local, remote = tmp_path / "local", tmp_path / "remote"
+    local.mkdir()
+    for name in ("got", "refused", "folder/got", "folder/refused", "all/got"):
+        put(remote / name, name)
+    refuses: dict[str, str] = {}
+
+    def before(command: str) -> None:
+        if command.startswith("RETR"):
+            refuses.clear()
+            if command.endswith("refused"):
+                refuses["RETR"] = "550 Permission denied."
+
+    with ftp_server(remote, before=before, refuses=refuses) as server:
+        fetch = Fetch(FsTarget(str(local)), make_target(server.url), {"verbose": 0})
+        with pytest.raises(ftplib.error_perm):
+            fetch.run()
+        stays = {path.relative_to(remote).as_posix() for path in remote.rglob("*") if path.is_file()}
+        assert stays == {"refused", "folder/refused"}
+        assert (local / "got").exists() and (local / "folder/got").exists() and (local / "all/got").exists()
+        stats = fetch.get_stats()
+        assert (stats["files_deleted"], stats["dirs_deleted"]) == (2, 1)
 
 
 def test_a_handler_may_remove_both_sides_of_a_pair(tmp_path: Path) -> None:

@@ -338,7 +338,7 @@ impl Walk<'_> {
                     self.note(4, &format!("{side}: removed what an interrupted run left behind: {path}"))?;
                     self.removals.add_file(
                         side,
-                        Doomed { path, gone_from: None, expect: Expect::Anything },
+                        Doomed { path, gone_from: None, is_wished: false, expect: Expect::Anything },
                         None,
                     );
                 }

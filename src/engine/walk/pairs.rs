@@ -337,6 +337,9 @@ impl Walk<'_> {
         };
         let paths = paths_of(&plan.paths, &step.pair, to);
         self.note_judged(plan, step);
+        if self.hooks.is_any() {
+            self.copies_made.insert((to.other(), paths[to.other()].clone()), false);
+        }
         match entry.kind {
             EntryKind::File => {
                 if step.pair.past == Past::NoArchive
@@ -516,6 +519,9 @@ impl Walk<'_> {
             Ok(written) => {
                 let now = self.run.clock.now();
                 self.judged.remove(job.shown());
+                if !self.copies_made.is_empty() {
+                    self.copies_made.insert((job.to.other(), job.source.clone()), true);
+                }
                 self.copy_second(&job)?;
                 if let Some(Keep { to, is_trashed: true, .. }) = &job.keep {
                     self.event(Event::Trashed(to))?;

@@ -50,7 +50,8 @@ impl Walk<'_> {
         match entry.kind {
             EntryKind::Folder if entry.is_link => {
                 // The link goes, never what it leads to.
-                let doomed = Doomed { path, gone_from, expect: Expect::Anything };
+                let is_wished = why == Reason::Wished;
+                let doomed = Doomed { path, gone_from, is_wished, expect: Expect::Anything };
                 self.removals.add_file(on, doomed, Some(trace));
             }
             EntryKind::File => {
@@ -61,7 +62,8 @@ impl Walk<'_> {
                 if self.run.policy.mode != Mode::Sync && !matches!(step.pair.past, Past::Listed(_)) {
                     self.tally.known += 1;
                 }
-                let doomed = Doomed { path, gone_from, expect: expected(Some(entry)) };
+                let is_wished = why == Reason::Wished;
+                let doomed = Doomed { path, gone_from, is_wished, expect: expected(Some(entry)) };
                 self.removals.add_file(on, doomed, Some(trace));
             }
             EntryKind::Folder => {
@@ -112,8 +114,12 @@ impl Walk<'_> {
             folder.metas[on] = view.meta;
         }
         for leftover in &view.leftovers {
-            let doomed =
-                Doomed { path: paths[on].join(&leftover.name), gone_from: None, expect: Expect::Anything };
+            let doomed = Doomed {
+                path: paths[on].join(&leftover.name),
+                gone_from: None,
+                is_wished: false,
+                expect: Expect::Anything,
+            };
             self.removals.add_file(on, doomed, None);
         }
         let (mut children, mut tells_why) = (Vec::new(), true);
@@ -186,7 +192,8 @@ impl Walk<'_> {
         self.hold(ticket);
         let expect = if entry.is_link { Expect::Anything } else { expected(Some(entry)) };
         let gone_from = scope.needs_absence().then(|| paths[on.other()].clone());
-        let doomed = Doomed { path: paths[on].clone(), gone_from, expect };
+        let is_wished = scope == Scope::Wished;
+        let doomed = Doomed { path: paths[on].clone(), gone_from, is_wished, expect };
         let trace = Trace { ticket, name: entry.name.to_string(), within: Some(within) };
         self.removals.add_file(on, doomed, Some(trace));
     }
@@ -253,6 +260,7 @@ impl Walk<'_> {
             }
             return self.problem(&RelPath::root(), error);
         }
+        self.spare_uncopied()?;
         self.remove_trees()?;
         for side in Side::BOTH {
             for files in self.removals.file_bursts(side, self.burst(side)) {
@@ -273,6 +281,24 @@ impl Walk<'_> {
             self.release(Some(trace.ticket))?;
         }
         self.wait_for_all()
+    }
+
+    /// What user code wants to go after it was copied, as when things are fetched, stays where the copy was not made.
+    fn spare_uncopied(&mut self) -> Result<()> {
+        let copies = std::mem::take(&mut self.copies_made);
+        let was_asked = |side: Side, path: &RelPath| {
+            let above = std::iter::successors(Some(path.clone()), RelPath::parent);
+            above.into_iter().any(|path| copies.contains_key(&(side, path)))
+        };
+        let is_uncopied = |side: Side, file: &Doomed| {
+            let is_made = copies.get(&(side, file.path.clone())).is_some_and(|is_made| *is_made);
+            file.is_wished && !is_made && was_asked(side, &file.path)
+        };
+        for (side, file) in self.removals.take_files(is_uncopied) {
+            let error = Error::new(Kind::Changed, "it could not be copied");
+            self.removed(side, &file.path, Err(error.during("delete").at(&file.path)))?;
+        }
+        Ok(())
     }
 
     /// Folders of which nothing stays go with one verb, on a side that wants it so.
