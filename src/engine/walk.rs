@@ -166,7 +166,7 @@ struct Walk<'a> {
     resolve_all: Option<Strategy>,
     /// Pairs that may still fail, by the path they are shown under; only where somebody wants to hear of errors.
     judged: HashMap<RelPath, (RelPath, Step)>,
-    /// What user code was asked about and is to be copied, by its source: whether that was done. And all that was copied then.
+    /// What is to be copied, by its source, and whether that was done: only where user code may have wishes that depend on it.
     copies_made: HashMap<(Side, RelPath), bool>,
     /// Pairs that are being judged, by the path they are shown under; only where somebody wants to see them in lines.
     subjects: HashMap<RelPath, Pair>,

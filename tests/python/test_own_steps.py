@@ -230,6 +230,23 @@ def test_a_handler_may_remove_what_it_has_copied(tmp_path: Path) -> None:
     assert (stats["files_deleted"], stats["dirs_deleted"], stats["errors"]) == (2, 1, 0)
 
 
+def test_a_copy_that_failed_is_not_remembered_whatever_a_handler_says(tmp_path: Path) -> None:
+    class Hasty(BiDirSynchronizer):
+        def on_copy_local(self, pair: Any) -> Any:
+            super().on_copy_local(pair)
+            self.local.set_sync_info(pair.local.name, pair.local.mtime, pair.local.size)
+
+    local, remote = tmp_path / "local", tmp_path / "remote"
+    remote.mkdir()
+    put(local / "file", "the only one")
+    refuses = {"STOR": "550 Permission denied."}
+    with ftp_server(remote, refuses=refuses) as server, pytest.raises(ftplib.error_perm):
+        Hasty(FsTarget(str(local)), make_target(server.url), {"verbose": 0}).run()
+    with ftp_server(remote) as server:
+        assert Hasty(FsTarget(str(local)), make_target(server.url), {"verbose": 0}).run() is True
+    assert (local / "file").read_text() == (remote / "file").read_text() == "the only one"
+
+
 class Fetch(DownloadSynchronizer):
     """Removes from the server what was fetched, folders as well."""
 

@@ -239,7 +239,13 @@ impl Walk<'_> {
                 folder.paths[side] == dir && matches!(folder.visit, Visit::Compare | Visit::Copy { .. })
             };
             let Some(folder) = self.folders.values_mut().find(is_meant) else { continue };
+            // A copy that this run makes is remembered once it is made: user code hears of it before.
+            let is_ahead = |side: Side| {
+                let path = Name::new(name.as_str()).map(|name| folder.paths[side].join(&name)).ok();
+                path.is_some_and(|path| self.copies_made.get(&(side, path)) == Some(&false))
+            };
             match said {
+                Said::Agreed(..) if Side::BOTH.into_iter().any(is_ahead) => {}
                 Said::Agreed(mtime, size) => {
                     folder.unfinished.remove(&name);
                     let fact = Fact { mtime, size, ..Fact::default() };

@@ -337,9 +337,6 @@ impl Walk<'_> {
         };
         let paths = paths_of(&plan.paths, &step.pair, to);
         self.note_judged(plan, step);
-        if self.hooks.is_any() {
-            self.copies_made.insert((to.other(), paths[to.other()].clone()), false);
-        }
         match entry.kind {
             EntryKind::File => {
                 if step.pair.past == Past::NoArchive
@@ -409,6 +406,7 @@ impl Walk<'_> {
         to: Side,
         paths: &Sides<RelPath>,
     ) -> Result<Option<Folder>> {
+        self.note_copy(to, paths);
         self.stats.dirs_created += 1;
         self.stats.entries_touched += 1;
         // What is in a new folder is shown by a dry run only where nobody relies on the old counters.
@@ -444,6 +442,13 @@ impl Walk<'_> {
         }
     }
 
+    /// Notes that a copy is ahead, where user code may have wishes that depend on it.
+    fn note_copy(&mut self, to: Side, paths: &Sides<RelPath>) {
+        if self.hooks.is_any() {
+            self.copies_made.insert((to.other(), paths[to.other()].clone()), false);
+        }
+    }
+
     fn begin_file(
         &mut self,
         ticket: Ticket,
@@ -453,6 +458,7 @@ impl Walk<'_> {
         paths: &Sides<RelPath>,
         landing: Landing,
     ) -> Result<()> {
+        self.note_copy(to, paths);
         self.stats.files_written[to] += 1;
         self.stats.entries_touched += 1;
         self.unanswered[to] += 1;
