@@ -343,7 +343,7 @@ def _remote_target(args: argparse.Namespace, options: dict[str, Any], stand_ins:
     if args.verbose >= 3:
         write(printable(f"{path}: this folder is not there; it would be created"))
     target = make_target(stand_ins.enter_context(TemporaryDirectory(prefix="pyftpsync-")), options)
-    target.get_base_name = lambda: path  # type: ignore[method-assign]
+    target.get_base_name = lambda: path
     return target
 
 

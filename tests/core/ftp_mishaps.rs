@@ -278,7 +278,7 @@ fn of_a_packet_in_which_a_command_was_lost_nothing_counts_as_deleted() {
         for name in &names {
             server.put(&format!("/{name}"), b"x");
         }
-        let patience = Duration::from_millis(300);
+        let patience = Duration::from_secs(1);
         let target = FtpTarget::new(FtpConfig { timeout: patience, ..config(&server) }).unwrap();
         let mut session = target.open().unwrap();
         session.list(&RelPath::root()).unwrap();
@@ -347,7 +347,7 @@ fn a_wrong_password_is_said_once_whatever_the_refusal_speaks_of() {
 fn a_passive_request_that_hangs_is_not_blamed_on_mlsd() {
     let server = Server::start(Quirks { is_silent_at: Some("EPSV"), ..Quirks::default() });
     server.put("/a", b"x");
-    let patience = Duration::from_millis(300);
+    let patience = Duration::from_secs(1);
     let target = FtpTarget::new(FtpConfig { timeout: patience, ..config(&server) }).unwrap();
     target.open().unwrap().list(&RelPath::root()).unwrap_err();
     server.packets();
@@ -410,7 +410,7 @@ fn a_server_that_begins_transfers_twice_gets_and_gives_files() {
 fn active_mode_in_which_nothing_comes_is_given_up_again() {
     let server = Server::start(Quirks::default());
     server.put("/a", b"x");
-    let patience = Duration::from_millis(300);
+    let patience = Duration::from_secs(1);
     let target = FtpTarget::new(FtpConfig { timeout: patience, ..config(&server) }).unwrap();
     server.faults().plan([
         fault("EPSV", 0, Mishap::Answer("425 not now")),
