@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 import sys
 import time
 from collections import deque
@@ -58,7 +58,7 @@ class ProgressLine:
         line = f"{self._prefix}Touched {touched}/{seen} entries in {folders} directories...{self._bytes}"
         if self._shows_bytes:
             # A line that is wider than the terminal could not be written over.
-            columns = shutil.get_terminal_size().columns - 1
+            columns = _columns() - 1
             if len(line) > columns:
                 line = f"{self._prefix}{touched}/{seen}{self._bytes}"
             line = line[:columns]
@@ -73,6 +73,17 @@ class ProgressLine:
             sys.stdout.write(f"{' ' * self._width}\r")
             sys.stdout.flush()
             self._width = 0
+
+
+def _columns() -> int:
+    """How wide the terminal is; `COLUMNS` counts if it is set, and what is not known is 80."""
+    given = os.environ.get("COLUMNS", "")
+    if given.isdecimal() and int(given) > 0:
+        return int(given)
+    try:
+        return os.get_terminal_size().columns or 80
+    except OSError:
+        return 80
 
 
 def bytes_in_words(number: int) -> str:
