@@ -81,7 +81,7 @@ impl FtpSession {
 
     /// The size that a server tells of a single file by MLST (RFC 3659, section 7), if it has that.
     fn size_by_mlst(&mut self, path: &[u8]) -> Result<Option<u64>> {
-        if !self.features.has("MLST") || !self.knows("MLST") {
+        if !self.knows("MLST") {
             return Ok(None);
         }
         let reply = self.control.ask(&Command::path("MLST", path)?)?;

@@ -375,7 +375,10 @@ impl FtpSession {
         match self.check_arrived(path, sent, told.as_ref()) {
             Ok(Arrival::Seen | Arrival::Unsaid) => Ok(()),
             Err(error) => {
-                self.remove_stump(path, put);
+                // What could not be looked at may well be whole.
+                if error.kind() == Kind::Size {
+                    self.remove_stump(path, put);
+                }
                 Err(error.damaged())
             }
         }
