@@ -405,6 +405,27 @@ fn start_in_one_packet(
     Ok(Started { before: replies, outcome, is_about_connection: false })
 }
 
+/// Sends the command of a transfer, and only then opens the data connection, to a port that was asked for before. So the bytes
+/// may follow at once, and the command is a round trip ahead of them nevertheless: pyftpdlib closes a connection on which they
+/// come first.
+fn start_with_offer(
+    server: &Arc<Server>,
+    control: &mut Control,
+    passive: Passive,
+    answer: &Reply,
+    verb: &Command,
+) -> Attempt<Started> {
+    control.send(std::slice::from_ref(verb))?;
+    let outcome = match connect(server, control, answer) {
+        Ok(stream) => {
+            server.learned().passive = Some(passive);
+            begin_at_once(server, control, stream)?
+        }
+        Err(error) => Err(refused_before_connection(control, error).map_err(Failure::NoConnection)?),
+    };
+    Ok(Started { before: Vec::new(), outcome, is_about_connection: false })
+}
+
 /// The data connection could not be made, and the command of the transfer is on its way already. ProFTPD closes the port at
 /// once when it refuses the command; then the refusal is what counts.
 fn refused_before_connection(control: &mut Control, error: Error) -> Result<Reply> {
@@ -447,6 +468,15 @@ fn start_step_by_step(
     verb: &Command,
     how: Begin,
 ) -> Attempt<Started> {
+    // Through a proxy the bytes may overtake the command nevertheless.
+    let may_hurry = how == Begin::AtOnce && before.is_empty() && server.proxy.is_none();
+    if may_hurry
+        && control.offset == 0
+        && let Some(&passive) = candidates(server, control).first()
+        && let Some(answer) = control.take_offer(passive)
+    {
+        return start_with_offer(server, control, passive, &answer, verb);
+    }
     let replies = control.burst(before)?;
     let stream = match ask_for_connection(server, control)? {
         Ok(stream) => stream,
@@ -458,11 +488,7 @@ fn start_step_by_step(
         return Ok(Started { before: replies, outcome: Err(refused), is_about_connection: false });
     }
     control.send(std::slice::from_ref(verb))?;
-    // Through a proxy the bytes may overtake the command, and pyftpdlib closes a connection on which they come first.
-    let outcome = match how {
-        Begin::AtOnce if server.proxy.is_none() => begin_at_once(server, control, stream)?,
-        Begin::AtOnce | Begin::WhenAgreed => begin(server, control, stream)?,
-    };
+    let outcome = begin(server, control, stream)?;
     Ok(Started { before: replies, outcome, is_about_connection: false })
 }
 
