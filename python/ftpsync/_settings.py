@@ -102,7 +102,8 @@ def _keeping(options: _Options) -> dict[str, Any]:
     return {
         "backup_dir": backup,
         "trash": not options.get("no_trash"),
-        "run_label": time.strftime("%Y-%m-%d_%H-%M-%S", now),
+        # Two runs may begin in the same second.
+        "run_label": f"{time.strftime('%Y-%m-%d_%H-%M-%S', now)}_{os.urandom(3).hex()}",
         "conflict_mark": f"conflict {time.strftime('%Y-%m-%d', now)} {host}",
     }
 

@@ -81,6 +81,8 @@ pub struct Folder {
     pub metas: Sides<DirMeta>,
     /// Files that both sides had when they first met, and whose copy has not succeeded.
     pub unfinished: BTreeSet<String>,
+    /// Names that were deleted, and that the root's copy of what it held still has.
+    pub gone: HashSet<String>,
     /// What several of its names have in common, see [`Name::folded`](crate::model::Name::folded).
     pub twins: HashSet<String>,
     /// Whether its listings were asked for.
@@ -109,6 +111,7 @@ impl Folder {
             views: Sides::default(),
             metas: Sides::default(),
             unfinished: BTreeSet::new(),
+            gone: HashSet::new(),
             twins: HashSet::new(),
             is_submitted: false,
             is_awaited: Sides::default(),

@@ -41,6 +41,8 @@ pub struct Journal {
     /// Files on their way to a server: if the run ends now, each may leave a temporary file there.
     on_their_way: HashSet<(Side, RelPath)>,
     left: Vec<Left>,
+    /// What this run has not looked into, while dead ones may have.
+    passed_over: HashSet<RelPath>,
     has_damaged: bool,
     life: Life,
 }
@@ -73,6 +75,8 @@ struct Left {
     tag: String,
     mode: String,
     finished: HashMap<String, Vec<Noted>>,
+    /// By folder: the names that it has deleted, and when, by our clock.
+    gone: HashMap<String, Vec<(String, f64)>>,
     /// Folder and name, with the side that was to get it, and when, by our clock.
     begun: HashMap<(String, String), (Option<Side>, f64)>,
     parts: Sides<HashSet<String>>,
@@ -112,6 +116,12 @@ impl Journal {
         self.add(run, &json!({"dir": dir.as_str(), "begun": name, "to": to.to_string(), "u": at}));
     }
 
+    /// Notes that a file or folder was deleted.
+    pub fn removed(&mut self, run: &Run<'_>, dir: &RelPath, name: &str) {
+        let at = run.clock.now();
+        self.add(run, &json!({"dir": dir.as_str(), "gone": name, "u": at}));
+    }
+
     /// Notes that a part of a large file is about to be written, under a name that does not tell whose it is.
     pub fn part(&mut self, run: &Run<'_>, side: Side, path: &RelPath) {
         self.add(run, &json!({"part": path.as_str(), "to": side.to_string()}));
@@ -127,6 +137,13 @@ impl Journal {
     /// It has arrived, or failed in good order.
     pub fn arrives(&mut self, side: Side, path: &RelPath) {
         self.on_their_way.remove(&(side, path.clone()));
+    }
+
+    /// This run does not look at a file, or into a folder.
+    pub fn passes_over(&mut self, path: &RelPath) {
+        if self.has_left() {
+            self.passed_over.insert(path.clone());
+        }
     }
 
     /// A copy has failed, and of what was there before nothing is left: the next run must know that, however this one ends.
@@ -185,6 +202,13 @@ impl Journal {
         news
     }
 
+    /// What dead runs have deleted from a folder, whose metadata was written last at this time.
+    pub fn removed_from(&self, dir: &RelPath, since: Option<f64>) -> Vec<String> {
+        let all = self.left.iter().filter_map(|left| left.gone.get(dir.as_str())).flatten();
+        let news = all.filter(|(_, at)| since.is_none_or(|since| *at > since));
+        news.map(|(name, _)| name.clone()).collect()
+    }
+
     /// Whether a dead run had begun to copy this file.
     pub fn was_begun(&self, dir: &RelPath, name: &str) -> bool {
         let copy = (dir.as_str().to_owned(), name.to_owned());
@@ -237,8 +261,8 @@ impl Journal {
     }
 
     /// Removes the journal: the metadata says it all. It stays if the run was stopped while files were on their way to a server,
-    /// for what they may have left there, and if a copy has damaged what it was to replace. Those of dead runs go if this one came to its end, and had a say on each side that they
-    /// have written to.
+    /// for what they may have left there, and if a copy has damaged what it was to replace. Those of dead runs go if this one came to
+    /// its end, looked at all that they have written to, and had a say on each side.
     pub fn close(self, run: &Run<'_>, is_complete: bool) {
         let has_left_nothing = !self.has_damaged && (is_complete || self.on_their_way.is_empty());
         if let Some(notes) = self.notes.filter(|_| has_left_nothing) {
@@ -246,7 +270,8 @@ impl Journal {
         }
         let mode = run.policy.mode;
         for left in self.left {
-            if is_complete && !run.is_rehearsal && (mode == Mode::Sync || word(mode) == left.mode) {
+            let has_a_say = mode == Mode::Sync || word(mode) == left.mode;
+            if is_complete && !run.is_rehearsal && has_a_say && !left.tells_of(&self.passed_over) {
                 left.notes.remove();
             }
         }
@@ -254,6 +279,22 @@ impl Journal {
 }
 
 impl Left {
+    /// Whether it has begun or done anything with one of these, or inside of it.
+    fn tells_of(&self, paths: &HashSet<RelPath>) -> bool {
+        let finished =
+            self.finished.iter().flat_map(|(dir, all)| all.iter().map(move |one| (dir, &one.name)));
+        let gone = self.gone.iter().flat_map(|(dir, all)| all.iter().map(move |(name, _)| (dir, name)));
+        let begun = self.begun.keys().map(|(dir, name)| (dir, name));
+        let is_inside = |path: &RelPath| {
+            std::iter::successors(Some(path.clone()), RelPath::parent).any(|above| paths.contains(&above))
+        };
+        !paths.is_empty()
+            && finished.chain(gone).chain(begun).any(|(dir, name)| {
+                let path = if dir.is_empty() { name.clone() } else { format!("{dir}/{name}") };
+                RelPath::parse(&path).is_ok_and(|path| is_inside(&path))
+            })
+    }
+
     fn new(notes: Box<dyn Notes>, head: &Value, lines: impl Iterator<Item = Value>) -> Self {
         let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
         // A tag of another length would fit names that are none of that run.
@@ -263,6 +304,7 @@ impl Left {
             tag: tag.unwrap_or_else(process_tag),
             mode: text(head, "mode").unwrap_or_default(),
             finished: HashMap::new(),
+            gone: HashMap::new(),
             begun: HashMap::new(),
             parts: Sides::default(),
         };
@@ -271,6 +313,11 @@ impl Left {
             if let (Some(dir), Some(begun)) = (text(&line, "dir"), text(&line, "begun")) {
                 let at = line.get("u").and_then(Value::as_f64).unwrap_or_default();
                 left.begun.insert((dir, begun), (to, at));
+                continue;
+            }
+            if let (Some(dir), Some(gone)) = (text(&line, "dir"), text(&line, "gone")) {
+                let at = line.get("u").and_then(Value::as_f64).unwrap_or_default();
+                left.gone.entry(dir).or_default().push((gone, at));
                 continue;
             }
             let Some(to) = to else { continue };

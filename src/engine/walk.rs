@@ -99,6 +99,7 @@ pub fn walk(
         may_look_ahead: true,
         removals: Removals::default(),
         contents: Copies::default(),
+        copied_at: None,
         has_news: false,
         tally: Tally::default(),
         resolve_all: run.resolve_all,
@@ -160,6 +161,8 @@ struct Walk<'a> {
     removals: Removals,
     /// What every folder below the root held when it was last synchronised.
     contents: Copies,
+    /// When that was written (seconds since 1970-01-01 UTC), if by this version.
+    copied_at: Option<f64>,
     /// Something in a folder below the root is remembered differently than before.
     has_news: bool,
     tally: Tally,
@@ -461,6 +464,7 @@ impl Walk<'_> {
             return Err(error);
         }
         self.forget_guesses(ticket);
+        self.journal.passes_over(dir);
         let parent = self.folders.remove(&ticket).and_then(|folder| folder.parent);
         match visit {
             Visit::Compare => {}
@@ -508,6 +512,7 @@ impl Walk<'_> {
         if dir.is_root() {
             self.read_journals(&mut views.local)?;
         }
+        self.disown(&dir, &mut views.local.meta);
         let unfinished = self.recall(&dir, &mut views);
         let Some(folder) = self.folders.get_mut(&ticket) else {
             return Ok(Vec::new());
@@ -525,6 +530,8 @@ impl Walk<'_> {
         let complete = Sides::new(views.local.complete, views.remote.complete).map(|it| it && !is_damaged);
         let hidden = Sides::new(&views.local, &views.remote).map(|view| view.present_but_skipped.clone());
         let copies = if dir.is_root() { views.local.meta.copies(&self.peer) } else { Copies::default() };
+        let is_ours = views.local.meta.writer() == Some(self.run.version);
+        let copied_at = views.local.meta_time.filter(|_| is_ours);
         let leftovers = Sides::new(views.local.leftovers, views.remote.leftovers);
         folder.metas = Sides::new(views.local.meta, views.remote.meta);
         // What this run may continue stays.
@@ -541,7 +548,10 @@ impl Walk<'_> {
             .map(|entry| entry.name.clone())
             .chain(hidden.local.iter().chain(&hidden.remote).cloned())
             .collect();
-        let listed = Sides::new(views.local.entries.len(), views.remote.entries.len());
+        // What the filter leaves out says nothing about the rest: `lost+found` is on each new disk.
+        let takes_part = |entry: &&Entry| self.run.filter.matches(entry.name.as_str(), entry.kind);
+        let listed = Sides::new(&views.local.entries, &views.remote.entries)
+            .map(|entries| entries.iter().filter(takes_part).count());
         let local_folders: Vec<Entry> =
             views.local.entries.iter().filter(|entry| entry.is_folder()).cloned().collect();
         let first_contacts =
@@ -552,6 +562,7 @@ impl Walk<'_> {
         }
         if dir.is_root() {
             self.contents = copies;
+            self.copied_at = copied_at;
             self.tally.root_known = archive.seen.as_ref().map_or(0, |seen| seen.len() as u64);
             self.tally.root_present = listed.map(|count| count as u64);
         }

@@ -7,7 +7,7 @@
 use super::meta_json::number;
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 /// More than this (bytes) is not written: a folder that is lost then counts as one of which nothing is known, and comes back.
@@ -75,11 +75,10 @@ impl Copies {
         }
     }
 
-    /// Forgets one name in a folder.
-    pub fn forget(&mut self, path: &str, name: &str) {
-        if let Some(mut held) = self.get(path)
-            && held.remove(name).is_some()
-        {
+    /// Forgets some names in a folder.
+    pub fn forget(&mut self, path: &str, names: &HashSet<String>) {
+        if let Some(mut held) = self.get(path).filter(|_| !names.is_empty()) {
+            held.retain(|name, _| !names.contains(name));
             self.insert(path, &held);
         }
     }
@@ -134,7 +133,7 @@ mod tests {
         }
         assert_eq!(copies.get("d/e"), Some(held()));
         assert_eq!(copies.count_files("d"), 2);
-        copies.forget("d/e", "a");
+        copies.forget("d/e", &HashSet::from(["a".to_owned()]));
         assert_eq!(copies.get("d/e").unwrap().len(), 1);
         copies.forget_tree("d");
         assert!(!copies.contains("d") && !copies.contains("d/e") && copies.contains("d-2"));

@@ -4,7 +4,7 @@
 //! tells a deletion from an addition. `mtimes`, on targets that cannot set times: the time that a file should have.
 //! pyftpsync 3.1 and 4.1 read and write the same file; whatever else it holds is kept.
 
-use super::copies::Copies;
+use super::copies::{Copies, Held};
 use super::entry::Seen;
 use super::meta_json::{
     LAST_SYNC, UNFINISHED, add_readable_times, number, pretty_print, read_peer, read_unfinished,
@@ -301,6 +301,25 @@ impl DirMeta {
         }
         self.set_offset(peer, name, None);
         self.changed |= found;
+    }
+
+    /// Remembers of a peer what is told here, and nothing else; `None`: that the two have never met.
+    pub fn replace_memory(&mut self, peer: &PeerKey, held: Option<&Held>, now: f64) {
+        if !self.shares_legacy_key(peer) {
+            self.peers.remove(&peer.legacy);
+        }
+        self.peers.remove(&peer.id);
+        self.adopted = Some(peer.id.clone());
+        let Some(held) = held else { return };
+        self.record_meeting(peer, now);
+        for (name, (mtime, size)) in held {
+            self.record(peer, name, &Fact { mtime: *mtime, size: *size, ..Fact::default() }, now);
+        }
+    }
+
+    /// The version of the program that has written the file.
+    pub fn writer(&self) -> Option<&str> {
+        self.others.get("_version").and_then(Value::as_str)
     }
 
     /// Forgets every entry that both sides had.

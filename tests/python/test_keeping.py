@@ -184,11 +184,12 @@ def test_what_cannot_be_put_away_is_not_removed(world: World, monkeypatch: pytes
     # The server, in this process, formats its times as well.
     label = "%Y-%m-%d_%H-%M-%S"
     monkeypatch.setattr(time, "strftime", lambda form, *at: "now" if form == label else real(form, *at))
-    put(world.remote / "backup/now/gone/in the way", "x")
+    monkeypatch.setattr(os, "urandom", bytes)
+    put(world.remote / "backup/now_000000/gone/in the way", "x")
     with pytest.raises((OSError, ftplib.Error)):
         world.run(backup_dir="backup")
     assert (world.remote / "gone").read_text() == "old"
-    assert (world.remote / "backup/now/gone/in the way").read_text() == "x"
+    assert (world.remote / "backup/now_000000/gone/in the way").read_text() == "x"
 
 
 def test_what_the_server_does_not_hand_out_for_the_trash_is_not_replaced(tmp_path: Path) -> None:

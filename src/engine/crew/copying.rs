@@ -300,7 +300,7 @@ impl Crew<'_> {
         holder: &mut dyn Session,
         keeper: &mut dyn Session,
     ) -> Result<()> {
-        if is_certainly(keeper, &keep.to, Expect::Absent, false)? {
+        if job.put.is_repeated && is_certainly(keeper, &keep.to, Expect::Absent, false)? {
             // An attempt whose answer was lost has kept it; at its name there may be the new content by now.
             return Ok(());
         }

@@ -136,13 +136,18 @@ impl Walk<'_> {
     /// Makes the folder on the remote side, once nothing remembers what a folder of that name has held: should the run end
     /// before all is copied, the rest would look as if it had been removed there.
     fn make_remotely(&mut self, ticket: Ticket) -> Result<()> {
-        let Some(folder) = self.folders.get_mut(&ticket) else { return Ok(()) };
+        let Some(folder) = self.folders.get(&ticket) else { return Ok(()) };
         let (dir, opposite) = (folder.paths.local.clone(), folder.paths.remote.clone());
+        let is_behind_link = self.is_behind_link(&dir);
+        let Some(folder) = self.folders.get_mut(&ticket) else { return Ok(()) };
         let Some(Ok(source)) = &mut folder.views.local else {
             // What cannot be read is not made either; the visit tells why.
             folder.views.remote = Some(Ok(Box::default()));
             return Ok(());
         };
+        if is_behind_link {
+            source.meta.replace_memory(&self.peer, None, self.run.clock.now());
+        }
         let remembers = source.meta.archive(&self.peer).seen.is_some_and(|seen| !seen.is_empty());
         if !remembers {
             return self.make_at_once(ticket);

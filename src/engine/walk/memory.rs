@@ -42,6 +42,7 @@ impl Walk<'_> {
         if !self.executor.is_live() {
             return Ok(());
         }
+        self.forget_gone(&folder);
         self.remember_what_stays(&mut folder);
         self.remember_contents(&folder);
         if ticket == ROOT {
@@ -111,7 +112,12 @@ impl Walk<'_> {
         if self.run.policy.follows {
             Side::BOTH.into_iter().for_each(|side| folder.metas[side].put_back());
         }
-        let writes = |side: Side| side == Side::Local || self.run.policy.mode != Mode::Download;
+        // Behind a link the file is that of another folder. What this one holds is remembered in the root.
+        let is_behind_link = self.is_behind_link(&folder.paths.local);
+        let writes = |side: Side| match side {
+            Side::Local => !is_behind_link,
+            Side::Remote => self.run.policy.mode != Mode::Download,
+        };
         Side::BOTH
             .into_iter()
             .filter(|side| writes(*side) && folder.metas[*side].is_changed())
@@ -168,6 +174,14 @@ impl Walk<'_> {
                 Done::MetaWritten { ticket, side, dir, result: Ok(()) } => {
                     self.has_written(ticket, &(side, dir));
                 }
+                Done::Removed { side, results } => {
+                    let gone = results.into_iter().filter(|(_, result)| result.is_ok());
+                    gone.for_each(|(path, _)| self.was_removed(side, &path));
+                }
+                Done::TreeRemoved { side, root, result: Ok(true) } => {
+                    let gone = self.removals.take_tree(side, &root);
+                    gone.iter().for_each(|path| self.was_removed(side, path));
+                }
                 _ => {}
             }
         }
@@ -178,6 +192,10 @@ impl Walk<'_> {
             self.stats.entries_touched -= undone;
         }
         let mut folders = std::mem::take(&mut self.folders);
+        for folder in folders.values() {
+            self.forget_gone(folder);
+            self.remember_contents(folder);
+        }
         // A root that was not looked into yet has its metadata still on the disk.
         if let Some(root) =
             folders.get_mut(&ROOT).filter(|root| root.is_planned || root.metas.local.was_read())
@@ -194,6 +212,58 @@ impl Walk<'_> {
         });
         let cut_short = folders.iter_mut().flat_map(|(ticket, folder)| self.metadata_jobs(*ticket, folder));
         complete.chain(cut_short).collect()
+    }
+
+    /// What was deleted is no longer among what the folder held. A folder that stays although the local side has lost it is
+    /// remembered only there.
+    fn forget_gone(&mut self, folder: &Folder) {
+        self.contents.forget(folder.paths.local.as_str(), &folder.gone);
+    }
+
+    /// Strikes from the memory of a folder what is not its own. The file goes where its folder goes: to another name, into a
+    /// backup and back again; and behind a link it is that of another folder. The copy in the root tells what this path held.
+    pub(super) fn disown(&self, dir: &RelPath, meta: &mut DirMeta) {
+        if dir.is_root() || self.contents.is_empty() || meta.is_damaged() {
+            return;
+        }
+        let held = self.contents.get(dir.as_str());
+        if self.is_behind_link(dir) {
+            // A run that was killed may have begun to make it anew.
+            let held = held.filter(|_| !self.journal.has_left());
+            meta.replace_memory(&self.peer, held.as_ref(), self.run.clock.now());
+            return;
+        }
+        let (Some(seen), Some(written)) = (meta.archive(&self.peer).seen, self.copied_at) else { return };
+        let held = held.unwrap_or_default();
+        for (name, seen) in seen {
+            // A run that was killed has not come to the root.
+            let is_known_there = seen.is_own && seen.synced.is_some_and(|at| at <= written);
+            let is_held = held.get(&name).is_some_and(|(mtime, size)| {
+                *size == seen.size && mtime.unwrap_or_default() == seen.mtime.unwrap_or_default()
+            });
+            if is_known_there && !is_held {
+                meta.forget(&self.peer, &name);
+            }
+        }
+    }
+
+    /// Whether a folder is a link, or below one.
+    pub(super) fn is_behind_link(&self, dir: &RelPath) -> bool {
+        let links = &self.links.local;
+        !links.is_empty()
+            && std::iter::successors(Some(dir.clone()), RelPath::parent).any(|above| links.contains(&above))
+    }
+
+    /// Whether pyftpsync 3.1 or 4.1 may have remembered a folder, which do not tell what is in it.
+    pub(super) fn may_be_of_others(&self, seen: &Seen) -> bool {
+        let is_told_apart = self.peer.id != self.peer.legacy;
+        !(seen.is_own && (is_told_apart || self.journal.has_left()))
+    }
+
+    fn was_removed(&mut self, side: Side, path: &RelPath) {
+        if let Some(trace) = self.removals.take_trace(side, path) {
+            self.forget_removed(side, path, &trace);
+        }
     }
 
     /// In a folder that was to go and is on both sides again, what could not go is to go still, and is no news to the next run.
@@ -291,6 +361,12 @@ impl Walk<'_> {
     /// Adds to the metadata of a folder what a run has finished there before it was killed. Returns the names that this run
     /// had not come to when the two sides first met.
     pub(super) fn recall(&mut self, dir: &RelPath, views: &mut Sides<View>) -> Vec<String> {
+        let gone: HashSet<String> =
+            self.journal.removed_from(dir, views.local.meta_time).into_iter().collect();
+        for name in &gone {
+            views.local.meta.forget(&self.peer, name);
+        }
+        self.contents.forget(dir.as_str(), &gone);
         let mut news = self.journal.finished_in(dir, views.local.meta_time);
         if news.is_empty() || views.local.meta.is_damaged() {
             return Vec::new();

@@ -37,6 +37,9 @@ impl Walk<'_> {
             }
             self.event(Event::Tick)?;
             let is_wanted = self.is_wanted(side, dir, &entry)?;
+            if !is_wanted {
+                self.journal.passes_over(&dir.join(&entry.name));
+            }
             asked.push((entry, is_wanted));
         }
         Ok(asked)
@@ -66,6 +69,10 @@ impl Walk<'_> {
         let present: HashSet<&str> = present.iter().map(Name::as_str).collect();
         for name in remembered.filter(|name| !present.contains(name)) {
             folder.metas.local.forget(&self.peer, name);
+            // It may have been a folder.
+            if let Ok(name) = Name::new(name) {
+                self.contents.forget_tree(folder.paths.local.join(&name).as_str());
+            }
         }
     }
 
@@ -126,6 +133,9 @@ impl Walk<'_> {
         }
         let verdict = self.hooks.reclassify(&plan.dir, &mut step, &self.run.policy)?;
         is_match = self.hooks.matches(&plan.dir, &step)?.unwrap_or(is_match);
+        if !is_match {
+            self.journal.passes_over(path);
+        }
         // What does not take part is told, whatever else was said about it.
         if verdict == Verdict::Proceed || !is_match {
             let deed = if is_match { Deed::Operation } else { Deed::Mismatch };

@@ -71,7 +71,7 @@ impl Walk<'_> {
                     _ if why == Reason::Wished => Scope::Wished,
                     _ if gone_from.is_none() => Scope::Excluded,
                     Past::Listed(seen) if self.run.policy.deep_conflicts && why == Reason::Lost => {
-                        Scope::Unchanged(seen.synced)
+                        Scope::Unchanged(seen.synced.filter(|_| self.may_be_of_others(&seen)))
                     }
                     Past::Listed(_) | Past::Unlisted | Past::NoArchive => Scope::Everything,
                 };
@@ -100,6 +100,8 @@ impl Walk<'_> {
             Side::Local => views.local,
             Side::Remote => views.remote,
         };
+        let mut view = view;
+        self.disown(&paths.local, &mut view.meta);
         let mut archive = view.meta.archive(&self.peer);
         if archive.seen.is_none() {
             archive.seen = self.remembered_of(&paths.local);
@@ -161,7 +163,7 @@ impl Walk<'_> {
                     is_changed_since(&entry, on, &Past::of(&archive, name.as_str()))
                 }
                 // Nothing remembers the inside of the folder. After runs of pyftpsync 4.1 alone the time can tell; one of ours
-                // was killed before it could say what was in it.
+                // ended before it could say what was in it.
                 (Scope::Unchanged(Some(synced)), None) => {
                     on == Side::Local || !self.contents.is_empty() || is_touched_after(&entry, synced)
                 }
@@ -391,22 +393,28 @@ impl Walk<'_> {
             return self.release(trace.map(|trace| trace.ticket));
         }
         let Some(trace) = trace else { return Ok(()) };
+        self.forget_removed(side, path, &trace);
+        self.release(Some(trace.ticket))
+    }
+
+    /// Forgets what was deleted, and counts it.
+    pub(super) fn forget_removed(&mut self, side: Side, path: &RelPath, trace: &Trace) {
         if let Some(folder) = self.folders.get_mut(&trace.ticket) {
             folder.metas.local.forget(&self.peer, &trace.name);
             folder.metas.remote.forget_shadow(&trace.name);
-            // A folder that stays although the local side has lost it is remembered only here.
-            self.contents.forget(folder.paths.local.as_str(), &trace.name);
+            folder.gone.insert(trace.name.clone());
+            self.journal.removed(self.run, &folder.paths.local, &trace.name);
         }
-        if is_counted {
-            self.stats.entries_touched += 1;
-            if self.removals.is_folder(side, path) {
-                self.forget_tree(path);
-                self.stats.dirs_deleted += 1;
-            } else {
-                self.stats.files_deleted += 1;
-            }
+        if !self.removals.is_counted(trace) {
+            return;
         }
-        self.release(Some(trace.ticket))
+        self.stats.entries_touched += 1;
+        if self.removals.is_folder(side, path) {
+            self.forget_tree(path);
+            self.stats.dirs_deleted += 1;
+        } else {
+            self.stats.files_deleted += 1;
+        }
     }
 }
 
