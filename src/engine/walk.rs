@@ -110,6 +110,7 @@ pub fn walk(
         shifts: Sides::default(),
         judged: HashMap::new(),
         copies_made: HashMap::new(),
+        failed_copies: Sides::default(),
         subjects: HashMap::new(),
         copies: 0,
         unanswered: Sides::default(),
@@ -171,6 +172,8 @@ struct Walk<'a> {
     judged: HashMap<RelPath, (RelPath, Step)>,
     /// What is to be copied, by its source, and whether that was done: only where user code may have wishes that depend on it.
     copies_made: HashMap<(Side, RelPath), bool>,
+    /// The sizes of files whose copy to a side has failed; `None` stands for a folder.
+    failed_copies: Sides<HashSet<Option<u64>>>,
     /// Pairs that are being judged, by the path they are shown under; only where somebody wants to see them in lines.
     subjects: HashMap<RelPath, Pair>,
     /// Jobs that have not been answered.
@@ -468,7 +471,10 @@ impl Walk<'_> {
         let parent = self.folders.remove(&ticket).and_then(|folder| folder.parent);
         match visit {
             Visit::Compare => {}
-            Visit::Copy { .. } => self.release(parent)?,
+            Visit::Copy { to, .. } => {
+                self.failed_copies[*to].insert(None);
+                self.release(parent)?;
+            }
             Visit::Remove { on, doomed, scope } => {
                 self.removals.keep(*doomed);
                 // The guard must not count less because less could be seen.

@@ -783,6 +783,27 @@ fn q27_files_are_replaced_where_renaming_does_not_replace() {
 }
 
 #[test]
+fn q27_where_an_account_may_not_rename_files_are_written_in_place() {
+    for (verb, refusal) in
+        [("RNFR", "550 permission denied"), ("RNTO", "553 no"), ("RNTO", "550 not allowed")]
+    {
+        for old in [None, Some(b"old".as_slice())] {
+            let (server, mut session) = open(Quirks { answers: vec![(verb, refusal)], ..Quirks::default() });
+            if let Some(old) = old {
+                server.put("/file", old);
+            }
+            let first = session.write(&path("file"), &mut b"new".as_slice(), &Put::default()).unwrap_err();
+            assert_eq!(first.kind(), Kind::Busy, "{first}");
+            for file in ["file", "another"] {
+                put(session.as_mut(), file, b"new");
+                assert_eq!(server.content(&format!("/{file}")).unwrap(), b"new");
+            }
+            assert_eq!(server.paths(), ["/", "/another", "/file"]);
+        }
+    }
+}
+
+#[test]
 fn q28_a_folder_that_is_there_may_be_made() {
     for refusal in ["550 cannot create", "521 exists", "450 later", "553 no"] {
         let (_server, mut session) = open(Quirks::default());

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ftplib
 import os
 import shutil
 import signal
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from ftpsync.synchronizers import BiDirSynchronizer, UploadSynchronizer
+from small_servers import ftp_server
 from test_reliability import contents, put, run
 
 Sides = tuple[Path, Path]
@@ -205,3 +207,27 @@ def test_what_two_runs_keep_in_the_same_second_lies_apart(
         run(BiDirSynchronizer, local, str(remote), backup_dir="kept")
     kept = [path.read_text() for path in (remote / "kept").rglob("f")]
     assert sorted(kept) == ["1", "2"]
+
+
+@pytest.mark.parametrize("refused", ["STOR", "MKD"])
+def test_the_old_name_of_a_file_that_could_not_be_copied_under_its_new_one_stays(
+    sides: Sides, refused: str
+) -> None:
+    local, remote = sides
+    put(local / "old name", "the only one on the server")
+    put(local / "useless", "")
+    refusals: dict[str, str] = {}
+    with ftp_server(remote, refuses=refusals) as server:
+        run(UploadSynchronizer, local, server.url)
+        (local / "folder").mkdir()
+        new = "new name" if refused == "STOR" else "folder/new name"
+        (local / "old name").rename(local / new)
+        (local / "useless").unlink()
+        refusals[refused] = "550 No."
+        with pytest.raises((OSError, ftplib.Error)):
+            run(UploadSynchronizer, local, server.url, delete=True, no_lock=True)
+        assert "old name" in contents(remote)
+        assert ("useless" in contents(remote)) == (refused == "MKD")
+        refusals.clear()
+        run(UploadSynchronizer, local, server.url, delete=True)
+    assert contents(remote) == contents(local)

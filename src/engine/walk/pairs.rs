@@ -576,6 +576,7 @@ impl Walk<'_> {
                 }
             }
             Err(error) => {
+                self.failed_copies[job.to].insert(job.put.size);
                 if error.has_damaged() {
                     self.journal.has_damaged();
                 }

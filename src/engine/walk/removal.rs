@@ -263,6 +263,7 @@ impl Walk<'_> {
             return self.problem(&RelPath::root(), error);
         }
         self.spare_uncopied()?;
+        self.spare_renamed()?;
         self.remove_trees()?;
         for side in Side::BOTH {
             for files in self.removals.file_bursts(side, self.burst(side)) {
@@ -299,6 +300,26 @@ impl Walk<'_> {
         for (side, file) in self.removals.take_files(is_uncopied) {
             let error = Error::new(Kind::Changed, "it could not be copied");
             self.removed(side, &file.path, Err(error.during("delete").at(&file.path)))?;
+        }
+        Ok(())
+    }
+
+    /// A file that was given another name looks deleted under the old one. If it could not be copied under the new one, the old
+    /// one stays: it may be the only one there.
+    fn spare_renamed(&mut self) -> Result<()> {
+        let failed = std::mem::take(&mut self.failed_copies);
+        let may_be_one = |side: Side, file: &Doomed| {
+            let size = match file.expect {
+                Expect::File(size, _) => size,
+                Expect::Anything | Expect::Absent => None,
+            };
+            let is_alike = failed[side].contains(&None) || failed[side].contains(&size);
+            file.gone_from.is_some() && is_alike
+        };
+        for (side, file) in self.removals.take_files(may_be_one) {
+            let why = "it may have another name now, under which it could not be copied";
+            let error = Error::new(Kind::Changed, why).during("delete").at(&file.path);
+            self.removed(side, &file.path, Err(error))?;
         }
         Ok(())
     }

@@ -65,6 +65,8 @@ pub struct Learned {
     pub times_differ: bool,
     /// Whether files can be renamed.
     pub renames: Option<bool>,
+    /// That they cannot was concluded from a refusal which may have been about one file.
+    pub rename_was_refused: bool,
     /// A rename onto an existing file was seen to replace it. Until then, each one is looked after.
     pub replaces: bool,
     /// Permissions cannot be set: what replaces a file has those of a new one.

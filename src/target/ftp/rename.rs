@@ -61,6 +61,14 @@ impl FtpSession {
         self.rename_onto(&Move { from, to: to_path, file: to, is_taken, size, mtime, must_be_free })
     }
 
+    /// A file was refused under its own name as well: perhaps nothing is wrong with renaming.
+    pub(super) fn may_rename_after_all(&self) {
+        let mut learned = self.server.learned();
+        if std::mem::take(&mut learned.rename_was_refused) && learned.renames == Some(false) {
+            learned.renames = None;
+        }
+    }
+
     /// Notes that files are written in place from now on.
     pub(super) fn cannot_rename(&self) {
         let before = self.server.learned().renames.replace(false);
@@ -69,16 +77,19 @@ impl FtpSession {
         }
     }
 
-    /// The error for a refused RNFR. A server that does not know renaming is written in place from the next attempt on (the
-    /// body is gone); any other refusal is about this file.
-    pub(super) fn rename_refused(&mut self, reply: &Reply) -> Error {
+    /// The error for a refused rename. A server that does not know renaming, or does not allow it, is written in place from the
+    /// next attempt on (the body is gone). As long as no rename was seen to work, a refusal `is_about_renaming` if the file is
+    /// certainly there and its new name free; any other is about this file.
+    pub(super) fn rename_refused(&mut self, reply: &Reply, is_about_renaming: bool) -> Error {
         let error = refusal(reply);
         if self.server.learned().renames == Some(true) {
             return error;
         }
-        if !reply.is_unsupported() {
+        let is_forbidden = is_about_renaming && matches!(reply.code(), 530 | 532 | 550 | 553);
+        if !reply.is_unsupported() && !is_forbidden {
             return error.advise("if the server does not allow renaming at all, try --inplace");
         }
+        self.server.learned().rename_was_refused |= is_forbidden;
         self.cannot_rename();
         Error::new(
             Kind::Busy,
@@ -103,8 +114,9 @@ impl FtpSession {
         let mut replies = self.control.burst(&packet)?.into_iter();
         let reply = replies.next().ok_or_else(no_answer)?;
         if !reply.is_success() {
-            if self.presence(moving.to)? != Presence::File {
-                return Err(refusal(&reply));
+            let held = self.presence(moving.to)?;
+            if held != Presence::File {
+                return Err(self.rename_refused(&reply, held == Presence::Nothing));
             }
             if moving.must_be_free {
                 return Err(changed());
@@ -137,7 +149,7 @@ impl FtpSession {
     fn rename_around(&mut self, moving: &Move<'_>, was_refused: bool) -> Result<()> {
         let backup = self.temp_path(moving.file, moving.to);
         if let Some(reply) = self.rename_plainly(moving.to, &backup)? {
-            return Err(self.rename_refused(&reply));
+            return Err(self.rename_refused(&reply, true));
         }
         let refused = self.rename_plainly(moving.from, moving.to);
         if let Some(reply) = refused.map_err(|error| error.advise(kept_at(&backup)))? {

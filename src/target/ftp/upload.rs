@@ -176,7 +176,10 @@ impl FtpSession {
     ) -> Result<(Channel, Vec<u8>, Place)> {
         self.look_before(file, target, put)?;
         let how = if put.is_hasty { Begin::AtOnce } else { Begin::WhenAgreed };
-        let channel = self.start_stor(target, how)?.map_err(|reply| self.refused(target, &reply))?;
+        let channel = self.start_stor(target, how)?.map_err(|reply| {
+            self.may_rename_after_all();
+            self.refused(target, &reply)
+        })?;
         Ok((channel, target.to_vec(), Place::Final))
     }
 
@@ -406,7 +409,7 @@ impl FtpSession {
         };
         if !finished.rnfr.is_intermediate() {
             self.discard(temp);
-            let error = self.rename_refused(&finished.rnfr);
+            let error = self.rename_refused(&finished.rnfr, finished.arrival == Arrival::Seen);
             // Perhaps nothing has arrived.
             let is_missing = finished.arrival == Arrival::Unsaid && finished.rnfr.code() == 550;
             return Err(if is_missing { error.retrying(Retry::NewSession) } else { error });

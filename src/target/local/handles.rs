@@ -65,6 +65,12 @@ impl Folder {
         Ok(File::from(system::openat(&self.0, name, how, Mode::empty())?))
     }
 
+    /// Opens a file that is there, to read it and to write to it; never through a link.
+    pub fn edit(&self, name: &OsStr) -> io::Result<File> {
+        let how = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        Ok(File::from(system::openat(&self.0, name, how, Mode::empty())?))
+    }
+
     /// Makes a file that nobody else can read yet, and that nobody has made before.
     pub fn create(&self, name: &OsStr) -> io::Result<File> {
         let how = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;

@@ -38,7 +38,8 @@ impl LocalNotes {
     /// `WouldBlock` if it does; what the system says.
     pub fn left(root: &Path, name: &str) -> io::Result<Self> {
         let (folder, name) = (Folder::open(root)?, OsString::from(name));
-        let file = folder.read(&name)?;
+        // Over NFS a file can only be locked for oneself by who may write to it.
+        let file = folder.edit(&name).or_else(|_| folder.read(&name))?;
         file.try_lock()?;
         Ok(LocalNotes { folder, name, file })
     }
