@@ -43,7 +43,7 @@ pub struct Journal {
     left: Vec<Left>,
     /// What this run has not looked into, while dead ones may have.
     passed_over: HashSet<RelPath>,
-    has_damaged: bool,
+    must_stay: bool,
     life: Life,
 }
 
@@ -146,9 +146,10 @@ impl Journal {
         }
     }
 
-    /// A copy has failed, and of what was there before nothing is left: the next run must know that, however this one ends.
-    pub fn has_damaged(&mut self) {
-        self.has_damaged = true;
+    /// The next run must know what is told here, however this one ends: a copy has failed, and of what was there before nothing
+    /// is left, or what was done could not be remembered.
+    pub fn must_stay(&mut self) {
+        self.must_stay = true;
     }
 
     fn begin(&mut self, run: &Run<'_>) {
@@ -261,10 +262,10 @@ impl Journal {
     }
 
     /// Removes the journal: the metadata says it all. It stays if the run was stopped while files were on their way to a server,
-    /// for what they may have left there, and if a copy has damaged what it was to replace. Those of dead runs go if this one came to
+    /// for what they may have left there, and if it must stay. Those of dead runs go if this one came to
     /// its end, looked at all that they have written to, and had a say on each side.
     pub fn close(self, run: &Run<'_>, is_complete: bool) {
-        let has_left_nothing = !self.has_damaged && (is_complete || self.on_their_way.is_empty());
+        let has_left_nothing = !self.must_stay && (is_complete || self.on_their_way.is_empty());
         if let Some(notes) = self.notes.filter(|_| has_left_nothing) {
             notes.remove();
         }

@@ -28,7 +28,7 @@ pub use lock::Locking;
 pub use observer::{Event, Finished, Line, LockState, Observer};
 pub use stats::Stats;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::{Side, Sides, Stamp};
 use crate::plan::guard::GuardRules;
 use crate::plan::{Filter, Policy, Strategy};
@@ -194,7 +194,10 @@ fn conduct(
         Ok(failure) => (failure, false, Vec::new()),
         Err(walk::Broken { error, unsaved }) => (Some(error), true, unsaved),
     };
-    save_local(run, unsaved);
+    if !save_local(run, unsaved) {
+        // Then the journal has to tell the next run.
+        journal.must_stay();
+    }
     journal.close(run, !was_cut);
     let released = release(&keepers, was_cut, observer, stats);
     failure.map_or(released, Err)
@@ -242,21 +245,23 @@ fn release(
     outcome
 }
 
-/// Writes local metadata of folders whose work was cut short. Failures are not worth another error: the next run compares.
-fn save_local(run: &Run<'_>, unsaved: Vec<job::Job>) {
+/// Writes local metadata of folders whose work was cut short; returns whether all of it was. Failures are not worth another error:
+/// the next run compares.
+fn save_local(run: &Run<'_>, unsaved: Vec<job::Job>) -> bool {
     let target = run.pools[Side::Local].target();
     if run.is_rehearsal || unsaved.is_empty() || target.caps().is_networked {
-        return;
+        return true;
     }
     let opposite = run.pools[Side::Remote].target();
     let disk = if opposite.caps().is_networked { Ok(None) } else { opposite.open().map(Some) };
-    let (Ok(mut session), Ok(mut disk)) = (target.open(), disk) else { return };
+    let (Ok(mut session), Ok(mut disk)) = (target.open(), disk) else { return false };
+    let mut is_saved = true;
     for job in unsaved {
         if let job::Job::WriteMeta { side: Side::Local, dir, opposite, text, .. } = job {
             let is_secure = disk.as_mut().is_none_or(|disk| disk.secure(&opposite).is_ok());
-            if is_secure {
-                let _: Result<(), Error> = crew::write_meta(session.as_mut(), &dir, text.as_deref());
-            }
+            let written = is_secure && crew::write_meta(session.as_mut(), &dir, text.as_deref()).is_ok();
+            is_saved &= written;
         }
     }
+    is_saved
 }

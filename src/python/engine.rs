@@ -298,7 +298,9 @@ impl Listener {
 
     fn look_for_signals(&mut self) -> Result<()> {
         match &self.door {
-            Door::Stage(stage) if stage.is_interrupted() => Err(Error::cancelled()),
+            Door::Stage(stage) if stage.is_interrupted() => {
+                Err(stage.take_interruption().map_or_else(Error::cancelled, carried))
+            }
             Door::Stage(_) => Ok(()),
             Door::Direct if self.last_look.elapsed() < SIGNALS => Ok(()),
             Door::Direct => {

@@ -50,6 +50,7 @@ pub struct Stage {
     verbs: AtomicUsize,
     sender: Sender<Cue>,
     interrupted: AtomicBool,
+    interruption: Mutex<Option<PyErr>>,
     is_over: AtomicBool,
     /// Done before anything is performed, and before an answer is passed on.
     first: Box<dyn Fn(Python<'_>) + Send + Sync>,
@@ -79,14 +80,20 @@ impl Stage {
             verbs: AtomicUsize::new(0),
             sender,
             interrupted: AtomicBool::new(false),
+            interruption: Mutex::default(),
             is_over: AtomicBool::new(false),
             first: Box::new(first),
         }
     }
 
-    /// Whether Ctrl+C was pressed.
+    /// Whether Ctrl+C was pressed, or the handler of another signal has raised something.
     pub fn is_interrupted(&self) -> bool {
         self.interrupted.load(Ordering::Relaxed)
+    }
+
+    /// What was raised then, once.
+    pub fn take_interruption(&self) -> Option<PyErr> {
+        locked(&self.interruption).take()
     }
 
     /// Has something performed, and waits for what it returns. Called by the threads of the run.
@@ -195,7 +202,8 @@ impl Stage {
         }
         loop {
             let received = py.detach(|| locked(&self.cues).recv_timeout(SIGNALS));
-            if py.check_signals().is_err() {
+            if let Err(raised) = py.check_signals() {
+                locked(&self.interruption).get_or_insert(raised);
                 self.interrupted.store(true, Ordering::Relaxed);
             }
             if self.is_interrupted() && self.is_in_verb() {

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import os
+import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -17,8 +19,9 @@ from ftpsync.synchronizers import (
     DownloadSynchronizer,
     UploadSynchronizer,
 )
-from ftpsync.targets import FsTarget, _Target
+from ftpsync.targets import FsTarget, _Target, make_target
 from ftpsync.util import set_pyftpsync_logger
+from small_servers import ftp_server
 
 HANDLERS = (
     "on_conflict",
@@ -818,3 +821,63 @@ def test_a_target_may_open_the_base_class_only(world: Path) -> None:
     )
     assert synchronizer.run() is True
     assert (world / "remote" / "edit-here").read_text() == "edited here!"
+
+
+@pytest.mark.parametrize("hook", ["on_copy_local", "_before_sync"])
+def test_what_the_handler_of_a_signal_raises_comes_out_of_a_run_with_hooks(hook: str, tmp_path: Path) -> None:
+    class Late(Exception):
+        pass
+
+    def is_late(*_: object) -> None:
+        raise Late("time is up")
+
+    called = []
+
+    def own(self: Any, *arguments: Any) -> Any:
+        called.append(arguments)
+        if len(called) == 2:
+            os.kill(os.getpid(), signal.SIGALRM)
+        time.sleep(0.001)
+        return getattr(super(UploadSynchronizer, self), hook)(*arguments)
+
+    local, remote = tmp_path / "local", tmp_path / "remote"
+    for side in (local, remote):
+        side.mkdir()
+    for number in range(500):
+        (local / f"{number}").write_text("x")
+    before = signal.signal(signal.SIGALRM, is_late)
+    try:
+        kind = type("Own", (UploadSynchronizer,), {hook: own})
+        with pytest.raises(Late, match="time is up"):
+            kind(FsTarget(str(local)), FsTarget(str(remote)), {"verbose": 0}).run()
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert len(called) < 500
+
+
+def test_a_signal_between_hooks_comes_out_as_what_its_handler_raises(tmp_path: Path) -> None:
+    class Late(Exception):
+        pass
+
+    def is_late(*_: object) -> None:
+        raise Late("time is up")
+
+    class Own(UploadSynchronizer):
+        def on_copy_local(self, pair: Any) -> Any:
+            # It comes while nobody is in Python code of the user's.
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            return super().on_copy_local(pair)
+
+    local, remote = tmp_path / "local", tmp_path / "remote"
+    for side in (local, remote):
+        side.mkdir()
+    (local / "large").write_bytes(bytes(1_000_000))
+    before = signal.signal(signal.SIGALRM, is_late)
+    try:
+        with ftp_server(remote, bytes_per_second=300_000) as server:
+            synchronizer = Own(FsTarget(str(local)), make_target(server.url), {"verbose": 0})
+            with pytest.raises(Late, match="time is up"):
+                synchronizer.run()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

@@ -578,7 +578,7 @@ impl Walk<'_> {
             Err(error) => {
                 self.failed_copies[job.to].insert(job.put.size);
                 if error.has_damaged() {
-                    self.journal.has_damaged();
+                    self.journal.must_stay();
                 }
                 if error.has_damaged()
                     && let Some(folder) = self.folders.get_mut(&job.ticket)
