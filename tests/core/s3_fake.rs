@@ -42,6 +42,17 @@ impl Answer {
     }
 }
 
+/// How a server writes control characters in keys.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub enum Spelling {
+    #[default]
+    AsTheyAre,
+    /// As servers written in Go do: they are lost, unless keys are asked for in an encoding.
+    Lost,
+    /// They are lost, whatever is asked for.
+    LostForGood,
+}
+
 type Like = Box<dyn Fn(&Question) -> bool + Send>;
 type Rule = (Like, Answer, usize);
 
@@ -83,6 +94,8 @@ struct State {
     next: usize,
     /// It is gone for good once so many questions were answered.
     lasts: Option<usize>,
+    /// How it writes control characters in keys.
+    spelling: Spelling,
 }
 
 /// A running server with the bucket `test`.
@@ -147,6 +160,11 @@ impl FakeS3 {
     /// How many uploads have begun and not ended.
     pub fn uploads(&self) -> usize {
         self.state.lock().unwrap().uploads.len()
+    }
+
+    /// How control characters are written from now on.
+    pub fn spell(&self, spelling: Spelling) {
+        self.state.lock().unwrap().spelling = spelling;
     }
 
     pub fn page_of(&self, keys: usize) {
@@ -318,6 +336,12 @@ impl State {
         let (prefix, delimiter) = (question.get("prefix"), question.get("delimiter"));
         let after = question.get("continuation-token");
         let most = question.get("max-keys").parse().unwrap_or(self.page).min(self.page);
+        let is_encoded = question.has("encoding-type") && self.spelling != Spelling::LostForGood;
+        let spelled = |key: &str| match (is_encoded, self.spelling) {
+            (true, _) => ftpsync::wire::s3::encoded(key, "/"),
+            (false, Spelling::AsTheyAre) => escaped(key),
+            (false, _) => escaped(&key.replace(char::is_control, "\u{fffd}")),
+        };
         let (mut items, mut seen, mut last, mut is_cut) = (String::new(), BTreeSet::new(), "", false);
         let mut count = 0;
         for (key, (content, etag)) in self.objects.range(prefix.to_owned()..) {
@@ -343,11 +367,11 @@ impl State {
             match below {
                 Some((name, _)) => {
                     seen.insert(name);
-                    items.push_str(&format!("<CommonPrefixes><Prefix>{}</Prefix></CommonPrefixes>", escaped(&format!("{prefix}{name}/"))));
+                    items.push_str(&format!("<CommonPrefixes><Prefix>{}</Prefix></CommonPrefixes>", spelled(&format!("{prefix}{name}/"))));
                 }
                 None => items.push_str(&format!(
                     "<Contents><Key>{}</Key><Size>{}</Size><ETag>\"{etag}\"</ETag><LastModified>2026-01-02T03:04:05.000Z</LastModified></Contents>",
-                    escaped(key),
+                    spelled(key),
                     content.len()
                 )),
             }
@@ -357,10 +381,11 @@ impl State {
         } else {
             String::new()
         };
+        let encoding = if is_encoded { "<EncodingType>url</EncodingType>" } else { "" };
         Answer::new(
             200,
             &format!(
-                "<ListBucketResult><IsTruncated>{is_cut}</IsTruncated>{token}{items}</ListBucketResult>"
+                "<ListBucketResult>{encoding}<IsTruncated>{is_cut}</IsTruncated>{token}{items}</ListBucketResult>"
             ),
         )
     }

@@ -1,7 +1,7 @@
 //! S3 when something goes wrong (row 104): pages that fail, answers that lie, keys that cannot be, uploads that are cut.
 
 use super::contract::{check, get, path, put};
-use super::s3_fake::{Answer, FakeS3, Question};
+use super::s3_fake::{Answer, FakeS3, Question, Spelling};
 use super::tree::{Setup, at, run};
 use ftpsync::error::{Error, Kind, Result, Retry};
 use ftpsync::model::{META_FILE_NAME, RelPath};
@@ -209,6 +209,54 @@ fn keys_that_are_left_out_are_told_by_their_path_below_the_root() {
         let told: Vec<&str> = listing.notes.iter().map(|note| note.what.as_str()).collect();
         assert_eq!(told, expected, "in {folder:?}");
     }
+}
+
+/// Files whose names a server written in Go cannot list as they are, synchronised with it once.
+fn with_odd_names() -> (MemoryTarget, FakeS3, Setup) {
+    let (local, bucket) = (MemoryTarget::new("/local"), FakeS3::start());
+    for name in ["odd\u{1}", "a", "b", "c", "sub/d", "sub/odd\u{2}+x", "\u{3}/e"] {
+        local.put(name, b"1234", at(0));
+    }
+    let mut setup = Setup::new(Mode::Sync);
+    setup.policy.delete = true;
+    run(&local, &bucket, &setup).result.unwrap();
+    (local, bucket, setup)
+}
+
+#[test]
+fn keys_whose_characters_a_server_loses_are_asked_for_in_an_encoding() {
+    let (local, bucket, setup) = with_odd_names();
+    bucket.spell(Spelling::Lost);
+    for _ in 0..2 {
+        let outcome = run(&local, &bucket, &setup);
+        outcome.result.unwrap();
+        let stats = &outcome.stats;
+        assert_eq!((stats.files_deleted, stats.files_written.remote), (0, 0), "{:?}", outcome.lines);
+        for name in ["odd\u{1}", "sub/odd\u{2}+x", "\u{3}/e"] {
+            assert!(local.tree().contains_key(name), "{name:?}");
+        }
+    }
+    assert!(
+        opened(&bucket).still(&[(path("odd\u{1}"), Expect::File(Some(4), None))])[0]
+            .as_ref()
+            .unwrap()
+            .unwrap()
+    );
+}
+
+#[test]
+fn where_the_characters_of_a_key_stay_lost_nothing_is_taken_for_deleted() {
+    let (local, bucket, setup) = with_odd_names();
+    bucket.spell(Spelling::LostForGood);
+    let before = local.tree();
+    let outcome = run(&local, &bucket, &setup);
+    outcome.result.unwrap();
+    assert_eq!(outcome.stats.files_deleted, 0, "{:?}", outcome.lines);
+    assert!(before.keys().all(|name| local.tree().contains_key(name)), "{:?}", local.tree().keys());
+    let left_alone = outcome.lines.iter().filter(|line| line.starts_with("skip local del.")).count();
+    assert_eq!(left_alone, 3, "{:?}", outcome.lines);
+    let error = bucket.target().by_hand().list("", 0).unwrap_err();
+    assert!(error.to_string().contains("spell"), "{error}");
 }
 
 #[test]

@@ -68,10 +68,17 @@ impl ByHand {
         let mut objects = Vec::new();
         self.persist(|| {
             objects.clear();
+            let mut odd = None;
             self.session.pages(WantedPage { prefix, most, ..WantedPage::default() }, |page, _| {
                 objects.extend(page.objects);
+                odd = odd.take().or(page.unreadable.into_iter().next());
                 most == 0
-            })
+            })?;
+            // Whoever takes what is not listed for gone would delete it on the other side.
+            match odd {
+                Some(key) => Err(nonsense(&format!("the server does not spell out the key {key:?}")).into()),
+                None => Ok(()),
+            }
         })
         .map_err(|error| error.during("list").at(prefix))?;
         Ok(objects)

@@ -29,6 +29,8 @@ pub struct Folder {
     pub odd: BTreeSet<String>,
     /// The object that keeps it where it is empty.
     pub has_marker: bool,
+    /// There are keys of which it is not known which folder they are in.
+    pub may_lack: bool,
 }
 
 /// What all sessions know together.

@@ -31,7 +31,7 @@ impl S3Session {
     /// A page of a listing.
     pub(super) fn page(&self, wanted: Wanted<'_>, token: Option<&str>) -> Result<Page, Trouble> {
         // Keys are not asked for in an encoding: servers disagree about what a plus means in it, and our reader takes every
-        // character as it comes.
+        // character as it comes. Only where the server has lost some it has to be.
         let mut ask = Ask::bucket("GET").query("list-type", "2").query("prefix", wanted.prefix);
         if wanted.shallow {
             ask = ask.query("delimiter", "/");
@@ -42,7 +42,16 @@ impl S3Session {
         if let Some(token) = token {
             ask = ask.query("continuation-token", token);
         }
-        Ok(Page::parse(&self.bytes(&ask)?)?)
+        let mut page = Page::parse(&self.bytes(&ask)?)?;
+        if page.is_garbled() {
+            let told = match self.bytes(&ask.query("encoding-type", "url")) {
+                Ok(told) => Page::parse(&told)?,
+                Err(trouble) if trouble.is_unsupported() => Page::default(),
+                Err(trouble) => return Err(trouble),
+            };
+            page.mend(&told);
+        }
+        Ok(page)
     }
 
     /// The pages of a listing, each handed to `take` with whether it is the last one, until that says false.
@@ -84,6 +93,9 @@ impl S3Session {
         if is_too_much {
             found = self.alone(prefix)?;
         }
+        if found.get(prefix).is_some_and(|folder| folder.may_lack) {
+            found.values_mut().for_each(|folder| folder.may_lack = true);
+        }
         let folder = found.remove(prefix);
         self.server.known().keep_ahead(found);
         Ok(folder.filter(|folder| !folder.is_nothing()))
@@ -113,7 +125,7 @@ impl S3Session {
     }
 
     fn told(&self, prefix: &str, folder: Folder) -> Listing {
-        let mut listing = Listing::default();
+        let mut listing = Listing { complete: !folder.may_lack, ..Listing::default() };
         let mut known = self.server.known();
         known.see_folder(prefix);
         for name in &folder.folders {
@@ -168,7 +180,9 @@ fn sort_into(found: &mut HashMap<String, Folder>, top: &str, page: Page) {
         sort_object(found, top, object);
     }
     if !unreadable.is_empty() {
-        found.entry(top.to_owned()).or_default().odd.extend(unreadable.drain(..));
+        let folder = found.entry(top.to_owned()).or_default();
+        folder.odd.extend(unreadable.drain(..));
+        folder.may_lack = true;
     }
 }
 

@@ -60,7 +60,7 @@ impl S3Session {
                     there.is_folder = true;
                 }
             }
-            is_too_much = !is_last && count >= most;
+            is_too_much = !is_last && count >= most || !page.unreadable.is_empty();
             !is_too_much
         })?;
         if !is_too_much {
@@ -73,7 +73,7 @@ impl S3Session {
     pub(super) fn look_at(&self, key: &str) -> Result<There, Trouble> {
         // Both that key and what continues it with a slash are among the first that begin with it, unless many others are.
         let page = self.page(Wanted { prefix: key, shallow: true, most: 100 }, None)?;
-        let is_complete = page.next.is_none();
+        let is_complete = page.next.is_none() && page.unreadable.is_empty();
         let below = format!("{key}/");
         let mut there = There {
             is_folder: page.prefixes.contains(&below),

@@ -29,7 +29,12 @@ pub struct Page {
     pub unreadable: Vec<String>,
     /// How to ask for the next page; `None` on the last one.
     pub next: Option<String>,
+    /// The names were percent-encoded, so that they could be told whatever they hold.
+    pub is_encoded: bool,
 }
+
+/// What encoders write that have no form for a character: that of Go for control characters, which keys may hold.
+const LOST: char = '\u{fffd}';
 
 impl Page {
     /// Reads a page.
@@ -40,7 +45,7 @@ impl Page {
     pub fn parse(bytes: &[u8]) -> Result<Self> {
         let root = document(bytes, "ListBucketResult")?;
         let is_encoded = root.get("EncodingType").is_some_and(|kind| kind.eq_ignore_ascii_case("url"));
-        let mut page = Page::default();
+        let mut page = Page { is_encoded, ..Page::default() };
         let read = |text: &str| if is_encoded { decoded(text) } else { Some(text.to_owned()) };
         for item in root.all("Contents") {
             let key = item.get("Key").ok_or_else(|| broken("an object has no key"))?;
@@ -70,6 +75,44 @@ impl Page {
             None => return Err(broken("it does not say whether it is complete")),
         };
         Ok(page)
+    }
+
+    /// Whether characters of some names may be lost, so that it has to be asked for in an encoding.
+    pub fn is_garbled(&self) -> bool {
+        let names = self.objects.iter().map(|object| &object.key).chain(&self.prefixes);
+        !self.is_encoded && names.into_iter().any(|name| name.contains(LOST))
+    }
+
+    /// Puts in the names whose characters are lost, as the same page tells them in an encoding. What it does not tell counts
+    /// as no text. The other names stay: servers disagree about what a plus means in the encoding.
+    pub fn mend(&mut self, told: &Page) {
+        let Page { objects, prefixes, unreadable, .. } = self;
+        let is_same =
+            told.is_encoded && (told.objects.len(), told.prefixes.len()) == (objects.len(), prefixes.len());
+        let mut keys = told.objects.iter().map(|object| &object.key).filter(|_| is_same);
+        objects.retain_mut(|object| is_mended(&mut object.key, keys.next(), unreadable));
+        let mut names = told.prefixes.iter().filter(|_| is_same);
+        prefixes.retain_mut(|prefix| is_mended(prefix, names.next(), unreadable));
+    }
+}
+
+fn is_mended(name: &mut String, told: Option<&String>, unreadable: &mut Vec<String>) -> bool {
+    if !name.contains(LOST) {
+        return true;
+    }
+    let fits = |told: &&String| {
+        told.chars().count() == name.chars().count()
+            && told.chars().zip(name.chars()).all(|(told, shown)| shown == LOST || shown == told)
+    };
+    match told.filter(fits) {
+        Some(told) => {
+            name.clone_from(told);
+            true
+        }
+        None => {
+            unreadable.push(std::mem::take(name));
+            false
+        }
     }
 }
 
@@ -202,6 +245,31 @@ mod tests {
         assert_eq!(found.objects[0].key, "a b");
         assert_eq!((found.objects[0].size, found.objects[0].etag.as_str()), (3, "e"));
         assert_eq!((found.prefixes, found.next), (vec!["d/".to_owned()], Some("t".to_owned())));
+    }
+
+    #[test]
+    fn names_that_were_lost_are_taken_from_the_same_page_in_an_encoding() {
+        let names = |first: &str, second: &str| {
+            format!(
+                "<IsTruncated>false</IsTruncated><Contents><Key>{first}</Key><Size>1</Size></Contents>\
+                 <Contents><Key>{second}</Key><Size>1</Size></Contents>"
+            )
+        };
+        let shown = names("a+b", "a\u{fffd}b");
+        let told = |inner: &str| {
+            let mut found = page(&shown).unwrap();
+            assert!(found.is_garbled());
+            found.mend(&page(inner).unwrap());
+            let keys: Vec<String> = found.objects.into_iter().map(|object| object.key).collect();
+            (keys.join(" "), found.unreadable.join(" "))
+        };
+        let encoded = |second: &str| format!("<EncodingType>url</EncodingType>{}", names("a+b", second));
+        assert_eq!(told(&encoded("a%01b")), ("a+b a\u{1}b".to_owned(), String::new()));
+        assert_eq!(told(&encoded("a%EF%BF%BDb")), ("a+b a\u{fffd}b".to_owned(), String::new()));
+        for useless in [&shown, &encoded("another"), "<IsTruncated>false</IsTruncated>"] {
+            assert_eq!(told(useless), ("a+b".to_owned(), "a\u{fffd}b".to_owned()), "{useless}");
+        }
+        assert!(!page(&encoded("a\u{fffd}b")).unwrap().is_garbled());
     }
 
     #[test]
