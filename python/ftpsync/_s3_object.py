@@ -140,14 +140,16 @@ class S3Object:
             use_checksum: Compare contents by checksum. Without, sizes decide.
             excludes: Further regular expressions for what takes no part.
             progress_mode: How progress is shown this time.
-            mirror: Send everything, and delete objects that are no local files. What is excluded stays.
+            mirror: Send everything, and delete objects that are no local files. What is excluded stays, and what lies
+                below a link to a folder, since that is not followed.
             check_hash: `use_checksum` by its older name.
             exclude_pattern: `excludes` by its older name.
             force_sync: `mirror` by its older name.
 
         Raises:
             S3ObjectError: There is no local file or folder.
-            SyncError: A transfer has failed; or the local folder is empty, and all objects would be deleted.
+            SyncError: A transfer has failed; a local folder cannot be read; or the local folder is empty, and all
+                objects would be deleted.
         """
         if isinstance(progress_mode, bool):  # `upload(check_hash, exclude_pattern, force_sync)`.
             mirror, progress_mode = progress_mode, None
@@ -235,7 +237,8 @@ class S3Object:
     def _store_all(
         self, local: Path, rules: Excludes, use_checksum: bool, mirror: bool, progress_mode: str | None
     ) -> None:
-        files = local_files(local, rules)
+        found = local_files(local, rules)
+        files = found.sizes
         listed = dict(self._remote_files(rules))
         if mirror and listed and not files:
             raise SyncError(f"{self._local_path!r} holds no file; delete() removes all objects")
@@ -250,7 +253,7 @@ class S3Object:
         _logger.info("upload: %d of %d files, %d bytes", len(jobs), len(files), size)
         self._store(jobs, local, size, progress_mode)
         if mirror:
-            self._remove([each.key for path, each in listed.items() if path not in files])
+            self._remove([each.key for path, each in listed.items() if not found.may_hold(path)])
 
     def _remote_files(self, rules: Excludes) -> Iterator[tuple[str, Listed]]:
         """Yields what an upload is compared with. Keys that cannot be local paths are nobody's business here."""

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ftpsync._s3_errors import HashMismatchError, MissingObjectError, SyncError
@@ -53,15 +53,44 @@ def below(prefix: str, listed: Iterable[Listed], excludes: Excludes) -> Iterator
         yield path, each
 
 
-def local_files(folder: Path, excludes: Excludes) -> dict[str, int]:
-    """Returns the files below a folder that take part: relative paths with slashes, and sizes in bytes."""
-    found: dict[str, int] = {}
-    for place, _, names in os.walk(folder):
+@dataclass(frozen=True)
+class LocalFiles:
+    """The files below a folder that take part."""
+
+    sizes: dict[str, int]
+    """Relative paths with slashes, and bytes."""
+    closed: set[str]
+    """Folders that were not entered: links, and what cannot be read but is excluded."""
+
+    def may_hold(self, path: str) -> bool:
+        """Tells whether there is such a file, or may be in a folder that was not entered."""
+        above = (str(folder) for folder in PurePosixPath(path).parents)
+        return path in self.sizes or any(folder in self.closed for folder in above)
+
+
+def local_files(folder: Path, excludes: Excludes) -> LocalFiles:
+    """Returns the files below a folder that take part.
+
+    Raises:
+        OSError: A folder cannot be read: nobody knows what is in it.
+    """
+    found = LocalFiles({}, set())
+
+    def refused(error: OSError) -> None:
+        path = Path(error.filename).relative_to(folder).as_posix()
+        if path == "." or not excludes.match(path):
+            raise error
+        found.closed.add(path)
+
+    for place, folders, names in os.walk(folder, onerror=refused):
+        inside = Path(place)
+        links = (inside / name for name in folders if (inside / name).is_symlink())
+        found.closed.update(link.relative_to(folder).as_posix() for link in links)
         for name in names:
-            file = Path(place, name)
+            file = inside / name
             path = file.relative_to(folder).as_posix()
             if not excludes.match(path) and file.is_file():
-                found[path] = file.stat().st_size
+                found.sizes[path] = file.stat().st_size
     return found
 
 
@@ -86,7 +115,7 @@ def is_same(bucket: Any, file: Path, listed: Listed, *, use_checksum: bool) -> b
 def remove_others(folder: Path, kept: Iterable[str], excludes: Excludes) -> None:
     """Removes local files that are not among those to keep, and folders that are empty then. What is excluded stays."""
     wanted = set(kept)
-    for path in local_files(folder, excludes):
+    for path in local_files(folder, excludes).sizes:
         if path not in wanted:
             (folder / path).unlink()
     for place, _, _ in os.walk(folder, topdown=False):

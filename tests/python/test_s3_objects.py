@@ -188,6 +188,36 @@ def test_a_mirror_removes_what_is_only_here_but_nothing_that_is_excluded(
     assert keys(server) == ["tree/.theirs", "tree/a", "tree/b"]
 
 
+def test_a_mirror_deletes_no_objects_of_folders_that_were_not_read(
+    server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    local = tmp_path / "local"
+    for name in ("a", "closed/b", "linked/deep/c", ".hidden/d"):
+        (local / name).parent.mkdir(parents=True, exist_ok=True)
+        (local / name).write_text("x")
+    tree = quiet("tree", local, excludes=[r"/\.hidden$"])
+    tree.upload()
+    sent = ["tree/.hidden/d", "tree/a", "tree/closed/b", "tree/linked/deep/c"]
+    assert keys(server) == sent
+    (local / "linked").rename(tmp_path / "elsewhere")
+    (local / "linked").symlink_to(tmp_path / "elsewhere")
+    readable = os.scandir
+
+    def scandir(path: Any) -> Any:
+        if Path(path).name in unreadable:
+            raise PermissionError(13, "Permission denied", os.fspath(path))
+        return readable(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    unreadable = {"closed", ".hidden"}
+    with pytest.raises(SyncError, match="closed"):
+        tree.upload(mirror=True)
+    assert keys(server) == sent
+    unreadable = {".hidden"}
+    tree.upload(mirror=True)
+    assert keys(server) == sent
+
+
 def test_a_mistyped_key_or_an_empty_folder_removes_nothing(server: Server, tmp_path: Path) -> None:
     put(server, "tree/a", "x")
     (tmp_path / "local").mkdir()
