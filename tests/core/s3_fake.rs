@@ -96,6 +96,14 @@ struct State {
     lasts: Option<usize>,
     /// How it writes control characters in keys.
     spelling: Spelling,
+    /// Answers that take the place of the right ones after the work was done.
+    late: Vec<Rule>,
+    /// What it makes of the usual ETags.
+    naming: Option<fn(&str) -> String>,
+    /// Content is encrypted with keys that it does not tell.
+    is_locked: bool,
+    /// Headers of objects by key.
+    meta: BTreeMap<String, Vec<(String, String)>>,
 }
 
 /// A running server with the bucket `test`.
@@ -139,7 +147,9 @@ impl FakeS3 {
 
     pub fn put(&self, key: &str, content: &[u8]) {
         let etag = format!("{:x}", md5::compute(content));
-        self.state.lock().unwrap().objects.insert(key.to_owned(), (content.to_vec(), etag));
+        let mut state = self.state.lock().unwrap();
+        state.meta.remove(key);
+        state.objects.insert(key.to_owned(), (content.to_vec(), etag));
     }
 
     /// Gives an object another ETag.
@@ -147,6 +157,12 @@ impl FakeS3 {
         if let Some(object) = self.state.lock().unwrap().objects.get_mut(key) {
             object.1 = etag.to_owned();
         }
+    }
+
+    /// Adds a header to an object.
+    pub fn keep_beside(&self, key: &str, name: &str, value: &str) {
+        let header = (name.to_owned(), value.to_owned());
+        self.state.lock().unwrap().meta.entry(key.to_owned()).or_default().push(header);
     }
 
     pub fn get(&self, key: &str) -> Option<Vec<u8>> {
@@ -179,6 +195,30 @@ impl FakeS3 {
     /// The next `times` questions like this get another answer.
     pub fn answer(&self, like: impl Fn(&Question) -> bool + Send + 'static, answer: Answer, times: usize) {
         self.state.lock().unwrap().rules.push((Box::new(like), answer, times));
+    }
+
+    /// The next `times` questions like this are done, and get another answer.
+    pub fn answer_late(
+        &self,
+        like: impl Fn(&Question) -> bool + Send + 'static,
+        answer: Answer,
+        times: usize,
+    ) {
+        self.state.lock().unwrap().late.push((Box::new(like), answer, times));
+    }
+
+    /// From now on ETags are what this makes of the usual ones.
+    pub fn name_all(&self, naming: fn(&str) -> String) {
+        self.state.lock().unwrap().naming = Some(naming);
+    }
+
+    /// From now on it encrypts, and ETags of contents and parts only look like sums.
+    pub fn lock_up(&self) {
+        self.name_all(|etag| match etag.contains('-') {
+            true => etag.to_owned(),
+            false => format!("{:x}", md5::compute(format!("locked {etag}"))),
+        });
+        self.state.lock().unwrap().is_locked = true;
     }
 
     /// The right answers to the next `times` questions like this are cut after `count` bytes.
@@ -241,7 +281,14 @@ impl FakeS3 {
                             *left -= 1;
                             answer.cut_after = Some((*count).min(answer.body.len()));
                         }
-                        answer
+                        let late = state.late.iter_mut().find(|(like, _, left)| *left > 0 && like(&question));
+                        match late {
+                            Some((_, late, left)) => {
+                                *left -= 1;
+                                late.clone()
+                            }
+                            None => answer,
+                        }
                     }
                 }
             };
@@ -268,6 +315,24 @@ impl FakeS3 {
 }
 
 impl State {
+    fn etag(&self, content: &[u8]) -> String {
+        self.named(format!("{:x}", md5::compute(content)))
+    }
+
+    fn named(&self, etag: String) -> String {
+        self.naming.map_or_else(|| etag.clone(), |naming| naming(&etag))
+    }
+
+    fn describe(&mut self, question: &Question) {
+        let kept = question.headers.iter().filter(|(name, _)| name.starts_with("x-amz-meta-"));
+        let kept = kept.map(|(name, value)| (name.clone(), value.clone())).collect();
+        self.meta.insert(question.key.clone(), kept);
+    }
+
+    fn with_lock(&self, answer: Answer) -> Answer {
+        if self.is_locked { answer.header("x-amz-server-side-encryption", "aws:kms") } else { answer }
+    }
+
     fn answer(&mut self, question: &Question) -> Answer {
         let key = question.key.as_str();
         match (question.method.as_str(), key.is_empty()) {
@@ -279,20 +344,22 @@ impl State {
                 self.next += 1;
                 let id = format!("upload-{}", self.next);
                 self.uploads.insert(id.clone(), (key.to_owned(), BTreeMap::new()));
-                Answer::new(
+                self.describe(question);
+                self.with_lock(Answer::new(
                     200,
                     &format!(
                         "<InitiateMultipartUploadResult><UploadId>{id}</UploadId></InitiateMultipartUploadResult>"
                     ),
-                )
+                ))
             }
             ("POST", false) => self.complete(question),
             ("PUT", false) if question.has("partNumber") => {
+                let etag = self.etag(&question.body);
                 let Some((_, parts)) = self.uploads.get_mut(question.get("uploadId")) else {
                     return Answer::refusal(404, "NoSuchUpload");
                 };
                 parts.insert(question.get("partNumber").parse().unwrap(), question.body.clone());
-                Answer::new(200, "").header("etag", &format!("\"{:x}\"", md5::compute(&question.body)))
+                Answer::new(200, "").header("etag", &format!("\"{etag}\""))
             }
             ("PUT", false) => {
                 if let Some(refusal) = self.unmet(question) {
@@ -306,9 +373,10 @@ impl State {
                     self.objects.insert(key.to_owned(), found);
                     return Answer::new(200, "<CopyObjectResult><ETag>\"x\"</ETag></CopyObjectResult>");
                 }
-                let etag = format!("{:x}", md5::compute(&question.body));
+                let etag = self.etag(&question.body);
+                self.describe(question);
                 self.objects.insert(key.to_owned(), (question.body.clone(), etag.clone()));
-                Answer::new(200, "").header("etag", &format!("\"{etag}\""))
+                self.with_lock(Answer::new(200, "").header("etag", &format!("\"{etag}\"")))
             }
             ("DELETE", false) if question.has("uploadId") => {
                 self.uploads.remove(question.get("uploadId"));
@@ -397,9 +465,13 @@ impl State {
         if let Some(refusal) = self.unmet(question) {
             return refusal;
         }
-        let answer = Answer::new(200, "")
+        let mut answer = self
+            .with_lock(Answer::new(200, ""))
             .header("etag", &format!("\"{etag}\""))
             .header("last-modified", "Fri, 02 Jan 2026 03:04:05 GMT");
+        for (name, value) in self.meta.get(&question.key).into_iter().flatten() {
+            answer = answer.header(name, value);
+        }
         if question.method == "HEAD" {
             return answer.header("content-length", &content.len().to_string());
         }
@@ -432,8 +504,11 @@ impl State {
         let Some((key, parts)) = self.uploads.remove(question.get("uploadId")) else {
             return Answer::refusal(404, "NoSuchUpload");
         };
-        let sums: Vec<u8> = parts.values().flat_map(|part| md5::compute(part).0).collect();
-        let etag = format!("{:x}-{}", md5::compute(&sums), parts.len());
+        let names = parts.values().map(|part| self.etag(part));
+        let sums: Vec<u8> = names
+            .flat_map(|name| data_encoding::HEXLOWER_PERMISSIVE.decode(name.as_bytes()).unwrap())
+            .collect();
+        let etag = self.named(format!("{:x}-{}", md5::compute(&sums), parts.len()));
         self.objects.insert(key, (parts.into_values().flatten().collect(), etag.clone()));
         Answer::new(
             200,

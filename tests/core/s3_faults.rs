@@ -413,6 +413,107 @@ fn a_lost_answer_to_an_upload_is_no_conflict_with_oneself() {
 }
 
 #[test]
+fn an_error_that_comes_after_the_work_was_done_is_no_conflict_with_oneself() {
+    let is_made = |question: &Question| {
+        question.method == "PUT" && !question.has("partNumber")
+            || question.method == "POST" && question.has("uploadId")
+    };
+    let large = vec![5; 9 << 20];
+    for knows_conditions in [true, false] {
+        for content in [&b"new content"[..], &large] {
+            let fake = FakeS3::start();
+            if !knows_conditions {
+                let is_conditional = |question: &Question| {
+                    question.headers.contains_key("if-none-match")
+                        || question.headers.contains_key("if-match")
+                };
+                fake.answer(is_conditional, Answer::refusal(501, "NotImplemented"), 1000);
+            }
+            for old in [None, Some(&b"old"[..])] {
+                let mut session = opened(&fake);
+                fake.answer_late(is_made, Answer::new(504, "<html>"), 1);
+                let name = if old.is_some() { "file" } else { "new" };
+                let expect = match old {
+                    None => Expect::Absent,
+                    Some(old) => {
+                        fake.put(name, old);
+                        session.list(&RelPath::root()).unwrap();
+                        Expect::File(Some(3), None)
+                    }
+                };
+                let put = Put { expect, ..Put::default() };
+                if let Err(error) = session.write(&path(name), &mut &*content, &put) {
+                    assert_eq!((error.kind(), error.retry()), (Kind::Busy, Retry::Later), "{error}");
+                    session.write(&path(name), &mut &*content, &put).unwrap();
+                }
+                assert!(fake.get(name).unwrap() == content);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_a_bucket_encrypts_with_keys_of_its_own_is_not_taken_for_damaged() {
+    let fake = FakeS3::start();
+    fake.lock_up();
+    let mut session = opened(&fake);
+    let large = vec![5; 9 << 20];
+    let absent = Put { expect: Expect::Absent, ..Put::default() };
+    for (name, content) in [("small", &b"content"[..]), ("large", &large)] {
+        put(session.as_mut(), name, content);
+        assert!(get(session.as_mut(), name).unwrap() == content);
+        // As it is tried again after the answer got lost.
+        session.write(&path(name), &mut &*content, &absent).unwrap();
+        let other = vec![6; content.len()];
+        let error = session.write(&path(name), &mut &*other, &absent).unwrap_err();
+        assert_eq!(error.kind(), Kind::Changed, "{error}");
+    }
+}
+
+#[test]
+fn etags_in_capitals_and_those_of_parts_that_are_no_sums_are_no_damage() {
+    let large = vec![5; 9 << 20];
+    for naming in [
+        |etag: &str| etag.to_uppercase(),
+        |etag: &str| if etag.contains('-') { format!("{}-2", "0".repeat(32)) } else { etag.to_owned() },
+    ] {
+        let fake = FakeS3::start();
+        fake.name_all(naming);
+        let mut session = opened(&fake);
+        for (name, content) in [("small", &b"content"[..]), ("large", &large)] {
+            put(session.as_mut(), name, content);
+            assert!(fake.get(name).unwrap() == content);
+        }
+        assert_eq!(get(session.as_mut(), "small").unwrap(), b"content");
+    }
+}
+
+#[test]
+fn a_copy_that_kept_what_was_written_beside_another_content_can_be_read() {
+    let fake = FakeS3::start();
+    fake.put("large", &vec![5; 12 << 20]);
+    fake.name_version("large", &format!("{}-3", "0".repeat(32)));
+    fake.keep_beside("large", "x-amz-meta-part-size", &(8 << 20).to_string());
+    fake.put("small", b"another content");
+    fake.keep_beside("small", "x-amz-meta-md5chksum", "1B2M2Y8AsgTpgAmY7PhCfg==");
+    let mut session = opened(&fake);
+    assert_eq!(get(session.as_mut(), "large").unwrap().len(), 12 << 20);
+    assert_eq!(get(session.as_mut(), "small").unwrap(), b"another content");
+}
+
+#[test]
+fn what_was_deleted_meanwhile_has_changed() {
+    let fake = FakeS3::start();
+    fake.put("file", b"old");
+    let mut session = opened(&fake);
+    session.list(&RelPath::root()).unwrap();
+    fake.answer(|question| question.method == "PUT", Answer::refusal(404, "NoSuchKey"), 1);
+    let listed = Put { expect: Expect::File(Some(3), None), ..Put::default() };
+    let error = session.write(&path("file"), &mut &b"new"[..], &listed).unwrap_err();
+    assert_eq!(error.kind(), Kind::Changed, "{error}");
+}
+
+#[test]
 fn a_server_that_knows_no_conditions_is_asked_beforehand() {
     let fake = FakeS3::start();
     let mut session = opened(&fake);

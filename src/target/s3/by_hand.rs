@@ -8,7 +8,8 @@ use super::own_time::own_time;
 use super::parts::{Parts, Sum, part_size};
 use super::refusal::Trouble;
 use super::session::S3Session;
-use super::write::{Condition, MD5, PART_SIZE, Wanted};
+use super::sums::told;
+use super::write::{Condition, Wanted};
 use crate::error::{Error, Kind, Result};
 use crate::model::{RelPath, Stamp};
 use crate::target::layer::retry;
@@ -226,20 +227,9 @@ fn found(head: &Head, is_opaque: bool) -> Result<Found, Trouble> {
     let size = whole.or_else(|| head.get("content-length")).and_then(|size| size.trim().parse().ok());
     let etag = head.get("etag").map(unquoted).unwrap_or_default();
     let own = own_time(head);
-    let md5 = head.get(MD5).and_then(|sum| data_encoding::BASE64.decode(sum.as_bytes()).ok());
-    let is_locked = head.get("x-amz-server-side-encryption").is_some_and(|how| how.starts_with("aws:"))
-        || head.get("x-amz-server-side-encryption-customer-algorithm").is_some();
-    let sum = match md5 {
-        Some(md5) if md5.len() == 16 => Some((crate::wire::s3::hex(&md5), None)),
-        _ if is_locked || is_opaque || !super::parts::is_sum(&etag) => None,
-        _ => Some((etag.clone(), head.get(PART_SIZE).and_then(|size| size.parse().ok()))),
-    };
-    Ok(Found {
-        size: size.ok_or_else(|| nonsense("an object has no size"))?,
-        mtime: own.or_else(|| head.get("last-modified").and_then(time::header)),
-        etag,
-        sum,
-    })
+    let size = size.ok_or_else(|| nonsense("an object has no size"))?;
+    let sum = told(head, &etag, size, is_opaque);
+    Ok(Found { size, mtime: own.or_else(|| head.get("last-modified").and_then(time::header)), etag, sum })
 }
 
 /// Makes every folder above a file; those that are there are fine.

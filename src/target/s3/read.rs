@@ -3,10 +3,10 @@
 
 use super::client::{Ask, nonsense};
 use super::own_time::own_time;
-use super::parts::{Sum, is_sum};
+use super::parts::Sum;
 use super::refusal::Trouble;
 use super::session::S3Session;
-use super::write::{MD5, PART_SIZE};
+use super::sums::told;
 use crate::error::{Error, Kind, Result, Retry};
 use crate::locked::locked;
 use crate::model::RelPath;
@@ -109,7 +109,7 @@ impl S3Session {
                 (total, total)
             }
         };
-        let check = if must_match && start == 0 { self.check(&head, &etag) } else { None };
+        let check = if must_match && start == 0 { self.check(&head, &etag, total) } else { None };
         let stop = AtomicBool::new(false);
         let outcome = std::thread::scope(|scope| {
             let mut reader = Ranged {
@@ -183,30 +183,20 @@ impl S3Session {
         if !listed.is_empty() && etag != listed {
             return Err(changed().into());
         }
-        Ok(self.check(&answer.head, &etag).map(|check| Box::new(check) as Box<dyn Claim>))
+        let size = answer.head.get("content-length").and_then(|size| size.parse().ok()).unwrap_or(0);
+        Ok(self.check(&answer.head, &etag, size).map(|check| Box::new(check) as Box<dyn Claim>))
     }
 
-    /// How the content can be compared with what the server says about it.
-    fn check(&self, head: &Head, etag: &str) -> Option<Check> {
-        if let Some(expected) =
-            head.get(MD5).and_then(|sum| data_encoding::BASE64.decode(sum.as_bytes()).ok())
-            && expected.len() == 16
-        {
-            return Some(Check { sum: Sum::whole(), expected: crate::wire::s3::hex(&expected) });
-        }
-        // With keys that the server does not tell, an ETag is no sum.
-        let is_locked = head.get("x-amz-server-side-encryption").is_some_and(|how| how.starts_with("aws:"))
-            || head.get("x-amz-server-side-encryption-customer-algorithm").is_some();
-        if is_locked || !is_sum(etag) || self.server.client.has_opaque_etags() {
-            return None;
-        }
-        let expected = etag.to_owned();
-        if !etag.contains('-') {
-            return Some(Check { sum: Sum::whole(), expected });
-        }
-        // Of parts whose size nobody tells, nothing can be said.
-        let size = head.get(PART_SIZE)?.parse::<usize>().ok().filter(|size| *size > 0)?;
-        Some(Check { sum: Sum::parts(size), expected })
+    /// How so many bytes can be compared with what the server says about them.
+    fn check(&self, head: &Head, etag: &str, size: u64) -> Option<Check> {
+        let (expected, part) = told(head, etag, size, self.server.client.has_opaque_etags())?;
+        let sum = match (expected.contains('-'), part) {
+            (false, _) => Sum::whole(),
+            (true, Some(part)) => Sum::parts(part),
+            // Of parts whose size nobody tells, nothing can be said.
+            (true, None) => return None,
+        };
+        Some(Check { sum, expected })
     }
 
     /// Some bytes of an object, if it still is the one with this ETag. What has arrived is not asked for again.

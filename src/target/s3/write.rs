@@ -1,17 +1,19 @@
 //! Uploads: small files in one question, large ones in parts that travel side by side. Either way the object appears whole.
 
-use super::client::{Ask, nonsense};
+use super::client::{Ask, LIMIT, nonsense};
 use super::kinds::kind_of;
 use super::known::Seen;
 use super::look::{There, is_as};
 use super::parts::{MOST_PARTS, Parts, Slot, composite, is_sum, part_size};
 use super::refusal::{Refused, Trouble};
 use super::session::S3Session;
+use super::sums::{MD5, PART_SIZE, is_locked, md5_of};
 use crate::error::{Error, Kind, Result};
 use crate::model::{RelPath, Stamp};
 use crate::target::{Expect, Put, Written};
 use crate::wire::s3::answer::{self, unquoted};
-use crate::wire::s3::time;
+use crate::wire::s3::http::Head;
+use crate::wire::s3::{hex, time};
 use std::fmt::Write as _;
 use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,10 +22,6 @@ use std::sync::mpsc::{Receiver, channel};
 
 /// What S3 offers for the modification time of a file: the metadata of an object, by the name that rclone gave it.
 pub const MTIME: &str = "x-amz-meta-mtime";
-/// The MD5 of the whole content, in Base64; also as rclone has it.
-pub const MD5: &str = "x-amz-meta-md5chksum";
-/// The size of the parts that an object was put together from, without which its ETag says nothing.
-pub const PART_SIZE: &str = "x-amz-meta-part-size";
 
 /// What an object is to be.
 #[derive(Debug, Clone, Default)]
@@ -84,24 +82,21 @@ impl S3Session {
 
     /// The condition under which something may be written where this is expected.
     fn condition(&self, key: &str, expect: Expect) -> Result<Condition, Trouble> {
-        let is_heeded = !self.server.ignores_conditions.load(Ordering::Relaxed);
-        let seen = self.server.known().seen(key).cloned();
-        match expect {
+        let (size, mtime) = match expect {
             Expect::Anything => return Ok(Condition::None),
-            Expect::Absent if is_heeded => return Ok(Condition::Absent),
-            Expect::File(size, mtime) if is_heeded => {
-                // It is what was listed if the plan has it from that listing.
-                let is_listed = |seen: &Seen| {
-                    size.is_none_or(|size| size == seen.size) && (mtime.is_none() || mtime == seen.modified)
-                };
-                if let Some(seen) = seen.filter(|seen| is_listed(seen) && !seen.etag.is_empty()) {
-                    return Ok(Condition::Is(seen.etag));
-                }
-            }
-            Expect::Absent | Expect::File(..) => {}
+            Expect::Absent => return Ok(Condition::Absent),
+            Expect::File(size, mtime) => (size, mtime),
+        };
+        // It is what was listed if the plan has it from that listing.
+        let is_listed = |seen: &Seen| {
+            size.is_none_or(|size| size == seen.size) && (mtime.is_none() || mtime == seen.modified)
+        };
+        let seen = self.server.known().seen(key).cloned();
+        if let Some(seen) = seen.filter(|seen| is_listed(seen) && !seen.etag.is_empty()) {
+            return Ok(Condition::Is(seen.etag));
         }
         let file = self.head(key)?;
-        let etag = file.as_ref().map(|file| file.etag.clone()).filter(|etag| is_heeded && !etag.is_empty());
+        let etag = file.as_ref().map(|file| file.etag.clone()).filter(|etag| !etag.is_empty());
         match is_as(&There { file, is_folder: false }, &expect) {
             true => Ok(etag.map_or(Condition::None, Condition::Is)),
             false => Err(changed().into()),
@@ -120,7 +115,7 @@ impl S3Session {
         let upload = self.begin(key, parts, wanted)?;
         let placed = self.send_parts(key, &upload, first, parts, wanted);
         if placed.is_err() {
-            self.abort(key, &upload);
+            self.abort(key, &upload.id);
         }
         placed
     }
@@ -153,14 +148,13 @@ impl S3Session {
         let sent = self.under(&wanted.condition, key, false, |condition| {
             let ask = conditional(ask(), condition).header("content-md5", data_encoding::BASE64.encode(&sum));
             let answer = self.ask(&ask)?;
-            let etag = answer.head.get("etag").map(unquoted).unwrap_or_default();
-            let date = answer.head.get("date").and_then(time::header);
-            answer.bytes(super::client::LIMIT)?;
-            Ok((etag, date))
+            let taken = Taken::of(&answer.head);
+            answer.bytes(LIMIT)?;
+            Ok(taken)
         });
-        let expected = format!("{:x}", md5::Digest(sum));
-        let (etag, date) = self.unless_ours(key, &expected, sent)?;
-        self.placed(key, content.len() as u64, etag, &expected, date)
+        let expected = hex(&sum);
+        let taken = self.unless_ours(key, &expected, sent)?;
+        self.placed(key, content.len() as u64, taken, Some(&expected))
     }
 
     /// Sends under a condition. A server that does not know such is asked beforehand from then on.
@@ -171,58 +165,68 @@ impl S3Session {
         is_assembly: bool,
         send: impl Fn(&Condition) -> Result<T, Trouble>,
     ) -> Result<T, Trouble> {
+        let is_heeded = !self.server.ignores_conditions.load(Ordering::Relaxed);
         // Not every server heeds the conditions that it is given, and few do when parts are put together.
-        let is_doubtful = is_assembly || self.server.client.endpoint.is_custom();
-        if let Condition::Is(etag) = condition
-            && is_doubtful
-            && self.head(key)?.is_none_or(|file| file.etag != *etag)
-        {
-            return Err(changed().into());
+        let looks = is_assembly
+            || !is_heeded
+            || matches!(condition, Condition::Is(_)) && self.server.client.endpoint.is_custom();
+        if looks && !self.is_met(condition, key)? {
+            return Err(unmet());
         }
-        if is_assembly && *condition == Condition::Absent && self.head(key)?.is_some() {
-            return Err(changed().into());
-        }
-        match send(condition) {
-            Err(trouble) if trouble.is_unsupported() && *condition != Condition::None => {
+        match send(if is_heeded { condition } else { &Condition::None }) {
+            Err(trouble) if trouble.is_unsupported() && is_heeded && *condition != Condition::None => {
                 self.server.ignores_conditions.store(true, Ordering::Relaxed);
-                let found = self.head(key)?.map(|file| file.etag);
-                let is_as_expected = match (condition, found) {
-                    (Condition::Absent, None) => true,
-                    (Condition::Is(etag), Some(found)) => *etag == found,
-                    _ => false,
-                };
-                if is_as_expected { send(&Condition::None) } else { Err(changed().into()) }
+                if self.is_met(condition, key)? { send(&Condition::None) } else { Err(unmet()) }
+            }
+            // It should be another object than this, and is none at all.
+            Err(Trouble::Refused(refused))
+                if refused.is("NoSuchKey") && matches!(condition, Condition::Is(_)) =>
+            {
+                Err(unmet())
             }
             outcome => outcome,
         }
     }
 
+    /// Whether a condition is met right now.
+    fn is_met(&self, condition: &Condition, key: &str) -> Result<bool, Trouble> {
+        Ok(match condition {
+            Condition::None => true,
+            Condition::Absent => self.head(key)?.is_none(),
+            Condition::Is(etag) => self.head(key)?.is_some_and(|file| file.etag == *etag),
+        })
+    }
+
     /// An unmet condition is no failure if what is there is what was sent: an answer may have got lost.
-    fn unless_ours<T: From<Sent>>(
-        &self,
-        key: &str,
-        expected: &str,
-        sent: Result<T, Trouble>,
-    ) -> Result<T, Trouble> {
+    fn unless_ours(&self, key: &str, expected: &str, sent: Result<Taken, Trouble>) -> Result<Taken, Trouble> {
         match sent {
-            Err(trouble) if trouble.is_unmet() => match self.head(key)? {
-                Some(object) if object.etag == expected => Ok(Sent(object.etag, object.modified).into()),
-                _ => Err(trouble),
-            },
+            Err(trouble) if trouble.is_unmet() => self.ours(key, expected)?.ok_or(trouble),
             sent => sent,
         }
     }
 
-    /// Compares what the server has with what was sent.
-    fn placed(
-        &self,
-        key: &str,
-        size: u64,
-        etag: String,
-        expected: &str,
-        date: Option<Stamp>,
-    ) -> Result<Placed, Trouble> {
-        if is_sum(&etag) && etag != expected && !self.server.client.has_opaque_etags() {
+    /// What is at a key, if it is what was sent. Where the ETag is no sum, the MD5 beside the content tells.
+    fn ours(&self, key: &str, expected: &str) -> Result<Option<Taken>, Trouble> {
+        let answer = match self.ask(&Ask::key("HEAD", key)) {
+            Err(trouble) if trouble.is_missing() => return Ok(None),
+            answer => answer?,
+        };
+        let taken = Taken::of(&answer.head);
+        let is_ours = taken.etag.eq_ignore_ascii_case(expected)
+            || !self.is_plain(&taken) && md5_of(&answer.head).as_deref() == Some(expected);
+        let date = answer.head.get("last-modified").and_then(time::header);
+        Ok(is_ours.then_some(Taken { date, ..taken }))
+    }
+
+    /// Whether the ETag is a sum.
+    fn is_plain(&self, taken: &Taken) -> bool {
+        is_sum(&taken.etag) && !taken.is_locked && !self.server.client.has_opaque_etags()
+    }
+
+    /// Compares what the server has with what was sent, if that can be told.
+    fn placed(&self, key: &str, size: u64, taken: Taken, expected: Option<&str>) -> Result<Placed, Trouble> {
+        let is_other = |expected: &str| !taken.etag.eq_ignore_ascii_case(expected);
+        if self.is_plain(&taken) && expected.is_some_and(is_other) {
             self.server.known().unsee(key);
             let error = Error::new(
                 Kind::Corrupt,
@@ -230,22 +234,27 @@ impl S3Session {
             );
             return Err(error.damaged().into());
         }
+        let Taken { etag, date, .. } = taken;
         self.wrote(key, Seen { size, modified: date, etag });
         Ok(Placed { size, date })
     }
 
     // --- In parts ---
 
-    fn begin(&self, key: &str, parts: &Parts<'_>, wanted: &Wanted) -> Result<String, Trouble> {
+    fn begin(&self, key: &str, parts: &Parts<'_>, wanted: &Wanted) -> Result<Upload, Trouble> {
         let ask = self.described(Ask::key("POST", key).query("uploads", ""), wanted);
         let ask = ask.header(PART_SIZE, parts.size().to_string());
-        Ok(answer::upload_id(&self.patiently(|| self.bytes(&ask))?)?)
+        self.patiently(|| {
+            let answer = self.ask(&ask)?;
+            let is_locked = is_locked(&answer.head);
+            Ok(Upload { id: answer::upload_id(&answer.bytes(LIMIT)?)?, is_locked })
+        })
     }
 
     fn send_parts(
         &self,
         key: &str,
-        upload: &str,
+        upload: &Upload,
         first: Vec<u8>,
         parts: &mut Parts<'_>,
         wanted: &Wanted,
@@ -268,14 +277,14 @@ impl S3Session {
                         under_way += 1;
                         let tell = tell.clone();
                         scope.spawn(move || {
-                            let work = AssertUnwindSafe(|| self.send_part(key, upload, number, &part));
+                            let work = AssertUnwindSafe(|| self.send_part(key, &upload.id, number, &part));
                             let outcome = catch_unwind(work).unwrap_or_else(|_| Err(internal().into()));
                             drop(slot);
                             // Nobody listens any more after another one has failed.
                             drop(tell.send((index, outcome)));
                         });
                     }
-                    None => take_sent(&mut sent, (index, self.send_part(key, upload, number, &part)))?,
+                    None => take_sent(&mut sent, (index, self.send_part(key, &upload.id, number, &part)))?,
                 }
                 // A part that has failed ends it before the rest is read.
                 for outcome in told.try_iter() {
@@ -292,41 +301,43 @@ impl S3Session {
             }
             Ok(sent)
         })?;
-        let sums: Vec<u8> = sent.iter().flat_map(|part| part.sum).collect();
         self.check_size(parts.total, wanted)?;
-        let mut body = "<CompleteMultipartUpload>".to_owned();
-        for (index, SentPart { etag, .. }) in sent.iter().enumerate() {
-            // Writing to a string cannot fail.
-            let _ = write!(
-                body,
-                "<Part><PartNumber>{}</PartNumber><ETag>&quot;{etag}&quot;</ETag></Part>",
-                index + 1
-            );
-        }
-        body.push_str("</CompleteMultipartUpload>");
-        let expected = composite(&sums);
-        let sent = self.patiently(|| {
-            self.under(&wanted.condition, key, true, |condition| {
-                let ask = Ask::key("POST", key).query("uploadId", upload).body(body.as_bytes());
+        Ok(self.complete(key, upload, &sent, parts.total, &wanted.condition)?)
+    }
+
+    /// Has the parts put together.
+    fn complete(
+        &self,
+        key: &str,
+        upload: &Upload,
+        sent: &[SentPart],
+        size: u64,
+        condition: &Condition,
+    ) -> Result<Placed, Trouble> {
+        let body = assembly(sent);
+        let expected = composite(&sent.iter().flat_map(SentPart::name).collect::<Vec<u8>>());
+        let made = self.patiently(|| {
+            self.under(condition, key, true, |condition| {
+                let ask = Ask::key("POST", key).query("uploadId", &upload.id).body(body.as_bytes());
                 let answer = self.ask(&conditional(ask, condition))?;
-                let date = answer.head.get("date").and_then(time::header);
+                let taken = Taken::of(&answer.head);
                 // The status is that of a success long before the server knows.
-                match answer::made(&answer.bytes(super::client::LIMIT)?, "CompleteMultipartUploadResult")? {
-                    Ok(etag) => Ok((etag, date)),
+                match answer::made(&answer.bytes(LIMIT)?, "CompleteMultipartUploadResult")? {
+                    Ok(etag) => Ok(Taken { etag, is_locked: upload.is_locked || taken.is_locked, ..taken }),
                     Err(refusal) => Err(Trouble::Refused(Box::new(Refused::in_a_success(refusal)))),
                 }
             })
         });
-        let sent = match sent {
+        let made = match made {
             // A lost answer: it is complete already.
-            Err(Trouble::Refused(refused)) if refused.is("NoSuchUpload") => match self.head(key)? {
-                Some(object) if object.etag == expected => Ok((object.etag, object.modified)),
-                _ => Err(Trouble::Refused(refused)),
-            },
-            sent => sent,
+            Err(Trouble::Refused(refused)) if refused.is("NoSuchUpload") => {
+                self.ours(key, &expected)?.ok_or(Trouble::Refused(refused))
+            }
+            made => self.unless_ours(key, &expected, made),
         };
-        let (etag, date) = self.unless_ours(key, &expected, sent)?;
-        Ok(self.placed(key, parts.total, etag, &expected, date)?)
+        // What others than AWS call it need not be the sum of what they call the parts, and those need not be sums.
+        let is_sum = sent.iter().all(SentPart::is_sum) && !self.server.client.endpoint.is_custom();
+        self.placed(key, size, made?, Some(expected.as_str()).filter(|_| is_sum))
     }
 
     fn send_part(&self, key: &str, upload: &str, number: u64, part: &[u8]) -> Result<SentPart, Trouble> {
@@ -339,7 +350,7 @@ impl S3Session {
         self.patiently(|| {
             let answer = self.ask(&ask)?;
             let etag = answer.head.get("etag").map(unquoted).unwrap_or_default();
-            answer.bytes(super::client::LIMIT)?;
+            answer.bytes(LIMIT)?;
             match etag.is_empty() {
                 true => Err(nonsense("the server does not say what it has got").into()),
                 false => Ok(SentPart { etag, sum }),
@@ -410,13 +421,29 @@ impl From<Failure> for Error {
     }
 }
 
-/// ETag and date of what is there.
-pub struct Sent(String, Option<Stamp>);
+/// What the server says about what it has taken.
+struct Taken {
+    etag: String,
+    date: Option<Stamp>,
+    /// See [`is_locked`].
+    is_locked: bool,
+}
 
-impl From<Sent> for (String, Option<Stamp>) {
-    fn from(sent: Sent) -> Self {
-        (sent.0, sent.1)
+impl Taken {
+    fn of(head: &Head) -> Self {
+        Taken {
+            etag: head.get("etag").map(unquoted).unwrap_or_default(),
+            date: head.get("date").and_then(time::header),
+            is_locked: is_locked(head),
+        }
     }
+}
+
+/// An upload in parts.
+struct Upload {
+    id: String,
+    /// See [`is_locked`].
+    is_locked: bool,
 }
 
 /// A part that the server has: what it calls it, and its MD5.
@@ -424,6 +451,33 @@ impl From<Sent> for (String, Option<Stamp>) {
 struct SentPart {
     etag: String,
     sum: [u8; 16],
+}
+
+impl SentPart {
+    fn is_sum(&self) -> bool {
+        self.etag.eq_ignore_ascii_case(&hex(&self.sum))
+    }
+
+    /// What it contributes to the ETag of the whole: what the server calls it, if that can be a sum.
+    fn name(&self) -> Vec<u8> {
+        let named = data_encoding::HEXLOWER_PERMISSIVE.decode(self.etag.as_bytes()).ok();
+        named.filter(|name| name.len() == self.sum.len()).unwrap_or_else(|| self.sum.to_vec())
+    }
+}
+
+/// The list of the parts that an object is put together from.
+fn assembly(sent: &[SentPart]) -> String {
+    let mut body = "<CompleteMultipartUpload>".to_owned();
+    for (index, SentPart { etag, .. }) in sent.iter().enumerate() {
+        // Writing to a string cannot fail.
+        let _ = write!(
+            body,
+            "<Part><PartNumber>{}</PartNumber><ETag>&quot;{etag}&quot;</ETag></Part>",
+            index + 1
+        );
+    }
+    body.push_str("</CompleteMultipartUpload>");
+    body
 }
 
 /// Puts what became of a part at its place.
@@ -448,6 +502,10 @@ fn conditional<'a>(ask: Ask<'a>, condition: &Condition) -> Ask<'a> {
         Condition::Absent => ask.header("if-none-match", "*"),
         Condition::Is(etag) => ask.header("if-match", format!("\"{etag}\"")),
     }
+}
+
+fn unmet() -> Trouble {
+    Trouble::Refused(Box::new(Refused { status: 412, ..Refused::default() }))
 }
 
 fn changed() -> Error {
