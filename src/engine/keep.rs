@@ -5,7 +5,7 @@ use super::transfer::{Origin, Transfer, transfer};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::model::{Entry, Name, RelPath, Side, TRASH_NAME};
 use crate::quoted::Quoted;
-use crate::target::{Expect, Put, Session, temp_name};
+use crate::target::{Expect, Put, Session, Written, temp_name};
 use std::collections::HashSet;
 
 /// What becomes of content that a run replaces or removes.
@@ -130,9 +130,13 @@ impl Replacement<'_> {
             Err(error) => return Transfer { bytes: 0, was_opened: false, result: Err(error) },
         };
         let mut moved = transfer(from, (&mut *session, &staging), &aside(put), false, flow);
-        moved.result = moved
-            .result
-            .and_then(|written| take_name(session, &staging, target, kept, put).map(|()| written));
+        moved.result = moved.result.and_then(|written| {
+            take_name(&mut *session, &staging, target, kept, put)?;
+            Ok(written.map(|written| {
+                let dated = written.dated.map(|dated| session.redated(target).unwrap_or(dated));
+                Written { dated, ..written }
+            }))
+        });
         moved
     }
 }

@@ -496,6 +496,11 @@ pub trait Session: Send {
         Err(Error::new(Kind::Unsupported, "this target cannot rename").during("rename").at(from))
     }
 
+    /// The time that the side gave a file when it was renamed, by its own clock, where that dates it anew.
+    fn redated(&self, _file: &RelPath) -> Option<Stamp> {
+        None
+    }
+
     /// Gives a file that is about to be replaced a second name, which nothing has; its folder exists. Where a file can have
     /// two names it keeps the first one meanwhile.
     ///

@@ -53,8 +53,12 @@ pub enum Spelling {
     LostForGood,
 }
 
+/// When everything happens, after three o'clock.
+const MINUTE: &str = "04";
+
 type Like = Box<dyn Fn(&Question) -> bool + Send>;
 type Rule = (Like, Answer, usize);
+type Happening = Box<dyn FnOnce(&FakeS3) + Send>;
 
 /// What was asked.
 #[derive(Debug, Clone)]
@@ -104,6 +108,12 @@ struct State {
     is_locked: bool,
     /// Headers of objects by key.
     meta: BTreeMap<String, Vec<(String, String)>>,
+    /// The minute at which objects are dated; of the others it is [`MINUTE`].
+    minutes: BTreeMap<String, &'static str>,
+    /// What happens after questions.
+    meanwhile: Vec<(Like, Happening)>,
+    /// It takes no notice of conditions, and does not say so.
+    is_careless: bool,
 }
 
 /// A running server with the bucket `test`.
@@ -149,6 +159,7 @@ impl FakeS3 {
         let etag = format!("{:x}", md5::compute(content));
         let mut state = self.state.lock().unwrap();
         state.meta.remove(key);
+        state.minutes.remove(key);
         state.objects.insert(key.to_owned(), (content.to_vec(), etag));
     }
 
@@ -207,6 +218,11 @@ impl FakeS3 {
         self.state.lock().unwrap().late.push((Box::new(like), answer, times));
     }
 
+    /// From now on no condition is heeded.
+    pub fn be_careless(&self) {
+        self.state.lock().unwrap().is_careless = true;
+    }
+
     /// From now on ETags are what this makes of the usual ones.
     pub fn name_all(&self, naming: fn(&str) -> String) {
         self.state.lock().unwrap().naming = Some(naming);
@@ -224,6 +240,15 @@ impl FakeS3 {
     /// The right answers to the next `times` questions like this are cut after `count` bytes.
     pub fn cut(&self, like: impl Fn(&Question) -> bool + Send + 'static, count: usize, times: usize) {
         self.state.lock().unwrap().cuts.push((Box::new(like), count, times));
+    }
+
+    /// Does something once, right after the first question like this was answered.
+    pub fn then(
+        &self,
+        like: impl Fn(&Question) -> bool + Send + 'static,
+        what: impl FnOnce(&FakeS3) + Send + 'static,
+    ) {
+        self.state.lock().unwrap().meanwhile.push((Box::new(like), Box::new(what)));
     }
 
     /// From now on nobody gets a range behind the first before `count` were asked for.
@@ -292,6 +317,13 @@ impl FakeS3 {
                     }
                 }
             };
+            let due = {
+                let meanwhile = &mut self.state.lock().unwrap().meanwhile;
+                meanwhile.iter().position(|(like, _)| like(&question)).map(|index| meanwhile.remove(index).1)
+            };
+            if let Some(what) = due {
+                what(self);
+            }
             let is_head = question.method == "HEAD";
             let length = if answer.headers.contains("content-length") {
                 String::new()
@@ -370,11 +402,22 @@ impl State {
                     let Some(found) = self.objects.get(&source).cloned() else {
                         return Answer::refusal(404, "NoSuchKey");
                     };
+                    let wanted = question.headers.get("x-amz-copy-source-if-match");
+                    if wanted.is_some_and(|etag| !self.is_careless && etag.trim_matches('"') != found.1) {
+                        return Answer::refusal(412, "PreconditionFailed");
+                    }
+                    let told = format!(
+                        "<CopyObjectResult><ETag>\"{}\"</ETag><LastModified>2026-01-02T03:08:05.000Z</LastModified></CopyObjectResult>",
+                        found.1
+                    );
+                    // A copy is as old as itself.
+                    self.minutes.insert(key.to_owned(), "08");
                     self.objects.insert(key.to_owned(), found);
-                    return Answer::new(200, "<CopyObjectResult><ETag>\"x\"</ETag></CopyObjectResult>");
+                    return Answer::new(200, &told);
                 }
                 let etag = self.etag(&question.body);
                 self.describe(question);
+                self.minutes.remove(key);
                 self.objects.insert(key.to_owned(), (question.body.clone(), etag.clone()));
                 self.with_lock(Answer::new(200, "").header("etag", &format!("\"{etag}\"")))
             }
@@ -390,7 +433,14 @@ impl State {
         }
     }
 
+    fn minute(&self, key: &str) -> &'static str {
+        self.minutes.get(key).copied().unwrap_or(MINUTE)
+    }
+
     fn unmet(&self, question: &Question) -> Option<Answer> {
+        if self.is_careless {
+            return None;
+        }
         let there = self.objects.get(&question.key);
         let is_met = match (question.headers.get("if-match"), question.headers.get("if-none-match")) {
             (Some(etag), _) => there.is_some_and(|(_, known)| etag.trim_matches('"') == known),
@@ -438,9 +488,10 @@ impl State {
                     items.push_str(&format!("<CommonPrefixes><Prefix>{}</Prefix></CommonPrefixes>", spelled(&format!("{prefix}{name}/"))));
                 }
                 None => items.push_str(&format!(
-                    "<Contents><Key>{}</Key><Size>{}</Size><ETag>\"{etag}\"</ETag><LastModified>2026-01-02T03:04:05.000Z</LastModified></Contents>",
+                    "<Contents><Key>{}</Key><Size>{}</Size><ETag>\"{etag}\"</ETag><LastModified>2026-01-02T03:{}:05.000Z</LastModified></Contents>",
                     spelled(key),
-                    content.len()
+                    content.len(),
+                    self.minute(key)
                 )),
             }
         }
@@ -468,7 +519,7 @@ impl State {
         let mut answer = self
             .with_lock(Answer::new(200, ""))
             .header("etag", &format!("\"{etag}\""))
-            .header("last-modified", "Fri, 02 Jan 2026 03:04:05 GMT");
+            .header("last-modified", &format!("Fri, 02 Jan 2026 03:{}:05 GMT", self.minute(&question.key)));
         for (name, value) in self.meta.get(&question.key).into_iter().flatten() {
             answer = answer.header(name, value);
         }
@@ -509,6 +560,8 @@ impl State {
             .flat_map(|name| data_encoding::HEXLOWER_PERMISSIVE.decode(name.as_bytes()).unwrap())
             .collect();
         let etag = self.named(format!("{:x}-{}", md5::compute(&sums), parts.len()));
+        // As AWS does it: the time at which the upload began.
+        self.minutes.insert(key.clone(), "01");
         self.objects.insert(key, (parts.into_values().flatten().collect(), etag.clone()));
         Answer::new(
             200,

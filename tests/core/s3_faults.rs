@@ -501,6 +501,71 @@ fn a_copy_that_kept_what_was_written_beside_another_content_can_be_read() {
     assert_eq!(get(session.as_mut(), "small").unwrap(), b"another content");
 }
 
+/// A run that keeps what it replaces or deletes.
+fn keeping(mode: Mode) -> Setup {
+    let mut setup = Setup::new(mode);
+    setup.policy.delete = true;
+    setup.keeping.backup = Some(path("kept"));
+    setup.keeping.run = "run".to_owned();
+    setup
+}
+
+#[test]
+fn an_object_that_was_put_together_or_renamed_is_remembered_with_the_time_that_it_has() {
+    let (local, bucket) = (MemoryTarget::new("/local"), FakeS3::start());
+    let setup = keeping(Mode::Sync);
+    for content in [vec![1; 9 << 20], vec![2; 9 << 20], vec![3; 5], vec![4; 6]] {
+        local.put("file", &content, at(i64::from(content[0]) * 100));
+        let outcome = run(&local, &bucket, &setup);
+        assert_eq!(outcome.stats.files_written.remote, 1, "{outcome:?}");
+        let outcome = run(&local, &bucket, &setup);
+        let written = outcome.stats.files_written;
+        assert_eq!((written.local, written.remote), (0, 0), "{:?}", outcome.lines);
+        assert!(bucket.get("file").unwrap() == content);
+        let mut bare = bucket.target().open().unwrap();
+        bare.remove_file(&path("kept/run/file")).ok();
+    }
+}
+
+#[test]
+fn what_somebody_writes_while_an_object_is_renamed_stays() {
+    let is_copy = |question: &Question| question.headers.contains_key("x-amz-copy-source");
+    for is_careless in [false, true] {
+        let (local, bucket) = (MemoryTarget::new("/local"), FakeS3::start());
+        if is_careless {
+            bucket.be_careless();
+        }
+        ["file", "other"].iter().for_each(|name| local.put(name, b"1234", at(0)));
+        let setup = keeping(Mode::Upload);
+        run(&local, &bucket, &setup).result.unwrap();
+        // While the old object goes aside.
+        bucket.then(is_copy, |bucket| bucket.put("file", b"theirs"));
+        local.open().unwrap().remove_file(&path("file")).unwrap();
+        let outcome = run(&local, &bucket, &setup);
+        assert_eq!(bucket.get("file").unwrap(), b"theirs", "{outcome:?}");
+        assert!(outcome.warnings.iter().any(|text| text.contains("changed")), "{outcome:?}");
+        // When it has gone aside, and before the new one has its name.
+        let is_gone = |question: &Question| question.method == "DELETE" && question.key == "other";
+        bucket.then(is_gone, |bucket| bucket.put("other", b"theirs"));
+        local.put("other", b"of ours", at(100));
+        let outcome = run(&local, &bucket, &setup);
+        assert_eq!(bucket.get("other").unwrap(), b"theirs", "{outcome:?}");
+        assert_eq!(bucket.get("kept/run/other").unwrap(), b"1234", "{outcome:?}");
+        assert!(outcome.failures.iter().any(|text| text.contains("changed")), "{outcome:?}");
+    }
+}
+
+#[test]
+fn an_object_that_is_too_large_for_a_copy_is_told_to_be() {
+    let fake = FakeS3::start();
+    let mut session = opened(&fake);
+    let huge = Answer::new(200, "").header("etag", "\"x\"").header("content-length", "6000000000");
+    fake.answer(|question| question.method == "HEAD" && question.key == "file", huge, 1);
+    fake.answer(|question| question.method == "PUT", Answer::refusal(400, "InvalidRequest"), 1);
+    let error = session.rename(&path("file"), &path("second")).unwrap_err();
+    assert!(error.to_string().contains("5 GiB"), "{error}");
+}
+
 #[test]
 fn what_was_deleted_meanwhile_has_changed() {
     let fake = FakeS3::start();

@@ -2,7 +2,7 @@
 //!
 //! - [`S3Target`] knows the bucket; `client` asks it, signed, over the connections of `net`; `endpoint` says where it is,
 //!   `credentials` who asks (`profile` reads the shared files), `refusal` what a no means.
-//! - `session` has the verbs; `listing`, `read`, `write`, `parts`, `sums` and `look` those that take more than a page.
+//! - `session` has the verbs; `listing`, `read`, `write`, `parts`, `sums`, `moving` and `look` those that take more than a page.
 //! - What the bytes mean is decided in [`crate::wire::s3`].
 //!
 //! A folder is what keys have in common up to a slash. One without files is kept by a marker, an empty object whose key ends
@@ -17,6 +17,7 @@ mod kinds;
 mod known;
 mod listing;
 mod look;
+mod moving;
 mod net;
 mod own_time;
 mod parts;

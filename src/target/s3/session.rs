@@ -7,12 +7,13 @@ use super::listing::{Wanted, folders_of};
 use super::net::{Answer, interrupted};
 use super::own_time::own_time;
 use super::refusal::{Refused, Trouble};
+use super::write::Condition;
 use crate::error::{Error, Kind, Result};
 use crate::locked::locked;
 use crate::model::{Listing, RelPath, Stamp};
 use crate::target::{Claim, Expect, Put, Session, Written};
 use crate::wire::s3::answer::{self, Object, escaped, unquoted};
-use crate::wire::s3::{encoded, time};
+use crate::wire::s3::time;
 use std::io::Read;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -272,24 +273,6 @@ impl S3Session {
         }
     }
 
-    /// Copies an object on the server, and removes the old one.
-    fn move_object(&self, from: &RelPath, to: &RelPath) -> Result<(), Trouble> {
-        let (old, new) = (self.key(from)?, self.key(to)?);
-        self.look_for_folder_of(to)?;
-        let source = encoded(&format!("{}/{old}", self.server.client.bucket), "/");
-        let told = self.bytes(&Ask::key("PUT", &new).header("x-amz-copy-source", source))?;
-        if let Err(refusal) = answer::made(&told, "CopyObjectResult")? {
-            return Err(Trouble::Refused(Box::new(Refused::in_a_success(refusal))));
-        }
-        let mut known = self.server.known();
-        for key in [&old, &new] {
-            known.unsee(key);
-            known.change(key);
-        }
-        drop(known);
-        self.bytes(&Ask::key("DELETE", &old)).map(drop)
-    }
-
     /// Remembers an object that was just written.
     pub(super) fn wrote(&self, key: &str, seen: Seen) {
         let mut known = self.server.known();
@@ -372,6 +355,15 @@ impl Session for S3Session {
 
     fn rename(&mut self, from: &RelPath, to: &RelPath) -> Result<()> {
         self.move_object(from, to).map_err(|trouble| Error::from(trouble).during("rename").at(from))
+    }
+
+    fn redated(&self, file: &RelPath) -> Option<Stamp> {
+        self.time_of_copy(file)
+    }
+
+    fn keep(&mut self, file: &RelPath, second: &RelPath) -> Result<()> {
+        let kept = self.move_if(file, second, Condition::Absent);
+        kept.map_err(|trouble| Error::from(trouble).during("keep").at(file))
     }
 
     fn set_mtime(&mut self, file: &RelPath, _to: Stamp) -> Result<()> {

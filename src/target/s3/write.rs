@@ -158,7 +158,7 @@ impl S3Session {
     }
 
     /// Sends under a condition. A server that does not know such is asked beforehand from then on.
-    fn under<T>(
+    pub(super) fn under<T>(
         &self,
         condition: &Condition,
         key: &str,
@@ -198,7 +198,12 @@ impl S3Session {
     }
 
     /// An unmet condition is no failure if what is there is what was sent: an answer may have got lost.
-    fn unless_ours(&self, key: &str, expected: &str, sent: Result<Taken, Trouble>) -> Result<Taken, Trouble> {
+    pub(super) fn unless_ours(
+        &self,
+        key: &str,
+        expected: &str,
+        sent: Result<Taken, Trouble>,
+    ) -> Result<Taken, Trouble> {
         match sent {
             Err(trouble) if trouble.is_unmet() => self.ours(key, expected)?.ok_or(trouble),
             sent => sent,
@@ -323,7 +328,9 @@ impl S3Session {
                 let taken = Taken::of(&answer.head);
                 // The status is that of a success long before the server knows.
                 match answer::made(&answer.bytes(LIMIT)?, "CompleteMultipartUploadResult")? {
-                    Ok(etag) => Ok(Taken { etag, is_locked: upload.is_locked || taken.is_locked, ..taken }),
+                    Ok(made) => {
+                        Ok(Taken { etag: made.etag, is_locked: upload.is_locked || taken.is_locked, ..taken })
+                    }
                     Err(refusal) => Err(Trouble::Refused(Box::new(Refused::in_a_success(refusal)))),
                 }
             })
@@ -337,7 +344,23 @@ impl S3Session {
         };
         // What others than AWS call it need not be the sum of what they call the parts, and those need not be sums.
         let is_sum = sent.iter().all(SentPart::is_sum) && !self.server.client.endpoint.is_custom();
-        self.placed(key, size, made?, Some(expected.as_str()).filter(|_| is_sum))
+        let made = self.as_listed(key, size, made?)?;
+        self.placed(key, size, made, Some(expected.as_str()).filter(|_| is_sum))
+    }
+
+    /// What was put together, with the time that listings will tell: AWS takes that at which the upload began.
+    fn as_listed(&self, key: &str, size: u64, made: Taken) -> Result<Taken, Trouble> {
+        // It is in place; where it may not be looked at, the time of the answer has to do.
+        let Ok(Some(there)) = self.patiently(|| self.head(key)) else { return Ok(made) };
+        if there.etag != made.etag {
+            return Ok(made);
+        }
+        if there.size != size {
+            self.server.known().unsee(key);
+            let problem = format!("the server has put together {} bytes, {size} were sent", there.size);
+            return Err(Error::new(Kind::Corrupt, problem).damaged().into());
+        }
+        Ok(Taken { date: there.modified.or(made.date), ..made })
     }
 
     fn send_part(&self, key: &str, upload: &str, number: u64, part: &[u8]) -> Result<SentPart, Trouble> {
@@ -422,11 +445,11 @@ impl From<Failure> for Error {
 }
 
 /// What the server says about what it has taken.
-struct Taken {
-    etag: String,
-    date: Option<Stamp>,
+pub struct Taken {
+    pub etag: String,
+    pub date: Option<Stamp>,
     /// See [`is_locked`].
-    is_locked: bool,
+    pub is_locked: bool,
 }
 
 impl Taken {
@@ -496,7 +519,7 @@ fn internal() -> Error {
     Error::new(Kind::Io, "internal error, please report it")
 }
 
-fn conditional<'a>(ask: Ask<'a>, condition: &Condition) -> Ask<'a> {
+pub(super) fn conditional<'a>(ask: Ask<'a>, condition: &Condition) -> Ask<'a> {
     match condition {
         Condition::None => ask,
         Condition::Absent => ask.header("if-none-match", "*"),
@@ -508,7 +531,7 @@ fn unmet() -> Trouble {
     Trouble::Refused(Box::new(Refused { status: 412, ..Refused::default() }))
 }
 
-fn changed() -> Error {
+pub(super) fn changed() -> Error {
     Error::new(Kind::Changed, "somebody has changed it since it was listed")
 }
 

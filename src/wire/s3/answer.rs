@@ -156,18 +156,29 @@ pub fn upload_id(bytes: &[u8]) -> Result<String> {
         .ok_or_else(|| Error::new(Kind::Protocol, "the upload has no number").with_os(libc::EIO))
 }
 
-/// The ETag of an object that was put together from parts, or copied, without quotes. Such an answer can be a refusal although
-/// its status is 200.
+/// An object that was put together from parts, or copied.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Made {
+    /// Its ETag, without quotes.
+    pub etag: String,
+    /// When that was. Told of copies only.
+    pub modified: Option<Stamp>,
+}
+
+/// What became of parts, or of a copy. Such an answer can be a refusal although its status is 200.
 ///
 /// # Errors
 /// The refusal, in the first `Err`; [`Kind::Protocol`] in the second.
-pub fn made(bytes: &[u8], name: &str) -> Result<Result<String, Refusal>> {
+pub fn made(bytes: &[u8], name: &str) -> Result<Result<Made, Refusal>> {
     if let Some(refusal) = Refusal::parse(bytes) {
         return Ok(Err(refusal));
     }
     // Some servers call it a response.
     let root = document(bytes, name).or_else(|_| document(bytes, &name.replace("Result", "Response")))?;
-    Ok(Ok(root.get("ETag").map(unquoted).unwrap_or_default()))
+    Ok(Ok(Made {
+        etag: root.get("ETag").map(unquoted).unwrap_or_default(),
+        modified: root.get("LastModified").and_then(time::listed),
+    }))
 }
 
 /// The refusals in the answer to a deletion of many, by key.
@@ -291,6 +302,6 @@ mod tests {
         let refusal = made(b"<Error><Code>InternalError</Code></Error>", "CompleteMultipartUploadResult");
         assert_eq!(refusal.unwrap().unwrap_err().code, "InternalError");
         let made = made(b"<CopyObjectResult><ETag>\"e-2\"</ETag></CopyObjectResult>", "CopyObjectResult");
-        assert_eq!(made.unwrap().unwrap(), "e-2");
+        assert_eq!(made.unwrap().unwrap(), Made { etag: "e-2".to_owned(), modified: None });
     }
 }
