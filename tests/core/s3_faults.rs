@@ -4,7 +4,7 @@ use super::contract::{check, get, path, put};
 use super::s3_fake::{Answer, FakeS3, Question, Spelling};
 use super::tree::{Setup, at, run};
 use ftpsync::error::{Error, Kind, Result, Retry};
-use ftpsync::model::{META_FILE_NAME, RelPath};
+use ftpsync::model::{LOCK_FILE_NAME, META_FILE_NAME, RelPath};
 use ftpsync::plan::Mode;
 use ftpsync::target::memory::MemoryTarget;
 use ftpsync::target::s3::{S3Config, S3Target};
@@ -590,6 +590,30 @@ fn a_server_that_knows_no_conditions_is_asked_beforehand() {
     let error = session.write(&path("theirs"), &mut &b"ours"[..], &absent).unwrap_err();
     assert_eq!(error.kind(), Kind::Changed, "{error}");
     assert_eq!(fake.get("theirs").unwrap(), b"theirs");
+}
+
+#[test]
+fn a_server_that_takes_no_notice_of_conditions_is_found_out_by_the_lock() {
+    for is_careless in [false, true] {
+        let fake = FakeS3::start();
+        if is_careless {
+            fake.be_careless();
+        }
+        let target = fake.target();
+        let mut session = target.open().unwrap();
+        let absent = Put { expect: Expect::Absent, ..Put::default() };
+        session.write(&path(LOCK_FILE_NAME), &mut &b"{}"[..], &absent).unwrap();
+        assert_eq!(target.caps().excludes_others, !is_careless);
+        session.remove_file(&path(LOCK_FILE_NAME)).unwrap();
+        fake.asked();
+        session.write(&path(LOCK_FILE_NAME), &mut &b"{}"[..], &absent).unwrap();
+        let written = fake.asked().iter().filter(|question| question.method == "PUT").count();
+        assert_eq!(written, 1, "it is tried out once");
+        fake.put("file", b"theirs");
+        let error = session.write(&path("file"), &mut &b"ours"[..], &absent).unwrap_err();
+        assert_eq!(error.kind(), Kind::Changed, "{error}");
+        assert_eq!(fake.get("file").unwrap(), b"theirs");
+    }
 }
 
 #[test]

@@ -66,8 +66,10 @@ struct Server {
     known: Mutex<Known>,
     /// Someone has looked whether the root is there.
     is_entered: AtomicBool,
-    /// The server takes no notice of conditions, and says so.
+    /// The server takes no notice of conditions.
     ignores_conditions: AtomicBool,
+    /// It was tried out whether it does.
+    has_proven: AtomicBool,
     /// The server sends whole objects only.
     ignores_ranges: AtomicBool,
     slots: Slots,
@@ -126,6 +128,7 @@ impl S3Target {
                 known: Mutex::default(),
                 is_entered: AtomicBool::new(false),
                 ignores_conditions: AtomicBool::new(false),
+                has_proven: AtomicBool::new(false),
                 ignores_ranges: AtomicBool::new(false),
             }),
         })

@@ -9,7 +9,7 @@ use super::refusal::{Refused, Trouble};
 use super::session::S3Session;
 use super::sums::{MD5, PART_SIZE, is_locked, md5_of};
 use crate::error::{Error, Kind, Result};
-use crate::model::{RelPath, Stamp};
+use crate::model::{LOCK_FILE_NAME, RelPath, Stamp};
 use crate::target::{Expect, Put, Written};
 use crate::wire::s3::answer::{self, unquoted};
 use crate::wire::s3::http::Head;
@@ -154,7 +154,21 @@ impl S3Session {
         });
         let expected = hex(&sum);
         let taken = self.unless_ours(key, &expected, sent)?;
-        self.placed(key, content.len() as u64, taken, Some(&expected))
+        let placed = self.placed(key, content.len() as u64, taken, Some(&expected))?;
+        if wanted.condition == Condition::Absent && key.ends_with(LOCK_FILE_NAME) {
+            self.prove_conditions(&conditional(ask(), &wanted.condition));
+        }
+        Ok(placed)
+    }
+
+    /// Finds out once whether the server heeds conditions, by writing a lock that was just written once more: some take no
+    /// notice, and do not say so. AWS does.
+    fn prove_conditions(&self, again: &Ask<'_>) {
+        let server = &self.server;
+        if server.client.endpoint.is_custom() && !server.has_proven.swap(true, Ordering::Relaxed) {
+            let is_heeded = self.bytes(again).is_err_and(|trouble| trouble.is_unmet());
+            server.ignores_conditions.fetch_or(!is_heeded, Ordering::Relaxed);
+        }
     }
 
     /// Sends under a condition. A server that does not know such is asked beforehand from then on.
