@@ -10,7 +10,7 @@ use super::session::S3Session;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Entry, Listing, Name, Note, RelPath};
 use crate::wire::s3::answer::{Object, Page};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// Answers that are collected before a folder is asked for alone.
 const MOST_PAGES: usize = 200;
@@ -61,13 +61,16 @@ impl S3Session {
         mut take: impl FnMut(Page, bool) -> bool,
     ) -> Result<(), Trouble> {
         let mut token: Option<String> = None;
+        let mut passed = HashSet::new();
         loop {
             let mut page = match &token {
                 None => self.page(wanted, None)?,
                 Some(_) => self.patiently(|| self.page(wanted, token.as_deref()))?,
             };
             let next = page.next.take();
-            if next.is_some() && next == token {
+            // Sums of them, since they may be long.
+            let is_new = |next: &String| passed.insert(md5::compute(next).0);
+            if !next.as_ref().is_none_or(is_new) {
                 return Err(super::client::nonsense("the listing of the server goes in circles").into());
             }
             if !take(page, next.is_none()) || next.is_none() {

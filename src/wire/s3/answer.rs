@@ -69,10 +69,11 @@ impl Page {
             }
         }
         let token = root.get("NextContinuationToken").filter(|token| !token.is_empty()).map(str::to_owned);
-        page.next = match root.get("IsTruncated").map(str::trim) {
-            Some("true") => Some(token.ok_or_else(|| broken("it goes on, but does not say where"))?),
-            Some(_) => None,
-            None => return Err(broken("it does not say whether it is complete")),
+        let goes_on = root.get("IsTruncated").map(|told| told.trim().to_ascii_lowercase());
+        page.next = match goes_on.as_deref() {
+            Some("true" | "1") => Some(token.ok_or_else(|| broken("it goes on, but does not say where"))?),
+            Some("false" | "0") => None,
+            _ => return Err(broken("it does not say whether it is complete")),
         };
         Ok(page)
     }
@@ -288,10 +289,20 @@ mod tests {
         for bad in [
             "<IsTruncated>true</IsTruncated>",
             "",
+            "<IsTruncated></IsTruncated>",
+            "<IsTruncated>yes</IsTruncated>",
+            "<IsTruncated> True </IsTruncated>",
             "<IsTruncated>false</IsTruncated><Contents><Key>a</Key></Contents>",
             "<IsTruncated>false</IsTruncated><Contents><Size>1</Size></Contents>",
         ] {
             assert_eq!(page(bad).unwrap_err().kind(), Kind::Protocol, "{bad}");
+        }
+        for (goes_on, next) in [("True", Some("t".to_owned())), ("1", Some("t".to_owned())), ("False", None)]
+        {
+            let told = format!(
+                "<IsTruncated>{goes_on}</IsTruncated><NextContinuationToken>t</NextContinuationToken>"
+            );
+            assert_eq!(page(&told).unwrap().next, next, "{goes_on}");
         }
         let refused = Page::parse(b"<Error><Code>SlowDown</Code><Message>x.</Message></Error>").unwrap_err();
         assert!(refused.to_string().contains("SlowDown"), "{refused}");
