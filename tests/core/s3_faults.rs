@@ -70,6 +70,14 @@ fn a_listing_that_goes_on_but_does_not_say_where_is_no_listing() {
         let error = list(session.as_mut()).unwrap_err();
         assert_eq!(error.kind(), Kind::Protocol, "{page}: {error}");
     }
+    for token in ["one", "one", "two", "one"] {
+        let page = format!(
+            "<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>{token}</NextContinuationToken></ListBucketResult>"
+        );
+        fake.answer(is_listing, Answer::new(200, &page), 1);
+    }
+    let error = list(session.as_mut()).unwrap_err();
+    assert!(error.to_string().contains("circles"), "{error}");
     let circle = "<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>x</NextContinuationToken></ListBucketResult>";
     fake.answer(is_listing, Answer::new(200, circle), 1000);
     let error = list(session.as_mut()).unwrap_err();
@@ -640,6 +648,70 @@ fn a_clock_that_is_wrong_is_set_right() {
         1000,
     );
     fake.target().open().unwrap();
+}
+
+#[test]
+fn a_wrong_clock_and_another_region_are_seen_in_answers_without_a_body_too() {
+    let fake = FakeS3::start();
+    fake.put("file", b"x");
+    for refusal in [
+        Answer::refusal(403, "RequestTimeTooSkewed"),
+        Answer::new(
+            400,
+            "<Error><Code>AuthorizationHeaderMalformed</Code><Region>eu-north-1</Region></Error>",
+        ),
+    ] {
+        let bucket = fake.target().by_hand();
+        let is_wrong = |question: &Question| {
+            !question.headers["x-amz-date"].starts_with("20260102T0304")
+                && !question.headers["authorization"].contains("/eu-north-1/")
+        };
+        fake.answer(is_wrong, refusal, 2);
+        fake.asked();
+        assert!(bucket.find("file").unwrap().is_some());
+        let asked: Vec<String> = fake.asked().into_iter().map(|question| question.method).collect();
+        assert_eq!(asked, ["HEAD", "GET", "HEAD"]);
+    }
+    fake.answer(|_| true, Answer::refusal(403, "AccessDenied"), 2);
+    assert_eq!(fake.target().by_hand().find("file").unwrap_err().kind(), Kind::Denied);
+}
+
+/// A bucket that is asked with the keys of a role, which another server lends.
+fn with_role() -> (FakeS3, FakeS3, S3Config, tempfile::TempDir) {
+    let (fake, lender, home) = (FakeS3::start(), FakeS3::start(), tempfile::tempdir().unwrap());
+    std::fs::create_dir(home.path().join(".aws")).unwrap();
+    let profile = "[profile mine]\naws_access_key_id = AKMINE\naws_secret_access_key = x\n";
+    std::fs::write(home.path().join(".aws/config"), profile).unwrap();
+    let token = home.path().join("token");
+    std::fs::write(&token, "token").unwrap();
+    let mut config = fake.config();
+    config.keys = None;
+    config.environment.home = Some(home.path().to_owned());
+    for (name, value) in [
+        ("AWS_ROLE_ARN", "arn:aws:iam::1:role/pod".to_owned()),
+        ("AWS_WEB_IDENTITY_TOKEN_FILE", token.to_string_lossy().into_owned()),
+        ("AWS_ENDPOINT_URL_STS", lender.config().endpoint.unwrap()),
+    ] {
+        config.environment.variables.insert(name.to_owned(), value);
+    }
+    (fake, lender, config, home)
+}
+
+#[test]
+fn a_profile_that_is_named_counts_more_than_a_role_in_the_environment() {
+    let (fake, lender, mut config, _home) = with_role();
+    config.profile = Some("mine".to_owned());
+    S3Target::new(config).unwrap().open().unwrap();
+    assert!(fake.asked().pop().unwrap().headers["authorization"].contains("=AKMINE/"));
+    assert!(lender.asked().is_empty());
+}
+
+#[test]
+fn a_service_of_keys_that_is_busy_is_a_reason_to_wait() {
+    let (_fake, lender, config, _home) = with_role();
+    lender.answer(|_| true, Answer::new(503, "<html>"), 1000);
+    let error = refusal(config);
+    assert_eq!((error.kind(), error.retry()), (Kind::Busy, Retry::Later), "{error}");
 }
 
 #[test]

@@ -101,12 +101,17 @@ impl Client {
     pub fn ask(&self, ask: &Ask<'_>, interruptions: u64) -> Result<Answer<'_>, Trouble> {
         let (mut moved, mut reset, mut renewed) = (false, false, false);
         loop {
-            let answer = self.send(ask, interruptions)?;
+            let asked_in = self.region();
+            let answer = self.send(ask, &asked_in, interruptions)?;
             if answer.head.status < 300 {
                 return Ok(answer);
             }
-            let refused = Refused::read(answer)?;
-            let region = refused.region.clone().filter(|region| *region != self.region());
+            let mut refused = Refused::read(answer)?;
+            let mut region = refused.region.clone().filter(|region| *region != asked_in);
+            if region.is_none() && ask.method == "HEAD" && refused.is_vague() {
+                refused = self.spelled_out(ask, &asked_in, interruptions)?.unwrap_or(refused);
+                region = refused.region.clone().filter(|region| *region != asked_in);
+            }
             if let Some(region) = region.filter(|_| !std::mem::replace(&mut moved, true)) {
                 *locked(&self.region) = region;
             } else if refused.is("RequestTimeTooSkewed") && !std::mem::replace(&mut reset, true) {
@@ -117,6 +122,18 @@ impl Client {
             } else {
                 return Err(Trouble::Refused(Box::new(refused)));
             }
+        }
+    }
+
+    /// Why a question for headers is refused, which has no body to tell it: by that for the first byte. `None` if that is
+    /// not refused.
+    fn spelled_out(&self, ask: &Ask<'_>, region: &str, interruptions: u64) -> Result<Option<Refused>> {
+        let Some(key) = ask.key else { return Ok(None) };
+        let first = Ask { query: ask.query.clone(), ..Ask::key("GET", key).header("range", "bytes=0-0") };
+        let answer = self.send(&first, region, interruptions)?;
+        match answer.head.status {
+            400 | 401 | 403 => Refused::read(answer).map(Some),
+            _ => Ok(None),
         }
     }
 
@@ -161,9 +178,8 @@ impl Client {
         format!("s3://{}", self.bucket)
     }
 
-    fn send(&self, ask: &Ask<'_>, interruptions: u64) -> Result<Answer<'_>> {
-        let region = self.region();
-        let place = self.endpoint.place(&region);
+    fn send(&self, ask: &Ask<'_>, region: &str, interruptions: u64) -> Result<Answer<'_>> {
+        let place = self.endpoint.place(region);
         let path = match ask.key {
             Some(key) => format!("{}/{key}", place.path),
             None if place.path.is_empty() => "/".to_owned(),
@@ -193,7 +209,7 @@ impl Client {
                 headers: &headers,
                 body: &digest,
             };
-            let scope = Scope { region: &region, service: "s3", now };
+            let scope = Scope { region, service: "s3", now };
             let signed = authorization(&question, &keys.id, keys.secret.reveal(), scope);
             headers.push(("authorization".to_owned(), signed));
         }

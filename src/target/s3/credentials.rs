@@ -2,10 +2,10 @@
 //! identity, the shared files (keys, a role, a program), the container, the machine.
 
 use super::config::{Environment, S3Config};
-use super::endpoint::Address;
+use super::endpoint::{Address, domain};
 use super::net::{Message, Net};
 use super::profile::{self, Section};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, Retry};
 use crate::locked::locked;
 use crate::target::ftp::{PASSWORD_VARIABLE, Secret};
 use crate::wire::s3::sign::{Question, Scope, authorization, query_string};
@@ -18,6 +18,8 @@ use std::time::Duration;
 
 /// Keys are renewed this long before they end, in seconds.
 const EARLY: i64 = 300;
+/// The pause after a renewal that came to nothing, in seconds.
+const PAUSE: i64 = 30;
 /// The machine's own service answers at once, or is not there.
 const NEARBY: Duration = Duration::from_secs(1);
 /// The longest answer that is read, in bytes.
@@ -35,6 +37,24 @@ pub struct Keys {
     until: Option<i64>,
 }
 
+/// Keys that were found, and when to look for the next ones, in seconds since 1970-01-01 UTC.
+struct Held {
+    keys: Keys,
+    renew_at: Option<i64>,
+}
+
+impl Held {
+    fn new(keys: Keys, now: i64) -> Self {
+        // Not for each question, if they are lent for a short time only.
+        let renew_at = keys.until.map(|until| until.saturating_sub(EARLY).max(now + PAUSE).min(until));
+        Held { keys, renew_at }
+    }
+
+    fn is_good(&self, now: i64) -> bool {
+        self.keys.until.is_some_and(|until| now < until)
+    }
+}
+
 /// Finds keys, and renews those that end.
 pub struct Wallet {
     given: Option<Keys>,
@@ -44,7 +64,8 @@ pub struct Wallet {
     /// The user has named it, so the keys of the environment are not meant.
     is_profile_given: bool,
     sections: BTreeMap<String, Section>,
-    found: Mutex<Option<Keys>>,
+    found: Mutex<Option<Held>>,
+    region: Option<String>,
     tls: crate::target::ftp::TlsConfig,
 }
 
@@ -88,6 +109,7 @@ impl Wallet {
             is_profile_given: config.profile.is_some(),
             sections,
             found: Mutex::default(),
+            region: config.region.clone(),
             tls: config.tls.clone(),
         })
     }
@@ -110,13 +132,22 @@ impl Wallet {
         }
         // Held while they are fetched: the others wait for the same keys.
         let mut found = locked(&self.found);
-        if let Some(keys) = found.as_ref().filter(|keys| keys.until.is_none_or(|until| now < until - EARLY)) {
-            return Ok(Some(keys.clone()));
+        if let Some(held) = found.as_ref().filter(|held| held.renew_at.is_none_or(|at| now < at)) {
+            return Ok(Some(held.keys.clone()));
         }
         let finder = Finder { wallet: self, net, now, interruptions };
-        let keys = finder.find().map_err(|error| error.during("find credentials for S3"))?;
-        *found = Some(keys.clone());
-        Ok(Some(keys))
+        match (finder.find(), found.as_mut().filter(|held| held.is_good(now))) {
+            (Ok(keys), _) => {
+                *found = Some(Held::new(keys.clone(), now));
+                Ok(Some(keys))
+            }
+            // The old ones are good for some minutes still.
+            (Err(_), Some(held)) => {
+                held.renew_at = Some(now + PAUSE);
+                Ok(Some(held.keys.clone()))
+            }
+            (Err(error), None) => Err(error.during("find credentials for S3")),
+        }
     }
 
     /// Forgets keys that the server has called old.
@@ -142,8 +173,9 @@ impl Finder<'_> {
             let token = variables.get("AWS_SESSION_TOKEN").or_else(|| variables.get("AWS_SECURITY_TOKEN"));
             return Ok(keys(id, secret, token));
         }
-        if let (Some(role), Some(file)) =
-            (variables.get("AWS_ROLE_ARN"), variables.get("AWS_WEB_IDENTITY_TOKEN_FILE"))
+        if !self.wallet.is_profile_given
+            && let (Some(role), Some(file)) =
+                (variables.get("AWS_ROLE_ARN"), variables.get("AWS_WEB_IDENTITY_TOKEN_FILE"))
         {
             return self.by_web_identity(role, file, variables.get("AWS_ROLE_SESSION_NAME"));
         }
@@ -264,7 +296,7 @@ impl Finder<'_> {
         let body = answer.bytes(LIMIT)?;
         match status {
             200 => Ok(body),
-            _ => Err(Error::new(Kind::Denied, format!("{address} answers with status {status}"))),
+            _ => Err(refusal(status, format!("{address} answers with status {status}"))),
         }
     }
 
@@ -296,10 +328,11 @@ impl Finder<'_> {
     /// Asks the service that lends roles.
     fn ask_sts(&self, form: &[(&str, &str)], with: Option<&Keys>) -> Result<Keys> {
         let variables = &self.wallet.environment;
-        let region = variables.get("AWS_REGION").or_else(|| variables.get("AWS_DEFAULT_REGION"));
+        let region = self.wallet.region.as_deref().or_else(|| variables.get("AWS_REGION"));
+        let region = region.or_else(|| variables.get("AWS_DEFAULT_REGION"));
         let region = region.or_else(|| self.wallet.setting("region")).unwrap_or("us-east-1").to_owned();
         let url = variables.get("AWS_ENDPOINT_URL_STS").or_else(|| variables.get("AWS_ENDPOINT_URL"));
-        let url = url.map_or_else(|| format!("https://sts.{region}.amazonaws.com"), str::to_owned);
+        let url = url.map_or_else(|| format!("https://sts.{region}.{}", domain(&region)), str::to_owned);
         let (address, _) = Address::parse(&url)?;
         let body: Vec<String> =
             form.iter().map(|(name, value)| format!("{name}={}", encoded(value, ""))).collect();
@@ -327,8 +360,10 @@ impl Finder<'_> {
         let body = answer.bytes(LIMIT)?;
         if status != 200 {
             let words = crate::wire::s3::answer::Refusal::parse(&body).unwrap_or_default();
-            let error =
-                Error::new(Kind::Denied, format!("the role is not lent: {} {}", words.code, words.message));
+            let error = refusal(status, format!("the role is not lent: {} {}", words.code, words.message));
+            if error.retry() != Retry::No {
+                return Err(error);
+            }
             return Err(error.advise("check role_arn, and whether these keys may take it"));
         }
         let root = Element::parse(&body)?;
@@ -344,6 +379,14 @@ impl Finder<'_> {
 
 fn keys(id: &str, secret: &str, token: Option<&str>) -> Keys {
     Keys { id: id.to_owned(), secret: Secret::new(secret), token: token.map(Secret::new), until: None }
+}
+
+/// The error for a status of a service that gives keys: some are no refusals for good.
+fn refusal(status: u16, why: String) -> Error {
+    match status {
+        429 | 500.. => Error::new(Kind::Busy, why).with_os(libc::EAGAIN).retrying(Retry::Later),
+        _ => Error::new(Kind::Denied, why),
+    }
 }
 
 fn nothing(of: &str) -> Error {
@@ -380,4 +423,34 @@ fn of_json(text: &[u8]) -> Result<Keys> {
     let token = get("SessionToken").or_else(|| get("Token"));
     let until = get("Expiration").and_then(listed).map(|at| at.seconds());
     Ok(Keys { until, ..keys(id, secret, token) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::target::ftp::TlsConfig;
+
+    #[test]
+    fn keys_that_cannot_be_renewed_are_used_as_long_as_they_are_good() {
+        let home = tempfile::tempdir().unwrap();
+        let told = home.path().join("keys");
+        let print = r#"{"AccessKeyId":"AK","SecretAccessKey":"x","Expiration":"1970-01-01T01:00:00Z"}"#;
+        std::fs::create_dir(home.path().join(".aws")).unwrap();
+        std::fs::write(&told, print).unwrap();
+        let program = format!("[default]\ncredential_process = cat {}\n", told.display());
+        std::fs::write(home.path().join(".aws/config"), program).unwrap();
+        let mut config = S3Config::new("b", "");
+        config.environment.home = Some(home.path().to_owned());
+        let wallet = Wallet::new(&config).unwrap();
+        let net = Net::new(NEARBY, NEARBY, None, TlsConfig::default());
+        let keys = |now| wallet.keys(&net, now, 0).map(|keys| keys.unwrap().id);
+        assert_eq!(keys(0).unwrap(), "AK");
+        std::fs::remove_file(&told).unwrap();
+        assert_eq!(keys(3400).unwrap(), "AK");
+        std::fs::write(&told, print.replace("AK", "NEW").replace("01:00", "02:00")).unwrap();
+        assert_eq!(keys(3410).unwrap(), "AK", "there is a pause");
+        assert_eq!(keys(3440).unwrap(), "NEW");
+        std::fs::remove_file(&told).unwrap();
+        assert_eq!(keys(7300).unwrap_err().kind(), Kind::Denied);
+    }
 }

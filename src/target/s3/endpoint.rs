@@ -115,8 +115,8 @@ impl Endpoint {
     /// The way to the bucket, if it is in this region.
     pub fn place(&self, region: &str) -> Place {
         let (mut address, mut path) = self.custom.clone().unwrap_or_else(|| {
-            let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
-            (Address { is_tls: true, host: format!("s3.{region}.{domain}"), port: 443 }, String::new())
+            let host = format!("s3.{region}.{}", domain(region));
+            (Address { is_tls: true, host, port: 443 }, String::new())
         });
         if self.is_path_style {
             path = format!("{path}/{}", self.bucket);
@@ -125,6 +125,11 @@ impl Endpoint {
         }
         Place { address, path }
     }
+}
+
+/// What the hosts of AWS in a region end with.
+pub fn domain(region: &str) -> &'static str {
+    if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" }
 }
 
 #[cfg(test)]

@@ -93,6 +93,11 @@ impl Refused {
         self.code == code
     }
 
+    /// Whether it does not say why. It may be about the clock, or keys that have ended.
+    pub fn is_vague(&self) -> bool {
+        matches!(self.status, 400 | 403) && self.code.is_empty()
+    }
+
     /// Whether the keys were good once.
     pub fn is_about_old_keys(&self) -> bool {
         matches!(self.code.as_str(), "ExpiredToken" | "ExpiredTokenException" | "RequestExpired")
