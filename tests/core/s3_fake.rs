@@ -110,6 +110,8 @@ struct State {
     meta: BTreeMap<String, Vec<(String, String)>>,
     /// The minute at which objects are dated; of the others it is [`MINUTE`].
     minutes: BTreeMap<String, &'static str>,
+    /// Uploads have begun more than a day ago.
+    is_late: bool,
     /// What happens after questions.
     meanwhile: Vec<(Like, Happening)>,
     /// It takes no notice of conditions, and does not say so.
@@ -182,6 +184,11 @@ impl FakeS3 {
 
     pub fn keys(&self) -> Vec<String> {
         self.state.lock().unwrap().objects.keys().cloned().collect()
+    }
+
+    /// More than a day goes by for the uploads that have begun.
+    pub fn let_a_day_pass(&self) {
+        self.state.lock().unwrap().is_late = true;
     }
 
     /// How many uploads have begun and not ended.
@@ -573,10 +580,11 @@ impl State {
 
     fn list_uploads(&self, question: &Question) -> Answer {
         let mut items = String::new();
+        let (day, second) = if self.is_late { (1, 4) } else { (2, 5) };
         for (id, (key, _)) in
             self.uploads.iter().filter(|(_, (key, _))| key.starts_with(question.get("prefix")))
         {
-            items.push_str(&format!("<Upload><Key>{}</Key><UploadId>{id}</UploadId></Upload>", escaped(key)));
+            items.push_str(&format!("<Upload><Key>{}</Key><UploadId>{id}</UploadId><Initiated>2026-01-0{day}T03:04:0{second}.000Z</Initiated></Upload>", escaped(key)));
         }
         Answer::new(200, &format!("<ListMultipartUploadsResult>{items}</ListMultipartUploadsResult>"))
     }

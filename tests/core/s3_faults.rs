@@ -373,7 +373,7 @@ fn an_upload_that_comes_to_nothing_leaves_no_parts() {
 }
 
 #[test]
-fn parts_of_a_run_that_was_killed_are_removed_by_the_next_upload_of_the_file() {
+fn parts_of_a_run_that_was_killed_are_removed_by_an_upload_of_the_file_a_day_later() {
     let fake = FakeS3::start();
     let mut session = opened(&fake);
     // As a run that is killed leaves it: it cannot say that it gives up.
@@ -381,6 +381,10 @@ fn parts_of_a_run_that_was_killed_are_removed_by_the_next_upload_of_the_file() {
     session.write(&path("large"), &mut Failing(20 << 20), &Put::default()).unwrap_err();
     assert_eq!(fake.uploads(), 1);
     let content = vec![3; 9 << 20];
+    // They might be those of another program that is at work.
+    put(opened(&fake).as_mut(), "large", &content);
+    assert_eq!(fake.uploads(), 1);
+    fake.let_a_day_pass();
     put(opened(&fake).as_mut(), "large", &content);
     assert_eq!(fake.uploads(), 0);
     assert!(fake.get("large").unwrap() == content);
@@ -637,6 +641,14 @@ fn a_bucket_in_another_region_is_found_if_the_server_tells() {
     silent.answer(|_| true, Answer::refusal(301, "PermanentRedirect"), 1000);
     let error = refusal(silent.config());
     assert!(error.to_string().contains("--region"), "{error}");
+
+    for status in [301, 307] {
+        let elsewhere = FakeS3::start();
+        let answer = Answer::new(status, "<html>").header("location", "https://joe:hidden@minio.example/x?y");
+        elsewhere.answer(|_| true, answer, 1000);
+        let error = refusal(elsewhere.config()).to_string();
+        assert!(error.contains("--endpoint-url") && error.contains("(it sends to minio.example)"), "{error}");
+    }
 }
 
 #[test]
@@ -733,7 +745,9 @@ fn keys_come_from_files_programs_containers_and_machines() {
     std::fs::create_dir(home.path().join(".aws")).unwrap();
     std::fs::write(
         home.path().join(".aws/config"),
-        "[profile program]\ncredential_process = sh -c 'printf \"{\\\"AccessKeyId\\\":\\\"AKPROGRAM\\\",\\\"SecretAccessKey\\\":\\\"x\\\"}\"'\n\
+        format!("[services loc]\ns3 =\n  endpoint_url = {}\n\
+         [profile elsewhere]\nservices = loc\naws_access_key_id = AKELSEWHERE\naws_secret_access_key = x\n", fake.config().endpoint.unwrap())
+         + "[profile program]\ncredential_process = sh -c 'printf \"{\\\"AccessKeyId\\\":\\\"AKPROGRAM\\\",\\\"SecretAccessKey\\\":\\\"x\\\"}\"'\n\
          [profile plain]\naws_access_key_id = AKPLAIN\naws_secret_access_key = x\nregion = eu-west-1\n\
          [profile sso]\nsso_session = x\n",
     )
@@ -779,6 +793,12 @@ fn keys_come_from_files_programs_containers_and_machines() {
         "a profile that is named counts more than the environment"
     );
     assert!(signed_by(with(&[("AWS_PROFILE", "program")])).contains("=AKPROGRAM/"));
+    let mut elsewhere = with(&[("AWS_PROFILE", "elsewhere")]);
+    elsewhere.endpoint = None;
+    assert!(
+        signed_by(elsewhere).contains("=AKELSEWHERE/"),
+        "the endpoint is that of the section of services"
+    );
     assert!(
         signed_by(with(&[("AWS_CONTAINER_CREDENTIALS_FULL_URI", &format!("{at}/creds"))]))
             .contains("=AKMACHINE/")

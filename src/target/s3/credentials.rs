@@ -119,6 +119,14 @@ impl Wallet {
         self.sections.get(&self.profile)?.get(key).map(String::as_str).filter(|value| !value.is_empty())
     }
 
+    /// The endpoint of a service that the profile names: for that one (`services = NAME` leads to a section `services NAME`),
+    /// or for all.
+    pub fn endpoint_of(&self, service: &str) -> Option<&str> {
+        let own = self.setting("services").and_then(|name| self.sections.get(&format!("services {name}")));
+        let own = own.and_then(|section| section.get(&format!("{service}.endpoint_url")));
+        own.map(String::as_str).filter(|url| !url.is_empty()).or_else(|| self.setting("endpoint_url"))
+    }
+
     /// Keys that are good now; `None` to ask without.
     ///
     /// # Errors
@@ -437,7 +445,7 @@ mod tests {
         let print = r#"{"AccessKeyId":"AK","SecretAccessKey":"x","Expiration":"1970-01-01T01:00:00Z"}"#;
         std::fs::create_dir(home.path().join(".aws")).unwrap();
         std::fs::write(&told, print).unwrap();
-        let program = format!("[default]\ncredential_process = cat {}\n", told.display());
+        let program = format!("[default]\ncredential_process = sh -c \"cat {} 2>&-\"\n", told.display());
         std::fs::write(home.path().join(".aws/config"), program).unwrap();
         let mut config = S3Config::new("b", "");
         config.environment.home = Some(home.path().to_owned());

@@ -84,8 +84,7 @@ impl S3Target {
         let wallet = Wallet::new(&config)?;
         let variables = &config.environment;
         let url = config.endpoint.as_deref().or_else(|| variables.get("AWS_ENDPOINT_URL_S3"));
-        let url =
-            url.or_else(|| variables.get("AWS_ENDPOINT_URL")).or_else(|| wallet.setting("endpoint_url"));
+        let url = url.or_else(|| variables.get("AWS_ENDPOINT_URL")).or_else(|| wallet.endpoint_of("s3"));
         let endpoint = Endpoint::new(&config, url)?;
         let region = config.region.as_deref().or_else(|| variables.get("AWS_REGION"));
         let region =

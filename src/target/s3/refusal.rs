@@ -23,6 +23,8 @@ pub struct Refused {
     pub message: String,
     /// Where the bucket is.
     pub region: Option<String>,
+    /// The host that should be asked instead.
+    pub host: Option<String>,
     /// The clock of the server.
     pub date: Option<Stamp>,
 }
@@ -77,16 +79,17 @@ impl Refused {
         let status = answer.head.status;
         let date = answer.head.get("date").and_then(time::header);
         let told = answer.head.get("x-amz-bucket-region").map(str::to_owned);
+        let host = answer.head.get("location").and_then(host_of);
         let body = answer.bytes(super::client::LIMIT)?;
         let Refusal { code, message, region } = Refusal::parse(&body).unwrap_or_default();
         let is_elsewhere = matches!(status, 301 | 307 | 400);
-        Ok(Refused { status, code, message, region: told.or(region).filter(|_| is_elsewhere), date })
+        Ok(Refused { status, code, message, region: told.or(region).filter(|_| is_elsewhere), host, date })
     }
 
     /// A refusal that came with the status of a success.
     pub fn in_a_success(refusal: Refusal) -> Self {
         let Refusal { code, message, region } = refusal;
-        Refused { status: 200, code, message, region, date: None }
+        Refused { status: 200, code, message, region, ..Refused::default() }
     }
 
     pub fn is(&self, code: &str) -> bool {
@@ -127,6 +130,10 @@ impl Refused {
                 error(Kind::Denied).advise("get new temporary keys, or log in again")
             }
             ("RequestTimeTooSkewed", _) => error(Kind::Denied).advise("set the clock of this computer"),
+            ("", 300..=399) if self.region.is_none() => {
+                let to = self.host.as_ref().map(|host| format!(" (it sends to {host})")).unwrap_or_default();
+                error(Kind::Refused).with_os(libc::EIO).advise(format!("that is not where the bucket is{to}: check --endpoint-url"))
+            }
             ("PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException", _) | ("", 301) => {
                 let advice = match &self.region {
                     Some(region) => format!("the bucket is in another region: use --region {region}"),
@@ -153,6 +160,14 @@ impl Refused {
             _ => error(Kind::Refused).with_os(libc::EIO),
         }
     }
+}
+
+/// The host in a URL, without anything that may be a secret.
+fn host_of(url: &str) -> Option<String> {
+    let (_, rest) = url.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let host = authority.rsplit('@').next().filter(|host| !host.is_empty());
+    host.map(str::to_owned)
 }
 
 #[cfg(test)]

@@ -23,6 +23,9 @@ use std::sync::mpsc::{Receiver, channel};
 /// What S3 offers for the modification time of a file: the metadata of an object, by the name that rclone gave it.
 pub const MTIME: &str = "x-amz-meta-mtime";
 
+/// An upload in parts that began so many seconds ago, and has not ended, was given up.
+const LEFT_BEHIND: i64 = 24 * 60 * 60;
+
 /// What an object is to be.
 #[derive(Debug, Clone, Default)]
 pub struct Wanted {
@@ -424,13 +427,18 @@ impl S3Session {
         drop(client.bytes(&ask, client.net.sockets.interruptions()));
     }
 
-    /// Ends uploads of the same object that a run has left behind when it was killed. What is put there now is newer.
+    /// Ends uploads of the same object that a run has left behind when it was killed. What began a short time ago may be the work
+    /// of another program, and goes on.
     fn end_older_uploads(&self, key: &str) {
         let ask = Ask::bucket("GET").query("uploads", "").query("prefix", key);
         // It costs storage, not safety: what goes wrong here is no reason to fail.
-        let Ok(Ok(found)) = self.bytes(&ask).map(|told| answer::unfinished(&told)) else { return };
-        for (_, upload) in found.iter().filter(|(of, _)| of == key) {
-            self.abort(key, upload);
+        let Ok(answer) = self.ask(&ask) else { return };
+        let now = answer.head.get("date").and_then(time::header).map(Stamp::seconds);
+        let now = now.unwrap_or_else(|| self.server.client.now());
+        let Ok(Ok(found)) = answer.bytes(LIMIT).map(|told| answer::unfinished(&told)) else { return };
+        let is_old = |begun: Stamp| now.saturating_sub(begun.seconds()) > LEFT_BEHIND;
+        for upload in found.iter().filter(|upload| upload.key == key && upload.begun.is_some_and(is_old)) {
+            self.abort(key, &upload.id);
         }
     }
 }

@@ -195,13 +195,27 @@ pub fn not_deleted(bytes: &[u8]) -> Result<Vec<(String, Refusal)>> {
     Ok(root.all("Error").map(refusal).collect())
 }
 
-/// The uploads that have begun and never ended, as key and number.
+/// An upload that has begun and not ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unfinished {
+    /// The key.
+    pub key: String,
+    /// Its number.
+    pub id: String,
+    /// When that was.
+    pub begun: Option<Stamp>,
+}
+
+/// The uploads that have begun and not ended.
 ///
 /// # Errors
 /// [`Kind::Protocol`] if it is something else.
-pub fn unfinished(bytes: &[u8]) -> Result<Vec<(String, String)>> {
+pub fn unfinished(bytes: &[u8]) -> Result<Vec<Unfinished>> {
     let root = document(bytes, "ListMultipartUploadsResult")?;
-    let upload = |item: &Element| Some((item.get("Key")?.to_owned(), item.get("UploadId")?.to_owned()));
+    let upload = |item: &Element| {
+        let begun = item.get("Initiated").and_then(time::listed);
+        Some(Unfinished { key: item.get("Key")?.to_owned(), id: item.get("UploadId")?.to_owned(), begun })
+    };
     Ok(root.all("Upload").filter_map(upload).collect())
 }
 
