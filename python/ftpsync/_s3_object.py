@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, TypeAlias
 
 from ftpsync import _s3_uri
 from ftpsync._proxy import proxy_for
@@ -33,6 +34,9 @@ _USUAL_EXCLUDES: Final = (r"/\.", r"__pycache__", r"\.egg-info")
 
 #: How temporary files begin; the same as in runs, which clear away old ones.
 _TEMP_PREFIX: Final = ".pyftpsync-tmp-"
+
+#: Access key, secret key and token.
+_Keys: TypeAlias = tuple[str | None, str | None, str | None]
 
 _logger = get_logger("core")
 
@@ -74,7 +78,22 @@ class S3Object:
         else:
             self._local_path = str(_s3_uri.cache_dir() / self.bucket / self.key.rstrip("/"))
         self._excludes = _as_list(excludes) or list(_USUAL_EXCLUDES)
-        self._native = _target(self._uri, boto3_client, region_name).bucket()
+        self._region_name = region_name
+        self._client = boto3_client
+        self._keys = _keys_of(boto3_client)
+        self._bucket = self._make_bucket()
+
+    @property
+    def _native(self) -> Any:
+        """The bucket. A client may have got other keys since, as those of a role end."""
+        keys = _keys_of(self._client)
+        if keys != self._keys:
+            self._keys = keys
+            self._bucket = self._make_bucket()
+        return self._bucket
+
+    def _make_bucket(self) -> Any:
+        return _target(self._uri, self._client, self._keys, self._region_name).bucket()
 
     @property
     def local_path(self) -> str:
@@ -147,7 +166,7 @@ class S3Object:
             force_sync: `mirror` by its older name.
 
         Raises:
-            S3ObjectError: There is no local file or folder.
+            S3ObjectError: There is no local file or folder; or the key is that of a folder, and there is a file.
             SyncError: A transfer has failed; a local folder cannot be read; or the local folder is empty, and all
                 objects would be deleted.
         """
@@ -161,6 +180,7 @@ class S3Object:
         rules = self._rules(excludes, exclude_pattern)
         with _worded("upload"):
             if local.is_file():
+                self._must_be_file()
                 listed = None if mirror else self._itself()
                 is_current = listed is not None and is_same(
                     self._native, local, listed, use_checksum=use_checksum
@@ -192,6 +212,10 @@ class S3Object:
     def _inside(self) -> list[Listed]:
         """Returns the objects below the key; a thousand for each question."""
         return [Listed(key, size, etag) for key, size, _, etag in self._native.list(self._prefix)]
+
+    def _must_be_file(self) -> None:
+        if self.key.endswith("/"):
+            raise S3ObjectError(f"{self.s3_uri} is a folder, and cannot hold the content of a file")
 
     def _missing(self) -> MissingObjectError:
         return MissingObjectError(f"there is no object {self.s3_uri}, and none below it")
@@ -304,6 +328,7 @@ class S3Object:
 
         Raises:
             MissingObjectError: There is no such object to read.
+            S3ObjectError: What is to be written has the key of a folder.
             SyncError: A transfer has failed, or somebody has changed the object meanwhile.
         """
         text = {} if "b" in mode else {"encoding": encoding}
@@ -312,6 +337,7 @@ class S3Object:
             with open(self._local_path, mode, **text) as file:  # type: ignore[call-overload]
                 yield file
             return
+        self._must_be_file()
         local = Path(self._local_path)
         expected = self._fetch_for(mode)
         local.parent.mkdir(parents=True, exist_ok=True)
@@ -439,7 +465,7 @@ def _worded(what: str) -> Iterator[None]:
         raise SyncError(f"{what} failed: {error}") from error
 
 
-def _target(uri: _s3_uri.ObjectUri, client: Any, region: str | None) -> Any:
+def _target(uri: _s3_uri.ObjectUri, client: Any, keys: _Keys, region: str | None) -> Any:
     """Makes the native target for a bucket."""
     from ftpsync._server_target import native_maker
 
@@ -449,7 +475,7 @@ def _target(uri: _s3_uri.ObjectUri, client: Any, region: str | None) -> Any:
     endpoint = uri.endpoint_url
     variables = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
     if client is not None:
-        user, password, token = _keys_of(client)
+        user, password, token = keys
         endpoint = endpoint or client.meta.endpoint_url
         region = region or client.meta.region_name
         if token:
@@ -473,8 +499,10 @@ def _target(uri: _s3_uri.ObjectUri, client: Any, region: str | None) -> Any:
     )
 
 
-def _keys_of(client: Any) -> tuple[str | None, str | None, str | None]:
-    """Returns access key, secret key and token of a client of boto3, or of a session."""
+def _keys_of(client: Any) -> _Keys:
+    """Returns access key, secret key and token of a client of boto3, or of a session. It renews them if it is time."""
+    if client is None:
+        return None, None, None
     credentials = getattr(client, "_get_credentials", None) or getattr(client, "get_credentials", None)
     found = credentials() if credentials is not None else client._request_signer._credentials
     if found is None:
@@ -484,4 +512,6 @@ def _keys_of(client: Any) -> tuple[str | None, str | None, str | None]:
 
 
 def _is_aws(endpoint: str) -> bool:
-    return endpoint.partition("://")[2].partition("/")[0].endswith((".amazonaws.com", ".amazonaws.com.cn"))
+    """Tells whether an endpoint is the usual one of a region. Others of AWS (VPC, FIPS, IPv6) are meant as they are."""
+    usual = r"https?://s3([.-][a-z]+(-[a-z]+)+-\d+)?\.amazonaws\.com(\.cn)?/?"
+    return re.fullmatch(usual, endpoint) is not None

@@ -66,7 +66,7 @@ def parse(uri: str) -> ObjectUri:
     if not bucket or not key.strip("/"):
         # The text may hold a secret key.
         raise ValueError(f"bucket or key are missing in the URI of an object: {_FORMS}")
-    if ":" in bucket or "@" in bucket:
+    if ":" in bucket or "@" in bucket or re.match(r"[^/@]*:[^/@]*@", key):
         raise ValueError(f"it is not clear where the keys end in the URI of an object: {_FORMS}; {ADVICE}")
     if (
         any(part in (".", "..") for part in key.split("/"))

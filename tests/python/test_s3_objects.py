@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import ftpsync.compat_s3lync
+from ftpsync._s3_object import _is_aws
 from ftpsync.s3 import (
     AsyncS3Object,
     Config,
@@ -270,7 +271,11 @@ def test_what_arrives_damaged_replaces_nothing(server: Server, tmp_path: Path) -
     client = boto3.client("s3")
     # It promises another content than it has.
     wrong = {"md5chksum": "AAAAAAAAAAAAAAAAAAAAAA=="}
-    client.put_object(Bucket=s3.BUCKET, Key="file", Body=b"damaged", Metadata=wrong)
+    upload = {"Bucket": s3.BUCKET, "Key": "file"}
+    upload["UploadId"] = client.create_multipart_upload(**upload, Metadata=wrong)["UploadId"]
+    part = client.upload_part(**upload, PartNumber=1, Body=b"damaged")
+    parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+    client.complete_multipart_upload(**upload, MultipartUpload=parts)
     (tmp_path / "copy").write_text("good")
     target = quiet("file", tmp_path / "copy", boto3_client=client)
     with pytest.raises(HashMismatchError):
@@ -291,12 +296,72 @@ def test_what_arrives_damaged_replaces_nothing(server: Server, tmp_path: Path) -
         "s3:///key",
         "http://bucket/key",
         "s3://secret:access@endpoint/bucket/a/../../b",
+        "s3://se/secret:access@endpoint/bucket/a",
     ],
 )
 def test_keys_that_lead_elsewhere_are_refused(uri: str) -> None:
     with pytest.raises(ValueError, match=r"key") as refusal:
         S3Object(uri)
     assert "secret" not in str(refusal.value).replace("secret_key", "")
+
+
+def test_a_folder_does_not_get_the_content_of_a_file(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    folder = quiet("folder/", tmp_path / "file")
+    with pytest.raises(S3ObjectError, match="is a folder"):
+        folder.upload()
+    with pytest.raises(S3ObjectError, match="is a folder"), folder.open("w") as file:
+        file.write("y")
+    assert keys(server) == []
+    assert (tmp_path / "file").read_text() == "x"
+
+
+def test_the_keys_of_a_client_are_taken_anew_for_each_step(server: Server, tmp_path: Path) -> None:
+    current = ["first"]
+
+    class Renewing:
+        """A client whose keys end."""
+
+        def __init__(self) -> None:
+            self.meta = self
+            self.endpoint_url, self.region_name = s3.endpoint(server), "us-east-1"
+
+        def get_credentials(self) -> Renewing:
+            return self
+
+        def get_frozen_credentials(self) -> Renewing:
+            return self
+
+        @property
+        def access_key(self) -> str:
+            return current[0]
+
+        secret_key, token = "x", None
+
+    target = quiet("file", tmp_path / "file", boto3_client=Renewing())
+    assert not target.exists()
+    first = target._native
+    assert target._native is first
+    current[0] = "second"
+    assert target._native is not first
+    assert not target.exists()
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "is_usual"),
+    [
+        ("https://s3.amazonaws.com", True),
+        ("https://s3.eu-west-1.amazonaws.com/", True),
+        ("https://s3-us-gov-west-1.amazonaws.com", True),
+        ("https://s3.cn-north-1.amazonaws.com.cn", True),
+        ("https://bucket.vpce-1a2b.s3.us-east-1.vpce.amazonaws.com", False),
+        ("https://s3-fips.us-gov-west-1.amazonaws.com", False),
+        ("https://s3.dualstack.eu-west-1.amazonaws.com", False),
+        ("https://s3.example.com", False),
+    ],
+)
+def test_only_the_usual_endpoints_of_regions_go_without_saying(endpoint: str, is_usual: bool) -> None:
+    assert _is_aws(endpoint) == is_usual
 
 
 def test_keys_that_cannot_be_files_stop_a_download_before_anything_is_written(
