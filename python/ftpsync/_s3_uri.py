@@ -74,7 +74,9 @@ def parse(uri: str) -> ObjectUri:
         or key.startswith("/")
         or "\0" in key
     ):
-        raise ValueError(f"the key {key!r} cannot be the path of a local file")
+        # A part of a secret key may have got into it.
+        shown = "the key" if "@" in key else f"the key {key!r}"
+        raise ValueError(f"{shown} cannot be the path of a local file")
     if bucket in (".", ".."):
         raise ValueError(f"{bucket!r} is not the name of a bucket")
     return ObjectUri(bucket, key, access_key or None, secret_key or None, endpoint or None)

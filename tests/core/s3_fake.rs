@@ -225,7 +225,7 @@ impl FakeS3 {
         self.state.lock().unwrap().late.push((Box::new(like), answer, times));
     }
 
-    /// From now on no condition is heeded.
+    /// From now on no condition is heeded, and nothing is told of copies but their ETag.
     pub fn be_careless(&self) {
         self.state.lock().unwrap().is_careless = true;
     }
@@ -413,10 +413,12 @@ impl State {
                     if wanted.is_some_and(|etag| !self.is_careless && etag.trim_matches('"') != found.1) {
                         return Answer::refusal(412, "PreconditionFailed");
                     }
-                    let told = format!(
-                        "<CopyObjectResult><ETag>\"{}\"</ETag><LastModified>2026-01-02T03:08:05.000Z</LastModified></CopyObjectResult>",
-                        found.1
-                    );
+                    let date = match self.is_careless {
+                        true => "",
+                        false => "<LastModified>2026-01-02T03:08:05.000Z</LastModified>",
+                    };
+                    let told =
+                        format!("<CopyObjectResult><ETag>\"{}\"</ETag>{date}</CopyObjectResult>", found.1);
                     // A copy is as old as itself.
                     self.minutes.insert(key.to_owned(), "08");
                     self.objects.insert(key.to_owned(), found);

@@ -524,18 +524,21 @@ fn keeping(mode: Mode) -> Setup {
 
 #[test]
 fn an_object_that_was_put_together_or_renamed_is_remembered_with_the_time_that_it_has() {
-    let (local, bucket) = (MemoryTarget::new("/local"), FakeS3::start());
-    let setup = keeping(Mode::Sync);
-    for content in [vec![1; 9 << 20], vec![2; 9 << 20], vec![3; 5], vec![4; 6]] {
-        local.put("file", &content, at(i64::from(content[0]) * 100));
-        let outcome = run(&local, &bucket, &setup);
-        assert_eq!(outcome.stats.files_written.remote, 1, "{outcome:?}");
-        let outcome = run(&local, &bucket, &setup);
-        let written = outcome.stats.files_written;
-        assert_eq!((written.local, written.remote), (0, 0), "{:?}", outcome.lines);
-        assert!(bucket.get("file").unwrap() == content);
-        let mut bare = bucket.target().open().unwrap();
-        bare.remove_file(&path("kept/run/file")).ok();
+    for is_careless in [false, true] {
+        let (local, bucket) = (MemoryTarget::new("/local"), FakeS3::start());
+        if is_careless {
+            bucket.be_careless();
+        }
+        for content in [vec![1; 9 << 20], vec![2; 9 << 20], vec![3; 5], vec![4; 6]] {
+            local.put("file", &content, at(i64::from(content[0]) * 100));
+            let mut setup = keeping(Mode::Sync);
+            setup.keeping.run = content[0].to_string();
+            let outcome = run(&local, &bucket, &setup);
+            assert_eq!(outcome.stats.files_written.remote, 1, "{outcome:?}");
+            let outcome = run(&local, &bucket, &setup);
+            assert!(outcome.lines.iter().any(|line| line == "equal = file"), "{:?}", outcome.lines);
+            assert!(bucket.get("file").unwrap() == content);
+        }
     }
 }
 

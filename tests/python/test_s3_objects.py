@@ -297,6 +297,7 @@ def test_what_arrives_damaged_replaces_nothing(server: Server, tmp_path: Path) -
         "http://bucket/key",
         "s3://secret:access@endpoint/bucket/a/../../b",
         "s3://se/secret:access@endpoint/bucket/a",
+        "s3://se/c/secret:access@https://endpoint/bucket/a",
     ],
 )
 def test_keys_that_lead_elsewhere_are_refused(uri: str) -> None:

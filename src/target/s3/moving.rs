@@ -31,6 +31,11 @@ impl S3Session {
             return Err(changed().into());
         }
         let Taken { etag, date, .. } = self.copy(&found, &new, &condition)?;
+        // Not every server says when that was.
+        let date = match date {
+            None => self.head(&new)?.and_then(|copy| copy.modified),
+            date => date,
+        };
         let mut known = self.server.known();
         for key in [&old, &new] {
             known.unsee(key);
