@@ -277,6 +277,10 @@ class FsTarget(_Target):
     def _names(self) -> list[str]:
         return os.listdir(self.cur_dir or self.root_dir)
 
+    @staticmethod
+    def _is_own(name: str) -> bool:
+        return name in (DirMetadata.META_FILE_NAME, DirMetadata.LOCK_FILE_NAME)
+
     def _entry(self, folder: str, found: os.DirEntry[str]) -> FileEntry | DirectoryEntry | None:
         try:
             stat = found.stat()  # Follows links.
@@ -321,7 +325,8 @@ class FsTarget(_Target):
     def open_writable(self, name: str) -> IO[bytes]:
         """Opens a file of the current folder for writing bytes.
 
-        What was there stays until the stream is closed, and after an exception inside a `with` block.
+        What was there stays until the stream is flushed, closed or forgotten, and after an exception inside a `with`
+        block without either.
 
         Raises:
             OSError: It cannot be written.
@@ -341,7 +346,9 @@ class FsTarget(_Target):
         Raises:
             OSError: It cannot be written. What was there stays.
         """
-        with self.open_writable(name) as stream:
+        # A subclass may have a stream of its own, which changes what is written: that is not for metadata.
+        opened = _Replacement(self._path(name)) if self._is_own(name) else self.open_writable(name)
+        with opened as stream:
             while block := fp_src.read(blocksize):
                 stream.write(block)
                 if callback is not None:
@@ -388,9 +395,14 @@ class FsTarget(_Target):
 
 
 class _Replacement(io.BufferedWriter):
-    """Writes a file under a temporary name beside it, and puts it in place when all went well."""
+    """Writes a file under a temporary name beside it, and puts it in place when all went well.
+
+    The first `flush()` by hand puts it in place as well: who flushes wants others to see what is there by now.
+    """
 
     def __init__(self, path: str) -> None:
+        self._is_closing = False
+        self._is_placed = False
         # Behind a link the real file is meant; replacing the link would cut it off.
         self._path = os.path.realpath(path)
         self._temp = os.path.join(os.path.dirname(self._path), _TEMP_PREFIX + os.urandom(8).hex())
@@ -408,18 +420,27 @@ class _Replacement(io.BufferedWriter):
         try:
             if mode is not None:
                 os.chmod(self._temp, mode)
-            super().__init__(io.FileIO(handle, "wb"))
+            raw: Any = io.FileIO(handle, "wb")
+            raw.name = path
+            super().__init__(raw)
         except BaseException:
             os.close(handle)
             self._discard()
             raise
 
+    def flush(self) -> None:
+        super().flush()
+        if not self._is_closing:  # The close() of the base class flushes, too.
+            with contextlib.suppress(OSError):  # Windows renames no open file: it has to wait for close().
+                self._place()
+
     def close(self) -> None:
         if self.closed:
             return
+        self._is_closing = True
         try:
             super().close()
-            os.replace(self._temp, self._path)
+            self._place()
         except BaseException:
             self._discard()
             raise
@@ -433,20 +454,25 @@ class _Replacement(io.BufferedWriter):
         if exc_type is None or self.closed:
             self.close()
             return
+        self._is_closing = True
         with contextlib.suppress(OSError):
             super().close()
         self._discard()
 
     def __del__(self) -> None:
-        # Forgotten without close(): whether it is complete is unknown, so it does not replace anything.
+        # `open_writable(name).write(data)`: whoever forgets the stream, or leaves the program, means the file.
         with contextlib.suppress(Exception):  # ValueError if the constructor failed.
-            if not self.closed:
-                super().close()
-                self._discard()
+            self.close()
+
+    def _place(self) -> None:
+        if not self._is_placed:
+            os.replace(self._temp, self._path)
+            self._is_placed = True
 
     def _discard(self) -> None:
-        with contextlib.suppress(OSError):
-            os.unlink(self._temp)
+        if not self._is_placed:
+            with contextlib.suppress(OSError):
+                os.unlink(self._temp)
 
 
 def _is_below(path: str, root: str) -> bool:

@@ -252,6 +252,29 @@ def test_a_verb_replaced_in_a_subclass_is_honoured(tmp_path: Path) -> None:
     assert (tmp_path / "two/d/a.txt").read_text() == "TEXT"
 
 
+def test_a_stream_of_a_subclass_gets_no_metadata(ftp_server: Server, tmp_path: Path) -> None:
+    class Streaming(FsTarget):
+        def open_writable(self, name: str) -> Any:
+            path = Path(str(self.cur_dir), name)
+
+            class Capitals(io.BytesIO):
+                def close(self) -> None:
+                    if not self.closed:
+                        path.write_bytes(self.getvalue().upper())
+                    super().close()
+
+            return Capitals()
+
+    put(tmp_path / "one/a.txt", "text")
+    (tmp_path / "two").mkdir()
+    target = server_target(ftp_server, FTPTarget)
+    synchronise(UploadSynchronizer, FsTarget(str(tmp_path / "one")), target)
+    for written in (1, 0):
+        run = synchronise(DownloadSynchronizer, Streaming(str(tmp_path / "two")), target)
+        assert run.get_stats()["files_written"] == written
+    assert (tmp_path / "two/a.txt").read_text() == "TEXT"
+
+
 def test_a_verb_replaced_on_an_instance_is_honoured(tmp_path: Path) -> None:
     put(tmp_path / "one/a.txt", "text")
     put(tmp_path / "one/b.txt", "text")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import builtins
+import contextlib
 import ftplib
 import getpass
 import io
 import json
 import os
 import socket
+import subprocess
 import sys
+import tarfile
 import threading
 import time
 from pathlib import Path
@@ -382,18 +385,47 @@ class TestLocalFolder:
         folder.write_text("link", "via link")
         assert link.is_symlink() and Path(folder.root_dir, "x.txt").read_text() == "via link"
 
-    def test_a_writer_that_is_closed_keeps_what_it_got_and_one_that_is_forgotten_does_not(
-        self, folder: FsTarget
-    ) -> None:
+    def test_a_writer_that_is_closed_or_forgotten_keeps_what_it_got(self, folder: FsTarget) -> None:
         stream = folder.open_writable("a")
         stream.write(b"1")
+        assert not Path(folder.root_dir, "a").exists()
         stream.close()
         assert folder.read_text("a") == "1"
-        stream = folder.open_writable("a")
-        stream.write(b"2")
-        del stream
-        assert folder.read_text("a") == "1"
+        folder.open_writable("a").write(b"2")
+        assert folder.read_text("a") == "2"
         assert sorted(os.listdir(folder.root_dir)) == ["Y.md", "a", "d1", "x.txt"]
+
+    def test_a_writer_that_lives_as_long_as_the_program_leaves_its_file(self, folder: FsTarget) -> None:
+        lines = (
+            "import sys, tarfile; from ftpsync.targets import FsTarget",
+            "target = FsTarget(sys.argv[1]); target.open()",
+            "archive = tarfile.open(fileobj=target.open_writable('a.tar'), mode='w')",
+            "archive.add(__file__, arcname='x'); archive.close()",
+        )
+        script = Path(folder.root_dir, "d1", "script.py")
+        script.write_text("\n".join(lines))
+        subprocess.run([sys.executable, str(script), folder.root_dir], check=True)
+        with tarfile.open(Path(folder.root_dir, "a.tar")) as archive:
+            assert archive.getnames() == ["x"]
+        assert not list(Path(folder.root_dir).glob(".pyftpsync-tmp-*"))
+
+    def test_a_writer_shows_what_it_got_once_it_is_flushed(self, folder: FsTarget) -> None:
+        path = Path(folder.root_dir, "x.txt")
+        with folder.open_writable("x.txt") as stream:
+            stream.write(b"1")
+            assert path.read_text() == "x" and stream.name == str(path)
+            stream.flush()
+            assert path.read_text() == "1"
+            stream.write(b"2")
+        assert path.read_text() == "12"
+        assert sorted(os.listdir(folder.root_dir)) == ["Y.md", "d1", "x.txt"]
+
+    def test_an_exception_in_the_block_of_a_writer_leaves_what_was_there(self, folder: FsTarget) -> None:
+        with contextlib.suppress(EOFError), folder.open_writable("x.txt") as stream:
+            stream.write(b"new")
+            raise EOFError
+        assert folder.read_text("x.txt") == "x"
+        assert sorted(os.listdir(folder.root_dir)) == ["Y.md", "d1", "x.txt"]
 
     def test_copying_out_tells_each_block(self, folder: FsTarget) -> None:
         out, seen = io.BytesIO(), []
