@@ -246,6 +246,8 @@ class BaseSynchronizer:
         self.is_script: bool | None = None
         self.resolve_all: str | None = None
         self._reporter: Reporter | None = None
+        #: What `dry_run` of both targets was before the run: of the local one, and not.
+        self._rehearsing: dict[bool, bool] = {}
         #: Takes what was done: action, path, whether on the local side (None: on both), bytes, error.
         self._on_deed: Callable[[str, str, bool | None, int, str | None], None] | None = None
         self._closing = Closing(self._MODE)
@@ -344,9 +346,17 @@ class BaseSynchronizer:
         for target, peer in ((self.local, self.remote), (self.remote, self.local)):
             target.synchronizer = self
             target.peer = peer
-            target.dry_run = self.dry_run
-        self.local.readonly = self.dry_run or self._MODE == "upload"
-        self.remote.readonly = self.dry_run or self._MODE == "download"
+            self._rehearsing[target is self.local] = target.dry_run
+        if self._MODE != "sync":  # Else they are as the user has set them.
+            self.local.readonly = self._MODE == "upload"
+            self.remote.readonly = self._MODE == "download"
+        if self.dry_run:
+            for target in (self.local, self.remote):
+                target.readonly = target.dry_run = True
+
+    def _is_restricted(self, target: _Target) -> bool:
+        """Tells whether the user has set `readonly` or `dry_run` of a target, which only its own verbs obey."""
+        return not self.dry_run and (target.dry_run or (target.readonly and self._MODE == "sync"))
 
     def _refuse_overlap(self) -> None:
         """Makes sure that the two sides are different folders, and that none would be synchronised into itself.
@@ -386,6 +396,7 @@ class BaseSynchronizer:
         for target in (self.local, self.remote):
             target.synchronizer = None
             target.peer = None
+            target.dry_run = self._rehearsing.get(target is self.local, False)
 
     def _open_targets(self) -> None:
         for target in (self.local, self.remote):
@@ -416,7 +427,11 @@ class BaseSynchronizer:
         from ftpsync import _core
 
         sides = ((True, self.local), (False, self.remote))
-        bridges = {is_local: TargetBridge(side, side.peer) for is_local, side in sides if not is_native(side)}
+        bridges = {
+            is_local: TargetBridge(side, side.peer)
+            for is_local, side in sides
+            if not is_native(side) or self._is_restricted(side)
+        }
         places: list[Any] = [bridges.get(is_local) or side._native_target() for is_local, side in sides]
         # The session that open() began with is lent to the run; targets without one need none.
         sessions = (

@@ -6,6 +6,7 @@ Signatures and values are also compared with the reference itself, in the compar
 from __future__ import annotations
 
 import ftplib
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -507,6 +508,28 @@ def test_targets_are_bound_while_running_and_closed_afterwards(
         # D31: closing clears `readonly`, so that the next synchronizer may use the target the other way.
         assert (side.readonly, side.connected) == (False, False)
         assert (side.synchronizer, side.peer) == (None, None)
+
+
+@pytest.mark.parametrize("side", [0, 1], ids=["local", "remote"])
+def test_a_target_that_the_user_has_made_read_only_is_not_changed(
+    side: int, sides: tuple[FsTarget, FsTarget]
+) -> None:
+    Path(sides[0].root_dir, "a").write_text("a")
+    Path(sides[1].root_dir, "b").write_text("b")
+    before = sorted(os.listdir(sides[side].root_dir))
+    sides[side].readonly = True
+    with pytest.raises(RuntimeError, match="^Target is read-only: "):
+        BiDirSynchronizer(*sides, {"verbose": 0}).run()
+    assert sorted(set(os.listdir(sides[side].root_dir)) - {DirMetadata.META_FILE_NAME}) == before
+
+
+def test_a_target_that_only_rehearses_keeps_no_metadata(sides: tuple[FsTarget, FsTarget]) -> None:
+    Path(sides[0].root_dir, "a").write_text("a")
+    sides[0].dry_run = True
+    for kind in (BiDirSynchronizer, UploadSynchronizer):
+        kind(*sides, {"verbose": 0}).run()
+        assert os.listdir(sides[0].root_dir) == os.listdir(sides[1].root_dir) == ["a"]
+    assert (sides[0].dry_run, sides[1].dry_run) == (True, False)
 
 
 def test_targets_are_closed_after_an_exception_too(sides: tuple[FsTarget, FsTarget]) -> None:
