@@ -25,7 +25,7 @@ from ftpsync.targets import FsTarget, _Target
 if TYPE_CHECKING:
     from ftpsync._core import Body
 
-__all__ = ["TargetBridge", "is_native", "relative"]
+__all__ = ["TargetBridge", "is_native", "relative", "replaces"]
 
 #: Methods that the core performs natively; a target that replaces one of them is called instead.
 _VERBS: Final = (
@@ -73,6 +73,12 @@ def is_native(target: _Target) -> bool:
     return kind is not _Target and not any(_is_replaced(target, kind, name) for name in _VERBS)
 
 
+def replaces(target: _Target, name: str) -> bool:
+    """Tells whether a target has a verb of its own, in the place of that of the class it is built on."""
+    kind = next((kind for kind in type(target).__mro__ if kind in _BUILT_IN), _Target)
+    return _is_replaced(target, kind, name)
+
+
 def _is_replaced(target: _Target, kind: type[_Target], name: str) -> bool:
     return name in vars(target) or getattr(type(target), name) is not _BUILT_IN[kind][name]
 
@@ -99,7 +105,7 @@ class TargetBridge:
             self.id = str(target._native.id)
         self.base_name = str(target.get_base_name())
         self.sets_mtime = bool(getattr(target, "support_set_time", False))
-        self.removes_trees = self._replaces("rmdir") and not self._replaces("remove_file")
+        self.removes_trees = replaces(target, "rmdir") and not replaces(target, "remove_file")
         # As releases before did: what comes from a server is streamed into the file, all else is read by the target.
         self._is_pushed = isinstance(target, FTPTarget) and not isinstance(peer, FTPTarget)
         self._has_writer = isinstance(peer, FTPTarget) and not isinstance(target, FTPTarget)
@@ -240,11 +246,6 @@ class TargetBridge:
         return self._entries.get(folder, {}).get(name)
 
     # --- Helpers of this class ---
-
-    def _replaces(self, name: str) -> bool:
-        """Tells whether the target has a verb of its own, in the place of that of the class it is built on."""
-        kind = next((kind for kind in type(self.target).__mro__ if kind in _BUILT_IN), _Target)
-        return _is_replaced(self.target, kind, name)
 
     def _holds_only(self, folder: str, files: dict[str, Any], folders: Sequence[str]) -> bool:
         """Tells whether a folder holds nothing but these files, as listed, these folders, and metadata."""

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable
 from fnmatch import fnmatch
 from typing import Any, ClassVar, Final, TypeVar
 
-from ftpsync import _steps
+from ftpsync import _steps, resources
 from ftpsync._base_target import _Target
-from ftpsync._bridge import TargetBridge, is_native
+from ftpsync._bridge import TargetBridge, is_native, replaces
 from ftpsync._closing import Closing
 from ftpsync._errors import harmless
 from ftpsync._hooks import HookRelay
@@ -71,6 +71,8 @@ ALWAYS_OMIT: Final = (
     DirMetadata.LOCK_FILE_NAME,
     ".pyftpsync.yaml",
 )
+
+_META_FILE_NAME: Final = DirMetadata.META_FILE_NAME
 
 #: Methods that a subclass or an instance may override; the core calls what is overridden, and only that.
 _HOOKS: Final = (
@@ -185,6 +187,27 @@ def match_path(entry: _Resource, opts: dict[str, Any]) -> bool:
     return not any(fnmatch(name, pattern) for pattern in opts.get("exclude") or ())
 
 
+#: What decides who takes part. Who puts something else in its place is asked for each entry.
+_FILTER: Final = (match_path, ALWAYS_OMIT)
+
+
+def _refuse_changed_tables() -> None:
+    """Makes sure that nothing was changed that the core has a copy of: the change would be ignored.
+
+    Raises:
+        RuntimeError: Something was.
+    """
+    if not operation_map == resources.operation_map == resources._decision_table():
+        raise RuntimeError(
+            "operation_map was changed, which has no effect: override re_classify_pair() instead"
+        )
+    if DirMetadata.META_FILE_NAME != _META_FILE_NAME:
+        changed = DirMetadata.META_FILE_NAME
+        raise RuntimeError(
+            f"the name of the metadata files cannot be changed to {changed!r}: it is {_META_FILE_NAME}"
+        )
+
+
 def _verbosity(value: Any) -> int:
     """Reads the option `verbose`.
 
@@ -277,6 +300,7 @@ class BaseSynchronizer:
             KeyboardInterrupt: The user stopped the run. Nothing is torn.
         """
         process_options(self.options)  # They may have been changed since, or replaced.
+        _refuse_changed_tables()
         self._refuse_overlap()
         self._doubt_patterns()
         hooks = self._overridden_hooks()
@@ -315,6 +339,8 @@ class BaseSynchronizer:
     def _overridden_hooks(self) -> list[str]:
         """Returns the names of the hooks that are not the defaults of this module."""
         hooks = [name for name in _HOOKS if self._is_overridden(name)]
+        if self._has_own_filter() and "_match" not in hooks:
+            hooks.append("_match")
         if self._is_overridden("_test_match_or_print"):
             hooks.extend(name for name in _MATCHED if name not in hooks)
         if self.dry_run and self._is_overridden("_dry_run_action"):
@@ -330,6 +356,16 @@ class BaseSynchronizer:
             return True
         function = getattr(method, "__func__", None)
         return not any(function is default and default.__name__ == name for default in _DEFAULTS)
+
+    def _has_own_filter(self) -> bool:
+        """Tells whether the default of `_match()`, or what it asks, was replaced, be it in this module."""
+        return self._is_overridden("_match") or (match_path, ALWAYS_OMIT) != _FILTER
+
+    def _may_leave_out_folders(self) -> bool:
+        """Tells whether user code is asked which entries there are, or which ones take part."""
+        if self._has_own_filter() or self._is_overridden("_before_sync"):
+            return True
+        return any(replaces(target, "get_dir") for target in (self.local, self.remote))
 
     def _logs_decisions(self) -> bool:
         """Tells whether lines about single decisions are wanted; the default of the hook writes them."""
@@ -362,7 +398,7 @@ class BaseSynchronizer:
         """Makes sure that the two sides are different folders, and that none would be synchronised into itself.
 
         Raises:
-            ValueError: They are not.
+            ValueError: They are not, and no user code may know better.
         """
         one, other = self.local._whereabouts(), self.remote._whereabouts()
         if one is None or other is None or one[0] != other[0]:
@@ -377,7 +413,11 @@ class BaseSynchronizer:
         left_out = (*ALWAYS_OMIT, TRASH_NAME, *self.options["exclude"])
         if not any(fnmatch(name, pattern) for name in between for pattern in left_out):
             hint = f"exclude {between[0]!r}, or choose another folder"
-            raise ValueError(f"one side is inside the other: {shown} ({hint})")
+            problem = f"one side is inside the other: {shown} ({hint})"
+            if not self._may_leave_out_folders():
+                raise ValueError(problem)
+            if self.verbose >= 1:  # Only that code knows whether it leaves out the inner folder.
+                write(f"WARNING: {problem}", warning=True)
 
     def _doubt_patterns(self) -> None:
         """Tells of patterns that no name can match."""

@@ -13,6 +13,8 @@ from unittest import mock
 
 import pytest
 
+from ftpsync import synchronizers
+from ftpsync.metadata import DirMetadata
 from ftpsync.synchronizers import (
     BaseSynchronizer,
     BiDirSynchronizer,
@@ -214,6 +216,54 @@ def test_an_entry_that_test_match_or_print_refuses_is_left_alone(world: Path) ->
     assert (world / "local" / "edit-there").read_text() != "edited there!"
     assert (world / "remote" / "new" / "sub" / "deep").read_text() == "deep"
     assert {"edit-here", "edit-there", "both"} <= set(asked)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("match_path", lambda entry, _: entry.name != "edit-here"),
+        ("ALWAYS_OMIT", (*synchronizers.ALWAYS_OMIT, "edit-here")),
+    ],
+)
+def test_a_filter_that_is_patched_leaves_out_what_it_says(
+    name: str, value: Any, world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(synchronizers, name, value)
+    run(UploadSynchronizer, world, {})
+    assert (world / "remote" / "edit-here").read_text() == "first edit-here"
+    assert (world / "remote" / "new" / "sub" / "deep").read_text() == "deep"
+
+
+@pytest.mark.parametrize("change", ["operation_map", "META_FILE_NAME"])
+def test_a_change_that_would_have_no_effect_is_refused(
+    change: str, world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if change == "operation_map":
+        monkeypatch.setitem(synchronizers.operation_map, ("new", "missing"), "equal")
+    else:
+        monkeypatch.setattr(DirMetadata, change, ".mine.json")
+    before = tree(world)
+    with pytest.raises(RuntimeError, match="changed"):
+        run(UploadSynchronizer, world, {})
+    assert tree(world) == before
+
+
+@pytest.mark.parametrize("way", ["_before_sync", "_match", "get_dir"])
+def test_a_side_inside_the_other_may_be_left_out_by_user_code(
+    way: str, tmp_path: Path, lines: list[str]
+) -> None:
+    put(tmp_path / "a", "a")
+    put(tmp_path / "backup/old", "old")
+    local = FsTarget(str(tmp_path))
+    kind: Any = UploadSynchronizer
+    if way == "get_dir":
+        listed = local.get_dir
+        local.get_dir = lambda: [entry for entry in listed() if entry.name != "backup"]  # type: ignore[method-assign]
+    else:
+        kind = type("Mine", (kind,), {way: lambda self, entry: entry.name != "backup"})
+    kind(local, FsTarget(str(tmp_path / "backup")), {"verbose": 1}).run()
+    assert tree(tmp_path) == {"a": "a", "backup": None, "backup/a": "a", "backup/old": "old"}
+    assert [line for line in lines if "one side is inside the other" in line]
 
 
 def test_counters_are_live(world: Path) -> None:
