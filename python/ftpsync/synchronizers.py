@@ -747,6 +747,9 @@ class BaseSynchronizer:
 class BiDirSynchronizer(BaseSynchronizer):
     """Copies changes in both directions, and deletions too."""
 
+    #: Handlers of which the mode has its own, that does less.
+    _RESTRAINED: ClassVar[tuple[str, ...]] = ()
+
     def get_info_strings(self) -> tuple[str, str]:
         """Returns the words of the header."""
         return ("synchronize", "with")
@@ -763,25 +766,25 @@ class BiDirSynchronizer(BaseSynchronizer):
 
     @_hook
     def on_copy_local(self, pair: EntryPair) -> Any:
-        """Called when the local entry is to be copied; copies it, as the mode allows."""
+        """Called when the local entry is to be copied; copies it."""
         if pair.local is None or self._test_match_or_print(pair.local):
-            self._relay().operate_on(pair, "copy_local")
+            self._carry_out(pair, "copy_local")
 
     @_hook
     def on_copy_remote(self, pair: EntryPair) -> Any:
-        """Called when the remote entry is to be copied; copies it, as the mode allows."""
+        """Called when the remote entry is to be copied; copies it."""
         if pair.remote is None or self._test_match_or_print(pair.remote):
-            self._relay().operate_on(pair, "copy_remote")
+            self._carry_out(pair, "copy_remote")
 
     @_hook
     def on_delete_local(self, pair: EntryPair) -> Any:
-        """Called when the local entry is to be deleted; has it deleted at the end of the run, as the mode allows."""
-        self._relay().operate_on(pair, "delete_local")
+        """Called when the local entry is to be deleted; has it deleted at the end of the run."""
+        self._carry_out(pair, "delete_local")
 
     @_hook
     def on_delete_remote(self, pair: EntryPair) -> Any:
-        """Called when the remote entry is to be deleted; has it deleted at the end of the run, as the mode allows."""
-        self._relay().operate_on(pair, "delete_remote")
+        """Called when the remote entry is to be deleted; has it deleted at the end of the run."""
+        self._carry_out(pair, "delete_remote")
 
     @_hook
     def on_need_compare(self, pair: EntryPair) -> Any:
@@ -794,16 +797,58 @@ class BiDirSynchronizer(BaseSynchronizer):
         if self._test_match_or_print(pair.any_entry):
             self._relay().operate_on(pair, "conflict")
 
+    def _carry_out(self, pair: EntryPair, operation: str) -> None:
+        """Does what an operation says, also where the mode would not: then somebody has asked this very class for it.
+
+        Raises:
+            RuntimeError: The side that would be changed is read-only.
+        """
+        if operation not in self._RESTRAINED:
+            self._relay().operate_on(pair, operation)
+        elif operation == "copy_local":
+            self._copy(pair.local, self.local, self.remote, ">")
+        elif operation == "copy_remote":
+            self._copy(pair.remote, self.remote, self.local, "<")
+        elif operation == "delete_local":
+            self._delete(pair.local, "X< ")
+        else:
+            self._delete(pair.remote, " >X")
+
+    def _copy(self, entry: Any, source: _Target, dest: _Target, symbol: str) -> None:
+        self._log_action("copy", entry.classification, symbol, entry)
+        (self._copy_recursive if entry.is_dir() else self._copy_file)(source, dest, entry)
+
+    def _delete(self, entry: Any, symbol: str) -> None:
+        self._log_action("delete", "missing", symbol, entry)
+        (self._remove_dir if entry.is_dir() else self._remove_file)(entry)
+
 
 class UploadSynchronizer(BiDirSynchronizer):
     """Makes the remote target follow the local one, which is never changed."""
 
     _MODE = "upload"
     _ACCEPTED_STRATEGIES = ("local", "skip", "ask")
+    _RESTRAINED = ("copy_remote", "delete_local", "delete_remote")
 
     def get_info_strings(self) -> tuple[str, str]:
         """Returns the words of the header."""
         return ("upload", "to")
+
+    @_hook
+    def on_copy_remote(self, pair: EntryPair) -> Any:
+        """Called when the remote entry would be copied; it is not."""
+        if pair.remote is None or self._test_match_or_print(pair.remote):
+            self._relay().operate_on(pair, "copy_remote")
+
+    @_hook
+    def on_delete_local(self, pair: EntryPair) -> Any:
+        """Called when the local entry is to be deleted; it is not."""
+        self._relay().operate_on(pair, "delete_local")
+
+    @_hook
+    def on_delete_remote(self, pair: EntryPair) -> Any:
+        """Called when the remote entry is to be deleted; with the option `delete` it is."""
+        self._relay().operate_on(pair, "delete_remote")
 
 
 class DownloadSynchronizer(BiDirSynchronizer):
@@ -811,7 +856,24 @@ class DownloadSynchronizer(BiDirSynchronizer):
 
     _MODE = "download"
     _ACCEPTED_STRATEGIES = ("remote", "skip", "ask")
+    _RESTRAINED = ("copy_local", "delete_local", "delete_remote")
 
     def get_info_strings(self) -> tuple[str, str]:
         """Returns the words of the header."""
         return ("download to", "from")
+
+    @_hook
+    def on_copy_local(self, pair: EntryPair) -> Any:
+        """Called when the local entry would be copied; it is not."""
+        if pair.local is None or self._test_match_or_print(pair.local):
+            self._relay().operate_on(pair, "copy_local")
+
+    @_hook
+    def on_delete_local(self, pair: EntryPair) -> Any:
+        """Called when the local entry is to be deleted; with the option `delete` it is."""
+        self._relay().operate_on(pair, "delete_local")
+
+    @_hook
+    def on_delete_remote(self, pair: EntryPair) -> Any:
+        """Called when the remote entry is to be deleted; it is not."""
+        self._relay().operate_on(pair, "delete_remote")

@@ -266,6 +266,40 @@ def test_a_side_inside_the_other_may_be_left_out_by_user_code(
     assert [line for line in lines if "one side is inside the other" in line]
 
 
+@pytest.mark.parametrize("way", ["named", "super"])
+def test_the_handler_of_the_class_above_deletes_without_the_option(
+    way: str, tmp_path: Path, lines: list[str]
+) -> None:
+    class Tidy(UploadSynchronizer):
+        def on_delete_remote(self, pair: Any) -> Any:
+            if not pair.name.endswith(".bak"):
+                return super().on_delete_remote(pair)
+            if way == "named":
+                return BiDirSynchronizer.on_delete_remote(self, pair)
+            return super(UploadSynchronizer, self).on_delete_remote(pair)
+
+    put(tmp_path / "local/a", "a")
+    for name in ("a", "old.bak", "mine"):
+        put(tmp_path / "remote" / name, "a")
+    run(Tidy, tmp_path, {"verbose": 3})
+    assert tree(tmp_path / "remote").keys() == {"a", "mine"}
+    assert [line for line in lines if "old.bak" in line] == ["DELETE MISSING    >X old.bak"]
+
+
+@pytest.mark.parametrize("operation", ["on_delete_remote", "on_copy_local"])
+def test_the_handler_of_the_class_above_does_not_change_the_source(operation: str, tmp_path: Path) -> None:
+    def handle(self: Any, pair: Any) -> Any:
+        return getattr(BiDirSynchronizer, operation)(self, pair)
+
+    put(tmp_path / "local/a", "a")
+    put(tmp_path / "remote/b", "b")
+    name = {"on_delete_remote": "on_copy_remote", "on_copy_local": "on_delete_local"}[operation]
+    kind = type("Mine", (DownloadSynchronizer,), {name: handle})
+    with pytest.raises(RuntimeError, match="^target is read-only: "):
+        run(kind, tmp_path, {"verbose": 0})
+    assert tree(tmp_path / "remote") == {"b": "b"}
+
+
 def test_counters_are_live(world: Path) -> None:
     class Enough(Exception):
         pass
