@@ -8,6 +8,8 @@ import time
 from collections import deque
 from typing import Final
 
+from ftpsync._streams import flush
+
 __all__ = ["ProgressLine", "bytes_in_words"]
 
 #: Seconds of a run after which bytes are shown; most runs are over by then.
@@ -65,13 +67,13 @@ class ProgressLine:
         blanks = " " * (self._width - len(line))
         self._width = len(line) if self._bytes else 0
         sys.stdout.write(f"{line}{blanks}\r")
-        sys.stdout.flush()
+        flush(sys.stdout)
 
     def clear(self) -> None:
         """Makes room for another line, which may be shorter."""
         if self._width:
             sys.stdout.write(f"{' ' * self._width}\r")
-            sys.stdout.flush()
+            flush(sys.stdout)
             self._width = 0
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import os
 import sys
+from typing import Any
 
-__all__ = ["is_reader_gone", "let_go", "make_lenient"]
+__all__ = ["flush", "is_reader_gone", "let_go", "make_lenient"]
 
 
 def make_lenient() -> None:
@@ -16,13 +17,17 @@ def make_lenient() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def flush(stream: Any) -> None:
+    """Flushes a standard stream; it may be missing, and what somebody has put in its place may have only `write()`."""
+    if hasattr(stream, "flush"):
+        stream.flush()
+
+
 def let_go() -> None:
     """Sends nowhere what an output cannot take (on a full disk), so that Python does not fail over it in the end."""
     for stream in (sys.stdout, sys.stderr):
-        if stream is None:
-            continue
         try:
-            stream.flush()
+            flush(stream)
         except OSError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         except ValueError:
@@ -37,7 +42,7 @@ def is_reader_gone() -> bool:
         return False
     try:
         output = sys.stdout.fileno()
-    except (OSError, ValueError):
+    except (AttributeError, OSError, ValueError):
         return False
     poll = select.poll()
     poll.register(output, 0)

@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from ftpsync import __version__
 from ftpsync._errors import harmless, in_one_line, printable
-from ftpsync._streams import is_reader_gone, let_go, make_lenient
+from ftpsync._streams import flush, is_reader_gone, let_go, make_lenient
 from ftpsync.cli_common import (
     Parser,
     _add_verbosity,
@@ -95,9 +95,7 @@ def run() -> None:
     try:
         with _orderly_termination():
             code = _perform(parser, args)
-            if sys.stdout is not None:
-                # Here, where a reader that has gone can still be dealt with.
-                sys.stdout.flush()
+            flush(sys.stdout)  # Here, where a reader that has gone can still be dealt with.
     except KeyboardInterrupt:
         _tell("\nAborted by user.")
         code = _EXIT_ABORTED
@@ -127,15 +125,19 @@ def _tell(text: str) -> None:
 
 @contextlib.contextmanager
 def _orderly_termination() -> Iterator[None]:
-    """Makes SIGTERM end a run as Ctrl+C does: what is finished is remembered, and the lock removed."""
-    if threading.current_thread() is not threading.main_thread():
+    """Makes SIGTERM end a run as Ctrl+C does: what is finished is remembered, and the lock removed.
+
+    A program that calls `run()` and has its own plans for the signal keeps them.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         yield
         return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 # --- Arguments ---

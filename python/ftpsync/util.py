@@ -7,6 +7,7 @@ missing, and replaceable by tests.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import logging
@@ -187,11 +188,10 @@ def write(
         file: Stream, when printing; the current `sys.stdout` if None.
         **kwargs: Handed to the logger or to `print`.
     """
-    if _logger is None:
+    if not _logger:
         _print(args, end, sys.stdout if file is None else file, **kwargs)
         return
-    # One string, because a logger takes further arguments for values of a format and dumps a "Logging error".
-    text = " ".join(str(arg) for arg in args)
+    text = _in_one(args)
     kwargs.pop("flush", None)
     if debug:
         _logger.debug(text, **kwargs)
@@ -203,12 +203,25 @@ def write(
 
 def write_error(*args: object, end: str | None = None, file: IO[str] | None = None, **kwargs: Any) -> None:
     """Writes one line to the logger at level ERROR, or prints it to the current `sys.stderr`."""
-    if _logger is None:
+    if not _logger:
         _print(args, end, sys.stderr if file is None else file, **kwargs)
         return
     for key in ("debug", "warning", "flush"):
         kwargs.pop(key, None)
-    _logger.error(" ".join(str(arg) for arg in args), **kwargs)
+    _logger.error(_in_one(args), **kwargs)
+
+
+def _in_one(args: tuple[object, ...]) -> str:
+    """Returns one string: a format with its values filled in, as loggers do, or else the parts, joined by blanks.
+
+    A logger would take any further parts for values, and dump a "Logging error".
+    """
+    first, values = (args[0], args[1:]) if args else ("", ())
+    if values and isinstance(first, str):
+        is_named = len(values) == 1 and isinstance(values[0], Mapping) and "%(" in first
+        with contextlib.suppress(KeyError, TypeError, ValueError):
+            return first % (values[0] if is_named else values)
+    return " ".join(str(arg) for arg in args)
 
 
 def _print(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from ftpsync import pyftpsync
+from ftpsync.synchronizers import UploadSynchronizer
 from rough import Sides, contents
 from small_servers import Small, ftp_server
 
@@ -123,6 +126,52 @@ def test_a_stream_that_is_closed_is_no_obstacle(sides: Sides, server: Small, clo
     done = run(sides.command("sync", server.url, "-v"), lambda: os.close(closed))
     assert done.returncode == 0, done
     assert contents(sides.local) == contents(sides.remote)
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_stream_that_has_only_write_is_no_obstacle(
+    sides: Sides, server: Small, stream: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Window:
+        text = ""
+
+        def write(self, text: str) -> None:
+            self.text += text
+
+    window = Window()
+    monkeypatch.setattr(sys, stream, window)
+    monkeypatch.setattr(sys, "argv", ["pyftpsync", "sync", str(sides.local), server.url, "--progress"])
+    pyftpsync.run()
+    assert sides.contents()[0] == sides.contents()[1]
+    assert window.text or stream == "stderr"
+
+
+def test_a_program_keeps_what_it_does_at_sigterm(
+    sides: Sides, server: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+
+    def note(*_: object) -> None:
+        """What the program does."""
+
+    class Look(UploadSynchronizer):
+        def _before_sync(self, entry: object) -> bool:
+            found.append(signal.getsignal(signal.SIGTERM))
+            return True
+
+    monkeypatch.setitem(pyftpsync._SYNCHRONIZERS, "upload", Look)
+    monkeypatch.setattr(sys, "argv", ["pyftpsync", "upload", str(sides.local), server.url])
+    before = signal.getsignal(signal.SIGTERM)
+    for handler in (note, signal.SIG_IGN, signal.SIG_DFL):
+        try:
+            signal.signal(signal.SIGTERM, handler)
+            pyftpsync.run()
+            assert signal.getsignal(signal.SIGTERM) is handler
+        finally:
+            signal.signal(signal.SIGTERM, before)
+        expected = signal.default_int_handler if handler is signal.SIG_DFL else handler
+        assert found and set(found) == {expected}
+        found.clear()
 
 
 @pytest.mark.parametrize("home", [None, "/nonexistent/home", "mine"], ids=["unset", "missing", "a file"])

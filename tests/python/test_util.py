@@ -90,15 +90,25 @@ class TestOutput:
         util.set_pyftpsync_logger(logging.getLogger("test"))
         with caplog.at_level(logging.DEBUG):
             util.write("100 %s", "x", end="", flush=True)
+            util.write("%(much)d%%", {"much": 50})
+            util.write("100%", "done", {"much": 50})
             util.write("d", debug=True)
             util.write("w", warning=True)
             util.write_error("e", 2)
         assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
-            ("INFO", "100 %s x"),
+            ("INFO", "100 x"),
+            ("INFO", "50%"),
+            ("INFO", "100% done {'much': 50}"),
             ("DEBUG", "d"),
             ("WARNING", "w"),
             ("ERROR", "e 2"),
         ]
+
+    def test_false_is_no_logger_either(self, capsys: Any) -> None:
+        util.set_pyftpsync_logger(False)
+        util.write("a")
+        util.write_error("b")
+        assert capsys.readouterr() == ("a\n", "b\n")
 
     def test_the_setter_returns_what_was_in_effect(self) -> None:
         mine = logging.getLogger("mine")
