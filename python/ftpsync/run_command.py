@@ -127,10 +127,10 @@ _MAX_PARENTS: Final = 14
 _DEFAULT_VERBOSITY: Final = 3
 
 
-def add_run_parser(subparsers: Any) -> None:
-    """Adds the sub-command to the result of `ArgumentParser.add_subparsers()`."""
+def add_run_parser(subparsers: Any) -> argparse.ArgumentParser:
+    """Adds the sub-command to the result of `ArgumentParser.add_subparsers()`, and returns its parser."""
     text = f"carry out a task from '{CONFIG_FILE_NAME}' in this folder or one above it"
-    parser = subparsers.add_parser(
+    parser: argparse.ArgumentParser = subparsers.add_parser(
         "run",
         usage="%(prog)s [OPTION ...] [TASK]",
         parents=[verbose_parser, common_parser, creds_parser, safety_parser],
@@ -153,6 +153,8 @@ def add_run_parser(subparsers: Any) -> None:
         parser.add_argument(
             f"--{name}", action="store_true", help=f"the same as '{name.replace('-', '_')}: true' in the task"
         )
+    parser.set_defaults(command="run")
+    return parser
 
 
 def handle_run_command(parser: argparse.ArgumentParser, cli_args: argparse.Namespace) -> None:

@@ -20,10 +20,13 @@ from ftpsync.util import namespace_to_dict, pretty_stamp
 __all__ = ["add_scan_parser", "scan_handler"]
 
 
-def add_scan_parser(subparsers: Any) -> None:
-    """Adds the sub-command to the result of `ArgumentParser.add_subparsers()`."""
+def add_scan_parser(subparsers: Any) -> argparse.ArgumentParser:
+    """Adds the sub-command to the result of `ArgumentParser.add_subparsers()`, and returns its parser.
+
+    What is parsed has the function for it as `command`, to be called with a parser and the arguments.
+    """
     text = "list a folder, or remove metadata and lock files from it"
-    parser = subparsers.add_parser(
+    parser: argparse.ArgumentParser = subparsers.add_parser(
         "scan",
         usage="%(prog)s [OPTION ...] TARGET",
         parents=[verbose_parser, common_parser, matcher_parser, creds_parser],
@@ -39,7 +42,8 @@ def add_scan_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--remove-locks", action="store_true", help=f"delete {DirMetadata.LOCK_FILE_NAME} files (not with -n)"
     )
-    parser.set_defaults(handler=scan_handler)
+    parser.set_defaults(command=scan_handler, handler=scan_handler)
+    return parser
 
 
 def scan_handler(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
@@ -84,10 +88,11 @@ def _line(entry: _Resource) -> str:
 
 def _clean(target: _Target, args: argparse.Namespace) -> None:
     """Removes what was asked for from the current folder, printing each path."""
+    is_rehearsal = bool(getattr(args, "dry_run", False))
     if args.remove_meta:
-        _remove(target, DirMetadata.META_FILE_NAME, args.dry_run)
+        _remove(target, DirMetadata.META_FILE_NAME, is_rehearsal)
     if args.remove_locks:
-        _remove(target, DirMetadata.LOCK_FILE_NAME, args.dry_run)
+        _remove(target, DirMetadata.LOCK_FILE_NAME, is_rehearsal)
 
 
 def _remove(target: _Target, name: str, is_rehearsal: bool) -> None:

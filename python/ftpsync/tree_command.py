@@ -15,10 +15,13 @@ from ftpsync.util import namespace_to_dict
 __all__ = ["add_tree_parser", "tree_handler"]
 
 
-def add_tree_parser(subparsers: Any) -> None:
-    """Adds the sub-command to the result of `ArgumentParser.add_subparsers()`."""
+def add_tree_parser(subparsers: Any) -> argparse.ArgumentParser:
+    """Adds the sub-command to the result of `ArgumentParser.add_subparsers()`, and returns its parser.
+
+    What is parsed has the function for it as `command`, to be called with a parser and the arguments.
+    """
     text = "draw the folders of a target"
-    parser = subparsers.add_parser(
+    parser: argparse.ArgumentParser = subparsers.add_parser(
         "tree",
         usage="%(prog)s [OPTION ...] TARGET",
         parents=[verbose_parser, common_parser, matcher_parser, creds_parser],
@@ -28,7 +31,8 @@ def add_tree_parser(subparsers: Any) -> None:
     parser.add_argument("target", metavar="TARGET", help="URL or path of the folder")
     parser.add_argument("--files", action="store_true", help="show files too")
     parser.add_argument("--sort", action="store_true", help="files first, then by name")
-    parser.set_defaults(handler=tree_handler)
+    parser.set_defaults(command=tree_handler, handler=tree_handler)
+    return parser
 
 
 def tree_handler(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import ftplib
 import socket
 import ssl
@@ -16,8 +17,10 @@ import pytest
 import ftpsync
 from ftpsync import pyftpsync, util
 from ftpsync.metadata import DirMetadata
-from ftpsync.run_command import CLI_OVERRIDABLE_BOOL_TASK_ARGS
+from ftpsync.run_command import CLI_OVERRIDABLE_BOOL_TASK_ARGS, add_run_parser
+from ftpsync.scan_command import add_scan_parser, scan_handler
 from ftpsync.synchronizers import ALWAYS_OMIT, DEFAULT_OMIT, TRASH_NAME
+from ftpsync.tree_command import add_tree_parser
 from ftpsync.util import CliSilentRuntimeError
 from scripted_core import Server
 
@@ -90,6 +93,40 @@ def cli(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
         return 0
 
     return call
+
+
+class TestParsersElsewhere:
+    """Other programs take the parsers of some commands for their own command lines."""
+
+    @pytest.fixture
+    def call(self) -> Callable[..., Any]:
+        parser = argparse.ArgumentParser()
+        commands = parser.add_subparsers()
+        for add in (add_scan_parser, add_tree_parser, add_run_parser):
+            assert isinstance(add(commands), argparse.ArgumentParser)
+
+        def call(*words: str) -> Any:
+            arguments = parser.parse_args(words)
+            arguments.verbose -= arguments.quiet
+            run = arguments.command
+            return run(parser, arguments) if callable(run) else run
+
+        return call
+
+    def test_what_is_parsed_tells_its_function(self, call: Any, tmp_path: Path, capsys: Any) -> None:
+        (tmp_path / "file").write_text("x")
+        for words in (["scan", "--list"], ["tree", "--files"]):
+            call(*words, str(tmp_path))
+            assert "file" in capsys.readouterr().out
+        assert call("run", "task") == "run"
+
+    def test_scan_needs_no_more_than_what_it_looks_at(self, tmp_path: Path) -> None:
+        (tmp_path / DirMetadata.META_FILE_NAME).write_text("{}")
+        asked = argparse.Namespace(
+            target=str(tmp_path), verbose=3, list=False, recursive=True, remove_meta=True, remove_locks=True
+        )
+        scan_handler(argparse.ArgumentParser(), asked)
+        assert list(tmp_path.iterdir()) == []
 
 
 class TestUsage:
