@@ -316,6 +316,23 @@ class ServerTarget(_Target):
     def _rel(self, name: str) -> str:
         return self._below_root(self._absolute(name))
 
+    def _at(self, name: str) -> tuple[Any, str]:
+        """Returns a session, and the path of a name for it.
+
+        Raises:
+            RuntimeError: The target is not open, or the name is outside the root.
+        """
+        session = self._talk()
+        return self._reach(session, self._absolute(name))
+
+    def _reach(self, session: Any, path: str) -> tuple[Any, str]:
+        """Returns a session that reaches an absolute path, usually the given one, and the path for it.
+
+        Raises:
+            RuntimeError: It is outside the root.
+        """
+        return session, self._below_root(path)
+
     def cwd(self, dir_name: str) -> str:
         """Changes the current folder and returns it.
 
@@ -355,13 +372,15 @@ class ServerTarget(_Target):
         """
         self.check_write(dir_name)
         self._changing()
-        self._talk().mkdir(self._rel(dir_name))
+        session, path = self._at(dir_name)
+        session.mkdir(path)
         self._known_folders.add(self._absolute(dir_name))
 
     def rmdir(self, dir_name: str) -> None:
         """Removes a folder and everything in it.
 
         Raises:
+            RuntimeError: It is outside the root.
             OSError: The server refused something (over FTP, `ftplib.Error`).
         """
         self.check_write(dir_name)
@@ -412,7 +431,11 @@ class ServerTarget(_Target):
         folder = self.cur_dir or self.root_dir
         place = self._here()
         ahead, self._listed = self._listed, None
-        listing = ahead[1] if ahead and ahead[0] == place else self._talk().list(self._below_root(place))
+        if ahead and ahead[0] == place:
+            listing = ahead[1]
+        else:
+            session, path = self._reach(self._talk(), place)
+            listing = session.list(path)
         verbose = self._verbose()
         for name, note in listing.notes:
             if verbose >= 4:
@@ -439,7 +462,8 @@ class ServerTarget(_Target):
         return entries
 
     def _names(self) -> list[str]:
-        return [entry[0] for entry in self._talk().list(self._rel(".")).entries]
+        session, path = self._at(".")
+        return [entry[0] for entry in session.list(path).entries]
 
     # --- Files ---
 
@@ -453,7 +477,8 @@ class ServerTarget(_Target):
 
         stream = SpooledTemporaryFile(max_size=self.MAX_SPOOL_MEM)  # noqa: SIM115 - the caller closes it
         try:
-            self._talk().read_to(self._rel(name), stream.write)
+            session, path = self._at(name)
+            session.read_to(path, stream.write)
             stream.seek(0)
         except BaseException:
             stream.close()
@@ -476,7 +501,8 @@ class ServerTarget(_Target):
             if callback is not None:
                 callback(block)
 
-        self._talk().read_to(self._rel(name), take)
+        session, path = self._at(name)
+        session.read_to(path, take)
 
     def write_file(
         self,
@@ -499,7 +525,8 @@ class ServerTarget(_Target):
                 callback(block)
             return block
 
-        self._talk().write_from(self._rel(name), give)
+        session, path = self._at(name)
+        session.write_from(path, give)
 
     def remove_file(self, name: str) -> None:
         """Removes a file of the current folder, and what is remembered of it.
@@ -509,7 +536,8 @@ class ServerTarget(_Target):
         """
         self.check_write(name)
         self._changing()
-        self._talk().remove_file(self._rel(name))
+        session, path = self._at(name)
+        session.remove_file(path)
         if self.cur_dir_meta is not None:
             self.cur_dir_meta.remove(name)
         if not self.is_unbound():
@@ -528,7 +556,8 @@ class ServerTarget(_Target):
         """
         self.check_write(name)
         self._changing()
-        is_kept = self._talk().set_mtime(self._rel(name), mtime)
+        session, path = self._at(name)
+        is_kept = session.set_mtime(path, mtime)
         meta = self.cur_dir_meta
         if meta is None:
             if is_kept:

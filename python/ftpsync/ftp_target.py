@@ -6,6 +6,7 @@ user sees while connecting, and offers the verbs for use by hand.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import TYPE_CHECKING, Any, Final
 
@@ -112,6 +113,8 @@ class FTPTarget(ServerTarget):
         self.syst_response: str | None = None
         self.support_utf8: bool | None = None
         self._trace: Any = None
+        # A session for names outside the root.
+        self._roaming: Any = None
         # The folder in which the conversation stands; None if verbs of the core may have moved it.
         self._stands_in: str | None = None
         # A command of the user's own may have moved it.
@@ -232,11 +235,12 @@ class FTPTarget(ServerTarget):
         # Another user may see other folders under the same paths.
         return ("ftp", self.host.lower(), self.port or _FTP_PORT, self.username), self._way()
 
-    def _make_native(self, *, create_folder: bool) -> Any:
+    def _make_native(self, *, create_folder: bool, root: str | None = None) -> Any:
         from ftpsync import _core
 
-        self._trace = _core.Trace(_show)
-        self._trace.level = max(0, min(int(self.get_option("ftp_debug", 0) or 0), 255))
+        if root is None or self._trace is None:
+            self._trace = _core.Trace(_show)
+            self._trace.level = max(0, min(int(self.get_option("ftp_debug", 0) or 0), 255))
         given = self.get_options_dict()
         options = {key: given[key] for key in _NATIVE_OPTIONS if given.get(key) is not None}
         options["create_folder"] = create_folder
@@ -252,7 +256,7 @@ class FTPTarget(ServerTarget):
             port=self.port,
             user=self.username,
             password=self.password,
-            root=self.root_dir,
+            root=self.root_dir if root is None else root,
             tls=bool(self.tls),
             options=options,
             trace=self._trace,
@@ -313,6 +317,10 @@ class FTPTarget(ServerTarget):
 
     def close(self) -> None:
         """Says goodbye to the server. Harmless when the target is not open."""
+        roaming, self._roaming = self._roaming, None
+        if roaming is not None:
+            with contextlib.suppress(Exception):  # The connection may be gone already; the work is done.
+                roaming.close()
         super().close()
         if self._ftp is not None:
             from ftpsync.user_ftp import detach
@@ -337,6 +345,23 @@ class FTPTarget(ServerTarget):
         self._here()  # Afterwards the conversation may stand anywhere.
         self._stands_in = None
         return session
+
+    def _reach(self, session: Any, path: str) -> tuple[Any, str]:
+        """Returns a session that reaches an absolute path, and the path for it.
+
+        By hand, as in release 4.1, also outside the root: over a session of its own, whose root is that of the server.
+
+        Raises:
+            RuntimeError: It is outside the root, and a run uses the target.
+        """
+        try:
+            return super()._reach(session, path)
+        except RuntimeError:
+            if not self.is_unbound():
+                raise
+        if self._roaming is None:
+            self._roaming = self._make_native(create_folder=False, root="/").open()
+        return self._roaming, path.lstrip("/")
 
     def _call_again(self) -> None:
         """Ends the conversation, which may be broken, and begins another."""

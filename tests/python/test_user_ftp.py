@@ -14,7 +14,8 @@ import pytest
 
 import servers
 from ftpsync.ftp_target import FTPTarget
-from ftpsync.targets import make_target
+from ftpsync.synchronizers import UploadSynchronizer
+from ftpsync.targets import FsTarget, make_target
 from servers import Kind, Server
 from servers.base import StartServer
 
@@ -164,8 +165,38 @@ def test_the_folder_is_one(server: Server, open_target: Open) -> None:
     target.ftp.cwd("..")
     assert (target.cur_dir, target.pwd()) == ("/base", "/base")
     target.ftp.cwd("/")
+    assert "DirectoryEntry([/base/base])" in {str(entry).split(",")[0] for entry in target.get_dir()}
     with pytest.raises(RuntimeError, match="^Tried to navigate outside root"):
-        target.get_dir()
+        target.cwd(".")
+
+
+def test_names_outside_the_root_are_found_by_hand(server: Server, open_target: Open) -> None:
+    (server.root / "logs").mkdir()
+    (server.root / "logs" / "x.log").write_text("log")
+    target = open_target(server)
+    assert target.read_text("/logs/x.log") == target.read_text("../logs/x.log") == "log"
+    target.mkdir("/logs/n")
+    target.write_text("../logs/n/t", "text")
+    target.ftp.cwd("/logs")
+    assert target.read_text("n/t") == "text"
+    target.remove_file("n/t")
+    assert sorted(entry.name for entry in target.get_dir()) == ["n", "x.log"]
+    assert target.ftp.pwd() == "/logs"
+    with pytest.raises(RuntimeError, match="^Tried to navigate outside root"):
+        target.rmdir("n")
+    target.close()
+
+
+def test_a_hook_of_a_run_finds_none_outside_the_root(server: Server, tmp_path: Path) -> None:
+    class Escaping(UploadSynchronizer):
+        def on_copy_local(self, pair: Any) -> Any:
+            self.remote.mkdir("/elsewhere")
+
+    (tmp_path / "a").write_text("a")
+    target = make_target(f"{server.url}base", {"tls_ca": str(server.ca)} if server.tls else {})
+    with pytest.raises(RuntimeError, match="^Tried to navigate outside root"):
+        Escaping(FsTarget(str(tmp_path)), target, {"verbose": 0}).run()
+    assert not (server.root / "elsewhere").exists()
 
 
 def test_the_data_connections_are_encrypted_like_the_conversation(server: Server, open_target: Open) -> None:
