@@ -117,6 +117,8 @@ class FTPTarget(ServerTarget):
         self._roaming: Any = None
         # The folder in which the conversation stands; None if verbs of the core may have moved it.
         self._stands_in: str | None = None
+        # The same of an object that the user has put into `ftp`; None unless it was connected here.
+        self._led_to: str | None = None
         # A command of the user's own may have moved it.
         self._is_adrift = False
 
@@ -127,12 +129,20 @@ class FTPTarget(ServerTarget):
 
     @property
     def ftp(self) -> ftplib.FTP:
-        """For FTP commands of your own, in the conversation of the target; connected while that is open."""
+        """For FTP commands of your own, in the conversation of the target; connected while that is open.
+
+        An `ftplib.FTP` that was put here has a conversation of its own, which begins when the object is first asked for
+        while the target is open; it is taken to the current folder of the target.
+        """
         if self._ftp is None:
             # Not before it is wanted: `ftplib` loads all of TLS, which takes longer than all the rest together.
             from ftpsync.user_ftp import make_user_ftp
 
             self._ftp = make_user_ftp(self)
+        elif self._session is not None:
+            from ftpsync.user_ftp import lead
+
+            lead(self._ftp, self)
         return self._ftp
 
     @ftp.setter
@@ -325,7 +335,7 @@ class FTPTarget(ServerTarget):
         if self._ftp is not None:
             from ftpsync.user_ftp import detach
 
-            detach(self._ftp)
+            detach(self._ftp, self)
         self._forget_place()
 
     def _own_session(self) -> Any:

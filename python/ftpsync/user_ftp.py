@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ftpsync import _core
     from ftpsync.ftp_target import FTPTarget
 
-__all__ = ["attach", "detach", "make_user_ftp"]
+__all__ = ["attach", "detach", "lead", "make_user_ftp"]
 
 #: Commands after which the server may stand in another folder.
 _MOVING = ("CWD", "XCWD", "CDUP", "XCUP", "USER", "PASS", "REIN", "SMNT")
@@ -49,10 +49,47 @@ def attach(ftp: ftplib.FTP) -> None:
         ftp._join()
 
 
-def detach(ftp: ftplib.FTP) -> None:
-    """Parts such an object from the conversation, which has ended."""
+def detach(ftp: ftplib.FTP, target: FTPTarget) -> None:
+    """Parts such an object from the conversation, which has ended; ends that of an object that was led."""
     if isinstance(ftp, (_UserFTP, _UserFTPS)):
         ftp._part()
+    elif target._led_to is not None:
+        target._led_to = None
+        with contextlib.suppress(Exception):  # The connection may be gone already; the work is done.
+            ftp.quit()
+        ftp.close()
+
+
+def lead(ftp: ftplib.FTP, target: FTPTarget) -> None:
+    """Connects an object of the user's own to the server of an open target, and takes it to the current folder.
+
+    One that he has connected himself is left alone.
+
+    Raises:
+        RuntimeError: The target uses TLS, and the object does not.
+        ftplib.Error: The server refused something.
+        OSError: The server could not be reached.
+    """
+    if isinstance(ftp, (_UserFTP, _UserFTPS)) or not isinstance(ftp, ftplib.FTP):
+        return
+    if ftp.sock is None:
+        target._led_to = None
+        if target.tls and not isinstance(ftp, ftplib.FTP_TLS):
+            raise RuntimeError(
+                f"{target} uses TLS: what is put into its attribute ftp must be an ftplib.FTP_TLS."
+            )
+        ftp.encoding = target.encoding or "utf-8"
+        seconds = target._seconds()
+        ftp.connect(target.host or "", target.port or 0, -999 if seconds is None else seconds)
+        ftp.login(target.username or "", target.password or "")
+        if isinstance(ftp, ftplib.FTP_TLS) and target.tls:
+            ftp.prot_p()
+    elif target._led_to is None:
+        return
+    here = target.cur_dir or target.root_dir
+    if target._led_to != here:
+        ftp.cwd(here)
+        target._led_to = here
 
 
 class _InConversation:

@@ -73,6 +73,38 @@ def conversations(server: Server) -> int:
 # --- The object ---
 
 
+class Own(ftplib.FTP_TLS):
+    """What a script puts in the place of the object."""
+
+
+def test_an_object_of_the_users_own_is_connected_and_led(server: Server, tmp_path: Path) -> None:
+    class Mine(FTPTarget):
+        def __init__(self, *given: Any, **named: Any) -> None:
+            super().__init__(*given, **named)
+            self.ftp = Own(context=ssl._create_unverified_context()) if server.tls else ftplib.FTP()
+
+    class Telling(UploadSynchronizer):
+        def on_copy_local(self, pair: Any) -> Any:
+            super().on_copy_local(pair)
+            seen.append((pair.name, self.remote.ftp.pwd()))
+
+    seen: list[tuple[str, str]] = []
+    like = make_target(server.url, {"tls_ca": str(server.ca)} if server.tls else {})
+    login = {"username": like.username, "password": like.password, "tls": like.tls}
+    target = Mine("/base", like.host, like.port, **login, extra_opts=like.extra_opts)
+    own = target.ftp
+    assert own.sock is None
+    with target:
+        assert target.ftp is own and target.ftp.pwd() == "/base"
+    assert own.sock is None
+    for name in ("new", "sub/deeper"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    Telling(FsTarget(str(tmp_path)), target, {"verbose": 0}).run()
+    assert sorted(seen) == [("deeper", "/base/sub"), ("new", "/base")]
+    assert own.sock is None
+
+
 def test_it_is_there_from_the_beginning_without_connecting() -> None:
     plain, encrypted = FTPTarget("/", "host"), FTPTarget("/", "host", tls=True)
     assert isinstance(plain.ftp, ftplib.FTP) and not isinstance(plain.ftp, ftplib.FTP_TLS)
