@@ -6,6 +6,8 @@ reports. It decides nothing about files itself: every rule lives in the core's p
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import time
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatch
@@ -276,6 +278,16 @@ class BaseSynchronizer:
         self._closing = Closing(self._MODE)
         self._stats: dict[str, Any] = dict.fromkeys(_COUNTERS, 0)
         self._stats.update(elap_secs=None, elap_str=None, result_code=None)
+
+    def __del__(self) -> None:
+        # As in release 4.1: who keeps a target, but not the synchronizer, finds it closed. Not one that another uses.
+        if sys.is_finalizing():
+            return
+        for name in ("local", "remote"):
+            target = getattr(self, name, None)  # The constructor may have failed.
+            with contextlib.suppress(Exception):
+                if target is not None and target.connected and target.is_unbound():
+                    target.close()
 
     # --- What users call ---
 

@@ -532,6 +532,19 @@ def test_a_target_that_only_rehearses_keeps_no_metadata(sides: tuple[FsTarget, F
     assert (sides[0].dry_run, sides[1].dry_run) == (True, False)
 
 
+def test_a_synchronizer_that_is_forgotten_closes_its_targets(sides: tuple[FsTarget, FsTarget]) -> None:
+    for side in sides:
+        side.open()
+    run = UploadSynchronizer(*sides, {"verbose": 0})
+    sides[0].synchronizer = "another one"
+    del run
+    assert [side.connected for side in sides] == [True, False]
+    sides[0].synchronizer = None
+    with pytest.raises(ValueError, match="same target"):
+        UploadSynchronizer(sides[0], sides[0], {})
+    assert sides[0].connected
+
+
 def test_targets_are_closed_after_an_exception_too(sides: tuple[FsTarget, FsTarget]) -> None:
     class Failing(BiDirSynchronizer):
         def _before_sync(self, entry: Any) -> bool:
