@@ -41,6 +41,9 @@ _HELP: Final = {
 }
 _NAMES: Final = {"l": "Local", "r": "Remote", "o": "Older", "n": "Newer", "s": "Skip"}
 
+#: What settles a conflict.
+_ANSWERS: Final = ("local", "remote", "old", "new", "skip", "keep-both")
+
 
 class Reporter:
     """Tells the user what a run does. The core calls these methods from the thread of `run()`."""
@@ -162,8 +165,17 @@ class Reporter:
         print(f"Cannot resolve using '{strategy}' strategy: {printable(str(pair))}")
 
     def resolve(self, fields: dict[str, Any], _: object = None) -> tuple[str, bool]:
-        """Has the user settle a conflict; returns the answer, and whether it is for all."""
+        """Has the user settle a conflict; returns the answer, and whether it is for all.
+
+        Raises:
+            NotImplementedError: It is no answer.
+        """
         answer = self._synchronizer._interactive_resolve(self._pair(fields))
+        if answer not in _ANSWERS:
+            expected = ", ".join(_ANSWERS)
+            raise NotImplementedError(
+                f"_interactive_resolve() returned {answer!r}: expected one of {expected}"
+            )
         return answer, self._synchronizer.resolve_all is not None
 
     # --- Conflicts ---

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from ftpsync.cli_common import common_parser, creds_parser, safety_parser
 from ftpsync.synchronizers import DownloadSynchronizer, UploadSynchronizer
+from ftpsync.util import str_to_bool
 
-__all__ = ["as_meant", "problem_with"]
+__all__ = ["as_meant", "problem_with", "unquoted"]
 
 _Check = Callable[[Any], str | None]
 
@@ -46,6 +48,14 @@ def as_meant(key: str, value: Any) -> Any:
         return _CONVERTERS[key](value)
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return str(value) if is_number and key in _TEXTS else value
+
+
+def unquoted(key: str, value: Any) -> Any:
+    """Returns the value of a key as it was read from the file, but a quoted `yes` as a flag, as people mean it."""
+    if isinstance(value, str) and _CHECKS.get(key) is _flag:
+        with contextlib.suppress(ValueError):
+            return str_to_bool(value)
+    return value
 
 
 def _flag(value: Any) -> str | None:

@@ -8,7 +8,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from ftpsync._proxy import without_password
-from ftpsync._task_checks import as_meant, problem_with
+from ftpsync._task_checks import as_meant, problem_with, unquoted
 from ftpsync.cli_common import common_parser, creds_parser, safety_parser, verbose_parser
 from ftpsync.synchronizers import CONFIG_FILE_NAME
 from ftpsync.targets import is_url
@@ -293,6 +293,7 @@ def _check(
             if problem_with(key, value, task["command"]) is not None:
                 del task[key]
             continue
+        value = unquoted(key, value)
         problem = problem_with(key, value, task["command"])
         if problem is not None:
             place = "common_config" if is_shared else f"tasks.{name}"

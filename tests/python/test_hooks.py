@@ -266,6 +266,17 @@ def test_a_side_inside_the_other_may_be_left_out_by_user_code(
     assert [line for line in lines if "one side is inside the other" in line]
 
 
+@pytest.mark.parametrize("answer", [None, "whatever", ""])
+def test_an_answer_to_a_conflict_that_is_none_ends_the_run(answer: Any, world: Path) -> None:
+    class Undecided(BiDirSynchronizer):
+        def _interactive_resolve(self, pair: Any) -> Any:
+            return answer
+
+    with pytest.raises(NotImplementedError, match="_interactive_resolve.. returned"):
+        run(Undecided, world, {})
+    assert (world / "local" / "both").read_text() == "both, here"
+
+
 @pytest.mark.parametrize("way", ["named", "super"])
 def test_the_handler_of_the_class_above_deletes_without_the_option(
     way: str, tmp_path: Path, lines: list[str]

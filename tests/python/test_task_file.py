@@ -147,7 +147,7 @@ FLAGS = """allow_mass_delete break_lock create_folder delete delete_unmatched dr
         *((flag, "maybe", "expected true or false") for flag in FLAGS.split()),
         ("dry_run", "[true]", "expected true or false"),
         ("dry_run", "2", "expected true or false"),
-        ("dry_run", '"true"', "expected true or false"),
+        ("dry_run", '"really"', "expected true or false"),
         ("verbose", "3.5", "expected a number from 0 to 6"),
         ("verbose", "true", "expected a number from 0 to 6"),
         ("verbose", "-1", "expected a number from 0 to 6"),
@@ -339,6 +339,15 @@ def test_the_verbosity_of_the_file(verbose: str, options: tuple[str, ...], shows
     out = run(sides, TASK % f"verbose: {verbose}", "up", *options).stdout
     assert ("EQUAL" in out) == (shows == "equal")
     assert "Wrote " in out
+
+
+@pytest.mark.parametrize(("word", "deletes"), [("yes", True), ("TRUE", True), ("no", False), ("0", False)])
+def test_a_quoted_flag_is_a_flag(word: str, deletes: bool, sides: Sides) -> None:
+    fill(sides[0], "a")
+    fill(sides[1], "b")
+    done = run(sides, TASK % f'allow_mass_delete: "yes", delete: "{word}"', "up")
+    assert done.returncode == 0, done.stderr
+    assert ("b" in names(sides[1])) is not deletes
 
 
 @pytest.mark.parametrize(
