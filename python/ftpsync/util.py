@@ -80,6 +80,8 @@ _TRUE_WORDS: Final = ("1", "true", "on", "yes")
 _FALSE_WORDS: Final = ("0", "false", "off", "no")
 _OPTIONAL_MODULES: Final = ("colorama", "keyring")
 
+_STANDARD_MODULES: Final = ("getpass", "netrc")
+
 
 def _streams_differ() -> bool:
     """Tells whether standard input and output are not the same terminal (or file)."""
@@ -95,6 +97,8 @@ IS_REDIRECTED: Final = _streams_differ()
 
 def __getattr__(name: str) -> Any:
     """Imports an optional package when it is first looked at; it is None when it is not installed."""
+    if name in _STANDARD_MODULES:  # For mock.patch() with the paths of release 4.1.
+        return importlib.import_module(name)
     if name not in _OPTIONAL_MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import builtins
 import getpass
 import os
+import pkgutil
 import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -124,6 +126,25 @@ def test_replaced_functions_are_the_ones_that_are_called(monkeypatch: pytest.Mon
     monkeypatch.setattr(getpass, "getpass", lambda *args, **kwargs: "pw")
     assert util.prompt_for_password("host") == ("joe", "pw")
     assert util.prompt_for_password("host", user="sue") == ("sue", "pw")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "util.getpass.getpass",
+        "util.netrc.netrc",
+        "ftp_target.ftplib.FTP",
+        "targets.shutil.rmtree",
+        "targets.unquote",
+        "synchronizers.byte_compare",
+        "synchronizers.eps_compare",
+    ],
+)
+def test_the_paths_of_4_1_can_be_patched(path: str) -> None:
+    with mock.patch(f"ftpsync.{path}") as stand_in:
+        assert pkgutil.resolve_name(f"ftpsync.{path}") is stand_in
+    with pytest.raises(AttributeError), mock.patch(f"ftpsync.{path.split('.')[0]}.no_such_name"):
+        """It is not there."""
 
 
 @pytest.mark.parametrize("scheme", ["sftp", "s3"])
