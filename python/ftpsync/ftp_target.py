@@ -118,6 +118,8 @@ class FTPTarget(ServerTarget):
         self.syst_response: str | None = None
         self.support_utf8: bool | None = None
         self._trace: Any = None
+        # Whether a run is to lock this side; see _lock().
+        self._is_lockable = True
         # A session for names outside the root.
         self._roaming: Any = None
         # The folder in which the conversation stands; None if verbs of the core may have moved it.
@@ -181,11 +183,26 @@ class FTPTarget(ServerTarget):
                 from ftpsync.user_ftp import attach
 
                 attach(self._ftp)
+            self._is_lockable = False
+            self._lock()
             if self.get_option("store_password", False) and self.username and self.password:
                 save_password(self.host, self.username, self.password)
         except BaseException:
             self.close()
             raise
+
+    def _lock(self, break_existing: bool = False) -> None:
+        """Called by `open()`: has a run that changes this side lock it.
+
+        An override that does not call this one leaves the lock file out; the run then does with one session.
+
+        Args:
+            break_existing: Not used; see the option `break_lock`.
+        """
+        self._is_lockable = True
+
+    def _unlock(self, closing: bool = False) -> None:
+        """Does nothing: a run removes the lock file that it has written."""
 
     def _refuse_clear_text(self) -> None:
         """Makes sure that what is sent is encrypted, if the option `require_tls` asks for that.

@@ -489,7 +489,7 @@ class BaseSynchronizer:
         bridges = {
             is_local: TargetBridge(side, side.peer)
             for is_local, side in sides
-            if not is_native(side) or self._is_restricted(side)
+            if not (is_native(side) and getattr(side, "_is_lockable", True)) or self._is_restricted(side)
         }
         places: list[Any] = [bridges.get(is_local) or side._native_target() for is_local, side in sides]
         # The session that open() began with is lent to the run; targets without one need none.

@@ -20,6 +20,7 @@ import pytest
 
 import servers
 from ftpsync import pyftpsync
+from ftpsync.ftp_target import FTPTarget
 from ftpsync.synchronizers import BiDirSynchronizer, DownloadSynchronizer, UploadSynchronizer
 from ftpsync.targets import FsTarget, make_target
 from servers import Server, openssh
@@ -366,6 +367,33 @@ def test_the_target_tells_about_its_lock(world: World, monkeypatch: pytest.Monke
     assert remote.lock_write_time is None
     assert remote.server_time_ofs is not None
     assert abs(remote.server_time_ofs) < 3
+
+
+@pytest.mark.parametrize("passes_on", [False, True])
+def test_a_subclass_may_leave_the_lock_out(passes_on: bool, one_world: World) -> None:
+    calls: list[str] = []
+    seen: set[bool] = set()
+
+    class Mine(FTPTarget):
+        def _lock(self, break_existing: bool = False) -> None:
+            calls.append("lock")
+            if passes_on:
+                super()._lock(break_existing)
+
+    class Watching(UploadSynchronizer):
+        def on_copy_local(self, pair: Any) -> Any:
+            super().on_copy_local(pair)
+            seen.add(one_world.lock.exists())
+
+    for name in ("a", "d/b"):
+        put(one_world.local, name)
+    like = make_target(one_world.server.url)
+    remote = Mine("/", like.host, like.port, like.username, like.password)
+    for _ in range(2):
+        assert Watching(FsTarget(str(one_world.local)), remote, {"verbose": 0}).run() is True
+    assert (calls, seen) == (["lock", "lock"], {passes_on})
+    assert (one_world.remote / "d/b").read_text() == (one_world.local / "d/b").read_text()
+    assert not one_world.lock.exists()
 
 
 def test_the_offset_of_the_server_is_told_in_detail(one_world: World) -> None:
