@@ -174,7 +174,7 @@ def test_row_96_escape_sequences_in_names_and_replies_reach_no_terminal(sides: S
     (sides.remote / f"down{EVIL}").write_text("x")
     (sides.remote / f"folder{EVIL}").mkdir()
     (sides.remote / f"folder{EVIL}" / "file").write_text("x")
-    with ftp_server(sides.remote, refuses={"RNTO": f"550 no {EVIL}"}) as server:
+    with ftp_server(sides.remote, refuses={"RNTO": f"551 no {EVIL}"}) as server:
         for verb, *options in (
             ["sync", "-vvvv"],
             ["sync", "-v"],
