@@ -317,3 +317,51 @@ fn a_disk_that_is_full_is_told_although_the_server_gives_no_reason() {
     let error = open(&server).write(&path("a"), &mut &[7; 101][..], &put).unwrap_err();
     assert_eq!(error.kind(), Kind::Refused, "{error}");
 }
+
+#[test]
+fn a_file_that_is_written_over_while_its_pieces_are_read_is_not_passed_on() {
+    // The first server gives less than is asked for; the second one reads after everything else that came with it.
+    for (most, size) in [(8192, 30_000), (1 << 20, 60_000)] {
+        let server = start(|habits| {
+            (habits.most, habits.is_overwritten) = (most, true);
+            habits.reads_last = true;
+        });
+        let file = server.folder.path().join("file");
+        fs::write(&file, vec![b'x'; size]).unwrap();
+        filetime::set_file_mtime(&file, filetime::FileTime::from_unix_time(1_600_000_000, 0)).unwrap();
+        let error = get(open(&server).as_mut(), "file").unwrap_err();
+        assert_eq!(error.kind(), Kind::Changed, "{error}");
+    }
+}
+
+#[test]
+fn a_file_of_1969_is_an_old_one() {
+    let server = start(|_| {});
+    let file = server.folder.path().join("file");
+    fs::write(&file, b"x").unwrap();
+    filetime::set_file_mtime(&file, filetime::FileTime::from_unix_time(-3600, 0)).unwrap();
+    let listing = open(&server).list(&RelPath::root()).unwrap();
+    assert_eq!(listing.entries[0].mtime, Some(Stamp::new(-3600, 0)));
+}
+
+#[test]
+fn a_listing_may_end_with_no_names() {
+    let server = start(|habits| habits.ends_without_a_word = true);
+    fs::write(server.folder.path().join("file"), b"x").unwrap();
+    assert_names(open(&server).as_mut(), "", &["file"]);
+}
+
+#[test]
+fn a_listing_that_comes_in_drops_is_given_up() {
+    let server = start(|habits| habits.drips = Duration::from_millis(50));
+    for letter in ["a", "b", "c"] {
+        fs::write(server.folder.path().join(letter.repeat(200)), b"x").unwrap();
+    }
+    let mut config = config(&server, "right");
+    config.timeout = Duration::from_millis(400);
+    let mut session = SftpTarget::new(config).unwrap().open().unwrap();
+    let begun = std::time::Instant::now();
+    let error = session.list(&RelPath::root()).unwrap_err();
+    assert_eq!((error.kind(), error.retry()), (Kind::Timeout, Retry::NewSession), "{error}");
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+}

@@ -77,6 +77,14 @@ pub struct Habits {
     /// Bytes for which there is room: larger pieces are refused, without a reason.
     pub room: u64,
     pub refuses_writes: bool,
+    /// Of what comes together, it reads files last.
+    pub reads_last: bool,
+    /// Somebody else writes other bytes over a file before a piece from the middle of it is read.
+    pub is_overwritten: bool,
+    /// It ends listings with no names.
+    pub ends_without_a_word: bool,
+    /// How long it waits between two bytes of a listing.
+    pub drips: Duration,
 }
 
 impl Default for Habits {
@@ -107,6 +115,10 @@ impl Default for Habits {
             flood: (0, 0),
             room: u64::MAX,
             refuses_writes: false,
+            reads_last: false,
+            is_overwritten: false,
+            ends_without_a_word: false,
+            drips: Duration::ZERO,
         }
     }
 }
@@ -287,9 +299,17 @@ fn refused(error: &io::Error) -> (u8, Vec<u8>) {
 }
 
 fn attributes(found: &fs::Metadata) -> Vec<u8> {
-    let mtime = u32::try_from(found.mtime()).unwrap();
+    // As OpenSSH, which cuts times before 1970, too.
+    let mtime = found.mtime() as u32;
     let numbers = [found.mode(), mtime, mtime].map(u32::to_be_bytes).concat();
     [13_u32.to_be_bytes().to_vec(), found.len().to_be_bytes().to_vec(), numbers].concat()
+}
+
+/// Writes other bytes over all of a file that is open for reading.
+fn overwrite(file: &File) -> io::Result<()> {
+    let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(file));
+    let length = file.metadata()?.len() as usize;
+    OpenOptions::new().write(true).open(path)?.write_all_at(&vec![b'!'; length], 0)
 }
 
 impl Files {
@@ -298,13 +318,18 @@ impl Files {
         let mut buffer = vec![0; 1 << 18];
         while let Ok(count @ 1..) = stream.read(&mut buffer).await {
             waiting.extend_from_slice(&buffer[..count]);
-            let mut replies = Vec::new();
+            let (mut packets, mut replies) = (Vec::new(), Vec::new());
             while waiting.len() >= 4 {
                 let length = u32::from_be_bytes(waiting[..4].try_into().unwrap()) as usize;
                 if waiting.len() < 4 + length {
                     break;
                 }
-                let packet: Vec<u8> = waiting.drain(..4 + length).skip(4).collect();
+                packets.push(waiting.drain(..4 + length).skip(4).collect::<Vec<u8>>());
+            }
+            packets.sort_by_key(|packet| self.habits.reads_last && packet[0] == 5);
+            let drips =
+                if packets.iter().any(|packet| packet[0] == 12) { self.habits.drips } else { Duration::ZERO };
+            for packet in packets {
                 if packet[0] == 5 && self.habits.flood.1 > 0 {
                     let (size, count) = std::mem::take(&mut self.habits.flood);
                     let data = text(&vec![7; size]);
@@ -327,8 +352,13 @@ impl Files {
                 replies.reverse();
             }
             tokio::time::sleep(self.habits.pause).await;
-            if stream.write_all(&replies.concat()).await.is_err() {
-                return;
+            let bytes = replies.concat();
+            let step = if drips.is_zero() { bytes.len().max(1) } else { 1 };
+            for some in bytes.chunks(step) {
+                if stream.write_all(some).await.is_err() {
+                    return;
+                }
+                tokio::time::sleep(drips).await;
             }
         }
     }
@@ -396,6 +426,9 @@ impl Files {
                 let handle = fields.text();
                 let (offset, length) = (fields.long(), (fields.number() as usize).min(self.habits.most));
                 let Some(Opened::File(file)) = self.open.get(&handle[1]) else { return Ok(status(4)) };
+                if self.habits.is_overwritten && (1..file.metadata()?.len()).contains(&offset) {
+                    overwrite(file)?;
+                }
                 let mut data = vec![0; length];
                 match file.read_at(&mut data, offset)? {
                     0 => Ok(status(1)),
@@ -445,7 +478,7 @@ impl Files {
                 };
                 // A few at a time, so that a client has to ask again.
                 let some: Vec<Vec<u8>> = names.drain(..names.len().min(3)).collect();
-                if some.is_empty() {
+                if some.is_empty() && !self.habits.ends_without_a_word {
                     return Ok(status(1));
                 }
                 let mut body = u32::try_from(some.len()).unwrap().to_be_bytes().to_vec();

@@ -14,6 +14,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Runtime;
+use tokio::time::Instant;
 
 /// Requests that may be under way. What they bring must fit into the window of the channel.
 pub const IN_FLIGHT: usize = 64;
@@ -358,13 +359,16 @@ impl Conversation {
     }
 
     /// Waits for the next packet; where it is in `incoming`, without its length.
+    ///
+    /// There is one limit for all of it: neither bytes that drip nor messages that hold none of it prolong the wait.
     fn packet(&mut self) -> Result<Range<usize>> {
+        let end = Instant::now() + self.timeout;
         loop {
             if let Some(packet) = self.whole_packet()? {
                 return Ok(packet);
             }
             let Conversation { runtime, reader, patience, timeout, .. } = self;
-            let waited = runtime.block_on(patience.within(*timeout, reader.wait()));
+            let waited = runtime.block_on(patience.until(end, *timeout, reader.wait()));
             match waited {
                 Ok(Some(message)) => self.message(message)?,
                 Ok(None) => {

@@ -71,6 +71,8 @@ impl SftpSession {
             }
             let Some(first) = asked.pop_front() else { break Err(nonsense()) };
             match self.talk.answer(first)? {
+                // Some servers end a listing with no names instead of saying that it ends.
+                Reply::Names(more) if more.is_empty() => break Ok(items),
                 Reply::Names(more) if items.len() < MAX_ENTRIES => items.extend(more),
                 Reply::Names(_) => break Err(Error::new(Kind::Protocol, "the listing does not end")),
                 Reply::Status(status) if status.is_end() => break Ok(items),

@@ -2,7 +2,7 @@
 
 use super::conversation::{Asked, Conversation, pieces_ahead};
 use super::errors::{nonsense, refusal};
-use super::session::{SftpSession, attributes, handle};
+use super::session::{SftpSession, attributes, handle, stamp};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::model::RelPath;
 use crate::target::digest::Digest;
@@ -84,6 +84,10 @@ impl Piece {
         let asked = talk.send(&Request::Read { handle, offset, length })?;
         Ok(Piece { asked, offset, length })
     }
+
+    fn end(&self) -> u64 {
+        self.offset + u64::from(self.length)
+    }
 }
 
 /// A file that is open on the server, its attributes and first pieces being on their way.
@@ -92,7 +96,7 @@ pub(super) struct Begun {
     start: u64,
     before: Asked,
     pieces: VecDeque<Piece>,
-    /// The attributes once more. If the file is larger than the pieces, that was asked too early.
+    /// The attributes once more. If the file does not come in one piece, that was asked too early.
     early: Asked,
 }
 
@@ -139,7 +143,7 @@ struct Download<'a> {
     name: String,
     handle: Vec<u8>,
     before: Attributes,
-    /// What the file is like after the last byte, once that was asked.
+    /// What the file is like after the last byte, if that was asked together with its only piece.
     after: Option<Asked>,
     pieces: VecDeque<Piece>,
     /// Where the next piece begins.
@@ -158,7 +162,8 @@ impl<'a> Download<'a> {
     /// Waits for the attributes of a file that was begun.
     fn go_on(session: &'a mut SftpSession, begun: Begun, name: String) -> Result<Self> {
         let Begun { handle, start, before, pieces, early } = begun;
-        let next = pieces.back().map_or(start, |piece| piece.offset + u64::from(piece.length));
+        let next = pieces.back().map_or(start, Piece::end);
+        let first_end = pieces.front().map_or(start, Piece::end);
         let answer = session.talk.answer(before)?;
         let pace = Pace::new(session.server.config.timeout);
         let mut download = Download {
@@ -184,11 +189,18 @@ impl<'a> Download<'a> {
                 return Err(Error::new(Kind::Refused, "not a regular file"));
             }
         }
-        if download.before.size.is_none_or(|size| size > next) {
-            download.after = None;
-            download.session.talk.forget(early);
+        if download.before.size.is_none_or(|size| size > first_end) {
+            download.drop_early();
         }
         Ok(download)
+    }
+
+    /// Has the attributes asked for anew after the last byte. What was asked before it is no proof: a server may answer that
+    /// before it reads.
+    fn drop_early(&mut self) {
+        if let Some(early) = self.after.take() {
+            self.session.talk.forget(early);
+        }
     }
 
     fn ask_piece(&mut self) -> Result<()> {
@@ -198,19 +210,12 @@ impl<'a> Download<'a> {
         Ok(())
     }
 
-    fn ask_after(&mut self) -> Result<Asked> {
-        self.session.talk.send(&Request::HandleStat { handle: &self.handle })
-    }
-
     /// Keeps requests under way, up to one that begins at the end of the file or behind it.
     fn ask_ahead(&mut self) -> Result<()> {
         let most = if self.before.size.is_some() { pieces_ahead(self.session.talk.read_chunk) } else { 4 };
         let end = self.before.size.unwrap_or(u64::MAX);
         while !self.has_ended && self.pieces.len() < most && self.next <= end {
             self.ask_piece()?;
-        }
-        if self.next > end && self.after.is_none() {
-            self.after = Some(self.ask_after()?);
         }
         Ok(())
     }
@@ -239,6 +244,7 @@ impl<'a> Download<'a> {
             self.has_ended = true;
         } else if length < piece.length {
             // A server may give less than it was asked for; the rest comes before everything else.
+            self.drop_early();
             let (offset, length) = (piece.offset + u64::from(length), piece.length - length);
             let asked = self.session.talk.send(&Request::Read { handle: &self.handle, offset, length })?;
             self.pieces.push_front(Piece { asked, offset, length });
@@ -252,10 +258,10 @@ impl<'a> Download<'a> {
     fn confirm(&mut self) -> Result<()> {
         let asked = match self.after.take() {
             Some(asked) => asked,
-            None => self.ask_after()?,
+            None => self.session.talk.send(&Request::HandleStat { handle: &self.handle })?,
         };
         let after = attributes(self.session.talk.answer(asked)?)?;
-        if after.size != self.before.size || after.mtime() != self.before.mtime() {
+        if after.size != self.before.size || stamp(&after) != stamp(&self.before) {
             return Err(Error::new(Kind::Changed, "the file changed while it was being read"));
         }
         match after.size {

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// The runtime of this process, and its number: a forked child has none of its parent's threads.
 static RUNTIME: Mutex<Option<(u32, Arc<Runtime>)>> = Mutex::new(None);
@@ -66,6 +67,19 @@ impl Patience {
     /// # Errors
     /// [`Kind::Timeout`], and [`Kind::Disconnected`] after an interruption.
     pub async fn within<T>(&mut self, timeout: Duration, work: impl Future<Output = T>) -> Result<T> {
+        self.until(Instant::now() + timeout, timeout, work).await
+    }
+
+    /// The same for one of several waits that have to end within `timeout` together, at `end`.
+    ///
+    /// # Errors
+    /// As [`Patience::within`].
+    pub async fn until<T>(
+        &mut self,
+        end: Instant,
+        timeout: Duration,
+        work: impl Future<Output = T>,
+    ) -> Result<T> {
         tokio::select! {
             biased;
             _ = self.receiver.changed() => {
@@ -73,7 +87,7 @@ impl Patience {
                 self.receiver.mark_changed();
                 Err(Error::new(Kind::Disconnected, "the connection was ended from here"))
             }
-            result = tokio::time::timeout(timeout, work) => {
+            result = tokio::time::timeout_at(end, work) => {
                 result.map_err(|_| Error::new(Kind::Timeout, format!("no answer for {} seconds", timeout.as_secs_f64())))
             }
         }

@@ -190,7 +190,10 @@ impl SftpSession {
 
     fn set_time(&mut self, file: &RelPath, to: Stamp) -> Result<()> {
         let Some(times) = times(to) else {
-            return Err(Error::new(Kind::Unsupported, "SFTP can tell times from 1970 to 2106 only"));
+            return Err(Error::new(
+                Kind::Unsupported,
+                "SFTP cannot tell a time before 1970, or so far in the future",
+            ));
         };
         let path = self.path(file)?;
         let to = Attributes { times: Some(times), ..Attributes::default() };
@@ -198,7 +201,7 @@ impl SftpSession {
             self.talk.ask_all([Request::SetStat { path: &path, to }, Request::Stat { path: &path }])?;
         let [set, found] = replies.try_into().map_err(|_| super::errors::nonsense())?;
         success(set)?;
-        if attributes(found)?.mtime().is_none_or(|mtime| mtime != i64::from(times.1)) {
+        if stamp(&attributes(found)?).is_none_or(|found| found.seconds() != i64::from(times.1)) {
             self.server.learned().forgets_times = true;
             return Err(Error::new(Kind::Unsupported, "the server does not keep times"));
         }
@@ -246,15 +249,23 @@ pub(super) fn handle(reply: Reply) -> Result<Vec<u8>> {
     })
 }
 
-/// Times of access (now) and modification as the protocol holds them; `None` for one it cannot hold.
+/// Times of access (now) and modification as the protocol holds them; `None` for one it cannot hold, or that would be
+/// understood as another one.
 pub(super) fn times(mtime: Stamp) -> Option<(u32, u32)> {
+    let told = (u32::try_from(now()).unwrap_or(u32::MAX), u32::try_from(mtime.seconds()).ok()?);
+    let heard = stamp(&Attributes { times: Some(told), ..Attributes::default() });
+    (heard.map(Stamp::seconds) == Some(mtime.seconds())).then_some(told)
+}
+
+/// Seconds since 1970-01-01 UTC.
+fn now() -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    Some((u32::try_from(now).unwrap_or(u32::MAX), u32::try_from(mtime.seconds()).ok()?))
+    i64::try_from(now).unwrap_or(i64::MAX)
 }
 
 /// The modification time that attributes tell; the protocol knows whole seconds.
 pub(super) fn stamp(attributes: &Attributes) -> Option<Stamp> {
-    attributes.mtime().map(|seconds| Stamp::new(seconds, 0))
+    attributes.mtime(now()).map(|seconds| Stamp::new(seconds, 0))
 }
 
 /// Whether nothing is there, as an answer to STAT tells it; an error that means neither is passed on.

@@ -9,7 +9,7 @@ use super::errors::{expected, is_unexplained, no_room, success};
 use super::session::{SftpSession, attributes, found, stamp, times};
 use super::still::{changed, is_replaceable};
 use crate::error::{Error, Kind, Result, Retry};
-use crate::model::RelPath;
+use crate::model::{RelPath, Stamp};
 use crate::target::digest::{Algorithm, Digest, Digesting};
 use crate::target::fill::fill;
 use crate::target::{Put, Written};
@@ -297,7 +297,7 @@ impl SftpSession {
         }
         let is_told = set.map(success);
         let wanted = upload.put.mtime.map(|mtime| mtime.seconds());
-        let mtime_kept = matches!(is_told, Some(Ok(()))) && new.mtime() == wanted;
+        let mtime_kept = matches!(is_told, Some(Ok(()))) && stamp(&new).map(Stamp::seconds) == wanted;
         if matches!(is_told, Some(Ok(()))) && !mtime_kept {
             self.server.learned().forgets_times = true;
         }

@@ -11,6 +11,9 @@ const EXTENDED: u32 = 0x8000_0000;
 /// The bits of the permissions that tell the kind of a file, as in POSIX.
 const KIND: u32 = 0o170_000;
 
+/// In seconds. No clock is that wrong.
+const TEN_YEARS: i64 = 10 * 366 * 24 * 3600;
+
 /// Attributes of a file, each where it is known.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Attributes {
@@ -56,9 +59,14 @@ impl Attributes {
         self.mode.map(|mode| mode & 0o7777)
     }
 
-    /// The modification time, seconds since 1970-01-01 UTC.
-    pub fn mtime(&self) -> Option<i64> {
-        self.times.map(|(_, mtime)| i64::from(mtime))
+    /// The modification time, as it is understood at the time `now`; both in seconds since 1970-01-01 UTC.
+    ///
+    /// OpenSSH cuts times to 32 bits: one before 1970 looks like one far in the future, and is believed not to be that.
+    pub fn mtime(&self, now: i64) -> Option<i64> {
+        self.times.map(|(_, mtime)| match i64::from(mtime) {
+            late if late > now.saturating_add(TEN_YEARS) => i64::from(mtime.cast_signed()),
+            mtime => mtime,
+        })
     }
 
     pub(super) fn write(&self, packet: &mut Vec<u8>) {
@@ -128,6 +136,20 @@ mod tests {
             packet.pop();
             assert_eq!(Attributes::read(&mut Fields(&packet)), None);
         }
+    }
+
+    #[test]
+    fn times_far_in_the_future_are_those_before_1970() {
+        let now = 1_800_000_000;
+        let mtime =
+            |mtime: i64| Attributes { times: Some((0, mtime as u32)), ..Attributes::default() }.mtime(now);
+        for told in [-3600, i64::from(i32::MIN), 0, now, now + TEN_YEARS, i64::from(i32::MAX)] {
+            assert_eq!(mtime(told), Some(told));
+        }
+        // Clocks go on: what is far in the future today is not for ever.
+        let late = Attributes { times: Some((0, u32::MAX)), ..Attributes::default() };
+        assert_eq!((late.mtime(now), late.mtime(4_200_000_000)), (Some(-1), Some(i64::from(u32::MAX))));
+        assert_eq!(Attributes::default().mtime(now), None);
     }
 
     #[test]
