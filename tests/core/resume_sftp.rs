@@ -8,6 +8,7 @@ use ftpsync::target::ftp::Secret;
 use ftpsync::target::local::{Links, LocalTarget};
 use ftpsync::target::sftp::{HostKeys, SftpConfig, SftpTarget};
 use ftpsync::target::{RESUMED, Target};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -165,4 +166,27 @@ fn what_is_compared_afterwards_is_sent_as_a_whole() {
     let offsets = world.offsets();
     assert!(offsets.len() >= 2 * (SIZE / 32768 - 1), "written and read back: {}", offsets.len());
     assert!(std::fs::read(world.there().join("big")).unwrap() == content());
+}
+
+#[test]
+fn an_upload_over_a_file_that_may_only_be_read_goes_on_and_leaves_it_so() {
+    for is_part_closed in [false, true] {
+        let world = World::new();
+        put(world.there(), b"old", THEN - 100);
+        let old = world.there().join("big");
+        std::fs::set_permissions(&old, std::fs::Permissions::from_mode(0o444)).unwrap();
+        put(world.here.path(), &content(), THEN);
+        world.interrupted(Mode::Upload);
+        let parts_left = parts(world.there());
+        assert_eq!(parts_left.len(), 1);
+        if is_part_closed {
+            std::fs::set_permissions(&parts_left[0], std::fs::Permissions::from_mode(0o444)).unwrap();
+        }
+        world.sync(Mode::Upload).result.unwrap();
+        assert!(std::fs::read(&old).unwrap() == content());
+        assert_eq!(std::fs::metadata(&old).unwrap().permissions().mode() & 0o777, 0o444);
+        assert_eq!(parts(world.there()), [] as [PathBuf; 0]);
+        let begins_anew = world.offsets().contains(&32768);
+        assert_eq!(begins_anew, is_part_closed);
+    }
 }

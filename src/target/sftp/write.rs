@@ -21,6 +21,9 @@ use std::io::Read;
 /// A disk with less room than this (bytes) is full: what there is, is not for everybody or not for content.
 const SPARE: u64 = 64 * 1024;
 
+/// The owner of a file may write it.
+const OWNER_WRITES: u32 = 0o200;
+
 /// A file on its way.
 pub(super) struct Upload {
     pub file: RelPath,
@@ -42,6 +45,8 @@ pub(super) struct Opened {
     handle: Vec<u8>,
     /// What has the final name.
     old: Option<Attributes>,
+    /// Permissions that it gets before it is closed.
+    mode: Option<u32>,
 }
 
 /// The requests after the last byte.
@@ -164,6 +169,13 @@ impl SftpSession {
             _ => None,
         })
         .map_err(|error| match upload.put.from {
+            // A part that may only be read is of no use to anybody.
+            _ if error.kind() == Kind::Denied
+                && self.can_go_on(&upload.put)
+                && self.has_removed(&upload.place) =>
+            {
+                error.retrying(Retry::Later)
+            }
             // In a folder that is closed, the file itself may be open.
             0 if error.kind() == Kind::Denied && matches!(old, Ok(Some(_))) && !upload.put.inplace => {
                 error.advise("if only the folder is closed, and not the file, try --inplace")
@@ -172,19 +184,27 @@ impl SftpSession {
             // The part is not there any more: the next attempt looks again.
             _ => error.retrying(Retry::Later),
         })?;
-        let opened = Opened { handle, old: old.ok().flatten() };
+        let mut opened = Opened { handle, old: old.ok().flatten(), mode: None };
         if opened.old.is_some_and(|old| old.file_type() == FileType::Folder) {
             self.abandon(upload, &opened)?;
             return Err(Error::new(Kind::Clash, "a folder has this name"));
         }
         let mode = opened.old.and_then(|old| old.permissions()).or(upload.put.mode.map(u32::from));
         if let Some(mode) = mode.filter(|_| !upload.put.inplace) {
-            let to = Attributes { mode: Some(mode), ..Attributes::default() };
-            let set = self.talk.send(&Request::SetHandleStat { handle: &opened.handle, to })?;
-            // A server that has no permissions has nothing to hand on.
-            self.talk.forget(set);
+            // A part must be open to the next attempt.
+            let first = if self.can_go_on(&upload.put) { mode | OWNER_WRITES } else { mode };
+            opened.mode = Some(mode).filter(|mode| *mode != first);
+            self.set_mode(&opened, first)?;
         }
         Ok(opened)
+    }
+
+    fn set_mode(&mut self, opened: &Opened, mode: u32) -> Result<()> {
+        let to = Attributes { mode: Some(mode), ..Attributes::default() };
+        let set = self.talk.send(&Request::SetHandleStat { handle: &opened.handle, to })?;
+        // A server that has no permissions has nothing to hand on.
+        self.talk.forget(set);
+        Ok(())
     }
 
     /// Closes and removes a file that is not to be finished.
@@ -259,6 +279,9 @@ impl SftpSession {
             true => Some(self.talk.send(&Request::Flush { handle: &opened.handle })?),
             false => None,
         };
+        if let Some(mode) = opened.mode {
+            self.set_mode(opened, mode)?;
+        }
         let close = self.talk.send(&Request::Close { handle: &opened.handle })?;
         // After the close, because some servers date the file then.
         let wanted = upload.put.mtime.and_then(times).filter(|_| !self.server.learned().forgets_times);
@@ -348,6 +371,10 @@ impl SftpSession {
         };
         let restored = self.talk.ask(&Request::Rename { from: &backup, to }).map(success);
         Err(if matches!(restored, Ok(Ok(()))) { error } else { error.advise(kept()) })
+    }
+
+    fn has_removed(&mut self, path: &[u8]) -> bool {
+        self.talk.ask(&Request::Remove { path }).and_then(success).is_ok()
     }
 
     /// Removes a temporary file, as far as the conversation still allows it.
