@@ -365,3 +365,32 @@ fn a_listing_that_comes_in_drops_is_given_up() {
     assert_eq!((error.kind(), error.retry()), (Kind::Timeout, Retry::NewSession), "{error}");
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
 }
+
+#[test]
+fn a_rename_that_is_confirmed_but_not_done_is_an_error() {
+    for (has_extensions, expect) in
+        [(true, Expect::Absent), (true, Expect::Anything), (false, Expect::Absent), (false, Expect::Anything)]
+    {
+        let server = start(|habits| {
+            habits.has_extensions = has_extensions;
+            habits.forgets_to_place = Some("file");
+        });
+        let mut session = open(&server);
+        let put = Put { expect, ..Put::default() };
+        let error = session.write(&path("file"), &mut &b"content"[..], &put).unwrap_err();
+        assert_eq!((error.kind(), error.retry()), (Kind::Size, Retry::NewSession), "{error}");
+        assert!(error.to_string().contains("nothing has the new name"), "{error}");
+        if has_extensions {
+            session.write_behind(&path("file"), &mut &b"content"[..], &put).unwrap();
+            let error = session.settled(true).unwrap().remove(0).1.unwrap_err();
+            assert_eq!((error.kind(), error.retry()), (Kind::Size, Retry::NewSession), "{error}");
+        }
+        assert_names(session.as_mut(), "", &[]);
+        if expect == Expect::Anything && has_extensions {
+            fs::write(server.folder.path().join("file"), b"old").unwrap();
+            let error = session.write(&path("file"), &mut &b"content"[..], &put).unwrap_err();
+            assert!(error.to_string().contains("3 of 7 bytes"), "{error}");
+            assert_eq!(get(session.as_mut(), "file").unwrap(), b"old");
+        }
+    }
+}

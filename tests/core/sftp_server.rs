@@ -77,6 +77,8 @@ pub struct Habits {
     /// Bytes for which there is room: larger pieces are refused, without a reason.
     pub room: u64,
     pub refuses_writes: bool,
+    /// It says that it has given a file this name, and has not.
+    pub forgets_to_place: Option<&'static str>,
     /// Of what comes together, it reads files last.
     pub reads_last: bool,
     /// Somebody else writes other bytes over a file before a piece from the middle of it is read.
@@ -115,6 +117,7 @@ impl Default for Habits {
             flood: (0, 0),
             room: u64::MAX,
             refuses_writes: false,
+            forgets_to_place: None,
             reads_last: false,
             is_overwritten: false,
             ends_without_a_word: false,
@@ -539,6 +542,9 @@ impl Files {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<(u8, Vec<u8>)> {
+        if self.habits.forgets_to_place.is_some_and(|name| to.ends_with(name)) {
+            return Ok(status(0));
+        }
         let is_temporary = from.to_string_lossy().contains(".pyftpsync-tmp-");
         match self.habits.refuses_to_place {
             Some(start) if is_temporary && fs::read(from)?.starts_with(start) => Ok(status(3)),

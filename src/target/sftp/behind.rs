@@ -4,7 +4,7 @@
 //! goes a step further:
 //!
 //! ```text
-//! OPEN and a look at the old file  ->  the bytes, flush, close, time, a look at both  ->  the rename  ->  done
+//! OPEN and a look at the old file  ->  the bytes, flush, close, time, a look at both  ->  the rename, a look at it  ->  done
 //! ```
 //!
 //! So nothing is renamed whose size was not seen, and the round trips of many files are the same ones.
@@ -12,7 +12,7 @@
 use super::conversation::Asked;
 use super::errors::success;
 use super::session::SftpSession;
-use super::write::{Finishing, Opening, Upload, check_length};
+use super::write::{Finishing, Opening, Renaming, Upload, check_length};
 use crate::error::{Error, Result};
 use crate::model::RelPath;
 use crate::target::fill::fill;
@@ -47,7 +47,7 @@ enum Stage {
     /// Its bytes are on their way.
     Sent { pieces: Vec<Asked>, size: u64, finishing: Finishing },
     /// It is getting its final name.
-    Renaming(Asked, Written),
+    Renaming(Renaming, Written),
 }
 
 impl Stage {
@@ -56,7 +56,7 @@ impl Stage {
         match self {
             Stage::Opening(opening, _) => opening.open,
             Stage::Sent { finishing, .. } => finishing.old,
-            Stage::Renaming(asked, _) => *asked,
+            Stage::Renaming(renaming, _) => renaming.look,
         }
     }
 
@@ -193,17 +193,19 @@ impl SftpSession {
                 refused?;
                 let written = finished?;
                 let (from, to) = (&upload.place, &upload.target);
-                let asked = self.talk.send(&match upload.put.must_be_new() {
+                let request = match upload.put.must_be_new() {
                     true => Request::Rename { from, to },
                     false => Request::Replace { from, to },
-                })?;
-                Ok(Step::To(Stage::Renaming(asked, written)))
+                };
+                let renaming = self.begin_rename(&request, to)?;
+                Ok(Step::To(Stage::Renaming(renaming, written)))
             }
-            Stage::Renaming(asked, written) => {
-                let renamed = success(self.talk.answer(asked)?);
+            Stage::Renaming(renaming, written) => {
+                let size = Some(written.size);
+                let renamed = self.renamed(&renaming, size);
                 if renamed.is_err() && upload.put.must_be_new() {
                     // Tells why, or finds another way.
-                    self.put_in_place(&upload.place, &upload.target, &upload.file, true)?;
+                    self.put_in_place(&upload.place, &upload.target, &upload.file, size, true)?;
                 } else {
                     renamed?;
                 }

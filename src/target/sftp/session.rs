@@ -365,7 +365,7 @@ impl Session for SftpSession {
     fn rename(&mut self, from: &RelPath, to: &RelPath) -> Result<()> {
         let context = |error: Error| error.during("rename").at(from);
         let (old, new) = (self.path(from).map_err(context)?, self.path(to).map_err(context)?);
-        self.put_in_place(&old, &new, to, false).map_err(context)
+        self.put_in_place(&old, &new, to, None, false).map_err(context)
     }
 
     fn set_mtime(&mut self, file: &RelPath, to: Stamp) -> Result<()> {

@@ -59,6 +59,13 @@ pub(super) struct Finishing {
     pub old: Asked,
 }
 
+/// The requests that give a file its name.
+pub(super) struct Renaming {
+    done: Asked,
+    /// What has the new name.
+    pub look: Asked,
+}
+
 /// Why an upload failed: the body, whose error is passed on as it is, or we.
 enum Failure {
     Body(Error),
@@ -105,7 +112,14 @@ impl SftpSession {
         let outcome = self.fill(upload, &opened, body);
         let outcome = outcome.and_then(|written| {
             if !is_inplace {
-                self.put_in_place(&upload.place, &upload.target, &upload.file, upload.put.must_be_new())?;
+                let size = Some(written.size);
+                self.put_in_place(
+                    &upload.place,
+                    &upload.target,
+                    &upload.file,
+                    size,
+                    upload.put.must_be_new(),
+                )?;
             }
             Ok(written)
         });
@@ -328,6 +342,38 @@ impl SftpSession {
         Ok(Written { size: sent, mtime_kept, dated, ..Written::default() })
     }
 
+    /// Puts a rename under way, with a look at what has the new name then: some servers confirm what they have not done.
+    pub(super) fn begin_rename(&mut self, request: &Request<'_>, to: &[u8]) -> Result<Renaming> {
+        let done = self.talk.send(request)?;
+        Ok(Renaming { done, look: self.talk.send(&Request::Stat { path: to })? })
+    }
+
+    /// Waits for both. Nothing is compared with a size that is not known.
+    pub(super) fn renamed(&mut self, renaming: &Renaming, size: Option<u64>) -> Result<()> {
+        let done = self.talk.answer(renaming.done)?;
+        let look = self.talk.answer(renaming.look)?;
+        success(done)?;
+        let Some(size) = size else { return Ok(()) };
+        let why = match found(look) {
+            Ok(None) => {
+                "the server says that it has renamed the file, but nothing has the new name".to_owned()
+            }
+            Ok(Some(Attributes { size: Some(held), .. })) if held != size => {
+                format!(
+                    "the server says that it has renamed the file, but the new name has {held} of {size} bytes"
+                )
+            }
+            // What cannot be looked at was renamed, as far as is known.
+            Ok(Some(_)) | Err(_) => return Ok(()),
+        };
+        Err(Error::new(Kind::Size, why).retrying(Retry::NewSession))
+    }
+
+    fn rename_checked(&mut self, request: &Request<'_>, to: &[u8], size: Option<u64>) -> Result<()> {
+        let renaming = self.begin_rename(request, to)?;
+        self.renamed(&renaming, size)
+    }
+
     /// Gives a file its final name, replacing what has it. If that must be free, what has it by now is somebody else's; it stays
     /// where the server does not replace files by itself.
     pub(super) fn put_in_place(
@@ -335,37 +381,40 @@ impl SftpSession {
         from: &[u8],
         to: &[u8],
         file: &RelPath,
+        size: Option<u64>,
         must_be_free: bool,
     ) -> Result<()> {
         let replaces = self.talk.extensions().replaces;
         if replaces && !must_be_free {
-            return success(self.talk.ask(&Request::Replace { from, to })?);
+            return self.rename_checked(&Request::Replace { from, to }, to, size);
         }
         // By the draft (version 3, section 6.5) this fails where there is something; OpenSSH makes a link, which does so in one step.
-        let Err(error) = success(self.talk.ask(&Request::Rename { from, to })?) else { return Ok(()) };
+        let Err(error) = self.rename_checked(&Request::Rename { from, to }, to, size) else { return Ok(()) };
+        self.talk.check()?;
         let Some(old) = found(self.talk.ask(&Request::LinkStat { path: to })?)? else {
             // A disk without links, perhaps.
             return if replaces {
-                success(self.talk.ask(&Request::Replace { from, to })?)
+                self.rename_checked(&Request::Replace { from, to }, to, size)
             } else {
                 Err(error)
             };
         };
         match old.file_type() {
             FileType::File | FileType::Link | FileType::Unknown if must_be_free => Err(changed()),
-            FileType::File | FileType::Link | FileType::Unknown => self.swap(from, to, file),
+            FileType::File | FileType::Link | FileType::Unknown => self.swap(from, to, file, size),
             FileType::Folder | FileType::Special => Err(error),
         }
     }
 
     /// Where a rename does not replace: puts the old file aside, the new one in place, and removes the old one only when that
     /// has succeeded.
-    fn swap(&mut self, from: &[u8], to: &[u8], file: &RelPath) -> Result<()> {
+    fn swap(&mut self, from: &[u8], to: &[u8], file: &RelPath, size: Option<u64>) -> Result<()> {
         let backup = self.temp_path(file, to);
         success(self.talk.ask(&Request::Rename { from: to, to: &backup })?)?;
         let kept = || format!("the old content is kept as {:?}", String::from_utf8_lossy(&backup));
-        let renamed = self.talk.ask(&Request::Rename { from, to }).map_err(|error| error.advise(kept()))?;
-        let Err(error) = success(renamed) else {
+        let renamed = self.rename_checked(&Request::Rename { from, to }, to, size);
+        self.talk.check().map_err(|error| error.advise(kept()))?;
+        let Err(error) = renamed else {
             self.discard(&backup);
             return Ok(());
         };
