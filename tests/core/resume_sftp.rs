@@ -157,6 +157,19 @@ fn a_source_that_has_changed_is_not_continued() {
 }
 
 #[test]
+fn small_files_whose_connection_is_lost_leave_nothing_behind() {
+    let world = World::new();
+    for number in 0..60 {
+        std::fs::write(world.here.path().join(number.to_string()), content().split_at(5000).0).unwrap();
+    }
+    world.cut(&[100_000]);
+    world.sync(Mode::Upload).result.unwrap();
+    assert_eq!(world.habits.cuts.lock().unwrap().len(), 0);
+    assert!(std::fs::read_dir(world.there()).unwrap().count() >= 60);
+    assert_eq!(parts(world.there()), [] as [PathBuf; 0]);
+}
+
+#[test]
 fn what_is_compared_afterwards_is_sent_as_a_whole() {
     let mut world = World::new();
     world.is_verifying = true;

@@ -14,12 +14,14 @@ use super::errors::success;
 use super::session::SftpSession;
 use super::write::{Finishing, Opening, Renaming, Upload, check_length};
 use crate::error::{Error, Result};
+use crate::locked::locked;
 use crate::model::RelPath;
 use crate::target::fill::fill;
 use crate::target::{Put, Settled, Written};
 use crate::wire::sftp::Request;
 use std::collections::VecDeque;
 use std::io::Read;
+use std::sync::{Arc, Mutex};
 
 /// Larger files are written one by one.
 const SMALL: usize = 256 * 1024;
@@ -29,10 +31,25 @@ const MOST: usize = 32;
 const MOST_BYTES: usize = 4 * 1024 * 1024;
 
 /// Files on their way.
-#[derive(Default)]
 pub struct Behind {
     waiting: VecDeque<Waiting>,
     settled: Vec<Settled>,
+    left: Left,
+}
+
+/// Temporary files whose session has ended before it could remove them: the next one does.
+#[derive(Debug, Clone, Default)]
+pub struct Left(Arc<Mutex<Vec<Vec<u8>>>>);
+
+impl Left {
+    /// Remembers one.
+    pub(super) fn add(&self, path: &[u8]) {
+        locked(&self.0).push(path.to_vec());
+    }
+
+    fn take(&self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut *locked(&self.0))
+    }
 }
 
 struct Waiting {
@@ -74,7 +91,18 @@ enum Step {
     Done(Written),
 }
 
+impl Drop for Behind {
+    fn drop(&mut self) {
+        self.waiting.iter().for_each(|waiting| self.left.add(&waiting.upload.place));
+    }
+}
+
 impl Behind {
+    /// None yet; what is not finished by the end is added to `left`.
+    pub(super) fn new(left: &Left) -> Self {
+        Behind { waiting: VecDeque::new(), settled: Vec::new(), left: left.clone() }
+    }
+
     /// The files whose end nobody was told yet.
     pub fn unsettled(&self) -> Vec<RelPath> {
         let waiting = self.waiting.iter().map(|waiting| &waiting.upload.file);
@@ -125,6 +153,15 @@ impl SftpSession {
         Ok(std::mem::take(&mut self.behind.settled))
     }
 
+    /// Removes what sessions that are gone have left.
+    pub(super) fn clear_left(&mut self) -> Result<()> {
+        for path in self.server.left.take() {
+            let removed = self.talk.send(&Request::Remove { path: &path })?;
+            self.talk.forget(removed);
+        }
+        Ok(())
+    }
+
     fn is_full(&self) -> bool {
         let waiting = &self.behind.waiting;
         waiting.len() >= MOST
@@ -160,7 +197,7 @@ impl SftpSession {
                 Ok(Step::Done(written)) => self.behind.settled.push((upload.file, Ok(written))),
                 Err(error) => {
                     let error = self.or_no_room(error, &upload);
-                    self.discard(&upload.place);
+                    self.discard(&upload);
                     let error = error.during("write").at(&upload.file);
                     self.behind.settled.push((upload.file, Err(error)));
                     // After the end of the conversation, nobody knows about the others.

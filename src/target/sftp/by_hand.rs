@@ -201,6 +201,7 @@ impl Server {
             interruptions: Arc::clone(&self.interruptions),
             learned: Default::default(),
             ahead: Arc::clone(&self.ahead),
+            left: self.left.clone(),
             config,
         })
     }

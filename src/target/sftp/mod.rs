@@ -36,6 +36,7 @@ mod write;
 pub use by_hand::{ByHand, Printed};
 pub use config::{HostKeys, SftpConfig};
 
+use self::behind::Left;
 use self::conversation::Conversation;
 use self::link::Link;
 use self::names::Names;
@@ -71,6 +72,8 @@ struct Server {
     learned: Mutex<Learned>,
     /// Files that are open in all sessions together, and will be read later.
     ahead: Arc<AtomicUsize>,
+    /// Temporary files of sessions that are gone.
+    left: Left,
 }
 
 /// What was learned about the server; all sessions share it, so that each trial is made once.
@@ -114,6 +117,7 @@ impl SftpTarget {
                 interruptions: Arc::default(),
                 learned: Mutex::default(),
                 ahead: Arc::default(),
+                left: Left::default(),
                 config,
             }),
         })

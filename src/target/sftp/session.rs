@@ -33,9 +33,9 @@ impl SftpSession {
     pub fn open(server: Arc<Server>, talk: Conversation, greeting: Vec<(u8, String)>) -> Result<Self> {
         let mut session = SftpSession {
             ahead: Ahead::new(&server.ahead),
+            behind: Behind::new(&server.left),
             server,
             talk,
-            behind: Behind::default(),
             real_root: None,
             greeting,
         };

@@ -132,7 +132,7 @@ impl SftpSession {
             if self.leaves_part(&upload.put, error) {
                 return failure;
             }
-            self.discard(&upload.place);
+            self.discard(upload);
             // Under the final name, the failure has destroyed the old content.
             match failure {
                 Failure::Body(error) if is_inplace => Failure::Body(error.damaged()),
@@ -169,6 +169,7 @@ impl SftpSession {
             put if put.inplace || self.can_go_on(put) => Open::Replace,
             _ => Open::New,
         };
+        self.clear_left()?;
         let old = self.talk.send(&Request::Stat { path: &upload.target })?;
         let open = self.talk.send(&Request::Open { path: &upload.place, how })?;
         Ok(Opening { old, open })
@@ -225,7 +226,7 @@ impl SftpSession {
     fn abandon(&mut self, upload: &Upload, opened: &Opened) -> Result<()> {
         let closed = self.talk.send(&Request::Close { handle: &opened.handle })?;
         self.talk.forget(closed);
-        self.discard(&upload.place);
+        self.discard(upload);
         Ok(())
     }
 
@@ -415,7 +416,7 @@ impl SftpSession {
         let renamed = self.rename_checked(&Request::Rename { from, to }, to, size);
         self.talk.check().map_err(|error| error.advise(kept()))?;
         let Err(error) = renamed else {
-            self.discard(&backup);
+            self.discard_path(&backup);
             return Ok(());
         };
         let restored = self.talk.ask(&Request::Rename { from: &backup, to }).map(success);
@@ -426,10 +427,22 @@ impl SftpSession {
         self.talk.ask(&Request::Remove { path }).and_then(success).is_ok()
     }
 
-    /// Removes a temporary file, as far as the conversation still allows it.
-    pub(super) fn discard(&mut self, path: &[u8]) {
+    /// Removes what an upload has written; if the conversation does not allow it any more, another one does.
+    pub(super) fn discard(&mut self, upload: &Upload) {
+        if upload.put.inplace || self.can_go_on(&upload.put) {
+            // The name is not ours alone: the next attempt uses it.
+            drop(self.talk.ask(&Request::Remove { path: &upload.place }));
+        } else {
+            self.discard_path(&upload.place);
+        }
+    }
+
+    /// The same for a name that nothing else will ever have.
+    fn discard_path(&mut self, path: &[u8]) {
         // The failure that led here is the one to report.
-        let _ = self.talk.ask(&Request::Remove { path });
+        if self.talk.ask(&Request::Remove { path }).is_err() {
+            self.server.left.add(path);
+        }
     }
 }
 
