@@ -394,3 +394,18 @@ fn a_rename_that_is_confirmed_but_not_done_is_an_error() {
         }
     }
 }
+
+#[test]
+fn a_session_that_is_dropped_ends_on_the_server() {
+    let sessions: Arc<Mutex<usize>> = Arc::default();
+    let server = start(|habits| habits.sessions = Arc::clone(&sessions));
+    let target = target(&server, "right");
+    // The connection stays.
+    let _other = target.open().unwrap();
+    drop(target.open().unwrap());
+    let begun = std::time::Instant::now();
+    while *sessions.lock().unwrap() > 1 {
+        assert!(begun.elapsed() < Duration::from_secs(10), "it is still there");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}

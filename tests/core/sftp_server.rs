@@ -79,6 +79,8 @@ pub struct Habits {
     pub refuses_writes: bool,
     /// It says that it has given a file this name, and has not.
     pub forgets_to_place: Option<&'static str>,
+    /// SFTP sessions that run.
+    pub sessions: Arc<Mutex<usize>>,
     /// Of what comes together, it reads files last.
     pub reads_last: bool,
     /// Somebody else writes other bytes over a file before a piece from the middle of it is read.
@@ -118,6 +120,7 @@ impl Default for Habits {
             room: u64::MAX,
             refuses_writes: false,
             forgets_to_place: None,
+            sessions: Arc::default(),
             reads_last: false,
             is_overwritten: false,
             ends_without_a_word: false,
@@ -245,7 +248,12 @@ impl server::Handler for Client {
             next: 0,
             line: Arc::clone(&self.line),
         };
-        tokio::spawn(files.serve(channel.into_stream()));
+        let sessions = Arc::clone(&self.habits.sessions);
+        *sessions.lock().unwrap() += 1;
+        tokio::spawn(async move {
+            files.serve(channel.into_stream()).await;
+            *sessions.lock().unwrap() -= 1;
+        });
         Ok(())
     }
 }

@@ -31,6 +31,9 @@ const MAX_ARRIVED: usize = 64 * 1024 * 1024;
 /// Requests are gathered up to this many bytes before they are sent.
 const GATHERED: usize = 256 * 1024;
 
+/// How long a goodbye may take.
+const PARTING: Duration = Duration::from_secs(2);
+
 /// How many pieces of this size may be under way.
 pub fn pieces_ahead(chunk: u32) -> usize {
     (AHEAD / chunk.max(1)).clamp(1, 64) as usize
@@ -45,7 +48,7 @@ pub struct Conversation {
     runtime: Arc<Runtime>,
     link: Arc<Link>,
     reader: ChannelReadHalf,
-    writer: ChannelWriteHalf<Msg>,
+    writer: Writer,
     patience: Patience,
     timeout: Duration,
     /// What has arrived of the next packet.
@@ -65,6 +68,38 @@ pub struct Conversation {
     /// Bytes of one READ and of one WRITE.
     pub read_chunk: u32,
     pub write_chunk: u32,
+}
+
+/// The half of a channel that sends. When it goes, the channel is closed: else the server would keep the session for as long
+/// as the connection stands.
+struct Writer {
+    runtime: Arc<Runtime>,
+    half: Option<ChannelWriteHalf<Msg>>,
+}
+
+impl Writer {
+    async fn send(&self, packets: Vec<u8>) -> Result<(), ()> {
+        match &self.half {
+            Some(half) => half.data_bytes(packets).await.map_err(drop),
+            None => Err(()),
+        }
+    }
+
+    async fn close(mut self) {
+        if let Some(half) = self.half.take() {
+            // What is gone already need not be closed.
+            let _ = half.close().await;
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        if let Some(half) = self.half.take() {
+            // In the background: whoever drops it has waited long enough.
+            self.runtime.spawn(async move { drop(tokio::time::timeout(PARTING, half.close()).await) });
+        }
+    }
 }
 
 impl Conversation {
@@ -89,7 +124,7 @@ impl Conversation {
             runtime: Arc::clone(runtime),
             link: Arc::clone(link),
             reader,
-            writer,
+            writer: Writer { runtime: Arc::clone(runtime), half: Some(writer) },
             patience,
             timeout,
             incoming: Vec::new(),
@@ -289,16 +324,15 @@ impl Conversation {
     /// Ends the channel, and the connection if it was the last one on it.
     pub fn close(self) {
         let Conversation { runtime, link, writer, reader, .. } = self;
-        // What is gone already need not be closed.
         let last = Arc::into_inner(link);
         let parting = async {
-            let _ = writer.close().await;
+            writer.close().await;
             drop(reader);
             if let Some(link) = last {
                 link.close().await;
             }
         };
-        let _ = runtime.block_on(async { tokio::time::timeout(Duration::from_secs(2), parting).await });
+        let _ = runtime.block_on(async { tokio::time::timeout(PARTING, parting).await });
     }
 
     /// # Errors
@@ -323,7 +357,7 @@ impl Conversation {
         let sending = async {
             tokio::select! {
                 biased;
-                sent = writer.data_bytes(packets) => sent.map_err(|_| ()),
+                sent = writer.send(packets) => sent,
                 // Else a full window would be waited for that nobody opens any more.
                 () = link.ended() => Err(()),
             }
