@@ -272,6 +272,19 @@ fn the_key_of_the_host_is_checked() {
 }
 
 #[test]
+fn a_key_of_the_host_that_the_configuration_calls_revoked_is_refused() {
+    let Some(server) = OpenSsh::start() else { return };
+    let (config, list) = (server.secrets.join("config"), server.secrets.join("revoked"));
+    fs::write(&config, format!("RevokedHostKeys {}\n", list.display())).unwrap();
+    let known = fs::read_to_string(server.secrets.join("known_hosts")).unwrap();
+    let keys = known.lines().filter_map(|line| line.split_once(' ')).map(|(_, key)| format!("{key}\n"));
+    fs::write(&list, keys.collect::<String>()).unwrap();
+    let error = server.refusal(|ours| ours.ssh_config = vec![config.clone()]);
+    assert_eq!(error.kind(), Kind::Ssh);
+    assert!(error.to_string().contains(&format!("is revoked in {}", list.display())), "{error}");
+}
+
+#[test]
 fn a_certificate_of_the_host_is_as_good_as_its_key() {
     let Some(server) = OpenSsh::start_kind("openssh-certified") else { return };
     let public = |name: &str| fs::read_to_string(server.secrets.join(name)).unwrap();

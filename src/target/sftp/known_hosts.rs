@@ -1,7 +1,7 @@
 //! The files in which ssh keeps the keys of the hosts it knows.
 
 use super::wildcard::matches_any;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use data_encoding::BASE64;
 use ring::hmac;
 use russh::keys::ssh_key::certificate::CertType;
@@ -10,6 +10,9 @@ use russh::keys::{Algorithm, Certificate, HashAlg, PublicKey};
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+
+/// How a list of revoked keys begins that `ssh-keygen -k` has made.
+const BINARY_LIST: &[u8] = b"SSHKRL\n\0";
 
 /// What the files say about a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +76,29 @@ impl KnownHost {
             }
         }
         Ok(KnownHost { lines, authorities, host: host.to_ascii_lowercase() })
+    }
+
+    /// Adds the keys of a file with one on each line, which no host may have any more.
+    ///
+    /// # Errors
+    /// If it cannot be read, or is not such a file: what is revoked would be trusted.
+    pub fn revoke(&mut self, file: &Path) -> Result<()> {
+        let failed = |error: Error| error.during("read the revoked keys in").at(file.display());
+        let bytes = fs::read(file).map_err(|error| failed(error.into()))?;
+        if bytes.starts_with(BINARY_LIST) {
+            let error = Error::new(Kind::Usage, "it is a binary list of ssh-keygen -k, which cannot be read");
+            return Err(failed(error).advise("let RevokedHostKeys name a file with one key on each line"));
+        }
+        for (index, line) in String::from_utf8_lossy(&bytes).lines().enumerate() {
+            let mut words = line.split_whitespace();
+            let Some(kind) = words.next().filter(|word| !word.starts_with('#')) else { continue };
+            let key = PublicKey::from_openssh(&format!("{kind} {}", words.next().unwrap_or_default()));
+            let why = || failed(Error::new(Kind::Usage, format!("line {} is no key", index + 1)));
+            let key = key.map_err(|_| why())?;
+            let place = Place { file: file.to_owned(), line: index + 1 };
+            self.lines.push(Line { place, key, is_revoked: true });
+        }
+        Ok(())
     }
 
     /// Whether a certificate of the host is good at a time (seconds since 1970-01-01 UTC); else why not.
@@ -300,6 +326,27 @@ mod tests {
         };
         assert!(is_authority("*.org,web", "web") && is_authority("web", "[web]:2222"));
         assert!(!is_authority("*.org", "web") && !is_authority("[web]:2222", "web"));
+    }
+
+    #[test]
+    fn keys_of_a_list_are_revoked_for_every_host_and_a_list_that_cannot_be_read_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let (hosts, list) = (folder.path().join("known_hosts"), folder.path().join("revoked"));
+        fs::write(&hosts, format!("web {ONE}\nweb {TWO}")).unwrap();
+        let revoking = |list: &Path| {
+            let mut known = KnownHost::read(std::slice::from_ref(&hosts), "web", 22).unwrap();
+            known.revoke(list).map(|()| known)
+        };
+        fs::write(&list, format!("# old\n\n{ONE} of web\n")).unwrap();
+        let known = revoking(&list).unwrap();
+        let judge = |key| known.judge(&PublicKey::from_openssh(key).unwrap());
+        assert!(matches!(judge(ONE), Verdict::Revoked(Place { line: 3, .. })));
+        assert_eq!(judge(TWO), Verdict::Known);
+        for bad in [&b"SSHKRL\n\0\0\0\0\x01"[..], b"ssh-ed25519 nonsense"] {
+            fs::write(&list, bad).unwrap();
+            assert_eq!(revoking(&list).unwrap_err().kind(), Kind::Usage);
+        }
+        assert_eq!(revoking(&folder.path().join("missing")).unwrap_err().kind(), Kind::NotFound);
     }
 
     #[test]

@@ -117,7 +117,10 @@ type Program = std::convert::Infallible;
 /// Connects to one host, directly or through another one, and logs in.
 async fn step(hop: &Hop, through: Option<&Step>, timeout: Duration, patience: &mut Patience) -> Result<Step> {
     let at = hop.address();
-    let known = KnownHost::read(&hop.known_hosts, &hop.known_as, hop.known_port)?;
+    let mut known = KnownHost::read(&hop.known_hosts, &hop.known_as, hop.known_port)?;
+    if let Some(file) = &hop.revoked {
+        known.revoke(file)?;
+    }
     let config = Arc::new(config(&known, timeout));
     let (ending, end) = watch::channel(None);
     let banner = Arc::new(Mutex::new(Vec::new()));

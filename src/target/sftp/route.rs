@@ -23,6 +23,8 @@ pub struct Hop {
     pub known_port: u16,
     pub known_hosts: Vec<PathBuf>,
     pub host_keys: HostKeys,
+    /// A file of keys that no host may have any more.
+    pub revoked: Option<PathBuf>,
     pub keys: Vec<KeyFile>,
     /// Certificates of such keys.
     pub certificates: Vec<PathBuf>,
@@ -160,6 +162,7 @@ fn hop(config: &SftpConfig, settings: &Settings, given: &str, port: u16, user: O
     } else {
         config.known_hosts.clone()
     };
+    let revoked = settings.revoked_host_keys.as_deref().filter(|path| *path != "none").map(expand);
     let agent = match settings.identity_agent.as_deref() {
         Some("none") => None,
         None | Some("SSH_AUTH_SOCK") => config.agent.clone(),
@@ -180,6 +183,7 @@ fn hop(config: &SftpConfig, settings: &Settings, given: &str, port: u16, user: O
         known_port,
         known_hosts,
         host_keys: config.host_keys,
+        revoked,
         keys,
         certificates,
         command: None,

@@ -34,6 +34,8 @@ pub struct Settings {
     pub user_known_hosts: Option<Vec<String>>,
     /// Where known hosts of the machine are.
     pub global_known_hosts: Option<Vec<String>>,
+    /// Keys that no host may have any more.
+    pub revoked_host_keys: Option<String>,
     /// The name under which the host is known.
     pub host_key_alias: Option<String>,
 }
@@ -156,6 +158,7 @@ impl Reader<'_> {
                 set(&mut known.proxy_command, arguments.join(" "));
             }
             "hostkeyalias" => set(&mut known.host_key_alias, value()?),
+            "revokedhostkeys" => set(&mut known.revoked_host_keys, value()?),
             "identityfile" => known.identity_files.push(value()?),
             "certificatefile" => known.certificate_files.push(value()?),
             "port" => {
