@@ -2,8 +2,8 @@
 
 use super::wildcard::{matches, matches_any};
 use crate::error::{Error, Kind, Result};
-use std::fs;
-use std::io;
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 /// How deep files may include each other.
@@ -45,8 +45,10 @@ pub struct Settings {
 /// # Errors
 /// [`Kind::Usage`] for a line that cannot be understood, with file and line; and what reading fails with.
 pub fn read(files: &[PathBuf], home: Option<&Path>, host: &str, user: Option<&str>) -> Result<Settings> {
-    let mut reader = Reader { host, user, home, settings: Settings::default() };
+    let mut reader = Reader { host, user, home, is_checked: false, settings: Settings::default() };
+    let usual = home.map(|home| home.join(".ssh/config"));
     for file in files {
+        reader.is_checked = usual.as_ref() == Some(file);
         reader.file(file, 0, true)?;
     }
     Ok(reader.settings)
@@ -56,17 +58,26 @@ struct Reader<'a> {
     host: &'a str,
     user: Option<&'a str>,
     home: Option<&'a Path>,
+    /// Files that others can write are refused: they may name commands to run.
+    is_checked: bool,
     settings: Settings,
 }
 
 impl Reader<'_> {
     /// Reads a file; `applies` is whether the lines before the first `Host` are about our host.
     fn file(&mut self, file: &Path, depth: usize, applies: bool) -> Result<()> {
-        let text = match fs::read(file) {
-            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        let failed = |error: io::Error| Error::from(error).during("read").at(file.display());
+        let mut opened = match File::open(file) {
+            Ok(opened) => opened,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(Error::from(error).during("read").at(file.display())),
+            Err(error) => return Err(failed(error)),
         };
+        if self.is_checked {
+            refuse_of_others(file, &opened.metadata().map_err(failed)?)?;
+        }
+        let mut bytes = Vec::new();
+        opened.read_to_end(&mut bytes).map_err(failed)?;
+        let text = String::from_utf8_lossy(&bytes).into_owned();
         let mut applies = applies;
         for (index, line) in text.lines().enumerate() {
             let words = words(line);
@@ -182,6 +193,33 @@ impl Reader<'_> {
     }
 }
 
+/// Whoever can write the configuration of a user can have commands run as that user.
+#[cfg(unix)]
+fn refuse_of_others(file: &Path, found: &Metadata) -> Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    let shown = file.display();
+    let (why, hint) = if found.uid() != 0 && found.uid() != rustix::process::getuid().as_raw() {
+        (
+            format!("{shown} belongs to somebody else, so it is not obeyed"),
+            format!("chown it, or pass --ssh-config {shown}"),
+        )
+    } else if found.mode() & 0o022 != 0 {
+        let mode = found.mode() & 0o777;
+        (
+            format!("others can write {shown} (mode {mode:03o}), so it is not obeyed"),
+            format!("chmod go-w {shown}"),
+        )
+    } else {
+        return Ok(());
+    };
+    Err(Error::new(Kind::Usage, why).advise(format!("try {hint}")))
+}
+
+#[cfg(not(unix))]
+fn refuse_of_others(_: &Path, _: &Metadata) -> Result<()> {
+    Ok(())
+}
+
 /// The words of a line: divided by blanks or one `=`, quotes keep blanks together, `#` begins a comment.
 fn words(line: &str) -> Vec<String> {
     let mut words = Vec::new();
@@ -278,6 +316,29 @@ Host *
         fs::write(folder.path().join("conf.d/a.conf"), "Host a\nPort 7\n").unwrap();
         let port = |host| read(std::slice::from_ref(&file), None, host, None).unwrap().port;
         assert_eq!((port("a"), port("b")), (Some(7), Some(1)));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_usual_file_and_what_it_includes_must_not_be_open_to_others() {
+        use std::os::unix::fs::PermissionsExt;
+        let home = tempfile::tempdir().unwrap();
+        fs::create_dir(home.path().join(".ssh")).unwrap();
+        let (usual, more) = (home.path().join(".ssh/config"), home.path().join(".ssh/more"));
+        fs::write(&usual, "Include more\n").unwrap();
+        fs::write(&more, "Port 7\n").unwrap();
+        let with = |usual_mode, more_mode, home: Option<&Path>| {
+            fs::set_permissions(&usual, fs::Permissions::from_mode(usual_mode)).unwrap();
+            fs::set_permissions(&more, fs::Permissions::from_mode(more_mode)).unwrap();
+            read(std::slice::from_ref(&usual), home, "h", None).map(|settings| settings.port)
+        };
+        assert_eq!(with(0o644, 0o644, Some(home.path())).unwrap(), Some(7));
+        for (usual_mode, more_mode) in [(0o664, 0o644), (0o644, 0o646)] {
+            let error = with(usual_mode, more_mode, Some(home.path())).unwrap_err().to_string();
+            assert!(error.contains("others can write") && error.contains("chmod go-w"), "{error}");
+            // One that the user has named is obeyed.
+            assert_eq!(with(usual_mode, more_mode, None).unwrap(), Some(7));
+        }
     }
 
     #[test]
