@@ -13,7 +13,7 @@ use russh::{Channel, ChannelOpenFailure, Disconnect, Preferred, SshId, cipher};
 use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
@@ -141,7 +141,7 @@ async fn step(hop: &Hop, through: Option<&Step>, timeout: Duration, patience: &m
                 Err(Error::new(Kind::Usage, "ProxyCommand works on Unix only").advise("use ProxyJump"))
             }
             (None, None) => {
-                let socket = dial(&hop.host, hop.port).await?;
+                let socket = dial(&hop.host, hop.port, timeout).await?;
                 client::connect_stream(config, socket, client)
                     .await
                     .map_err(|failure| failure.into_error(hop))
@@ -181,8 +181,8 @@ async fn step(hop: &Hop, through: Option<&Step>, timeout: Duration, patience: &m
     Ok(Step { handle, end, greeting, program })
 }
 
-/// A TCP connection to the first address of a host that answers.
-async fn dial(host: &str, port: u16) -> Result<TcpStream> {
+/// A TCP connection to the first address of a host that answers. The caller limits the whole.
+async fn dial(host: &str, port: u16, timeout: Duration) -> Result<TcpStream> {
     let at = || if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
     let addresses: Vec<SocketAddr> = match tokio::net::lookup_host((host, port)).await {
         Ok(addresses) => addresses.collect(),
@@ -194,14 +194,26 @@ async fn dial(host: &str, port: u16) -> Result<TcpStream> {
                 .advise("check the name"));
         }
     };
+    let socket = connect_to_any(&addresses, timeout).await;
+    socket.map_err(|error| error.during("connect to").at(at()).advise("check host, port and network"))
+}
+
+/// Tries one address after the other. One that swallows everything leaves time for the next.
+async fn connect_to_any(addresses: &[SocketAddr], timeout: Duration) -> Result<TcpStream> {
     let mut failure = Error::new(Kind::UnknownHost, "the name has no address");
-    for address in addresses {
-        match TcpStream::connect(address).await {
-            Ok(socket) => {
+    let begun = Instant::now();
+    for (address, left) in addresses.iter().zip((1..=addresses.len()).rev()) {
+        let share = timeout.saturating_sub(begun.elapsed()) / u32::try_from(left).unwrap_or(u32::MAX);
+        match tokio::time::timeout(share, TcpStream::connect(address)).await {
+            Ok(Ok(socket)) => {
                 socket.set_nodelay(true).map_err(Error::from)?;
                 return Ok(socket);
             }
-            Err(error) => {
+            Err(_) => {
+                let seconds = timeout.as_secs_f64();
+                failure = Error::new(Kind::Timeout, format!("no answer for {seconds} seconds"));
+            }
+            Ok(Err(error)) => {
                 let error = Error::from(error);
                 // Whatever the system says, nobody was reached.
                 let kind = if error.kind() == Kind::Timeout { Kind::Timeout } else { Kind::Connect };
@@ -209,7 +221,7 @@ async fn dial(host: &str, port: u16) -> Result<TcpStream> {
             }
         }
     }
-    Err(failure.during("connect to").at(at()).advise("check host, port and network"))
+    Err(failure)
 }
 
 fn config(known: &KnownHost, timeout: Duration) -> client::Config {
@@ -385,5 +397,33 @@ pub fn words(error: &russh::Error) -> String {
             let mut chars = text.chars();
             chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::{TcpListener, TcpSocket};
+
+    #[tokio::test]
+    async fn an_address_that_swallows_everything_leaves_time_for_the_next() {
+        let good = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let full = TcpSocket::new_v4().unwrap();
+        full.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let full = full.listen(0).unwrap();
+        let silent = full.local_addr().unwrap();
+        // Nobody takes these: there is no room for more.
+        let connect = || tokio::time::timeout(Duration::from_millis(100), TcpStream::connect(silent));
+        let mut waiting = Vec::new();
+        while let Ok(socket) = connect().await {
+            waiting.push(socket.unwrap());
+        }
+        let addresses = [silent, good.local_addr().unwrap()];
+        let begun = Instant::now();
+        let socket = connect_to_any(&addresses, Duration::from_secs(2)).await.unwrap();
+        assert_eq!(socket.peer_addr().unwrap(), addresses[1]);
+        assert!(begun.elapsed() < Duration::from_millis(1900), "{:?}", begun.elapsed());
+        let error = connect_to_any(&addresses[..1], Duration::from_millis(200)).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Timeout);
     }
 }
