@@ -291,10 +291,13 @@ mod tests {
             let hops = route(text, |config| config.user = Some(user.to_owned()));
             hops.map(|hops| hops.last().and_then(|hop| hop.command.clone()))
         };
-        assert_eq!(command(text, "ann").unwrap().as_deref(), Some("nc -X 5 w.internal 22"));
-        let both = "Host web\nProxyCommand \"nc %r %n %%\"";
-        assert_eq!(command(both, "ann").unwrap().as_deref(), Some("nc ann web %"));
-        assert_eq!(command("Host web\nProxyCommand none", "ann").unwrap(), None);
+        // Quotes and comments are for the shell.
+        assert_eq!(command(text, "ann").unwrap().as_deref(), Some("nc -X 5 w.internal 22 # ann web %"));
+        let quoted = "Host web\nProxyCommand = sh -c \"nc '%h' %p\" ";
+        assert_eq!(command(quoted, "ann").unwrap().as_deref(), Some("sh -c \"nc 'web' 22\""));
+        for none in ["Host web\nProxyCommand none", "Host web\nProxyCommand"] {
+            assert_eq!(command(none, "ann").unwrap(), None);
+        }
         for user in ["$(reboot)", "a b", "-oX", "a;b", "a'b"] {
             let error = command(text, user).unwrap_err().to_string();
             assert!(error.contains("ProxyCommand"), "{error}");

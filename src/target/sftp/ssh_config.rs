@@ -91,6 +91,8 @@ impl Reader<'_> {
                         self.file(&included, depth + 1, true)?;
                     }
                 }
+                // The rest of the line is for a shell, quotes and all.
+                "proxycommand" if applies => self.take_command(rest_of(line)),
                 setting if applies => self.take(setting, arguments).map_err(|why| {
                     Error::new(Kind::Usage, format!("{}, line {}: {why}", file.display(), index + 1))
                 })?,
@@ -153,6 +155,12 @@ impl Reader<'_> {
         found
     }
 
+    fn take_command(&mut self, command: &str) {
+        if self.settings.proxy_jump.is_none() && !command.is_empty() {
+            self.settings.proxy_command.get_or_insert_with(|| command.to_owned());
+        }
+    }
+
     fn take(&mut self, setting: &str, arguments: &[String]) -> Result<(), String> {
         let known = &mut self.settings;
         let value = || arguments.first().cloned().ok_or_else(|| format!("{setting} without a value"));
@@ -163,11 +171,8 @@ impl Reader<'_> {
             "hostname" => set(&mut known.host_name, value()?),
             "user" => set(&mut known.user, value()?),
             "identityagent" => set(&mut known.identity_agent, value()?),
-            // Of these two, the one that comes first counts.
+            // Of this and the command, the one that comes first counts.
             "proxyjump" if known.proxy_command.is_none() => set(&mut known.proxy_jump, arguments.join("")),
-            "proxycommand" if known.proxy_jump.is_none() => {
-                set(&mut known.proxy_command, arguments.join(" "));
-            }
             "hostkeyalias" => set(&mut known.host_key_alias, value()?),
             "revokedhostkeys" => set(&mut known.revoked_host_keys, value()?),
             "identityfile" => known.identity_files.push(value()?),
@@ -244,6 +249,13 @@ fn words(line: &str) -> Vec<String> {
         }
     }
     words
+}
+
+/// What follows the keyword of a line, as it is.
+fn rest_of(line: &str) -> &str {
+    let is_end = |c: char| c.is_whitespace() || c == '=';
+    let (_, rest) = line.trim().split_once(is_end).unwrap_or_default();
+    rest.trim_start_matches(is_end)
 }
 
 /// `~/x` below the home folder; anything else as it is.
