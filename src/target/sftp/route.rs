@@ -6,6 +6,9 @@ use crate::error::{Error, Kind, Result};
 use crate::target::ftp::Secret;
 use std::path::PathBuf;
 
+/// How often the way to a jump host may begin with another one.
+const MAX_DEPTH: usize = 16;
+
 /// Key files that are tried when none is named, as ssh does.
 const DEFAULT_KEYS: [&str; 3] = [".ssh/id_ed25519", ".ssh/id_ecdsa", ".ssh/id_rsa"];
 
@@ -62,33 +65,51 @@ impl Hop {
 /// [`Kind::Usage`] for a configuration that cannot be followed.
 pub fn hops(config: &SftpConfig) -> Result<Vec<Hop>> {
     let host = config.host.trim_start_matches('[').trim_end_matches(']');
-    let settings =
-        ssh_config::read(&config.ssh_config, config.home.as_deref(), host, config.user.as_deref())?;
-    let mut hops: Vec<Hop> = Vec::new();
-    let jumps = settings.proxy_jump.as_deref().filter(|jumps| !jumps.eq_ignore_ascii_case("none"));
-    for jump in jumps.iter().flat_map(|jumps| jumps.split(',')) {
-        let (user, host, port) = jump_parts(jump)
-            .ok_or_else(|| Error::new(Kind::Usage, format!("ProxyJump {jump:?} is no host to go through")))?;
-        let settings = ssh_config::read(&config.ssh_config, config.home.as_deref(), host, user)?;
-        let mut hop = hop(config, &settings, host, port, user);
-        // The password belongs to the server, not to what lies before it.
-        hop.password = None;
-        // Only the first host is reached from here.
-        hop.command = if hops.is_empty() { proxy_command(&settings, host, &hop)? } else { None };
-        hops.push(hop);
-    }
-    let mut last = hop(config, &settings, host, config.port, config.user.as_deref());
+    let mut hops = way_to(config, host, config.port, config.user.as_deref(), 0)?;
     let wanted = config.key_files.iter().map(|path| KeyFile {
         path: expand_home(&path.to_string_lossy(), config.home.as_deref()),
         is_wanted: true,
         is_usual: false,
     });
-    let mut keys: Vec<KeyFile> = wanted.collect();
-    keys.append(&mut last.keys);
-    last.keys = keys;
+    if let Some(last) = hops.last_mut() {
+        last.password.clone_from(&config.password);
+        last.keys.splice(..0, wanted);
+    }
+    Ok(hops)
+}
+
+/// A host, behind those that its configuration says to go through.
+fn way_to(config: &SftpConfig, host: &str, port: u16, user: Option<&str>, depth: usize) -> Result<Vec<Hop>> {
+    let settings = ssh_config::read(&config.ssh_config, config.home.as_deref(), host, user)?;
+    let mut hops: Vec<Hop> = Vec::new();
+    for jump in jumps(&settings, host)? {
+        if depth == MAX_DEPTH {
+            return Err(Error::new(
+                Kind::Usage,
+                format!("ProxyJump leads on and on, at last to {:?}", jump.host),
+            ));
+        }
+        if hops.is_empty() {
+            // Only the first host is reached from here, on a way of its own.
+            hops = way_to(config, jump.host, jump.port, jump.user, depth + 1)?;
+        } else {
+            let settings =
+                ssh_config::read(&config.ssh_config, config.home.as_deref(), jump.host, jump.user)?;
+            hops.push(hop(config, &settings, jump.host, jump.port, jump.user));
+        }
+    }
+    let mut last = hop(config, &settings, host, port, user);
     last.command = proxy_command(&settings, host, &last)?;
     hops.push(last);
     Ok(hops)
+}
+
+/// The hosts to go through. One of them may be the host itself, which then is reached directly: the configuration names it for
+/// all hosts.
+fn jumps<'a>(settings: &'a Settings, host: &str) -> Result<Vec<Jump<'a>>> {
+    let named = settings.proxy_jump.as_deref().filter(|jumps| !jumps.eq_ignore_ascii_case("none"));
+    let jumps: Result<Vec<Jump<'a>>> = named.iter().flat_map(|jumps| jumps.split(',')).map(jump).collect();
+    Ok(jumps?.into_iter().take_while(|jump| jump.host != host).collect())
 }
 
 /// The command that makes the connection, its tokens replaced.
@@ -177,7 +198,8 @@ fn hop(config: &SftpConfig, settings: &Settings, given: &str, port: u16, user: O
         host,
         port,
         user,
-        password: config.password.clone(),
+        // That of the server belongs to it alone, not to what lies before it.
+        password: None,
         passphrase: config.passphrase.clone(),
         known_as,
         known_port,
@@ -209,16 +231,25 @@ fn expand_tokens<'a>(text: &str, value: impl Fn(char) -> Option<&'a str>) -> Str
     expanded
 }
 
+/// A host to go through.
+struct Jump<'a> {
+    user: Option<&'a str>,
+    host: &'a str,
+    port: u16,
+}
+
 /// `[user@]host[:port]`, also as `ssh://...`.
-fn jump_parts(jump: &str) -> Option<(Option<&str>, &str, u16)> {
-    let jump = jump.trim();
+fn jump(text: &str) -> Result<Jump<'_>> {
+    let jump = text.trim();
     let jump = jump.strip_prefix("ssh://").unwrap_or(jump).trim_end_matches('/');
     let (user, address) = match jump.rsplit_once('@') {
         Some((user, address)) => (Some(user), address),
         None => (None, jump),
     };
-    let (host, port) = crate::target::url::host_and_port(address)?;
-    Some((user, host, port))
+    let Some((host, port)) = crate::target::url::host_and_port(address) else {
+        return Err(Error::new(Kind::Usage, format!("ProxyJump {text:?} is no host to go through")));
+    };
+    Ok(Jump { user, host, port })
 }
 
 #[cfg(test)]
@@ -282,6 +313,21 @@ mod tests {
         assert_eq!(shown, ["ann@one:7", "two@two:99", "joe@web:22"]);
         let with_password: Vec<_> = hops.iter().map(|hop| hop.password.is_some()).collect();
         assert_eq!(with_password, [false, false, true]);
+    }
+
+    #[test]
+    fn a_jump_host_is_reached_through_its_own_jump_host() {
+        let way = |text: &str| {
+            let hops = route(text, |_| {})?;
+            Ok::<_, Error>(hops.into_iter().map(|hop| hop.host).collect::<Vec<_>>().join(" "))
+        };
+        let text = "Host web\nProxyJump inner,third\nHost inner\nHostName in\nProxyJump outer\nHost third\nProxyJump unused";
+        assert_eq!(way(text).unwrap(), "outer in third web");
+        // What is said for all hosts does not lead a jump host to itself.
+        assert_eq!(way("Host *\nProxyJump bastion").unwrap(), "bastion web");
+        assert_eq!(way("Host *\nProxyJump one,two").unwrap(), "one two web");
+        let circle = way("Host web two\nProxyJump one\nHost one\nProxyJump two").unwrap_err();
+        assert!(circle.to_string().contains("leads on and on"), "{circle}");
     }
 
     #[test]
