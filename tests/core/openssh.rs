@@ -16,7 +16,7 @@ use std::ops::Deref;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -69,9 +69,54 @@ impl OpenSsh {
         SftpTarget::new(config).and_then(|target| target.open())
     }
 
+    /// Gives a key a certificate, which alone opens the server from now on.
+    fn certify(&self, name: &str) {
+        let keygen = |words: &[&str]| {
+            let done = Command::new("ssh-keygen").args(words).current_dir(&self.secrets).status().unwrap();
+            assert!(done.success());
+        };
+        keygen(&["-q", "-t", "ed25519", "-N", "", "-f", "authority"]);
+        let authority = fs::read_to_string(self.secrets.join("authority.pub")).unwrap();
+        fs::write(self.secrets.join("authorized_keys"), format!("cert-authority {authority}")).unwrap();
+        keygen(&["-q", "-s", "authority", "-I", "joe", "-n", &self.user, &format!("{name}.pub")]);
+    }
+
     fn refusal(&self, change: impl FnOnce(&mut SftpConfig)) -> Error {
         let Err(error) = self.open_with(change) else { panic!("it opened") };
         error
+    }
+}
+
+/// A running agent.
+struct Agent<'a> {
+    server: &'a OpenSsh,
+    socket: PathBuf,
+    process: Child,
+}
+
+impl<'a> Agent<'a> {
+    fn start(server: &'a OpenSsh) -> Self {
+        let socket = server.secrets.join("agent");
+        let process =
+            Command::new("ssh-agent").arg("-D").arg("-a").arg(&socket).stdout(Stdio::null()).spawn();
+        let Ok(process) = process else { panic!("ssh-agent is not installed") };
+        let agent = Agent { server, socket, process };
+        wait_for(|| agent.socket.exists());
+        agent
+    }
+
+    /// Gives it a key, and the certificate beside that.
+    fn add(&self, name: &str) {
+        let key = self.server.secrets.join(name);
+        let added = Command::new("ssh-add").arg("-q").arg(key).env("SSH_AUTH_SOCK", &self.socket).status();
+        assert!(added.unwrap().success());
+    }
+}
+
+impl Drop for Agent<'_> {
+    fn drop(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
     }
 }
 
@@ -189,38 +234,61 @@ fn a_certificate_beside_the_key_logs_in() {
 #[test]
 fn an_agent_logs_in() {
     let Some(server) = OpenSsh::start() else { return };
-    let socket = server.secrets.join("agent");
-    let agent = Command::new("ssh-agent").arg("-D").arg("-a").arg(&socket).stdout(Stdio::null()).spawn();
-    let Ok(mut agent) = agent else { panic!("ssh-agent is not installed") };
-    wait_for(|| socket.exists());
-    let add = |name: &str| {
-        let key = server.secrets.join(name);
-        let added = Command::new("ssh-add").arg("-q").arg(key).env("SSH_AUTH_SOCK", &socket).status();
-        assert!(added.unwrap().success());
-    };
-    add("stranger");
-    add("user_rsa");
-    add("user_ecdsa");
+    let agent = Agent::start(&server);
+    let socket = agent.socket.clone();
+    ["stranger", "user_rsa", "user_ecdsa"].iter().for_each(|name| agent.add(name));
     let with_agent = |config: &mut SftpConfig| {
         config.agent = Some(socket.clone());
         config.key_files.clear();
     };
     let by_agent = server.open_with(with_agent).map(|session| session.greeting().to_vec());
-    let only_stranger = server.open_with(|config| {
-        with_agent(config);
-        let text =
-            format!("IdentityFile {}\nIdentitiesOnly yes\n", server.secrets.join("stranger").display());
+    let only = |name: &str| {
+        let text = format!("IdentityFile {}\nIdentitiesOnly yes\n", server.secrets.join(name).display());
         fs::write(server.secrets.join("config"), text).unwrap();
-        config.ssh_config = vec![server.secrets.join("config")];
-    });
-    agent.kill().unwrap();
-    agent.wait().unwrap();
+        server.open_with(|config| {
+            with_agent(config);
+            config.ssh_config = vec![server.secrets.join("config")];
+        })
+    };
+    let only_stranger = only("stranger");
+    // The private key may be known to the agent alone.
+    fs::rename(server.secrets.join("user_ecdsa"), server.secrets.join("elsewhere")).unwrap();
+    only("user_ecdsa.pub").unwrap();
+    drop(agent);
     let greeting = by_agent.unwrap();
     assert!(greeting.iter().any(|(_, line)| line.contains("key of the agent, user_")), "{greeting:?}");
     let Err(error) = only_stranger else { panic!("IdentitiesOnly was ignored") };
     assert!(error.to_string().contains("agent (1 key)"), "{error}");
+    let Err(error) = only("stranger.pub") else { panic!("there is no agent") };
+    assert!(error.to_string().contains("stranger.pub (it holds only the public key"), "{error}");
     // One that does not answer is in nobody's way.
     server.open_with(|config| config.agent = Some(socket.clone())).unwrap();
+}
+
+#[test]
+fn a_certificate_of_the_agent_logs_in() {
+    let Some(server) = OpenSsh::start() else { return };
+    server.certify("stranger");
+    let agent = Agent::start(&server);
+    agent.add("stranger");
+    let session = server.open_with(|config| {
+        config.agent = Some(agent.socket.clone());
+        config.key_files.clear();
+    });
+    let greeting = session.unwrap().greeting().to_vec();
+    assert!(greeting.iter().any(|(_, line)| line.contains("certificate of the agent")), "{greeting:?}");
+}
+
+#[test]
+fn a_key_file_of_somebody_else_may_be_open_to_a_group() {
+    let Some(server) = OpenSsh::start() else { return };
+    let key = server.secrets.join("user_ed25519");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o440)).unwrap();
+    assert!(server.refusal(|_| {}).to_string().contains("mode 440"));
+    // Only root can give files away.
+    if std::os::unix::fs::chown(&key, Some(12345), None).is_ok() {
+        server.open_with(|_| {}).unwrap();
+    }
 }
 
 #[test]
@@ -352,14 +420,7 @@ fn the_command_of_the_ssh_configuration_makes_the_connection() {
 #[test]
 fn a_certificate_that_the_configuration_names_logs_in() {
     let Some(server) = OpenSsh::start() else { return };
-    let keygen = |words: &[&str]| {
-        let done = Command::new("ssh-keygen").args(words).current_dir(&server.secrets).status().unwrap();
-        assert!(done.success());
-    };
-    keygen(&["-q", "-t", "ed25519", "-N", "", "-f", "authority"]);
-    let authority = fs::read_to_string(server.secrets.join("authority.pub")).unwrap();
-    fs::write(server.secrets.join("authorized_keys"), format!("cert-authority {authority}")).unwrap();
-    keygen(&["-q", "-s", "authority", "-I", "joe", "-n", &server.user, "stranger.pub"]);
+    server.certify("stranger");
     fs::rename(server.secrets.join("stranger-cert.pub"), server.secrets.join("elsewhere")).unwrap();
     let folder = server.secrets.display();
     let with = |more: &str| {

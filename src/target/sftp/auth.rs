@@ -162,7 +162,9 @@ impl Attempts {
                 self.unusable.push(format!("{} ({why})", file.path.display()));
                 Ok(None)
             }
-            Err(unusable) if file.is_wanted => Err(unusable.error(&file.path)),
+            Err(unusable) if file.is_wanted && !matches!(unusable, Unusable::Public) => {
+                Err(unusable.error(&file.path))
+            }
             Err(Unusable::Missing) if file.is_usual => Ok(None),
             Err(unusable) => {
                 self.unusable.push(format!("{} ({})", file.path.display(), unusable.words(&file.path)));
@@ -194,17 +196,29 @@ impl Attempts {
             1 => format!("{AGENT} (1 key)"),
             count => format!("{AGENT} ({count} keys)"),
         });
-        for (key, comment) in chosen {
+        for identity in chosen {
             if handle.is_closed() || !self.has(MethodKind::PublicKey) {
                 break;
             }
-            let hash = rsa_hash(handle, &key.algorithm()).await?;
             let user = hop.user.as_str();
+            let (answer, way) = match identity {
+                AgentIdentity::PublicKey { key, comment } => {
+                    let hash = rsa_hash(handle, &key.algorithm()).await?;
+                    let answer = handle.authenticate_publickey_with(user, key, hash, &mut agent).await;
+                    (answer, format!("key of the agent, {comment}"))
+                }
+                AgentIdentity::Certificate { certificate, comment } => {
+                    let hash = rsa_hash(handle, &certificate.algorithm()).await?;
+                    let answer =
+                        handle.authenticate_certificate_with(user, certificate, hash, &mut agent).await;
+                    (answer, format!("certificate of the agent, {comment}"))
+                }
+            };
             // An agent that will not sign with this key may with another.
-            if let Ok(answer) = handle.authenticate_publickey_with(user, key, hash, &mut agent).await
+            if let Ok(answer) = answer
                 && let Answer::LoggedIn = self.take(answer)
             {
-                return Ok(Some(format!("key of the agent, {comment}")));
+                return Ok(Some(way));
             }
         }
         Ok(None)
@@ -259,28 +273,26 @@ impl Attempts {
     }
 }
 
-/// The keys of an agent to try: first those that are also named as files; with `IdentitiesOnly` no others.
+/// The keys and certificates of an agent to try: first those that are also named as files; with `IdentitiesOnly` no others.
 #[cfg(unix)]
-fn chosen(identities: Vec<AgentIdentity>, hop: &Hop) -> Vec<(PublicKey, String)> {
+fn chosen(identities: Vec<AgentIdentity>, hop: &Hop) -> Vec<AgentIdentity> {
     let named: Vec<PublicKey> = hop
         .keys
         .iter()
         .filter(|file| !file.is_usual)
-        .filter_map(|file| keys::public_beside(&file.path))
+        .filter_map(|file| keys::public_of(&file.path))
         .collect();
-    let mut keys: Vec<(bool, PublicKey, String)> = identities
-        .into_iter()
-        .filter_map(|identity| match identity {
-            AgentIdentity::PublicKey { key, comment } => {
-                let is_named = named.iter().any(|named| named.key_data() == key.key_data());
-                Some((is_named, key, comment))
-            }
-            AgentIdentity::Certificate { .. } => None,
-        })
-        .filter(|(is_named, ..)| *is_named || !hop.identities_only)
-        .collect();
-    keys.sort_by_key(|(is_named, ..)| !is_named);
-    keys.into_iter().map(|(_, key, comment)| (key, comment)).collect()
+    let is_named = |identity: &AgentIdentity| {
+        let key = match identity {
+            AgentIdentity::PublicKey { key, .. } => key.key_data(),
+            AgentIdentity::Certificate { certificate, .. } => certificate.public_key(),
+        };
+        named.iter().any(|named| named.key_data() == key)
+    };
+    let mut chosen: Vec<AgentIdentity> =
+        identities.into_iter().filter(|identity| !hop.identities_only || is_named(identity)).collect();
+    chosen.sort_by_key(|identity| !is_named(identity));
+    chosen
 }
 
 /// Answers every hidden question with the password, and every other one with the user name.

@@ -15,6 +15,8 @@ pub enum Unusable {
     Missing,
     /// The passphrase is missing or wrong.
     Locked(&'static str),
+    /// It holds a public key: its private one is for an agent to have.
+    Public,
     /// Anything else, in words.
     Bad(String),
 }
@@ -25,6 +27,9 @@ impl Unusable {
         match self {
             Unusable::Missing => "there is no such file".to_owned(),
             Unusable::Locked(why) => (*why).to_owned(),
+            Unusable::Public => {
+                "it holds only the public key, for an agent that has the private one".to_owned()
+            }
             Unusable::Bad(why) => why.replace("{path}", &path.display().to_string()),
         }
     }
@@ -38,7 +43,7 @@ impl Unusable {
             Unusable::Locked(_) => error(Kind::Locked).advise(
                 "run it where it may ask for the passphrase, or give the key to the agent with ssh-add",
             ),
-            Unusable::Bad(_) => error(Kind::Denied),
+            Unusable::Public | Unusable::Bad(_) => error(Kind::Denied),
         }
     }
 }
@@ -53,16 +58,20 @@ pub fn load(path: &Path, passphrase: Option<&Secret>) -> Result<PrivateKey, Unus
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Unusable::Missing),
         Err(error) => return Err(Unusable::Bad(Error::from(error).detail().to_owned())),
     };
+    if text.lines().next().is_some_and(|line| PublicKey::from_openssh(line).is_ok()) {
+        return Err(Unusable::Public);
+    }
     refuse_open(path)?;
     decode(&text, passphrase)
 }
 
-/// Others could have read, or exchanged, a key that they can open. Root may read everything anyway.
+/// Others could have read, or exchanged, a key that they can open. One that belongs to somebody else, such as a secret that is
+/// mounted into a container, is not ours to close; ssh takes it, too.
 #[cfg(unix)]
 fn refuse_open(path: &Path) -> Result<(), Unusable> {
     use std::os::unix::fs::MetadataExt;
     let metadata = fs::metadata(path).map_err(|error| Unusable::Bad(error.to_string()))?;
-    if metadata.mode() & 0o077 == 0 {
+    if metadata.mode() & 0o077 == 0 || metadata.uid() != rustix::process::getuid().as_raw() {
         return Ok(());
     }
     Err(Unusable::Bad(format!(
@@ -107,9 +116,10 @@ fn decode(text: &str, passphrase: Option<&Secret>) -> Result<PrivateKey, Unusabl
     }
 }
 
-/// The public half that lies beside a private key, to know which key of an agent is meant.
-pub fn public_beside(path: &Path) -> Option<PublicKey> {
-    PublicKey::from_openssh(&first_line(&with_ending(path, ".pub"))?).ok()
+/// The public half that lies beside a private key, or stands for it, to know which key of an agent is meant.
+pub fn public_of(path: &Path) -> Option<PublicKey> {
+    let read = |file: &Path| PublicKey::from_openssh(&first_line(file)?).ok();
+    read(&with_ending(path, ".pub")).or_else(|| read(path))
 }
 
 /// The certificates that belong to a private key: the one that lies beside it, and those among the `named` files.
