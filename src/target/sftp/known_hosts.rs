@@ -40,6 +40,8 @@ pub struct Place {
 #[derive(Debug, Default)]
 pub struct KnownHost {
     lines: Vec<Line>,
+    /// Those about the host without its port, which count where no others do.
+    without_port: Vec<Line>,
     /// Authorities whose certificates the host may have.
     authorities: Vec<Line>,
     /// How the host is called in certificates.
@@ -61,7 +63,8 @@ impl KnownHost {
     /// If a file exists and cannot be read: it may hold the key that matters.
     pub fn read(files: &[PathBuf], host: &str, port: u16) -> Result<Self> {
         let name = name_of(host, port);
-        let (mut lines, mut authorities) = (Vec::new(), Vec::new());
+        let plain = name_of(host, 22);
+        let (mut lines, mut authorities, mut without_port) = (Vec::new(), Vec::new(), Vec::new());
         for file in files {
             let text = match fs::read(file) {
                 Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
@@ -69,13 +72,22 @@ impl KnownHost {
                 Err(error) => return Err(Error::from(error).during("read").at(file.display())),
             };
             for (index, line) in text.lines().enumerate() {
-                let Some((key, means)) = parse(line, &name) else { continue };
+                let found = parse(line, &name).map(|found| (found, true));
+                let Some(((key, means), has_port)) =
+                    found.or_else(|| parse(line, &plain).map(|found| (found, false)))
+                else {
+                    continue;
+                };
                 let place = Place { file: file.clone(), line: index + 1 };
                 let line = Line { place, key, is_revoked: means == Means::Revoked };
-                if means == Means::Authority { authorities.push(line) } else { lines.push(line) }
+                match means {
+                    Means::Authority => authorities.push(line),
+                    Means::Known | Means::Revoked if has_port => lines.push(line),
+                    Means::Known | Means::Revoked => without_port.push(line),
+                }
             }
         }
-        Ok(KnownHost { lines, authorities, host: host.to_ascii_lowercase() })
+        Ok(KnownHost { lines, without_port, authorities, host: host.to_ascii_lowercase() })
     }
 
     /// Adds the keys of a file with one on each line, which no host may have any more.
@@ -134,7 +146,8 @@ impl KnownHost {
     /// What they say about a key of this host.
     pub fn judge(&self, key: &PublicKey) -> Verdict {
         let same = |line: &&Line| line.key.key_data() == key.key_data();
-        if let Some(line) = self.lines.iter().filter(same).find(|line| line.is_revoked) {
+        let mut revoked = self.lines.iter().chain(&self.without_port).filter(|line| line.is_revoked);
+        if let Some(line) = revoked.find(same) {
             return Verdict::Revoked(line.place.clone());
         }
         let mut valid = self.lines.iter().filter(|line| !line.is_revoked);
@@ -144,6 +157,8 @@ impl KnownHost {
         let of_kind = valid.clone().find(|line| is_same_kind(&line.key.algorithm(), &key.algorithm()));
         match of_kind.or_else(|| valid.next()) {
             Some(line) => Verdict::Changed(line.place.clone()),
+            // Without a port, only the very same key means anything.
+            None if self.without_port.iter().any(|line| same(&line)) => Verdict::Known,
             None => Verdict::Unknown,
         }
     }
@@ -155,7 +170,9 @@ impl KnownHost {
 
     /// Whether a key of this kind is known: then the server is asked for that one first.
     pub fn has_kind(&self, kind: &Algorithm) -> bool {
-        self.lines.iter().any(|line| !line.is_revoked && is_same_kind(&line.key.algorithm(), kind))
+        let lines =
+            if self.lines.iter().any(|line| !line.is_revoked) { &self.lines } else { &self.without_port };
+        lines.iter().any(|line| !line.is_revoked && is_same_kind(&line.key.algorithm(), kind))
     }
 }
 
@@ -299,6 +316,11 @@ mod tests {
         assert_eq!(judge(&text, "WEB", 22, ONE), Verdict::Known);
         assert_eq!(judge(&text, "10.0.0.1", 22, ONE), Verdict::Known);
         assert_eq!(judge(&text, "web", 2222, TWO), Verdict::Known);
+        assert_eq!(line_of(judge(&text, "web", 2222, ONE)), 3);
+        // A line without the port counts for the same key, as long as there is none with it.
+        assert_eq!(judge(&text, "web", 2223, ONE), Verdict::Known);
+        assert_eq!(judge(&text, "web", 2223, TWO), Verdict::Unknown);
+        assert_eq!(line_of(judge(&format!("web {ONE}\n@revoked web {ONE}"), "web", 2223, ONE)), 2);
         assert_eq!(judge(&text, "a.example.com", 22, ONE), Verdict::Known);
         assert_eq!(judge(&text, "x.example.com", 22, ONE), Verdict::Unknown);
         assert_eq!(judge(&text, "elsewhere", 22, ONE), Verdict::Unknown);
