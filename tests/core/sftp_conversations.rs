@@ -80,6 +80,17 @@ fn questions_are_answered_with_the_password() {
 }
 
 #[test]
+fn questions_are_answered_where_the_password_itself_is_refused() {
+    let server = start(|habits| {
+        habits.login = MethodKind::KeyboardInteractive;
+        habits.refuses_passwords = true;
+    });
+    assert_names(open(&server).as_mut(), "", &[]);
+    let error = refusal(target(&server, "geheim").open());
+    assert!(error.to_string().contains("the server refused password; it takes"), "{error}");
+}
+
+#[test]
 fn a_server_without_sftp_is_told() {
     let server = start(|habits| habits.has_sftp = false);
     let error = refusal(target(&server, "right").open());

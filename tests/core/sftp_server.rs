@@ -31,6 +31,8 @@ ZfG1KaT0PtFDJ/XFSqtiAAAAEHVzZXJAZXhhbXBsZS5jb20BAgMEBQ==
 pub struct Habits {
     /// How it takes the password "right": as such, or as the answer to a question.
     pub login: MethodKind,
+    /// It has passwords, too, but none is right.
+    pub refuses_passwords: bool,
     /// It also wants the answer to a second question.
     pub asks_twice: bool,
     /// It has an SFTP server at all.
@@ -95,6 +97,7 @@ impl Default for Habits {
     fn default() -> Self {
         Habits {
             login: MethodKind::Password,
+            refuses_passwords: false,
             asks_twice: false,
             has_sftp: true,
             has_extensions: true,
@@ -144,7 +147,10 @@ impl SftpServer {
         let port = listener.local_addr().unwrap().port();
         let config = Arc::new(server::Config {
             keys: vec![PrivateKey::from_openssh(HOST_KEY).unwrap()],
-            methods: MethodSet::from([habits.login].as_slice()),
+            methods: match habits.refuses_passwords {
+                true => MethodSet::from([MethodKind::Password, habits.login].as_slice()),
+                false => MethodSet::from([habits.login].as_slice()),
+            },
             auth_rejection_time: std::time::Duration::ZERO,
             ..server::Config::default()
         });
@@ -186,7 +192,8 @@ impl server::Handler for Client {
     type Error = russh::Error;
 
     async fn auth_password(&mut self, _: &str, password: &str) -> Result<Auth, russh::Error> {
-        Ok(if password == "right" { Auth::Accept } else { Auth::reject() })
+        let is_right = password == "right" && !self.habits.refuses_passwords;
+        Ok(if is_right { Auth::Accept } else { Auth::reject() })
     }
 
     async fn auth_keyboard_interactive<'a>(

@@ -16,6 +16,9 @@ use std::time::Duration;
 /// How often a server may ask again within one keyboard-interactive login.
 const MAX_ROUNDS: usize = 5;
 
+/// How the password is called among what was tried.
+const PASSWORD: &str = "password";
+
 /// What a login needs to know.
 pub struct Login<'a> {
     pub hop: &'a Hop,
@@ -229,25 +232,32 @@ impl Attempts {
         Ok(None)
     }
 
-    /// Tries the password: as such where the server takes it, else as the answer to its questions.
+    /// Tries the password: as such where the server takes it, else, or if it is refused, as the answer to its questions.
     async fn password(&mut self, handle: &mut Handle<Client>, hop: &Hop) -> Result<Option<String>> {
-        const PASSWORD: &str = "password";
         let Some(password) = &hop.password else { return Ok(None) };
+        // What was accepted once is not the answer to what is asked behind it.
         if self.tried.iter().any(|way| way == PASSWORD) {
             return Ok(None);
         }
-        let answer = if self.has(MethodKind::Password) {
-            handle.authenticate_password(hop.user.as_str(), password.reveal()).await.map_err(broken)?
-        } else if self.has(MethodKind::KeyboardInteractive) {
-            answer_questions(handle, hop, password.reveal()).await?
-        } else {
-            return Ok(None);
-        };
-        self.tried.push(PASSWORD.to_owned());
-        match self.take(answer) {
-            Answer::LoggedIn => Ok(Some(PASSWORD.to_owned())),
-            Answer::Refused => Ok(None),
+        for method in [MethodKind::Password, MethodKind::KeyboardInteractive] {
+            if handle.is_closed() || !self.has(method) {
+                continue;
+            }
+            let answer = match method {
+                MethodKind::Password => handle
+                    .authenticate_password(hop.user.as_str(), password.reveal())
+                    .await
+                    .map_err(broken)?,
+                _ => answer_questions(handle, hop, password.reveal()).await?,
+            };
+            if self.tried.last().is_none_or(|way| way != PASSWORD) {
+                self.tried.push(PASSWORD.to_owned());
+            }
+            if let Answer::LoggedIn = self.take(answer) {
+                return Ok(Some(PASSWORD.to_owned()));
+            }
         }
+        Ok(None)
     }
 
     fn failure(&self, hop: &Hop) -> Error {
