@@ -94,8 +94,8 @@ class PatchedPysftpConnection:
 
     @property
     def sftp_client(self) -> PatchedPysftpConnection:
-        """The methods that paramiko has are here, too."""
-        return self
+        """The same with the methods of paramiko, which write permissions as numbers: `0o755`."""
+        return _ParamikoClient(self)
 
     def close(self) -> None:
         """Ends the session; the connection stays as long as the target is open."""
@@ -306,7 +306,7 @@ class PatchedPysftpConnection:
         callback: Progress | None = None,
         confirm: bool = True,
     ) -> SFTPAttributes:
-        """Writes what `flo` holds to a file, which is replaced when all has arrived."""
+        """Writes what `flo` holds to a file, which is replaced when all has arrived; of a link, what it leads to."""
         path = self._path(remotepath or posixpath.basename(str(getattr(flo, "name", ""))))
         count = 0
 
@@ -367,6 +367,32 @@ class PatchedPysftpConnection:
         out, err = self._talk().execute(command)
         lines: list[bytes] = (out or err).splitlines(keepends=True)
         return lines
+
+
+class _ParamikoClient(PatchedPysftpConnection):
+    """The server by hand, on the session of another object, with permissions as paramiko has them."""
+
+    def __init__(self, connection: PatchedPysftpConnection) -> None:
+        super().__init__(connection._target)
+        self._connection = connection
+
+    def _talk(self) -> Any:
+        return self._connection._talk()
+
+    @property
+    def sftp_client(self) -> PatchedPysftpConnection:
+        return self
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def chmod(self, remotepath: str, mode: int) -> None:
+        """Changes permissions."""
+        self._talk().set(self._path(remotepath), mode=mode)
+
+    def mkdir(self, remotepath: str, mode: int | None = 0o777) -> None:
+        """Makes a folder. A `mode` of 0o777, as without one, leaves the permissions to the server."""
+        self._talk().mkdir(self._path(remotepath), None if mode == 0o777 else mode)
 
 
 class _RemoteFile:

@@ -231,6 +231,15 @@ def test_the_connection_offers_what_pysftp_did(place: Place, tmp_path: Path) -> 
     assert sftp.normalize("a/../a") == f"{place.root}/a"
     assert sftp.execute("echo $((6 * 7)); echo no >&2") == [b"42\n"]
     assert sftp.sftp_client.stat("a").st_mode is not None
+    for mode in (0o755, 0o644, 0o600):
+        sftp.sftp_client.chmod("a/b/file", mode)
+        assert sftp.lstat("a/b/file").st_mode == 0o100000 | mode
+    sftp.sftp_client.mkdir("a/d", 0o750)
+    sftp.sftp_client.mkdir("a/e")
+    assert sftp.stat("a/d").st_mode == 0o040750
+    assert (sftp.stat("a/e").st_mode or 0) & 0o700 == 0o700
+    for name in "de":
+        sftp.sftp_client.rmdir(f"a/{name}")
     with sftp.cd("a/b"):
         assert sftp.pwd == target.pwd() == f"{place.root}/a/b"
         assert [entry.name for entry in target.get_dir()] == ["file"]
@@ -247,6 +256,21 @@ def test_the_connection_offers_what_pysftp_did(place: Place, tmp_path: Path) -> 
     assert place.server.output().count("Accepted password") == 1, "all of it on one connection"
     target.close()
     assert target.sftp is None
+
+
+def test_what_is_put_onto_a_link_by_hand_goes_where_the_link_leads(place: Place, tmp_path: Path) -> None:
+    (place.root / "releases").mkdir()
+    (place.root / "releases" / "one").write_bytes(b"old")
+    (place.root / "current").symlink_to("releases/one")
+    (place.root / "new").symlink_to("releases/two")
+    (tmp_path / "file").write_bytes(b"by path")
+    with place.target() as target:
+        assert target.sftp is not None
+        target.sftp.putfo(io.BytesIO(b"by hand"), "current")
+        target.sftp.put(str(tmp_path / "file"), "new")
+    assert (place.root / "current").is_symlink() and (place.root / "new").is_symlink()
+    found = {path.name: path.read_bytes() for path in (place.root / "releases").iterdir()}
+    assert found == {"one": b"by hand", "two": b"by path"}
 
 
 def test_a_file_that_cannot_be_fetched_by_hand_leaves_the_local_one_as_it_was(

@@ -140,19 +140,32 @@ impl ByHand {
         self.session.read(&relative(path)?, lend).map_err(|error| error.spelt(path))
     }
 
-    /// Puts a whole file at its name, or leaves what was there. Returns its size.
+    /// Puts a whole file at its name, or leaves what was there. A link stays: what it leads to is written. Returns its size.
     ///
     /// # Errors
     /// As [`Session::write`].
     pub fn write(&mut self, path: &str, body: &mut dyn Read) -> Result<u64> {
-        let file = relative(path)?;
         if let Ok(found) = self.attributes(path, true)
             && !matches!(found.file_type(), FileType::File | FileType::Unknown)
         {
             return Err(Error::new(Kind::Clash, "something else has this name").during("write").at(path));
         }
-        let written = self.session.write(&file, body, &Put::default());
+        let (end, put) = self.end_of(path);
+        let written = self.session.write(&relative(&end)?, body, &put);
         Ok(written.map_err(|error| error.spelt(path))?.size)
+    }
+
+    /// Where a file is written whose name may be that of a link, and how.
+    fn end_of(&mut self, path: &str) -> (String, Put) {
+        let found = self.attributes(path, false);
+        if !found.is_ok_and(|found| found.file_type() == FileType::Link) {
+            return (path.to_owned(), Put::default());
+        }
+        match self.real_path(path) {
+            Ok(end) if end != path => (end, Put::default()),
+            // Where the server does not tell it, only the server finds it.
+            Ok(_) | Err(_) => (path.to_owned(), Put { inplace: true, ..Put::default() }),
+        }
     }
 
     /// Runs a command on the server and waits for its end.
