@@ -100,6 +100,18 @@ fn a_server_without_sftp_is_told() {
 }
 
 #[test]
+fn what_is_printed_instead_of_answers_is_told() {
+    let server = start(|habits| habits.greets = "Welcome to web\x1b[2J\n");
+    let error = refusal(target(&server, "right").open());
+    assert_eq!(error.kind(), Kind::Ssh);
+    assert!(error.to_string().contains(r#"no SFTP server: "Welcome to web\u{1b}[2J"#), "{error}");
+    assert!(error.to_string().contains("prints this at login"), "{error}");
+    let server = start(|habits| habits.complains = "sh: 1: sftp-server: not found\n");
+    let error = refusal(target(&server, "right").open());
+    assert!(error.to_string().contains(r#"ended the session: "sh: 1: sftp-server: not found""#), "{error}");
+}
+
+#[test]
 fn a_port_where_something_else_answers_is_told() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();

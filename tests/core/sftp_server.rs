@@ -37,6 +37,9 @@ pub struct Habits {
     pub asks_twice: bool,
     /// It has an SFTP server at all.
     pub has_sftp: bool,
+    /// Something prints this before the SFTP server begins; and this as an error, without an SFTP server.
+    pub greets: &'static str,
+    pub complains: &'static str,
     /// It knows the extensions of OpenSSH.
     pub has_extensions: bool,
     /// The most bytes that it gives for one READ.
@@ -100,6 +103,8 @@ impl Default for Habits {
             refuses_passwords: false,
             asks_twice: false,
             has_sftp: true,
+            greets: "",
+            complains: "",
             has_extensions: true,
             most: 1 << 20,
             is_reversed: false,
@@ -248,6 +253,11 @@ impl server::Handler for Client {
             return session.channel_failure(id);
         };
         session.channel_success(id)?;
+        session.data(id, self.habits.greets.as_bytes().to_vec())?;
+        if !self.habits.complains.is_empty() {
+            session.extended_data(id, 1, self.habits.complains.as_bytes().to_vec())?;
+            return session.close(id);
+        }
         let files = Files {
             habits: self.habits.clone(),
             root: self.root.clone(),

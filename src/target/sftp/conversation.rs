@@ -5,6 +5,7 @@ use super::errors::nonsense;
 use super::link::Link;
 use super::runtime::Patience;
 use crate::error::{Error, Kind, Result};
+use crate::quoted::Quoted;
 use crate::wire::sftp::reply::{Extensions, parse_limits, parse_version};
 use crate::wire::sftp::{Reply, Request, request};
 use russh::client::Msg;
@@ -28,6 +29,8 @@ const MAX_CHUNK: u64 = 255 * 1024;
 const MAX_PACKET: usize = 4 * 1024 * 1024;
 /// Bytes of answers that may wait to be taken: many small files on their way, or the pieces of a large one.
 const MAX_ARRIVED: usize = 64 * 1024 * 1024;
+/// Bytes that are shown of what is said instead of an answer.
+const MAX_TOLD: usize = 200;
 /// Requests are gathered up to this many bytes before they are sent.
 const GATHERED: usize = 256 * 1024;
 
@@ -62,6 +65,8 @@ pub struct Conversation {
     /// Answers that nobody has taken yet, with their length, and the sum of these.
     arrived: HashMap<u32, (Reply, usize)>,
     arrived_bytes: usize,
+    /// What the server has complained about beside its answers, as far as it is worth telling.
+    complaint: Vec<u8>,
     /// What has ended the conversation.
     end: Option<Error>,
     extensions: Extensions,
@@ -134,6 +139,7 @@ impl Conversation {
             under_way: HashMap::new(),
             arrived: HashMap::new(),
             arrived_bytes: 0,
+            complaint: Vec::new(),
             end: None,
             extensions: Extensions::default(),
             read_chunk: CHUNK,
@@ -146,8 +152,8 @@ impl Conversation {
     fn introduce(&mut self) -> Result<()> {
         self.flush()?;
         let packet = self.packet()?;
-        let version = parse_version(self.incoming.get(packet).unwrap_or_default());
-        let (_, extensions) = version.ok_or_else(|| no_subsystem("what answers is no SFTP server"))?;
+        let packet = self.incoming.get(packet).unwrap_or_default();
+        let (_, extensions) = parse_version(packet).ok_or_else(|| no_sftp(packet))?;
         self.extensions = extensions;
         if extensions.limits
             && let Reply::Extended(body) = self.ask(&Request::Limits)?
@@ -424,8 +430,15 @@ impl Conversation {
                 self.incoming.extend_from_slice(&data);
                 Ok(())
             }
+            ChannelMsg::ExtendedData { data, .. } => {
+                let room = MAX_TOLD.saturating_sub(self.complaint.len());
+                self.complaint.extend(data.iter().take(room));
+                Ok(())
+            }
             ChannelMsg::Close | ChannelMsg::Eof => {
-                let error = Error::new(Kind::Disconnected, "the SFTP server has ended the session");
+                let said = told(&self.complaint).map_or_else(String::new, |said| format!(": {said}"));
+                let error =
+                    Error::new(Kind::Disconnected, format!("the SFTP server has ended the session{said}"));
                 Err(self.ending(error))
             }
             _ => Ok(()),
@@ -438,7 +451,8 @@ impl Conversation {
         let Some((length, rest)) = waiting.split_first_chunk::<4>() else { return Ok(None) };
         let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
         if length > MAX_PACKET {
-            return Err(self.ending(no_subsystem("what answers is no SFTP server")));
+            let error = no_sftp(waiting);
+            return Err(self.ending(error));
         }
         if rest.len() < length {
             return Ok(None);
@@ -468,6 +482,21 @@ async fn started(reader: &mut ChannelReadHalf, link: &Link) -> Result<()> {
             Some(_) => {}
         }
     }
+}
+
+/// The error for something else than the packet of an SFTP server.
+fn no_sftp(said: &[u8]) -> Error {
+    let said = told(said).map_or_else(String::new, |said| format!(": {said}"));
+    Error::new(Kind::Ssh, format!("what answers is no SFTP server{said}")).advise(
+        "if something prints this at login (~/.bashrc, for one), let it do so only where there is a terminal",
+    )
+}
+
+/// The beginning of what was said, on one line and with escapes; `None` for nothing.
+fn told(said: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(said.get(..MAX_TOLD).unwrap_or(said));
+    let text = text.trim();
+    (!text.is_empty()).then(|| Quoted(text).to_string())
 }
 
 fn no_subsystem(why: &str) -> Error {
