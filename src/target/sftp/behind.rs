@@ -155,11 +155,13 @@ impl SftpSession {
 
     /// Removes what sessions that are gone have left.
     pub(super) fn clear_left(&mut self) -> Result<()> {
-        for path in self.server.left.take() {
-            let removed = self.talk.send(&Request::Remove { path: &path })?;
-            self.talk.forget(removed);
+        let left = self.server.left.take();
+        let asked = self.talk.ask_all(left.iter().map(|path| Request::Remove { path }));
+        if asked.is_err() {
+            // This session was on the lost connection, too, and did not know it yet.
+            left.iter().for_each(|path| self.server.left.add(path));
         }
-        Ok(())
+        asked.map(drop)
     }
 
     fn is_full(&self) -> bool {

@@ -1,8 +1,8 @@
 //! Putting one file on the server so that its name shows the old content or the complete new one.
 //!
 //! The bytes go to a temporary name in the same folder. One file takes three round trips: opening (and a look at what has the
-//! final name); the bytes, flush, close, time and a look at both names, all under way together; the rename. See
-//! [`super::behind`] for many small files in a row.
+//! final name); the bytes, flush, close, time and a look at both names, all under way together; the rename and a look at it.
+//! See [`super::behind`] for many small files in a row.
 
 use super::conversation::{Asked, pieces_ahead};
 use super::errors::{expected, is_unexplained, no_room, success};
