@@ -118,11 +118,12 @@ class Target:
         home: str | PathLike[str] | None,
         login_name: str,
         agent: str | PathLike[str] | None,
+        variables: dict[str, str],
     ) -> Target:
         """A folder on an SFTP server; nothing is connected yet.
 
-        ``options`` are the documented option keys; ``home``, ``login_name`` and ``agent`` tell what ssh reads from the
-        environment.
+        ``options`` are the documented option keys; ``home``, ``login_name``, ``agent`` and ``variables`` tell what ssh
+        reads from the environment.
         """
 
     @staticmethod

@@ -17,6 +17,7 @@ from ftpsync._server_target import ServerTarget, _check_server, native_maker
 from ftpsync.metadata import DirMetadata, IncompatibleMetadataVersion, IncompatibleMetadataVersionError
 from ftpsync.user_sftp import PatchedPysftpConnection
 from ftpsync.util import (
+    PASSWORD_VARIABLE,
     CliSilentRuntimeError,
     get_credentials_for_url,
     prompt_for_password,
@@ -225,6 +226,12 @@ class SFTPTarget(ServerTarget):
             home=None if home == "~" else home,
             login_name=login_name,
             agent=os.environ.get("SSH_AUTH_SOCK") or None,
+            # What is no text cannot be a part of a path in a file of text.
+            variables={
+                name: value
+                for name, value in os.environ.items()
+                if name != PASSWORD_VARIABLE and (name + value).isprintable()
+            },
         )
 
     def _enter(self) -> Any:

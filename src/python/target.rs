@@ -136,11 +136,11 @@ impl Target {
 
     /// A folder on an SFTP server; nothing is connected yet.
     ///
-    /// ``options`` are the documented option keys; ``home``, ``login_name`` and ``agent`` tell what ssh reads from the
-    /// environment.
+    /// ``options`` are the documented option keys; ``home``, ``login_name``, ``agent`` and ``variables`` tell what ssh
+    /// reads from the environment.
     #[cfg(feature = "sftp")]
     #[staticmethod]
-    #[pyo3(signature = (*, host, port, user, password, root, options, home, login_name, agent))]
+    #[pyo3(signature = (*, host, port, user, password, root, options, home, login_name, agent, variables))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of a constructor")]
     fn sftp(
         py: Python<'_>,
@@ -153,6 +153,7 @@ impl Target {
         home: Option<PathBuf>,
         login_name: &str,
         agent: Option<PathBuf>,
+        variables: std::collections::BTreeMap<String, String>,
     ) -> PyResult<Self> {
         let mut config = SftpConfig::new(host, root);
         config.port = port;
@@ -161,6 +162,7 @@ impl Target {
         config.passphrase = option::<String>(options, "passphrase")?.map(Secret::new);
         config.login_name = login_name.to_owned();
         config.agent = agent;
+        config.variables = variables;
         if let Some(timeout) = seconds(options, "timeout")? {
             config.connect_timeout = timeout;
             config.timeout = timeout;

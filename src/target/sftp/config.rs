@@ -2,6 +2,7 @@
 
 use crate::target::ftp::Secret;
 use crate::target::local::Links;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -55,6 +56,8 @@ pub struct SftpConfig {
     pub home: Option<PathBuf>,
     /// The name of the user on this machine.
     pub login_name: String,
+    /// Variables that may stand in paths of the ssh configuration.
+    pub variables: BTreeMap<String, String>,
     /// The socket of the ssh agent.
     pub agent: Option<PathBuf>,
     /// Files of ssh configuration, the most important first.
@@ -84,6 +87,7 @@ impl SftpConfig {
             key_files: Vec::new(),
             home: None,
             login_name: String::new(),
+            variables: BTreeMap::new(),
             agent: None,
             ssh_config: Vec::new(),
             known_hosts: Vec::new(),

@@ -1,9 +1,10 @@
 //! Where a connection goes: what the user said, completed by the configuration of ssh.
 
 use super::config::{HostKeys, SftpConfig};
-use super::ssh_config::{self, Settings, expand_home};
+use super::ssh_config::{self, About, Settings, expand_home};
 use crate::error::{Error, Kind, Result};
 use crate::target::ftp::Secret;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// How often the way to a jump host may begin with another one.
@@ -80,7 +81,7 @@ pub fn hops(config: &SftpConfig) -> Result<Vec<Hop>> {
 
 /// A host, behind those that its configuration says to go through.
 fn way_to(config: &SftpConfig, host: &str, port: u16, user: Option<&str>, depth: usize) -> Result<Vec<Hop>> {
-    let settings = ssh_config::read(&config.ssh_config, config.home.as_deref(), host, user)?;
+    let settings = ssh_config::read(&config.ssh_config, about(config, host, user))?;
     let mut hops: Vec<Hop> = Vec::new();
     for jump in jumps(&settings, host)? {
         if depth == MAX_DEPTH {
@@ -93,8 +94,7 @@ fn way_to(config: &SftpConfig, host: &str, port: u16, user: Option<&str>, depth:
             // Only the first host is reached from here, on a way of its own.
             hops = way_to(config, jump.host, jump.port, jump.user, depth + 1)?;
         } else {
-            let settings =
-                ssh_config::read(&config.ssh_config, config.home.as_deref(), jump.host, jump.user)?;
+            let settings = ssh_config::read(&config.ssh_config, about(config, jump.host, jump.user))?;
             hops.push(hop(config, &settings, jump.host, jump.port, jump.user));
         }
     }
@@ -102,6 +102,10 @@ fn way_to(config: &SftpConfig, host: &str, port: u16, user: Option<&str>, depth:
     last.command = proxy_command(&settings, host, &last)?;
     hops.push(last);
     Ok(hops)
+}
+
+fn about<'a>(config: &'a SftpConfig, host: &'a str, user: Option<&'a str>) -> About<'a> {
+    About { host, user, login_name: &config.login_name, home: config.home.as_deref() }
 }
 
 /// The hosts to go through. One of them may be the host itself, which then is reached directly: the configuration names it for
@@ -160,7 +164,8 @@ fn hop(config: &SftpConfig, settings: &Settings, given: &str, port: u16, user: O
             '%' => Some("%"),
             _ => None,
         };
-        expand_home(&expand_tokens(text, value), config.home.as_deref())
+        let text = with_variables(text, &config.variables);
+        expand_home(&expand_tokens(&text, value), config.home.as_deref())
     };
     let named = |path: &String| KeyFile { path: expand(path), is_wanted: false, is_usual: false };
     let keys = if settings.identity_files.is_empty() {
@@ -187,7 +192,10 @@ fn hop(config: &SftpConfig, settings: &Settings, given: &str, port: u16, user: O
     let agent = match settings.identity_agent.as_deref() {
         Some("none") => None,
         None | Some("SSH_AUTH_SOCK") => config.agent.clone(),
-        Some(path) => Some(expand(path)),
+        Some(path) => match path.strip_prefix('$').filter(|name| !name.starts_with('{')) {
+            Some(name) => config.variables.get(name).map(PathBuf::from),
+            None => Some(expand(path)),
+        },
     };
     // An alias stands for the host whatever the port.
     let (known_as, known_port) = match &settings.host_key_alias {
@@ -212,6 +220,23 @@ fn hop(config: &SftpConfig, settings: &Settings, given: &str, port: u16, user: O
         identities_only: settings.identities_only.unwrap_or(false),
         agent,
     }
+}
+
+/// A text with the value of each `${VARIABLE}` in it; one that is not set stays as it is. No value is read as a token.
+fn with_variables(text: &str, variables: &BTreeMap<String, String>) -> String {
+    let mut expanded = String::new();
+    let mut rest = text;
+    while let Some((before, (name, after))) =
+        rest.split_once("${").and_then(|(before, name)| Some((before, name.split_once('}')?)))
+    {
+        expanded.push_str(before);
+        match variables.get(name) {
+            Some(value) => expanded.push_str(&value.replace('%', "%%")),
+            None => expanded.push_str(&format!("${{{name}}}")),
+        }
+        rest = after;
+    }
+    expanded + rest
 }
 
 /// A text with the value of each token in it, such as `%h`; one that is not known stays as it is.
@@ -303,6 +328,22 @@ mod tests {
             _ => None,
         };
         assert_eq!(expand_tokens("a%h-%%h-%x%", value), "a%r-%h-%x%");
+    }
+
+    #[test]
+    fn variables_stand_in_paths() {
+        let text = "Host web\nIdentityAgent ${RUN}/agent\nIdentityFile ${RUN}/${NOT}-%h\nHost *\nIdentityAgent $SOCKET";
+        let set = |host: &'static str| {
+            let hops = route(text, |config| {
+                config.host = host.into();
+                let variables = [("RUN", "/run/%h"), ("SOCKET", "/socket")];
+                config.variables = variables.map(|(name, value)| (name.into(), value.into())).into();
+            });
+            hops.unwrap().remove(0)
+        };
+        assert_eq!(set("web").agent, Some(PathBuf::from("/run/%h/agent")));
+        assert_eq!(set("web").keys[0].path, PathBuf::from("/run/%h/${NOT}-web"));
+        assert_eq!(set("other").agent, Some(PathBuf::from("/socket")));
     }
 
     #[test]

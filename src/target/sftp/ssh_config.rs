@@ -44,20 +44,35 @@ pub struct Settings {
 ///
 /// # Errors
 /// [`Kind::Usage`] for a line that cannot be understood, with file and line; and what reading fails with.
-pub fn read(files: &[PathBuf], home: Option<&Path>, host: &str, user: Option<&str>) -> Result<Settings> {
-    let mut reader = Reader { host, user, home, is_checked: false, settings: Settings::default() };
-    let usual = home.map(|home| home.join(".ssh/config"));
+pub fn read(files: &[PathBuf], about: About<'_>) -> Result<Settings> {
+    let mut reader =
+        Reader { about, folder: Path::new(""), is_checked: false, settings: Settings::default() };
+    let usual = about.home.map(|home| home.join(".ssh/config"));
     for file in files {
+        reader.folder = file.parent().unwrap_or(Path::new(""));
         reader.is_checked = usual.as_ref() == Some(file);
         reader.file(file, 0, true)?;
     }
     Ok(reader.settings)
 }
 
+/// Which connection is meant, and whose it is.
+#[derive(Debug, Clone, Copy)]
+pub struct About<'a> {
+    /// The host, as it was given.
+    pub host: &'a str,
+    /// The user to log in as, if one was given.
+    pub user: Option<&'a str>,
+    /// The name of the user on this machine.
+    pub login_name: &'a str,
+    /// The home folder of that user.
+    pub home: Option<&'a Path>,
+}
+
 struct Reader<'a> {
-    host: &'a str,
-    user: Option<&'a str>,
-    home: Option<&'a Path>,
+    about: About<'a>,
+    /// Where files lie that an `Include` names without a folder, also one in an included file.
+    folder: &'a Path,
     /// Files that others can write are refused: they may name commands to run.
     is_checked: bool,
     settings: Settings,
@@ -72,8 +87,13 @@ impl Reader<'_> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(failed(error)),
         };
+        let found = opened.metadata().map_err(failed)?;
+        if found.is_dir() {
+            // A star finds folders, too.
+            return Ok(());
+        }
         if self.is_checked {
-            refuse_of_others(file, &opened.metadata().map_err(failed)?)?;
+            refuse_of_others(file, &found)?;
         }
         let mut bytes = Vec::new();
         opened.read_to_end(&mut bytes).map_err(failed)?;
@@ -83,10 +103,10 @@ impl Reader<'_> {
             let words = words(line);
             let Some((keyword, arguments)) = words.split_first() else { continue };
             match keyword.to_ascii_lowercase().as_str() {
-                "host" => applies = matches_any(arguments.iter().map(String::as_str), self.host),
+                "host" => applies = matches_any(arguments.iter().map(String::as_str), self.about.host),
                 "match" => applies = self.match_applies(arguments),
                 "include" if applies && depth < MAX_DEPTH => {
-                    let named = arguments.iter().flat_map(|pattern| self.included(file, pattern));
+                    let named = arguments.iter().flat_map(|pattern| self.included(pattern));
                     for included in named.collect::<Vec<_>>() {
                         self.file(&included, depth + 1, true)?;
                     }
@@ -102,27 +122,14 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// `Match` with conditions that can be judged without running a program; others do not apply.
+    /// `Match` with conditions that can be judged without running a program; with others it does not apply.
     fn match_applies(&self, conditions: &[String]) -> bool {
         let mut words = conditions.iter().map(String::as_str);
         let mut is_match = false;
-        while let Some(condition) = words.next() {
-            let is_true = match condition.to_ascii_lowercase().as_str() {
-                "all" => true,
-                "host" => {
-                    let host = self.settings.host_name.as_deref().unwrap_or(self.host);
-                    words.next().is_some_and(|patterns| matches_any(patterns.split(','), host))
-                }
-                "originalhost" => {
-                    words.next().is_some_and(|patterns| matches_any(patterns.split(','), self.host))
-                }
-                "user" => {
-                    let user = self.user.or(self.settings.user.as_deref()).unwrap_or_default();
-                    words.next().is_some_and(|patterns| matches_any(patterns.split(','), user))
-                }
-                _ => false,
-            };
-            if !is_true {
+        while let Some(word) = words.next() {
+            let condition = word.strip_prefix('!').unwrap_or(word);
+            let Some(is_true) = self.judge(condition, &mut words) else { return false };
+            if is_true == word.starts_with('!') {
                 return false;
             }
             is_match = true;
@@ -130,11 +137,23 @@ impl Reader<'_> {
         is_match
     }
 
+    /// Whether one condition is true, whose patterns are among the words behind it; `None` if that cannot be told.
+    fn judge<'w>(&self, condition: &str, words: &mut impl Iterator<Item = &'w str>) -> Option<bool> {
+        let About { host, user, login_name, .. } = self.about;
+        let subject = match condition.to_ascii_lowercase().as_str() {
+            "all" => return Some(true),
+            "host" => self.settings.host_name.as_deref().unwrap_or(host),
+            "originalhost" => host,
+            "user" => user.or(self.settings.user.as_deref()).unwrap_or(login_name),
+            "localuser" => login_name,
+            _ => return None,
+        };
+        words.next().map(|patterns| matches_any(patterns.split(','), subject))
+    }
+
     /// The files that an `Include` names; a star may stand in the last part of the path.
-    fn included(&self, file: &Path, pattern: &str) -> Vec<PathBuf> {
-        let path = expand_home(pattern, self.home);
-        // Relative ones belong to the folder of the configuration.
-        let path = file.parent().unwrap_or(Path::new("")).join(path);
+    fn included(&self, pattern: &str) -> Vec<PathBuf> {
+        let path = self.folder.join(expand_home(pattern, self.about.home));
         let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str()))
         else {
             return Vec::new();
@@ -225,30 +244,44 @@ fn refuse_of_others(_: &Path, _: &Metadata) -> Result<()> {
     Ok(())
 }
 
-/// The words of a line: divided by blanks or one `=`, quotes keep blanks together, `#` begins a comment.
+/// The words of a line: divided by blanks or one `=`, quotes of both kinds keep blanks together, `#` begins a comment.
 fn words(line: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut rest = line.trim_start();
     while !rest.is_empty() && !rest.starts_with('#') {
-        let word;
-        if let Some(quoted) = rest.strip_prefix('"') {
-            let end = quoted.find('"').unwrap_or(quoted.len());
-            word = &quoted[..end];
-            rest = quoted.get(end + 1..).unwrap_or_default();
-        } else {
-            // The keyword may be followed by `=`; in values it is a character like any other.
-            let is_end = |c: char| c.is_whitespace() || (words.is_empty() && c == '=');
-            let end = rest.find(is_end).unwrap_or(rest.len());
-            word = &rest[..end];
-            rest = &rest[end..];
-        }
-        words.push(word.to_owned());
-        rest = rest.trim_start();
+        let (word, after) = first_word(rest, words.is_empty());
+        words.push(word);
+        rest = after.trim_start();
         if words.len() == 1 {
             rest = rest.strip_prefix('=').unwrap_or(rest).trim_start();
         }
     }
     words
+}
+
+/// The first word of a text without its quotes, and what follows it.
+fn first_word(text: &str, is_keyword: bool) -> (String, &str) {
+    let mut word = String::new();
+    let mut open = None;
+    let mut chars = text.char_indices().peekable();
+    while let Some((at, char)) = chars.next() {
+        match (char, open) {
+            ('\\', _) => {
+                let escaped = chars.next_if(|(_, next)| {
+                    matches!(next, '"' | '\'' | '\\') || (open.is_none() && *next == ' ')
+                });
+                word.push(escaped.map_or(char, |(_, escaped)| escaped));
+            }
+            ('"' | '\'', None) => open = Some(char),
+            (_, Some(quote)) if quote == char => open = None,
+            // The keyword may be followed by `=`; in values it is a character like any other.
+            (_, None) if char.is_whitespace() || (is_keyword && char == '=') => {
+                return (word, text.get(at..).unwrap_or_default());
+            }
+            _ => word.push(char),
+        }
+    }
+    (word, "")
 }
 
 /// What follows the keyword of a line, as it is.
@@ -272,11 +305,15 @@ pub fn expand_home(path: &str, home: Option<&Path>) -> PathBuf {
 mod tests {
     use super::*;
 
+    fn of<'a>(host: &'a str, home: Option<&'a Path>) -> About<'a> {
+        About { host, user: None, login_name: "joe", home }
+    }
+
     fn about(host: &str, text: &str) -> Settings {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("config");
         fs::write(&file, text).unwrap();
-        read(&[file], None, host, None).unwrap()
+        read(&[file], of(host, None)).unwrap()
     }
 
     const TEXT: &str = "\
@@ -313,6 +350,26 @@ Host *
     }
 
     #[test]
+    fn conditions_may_be_negated_and_ask_for_the_user_of_this_machine() {
+        let port = |conditions: &str| about("web", &format!("Match {conditions}\nPort 7")).port;
+        for true_one in
+            ["!originalhost other", "localuser joe", "originalhost web !localuser ann", "user joe"]
+        {
+            assert_eq!(port(true_one), Some(7), "{true_one}");
+        }
+        for false_one in ["!originalhost web", "localuser ann", "!all", "!exec false", "exec true", "host"] {
+            assert_eq!(port(false_one), None, "{false_one}");
+        }
+    }
+
+    #[test]
+    fn both_kinds_of_quotes_and_a_backslash_keep_blanks_together() {
+        let text = r#"User = 'joe "x" doe' "a'b" c"d e"f g\ h \"i j\k # no"#;
+        assert_eq!(words(text), ["User", r#"joe "x" doe"#, "a'b", "cd ef", "g h", "\"i", r"j\k"]);
+        assert_eq!(words("Key=a=b"), ["Key", "a=b"]);
+    }
+
+    #[test]
     fn patterns_choose_the_hosts() {
         assert_eq!(about("x.example.com", TEXT).port, Some(2222));
         let secret = about("secret.example.com", TEXT);
@@ -324,10 +381,14 @@ Host *
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("config");
         fs::create_dir(folder.path().join("conf.d")).unwrap();
+        // A folder is no file, and what an included file names lies where the first one does.
+        fs::create_dir(folder.path().join("conf.d/sub.conf")).unwrap();
         fs::write(&file, "Include conf.d/*.conf missing\nPort 1\n").unwrap();
+        fs::write(folder.path().join("conf.d/b.conf"), "Include more\n").unwrap();
+        fs::write(folder.path().join("more"), "Host c\nPort 8\n").unwrap();
         fs::write(folder.path().join("conf.d/a.conf"), "Host a\nPort 7\n").unwrap();
-        let port = |host| read(std::slice::from_ref(&file), None, host, None).unwrap().port;
-        assert_eq!((port("a"), port("b")), (Some(7), Some(1)));
+        let port = |host| read(std::slice::from_ref(&file), of(host, None)).unwrap().port;
+        assert_eq!((port("a"), port("b"), port("c")), (Some(7), Some(1), Some(8)));
     }
 
     #[cfg(unix)]
@@ -342,7 +403,7 @@ Host *
         let with = |usual_mode, more_mode, home: Option<&Path>| {
             fs::set_permissions(&usual, fs::Permissions::from_mode(usual_mode)).unwrap();
             fs::set_permissions(&more, fs::Permissions::from_mode(more_mode)).unwrap();
-            read(std::slice::from_ref(&usual), home, "h", None).map(|settings| settings.port)
+            read(std::slice::from_ref(&usual), of("h", home)).map(|settings| settings.port)
         };
         assert_eq!(with(0o644, 0o644, Some(home.path())).unwrap(), Some(7));
         for (usual_mode, more_mode) in [(0o664, 0o644), (0o644, 0o646)] {
@@ -358,7 +419,7 @@ Host *
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("config");
         fs::write(&file, "\nPort no\n").unwrap();
-        let error = read(std::slice::from_ref(&file), None, "h", None).unwrap_err();
+        let error = read(std::slice::from_ref(&file), of("h", None)).unwrap_err();
         assert_eq!(error.to_string(), format!("{}, line 2: \"no\" is no port", file.display()));
     }
 }
