@@ -432,3 +432,19 @@ fn a_session_that_is_dropped_ends_on_the_server() {
         std::thread::sleep(Duration::from_millis(5));
     }
 }
+
+#[test]
+fn a_file_that_is_taken_out_of_an_inbox_at_once_has_arrived() {
+    for has_extensions in [true, false] {
+        let server = start(|habits| {
+            habits.has_extensions = has_extensions;
+            habits.takes_away = Some("file");
+        });
+        let mut session = open(&server);
+        session.write(&path("file"), &mut &b"content"[..], &Put::default()).unwrap();
+        if session.write_behind(&path("file"), &mut &b"content"[..], &Put::default()).unwrap().is_none() {
+            session.settled(true).unwrap().remove(0).1.unwrap();
+        }
+        assert_names(session.as_mut(), "", &[]);
+    }
+}

@@ -86,6 +86,8 @@ pub struct Habits {
     pub forgets_to_place: Option<&'static str>,
     /// SFTP sessions that run.
     pub sessions: Arc<Mutex<usize>>,
+    /// It takes files of this name away, as soon as they have it.
+    pub takes_away: Option<&'static str>,
     /// Of what comes together, it reads files last.
     pub reads_last: bool,
     /// Somebody else writes other bytes over a file before a piece from the middle of it is read.
@@ -128,6 +130,7 @@ impl Default for Habits {
             room: u64::MAX,
             refuses_writes: false,
             forgets_to_place: None,
+            takes_away: None,
             sessions: Arc::default(),
             reads_last: false,
             is_overwritten: false,
@@ -568,6 +571,10 @@ impl Files {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<(u8, Vec<u8>)> {
         if self.habits.forgets_to_place.is_some_and(|name| to.ends_with(name)) {
+            return Ok(status(0));
+        }
+        if self.habits.takes_away.is_some_and(|name| to.ends_with(name)) {
+            fs::remove_file(from)?;
             return Ok(status(0));
         }
         let is_temporary = from.to_string_lossy().contains(".pyftpsync-tmp-");

@@ -349,13 +349,17 @@ impl SftpSession {
         Ok(Renaming { done, look: self.talk.send(&Request::Stat { path: to })? })
     }
 
-    /// Waits for both. Nothing is compared with a size that is not known.
-    pub(super) fn renamed(&mut self, renaming: &Renaming, size: Option<u64>) -> Result<()> {
+    /// Waits for both. Nothing is compared with a size that is not known, and what has neither name was moved on by the server,
+    /// as out of the inbox of a program.
+    pub(super) fn renamed(&mut self, renaming: &Renaming, from: &[u8], size: Option<u64>) -> Result<()> {
         let done = self.talk.answer(renaming.done)?;
         let look = self.talk.answer(renaming.look)?;
         success(done)?;
         let Some(size) = size else { return Ok(()) };
         let why = match found(look) {
+            Ok(None) if matches!(found(self.talk.ask(&Request::Stat { path: from })?), Ok(None)) => {
+                return Ok(());
+            }
             Ok(None) => {
                 "the server says that it has renamed the file, but nothing has the new name".to_owned()
             }
@@ -370,9 +374,14 @@ impl SftpSession {
         Err(Error::new(Kind::Size, why).retrying(Retry::NewSession))
     }
 
-    fn rename_checked(&mut self, request: &Request<'_>, to: &[u8], size: Option<u64>) -> Result<()> {
+    fn rename_checked(
+        &mut self,
+        request: &Request<'_>,
+        (from, to): (&[u8], &[u8]),
+        size: Option<u64>,
+    ) -> Result<()> {
         let renaming = self.begin_rename(request, to)?;
-        self.renamed(&renaming, size)
+        self.renamed(&renaming, from, size)
     }
 
     /// Gives a file its final name, replacing what has it. If that must be free, what has it by now is somebody else's; it stays
@@ -387,15 +396,17 @@ impl SftpSession {
     ) -> Result<()> {
         let replaces = self.talk.extensions().replaces;
         if replaces && !must_be_free {
-            return self.rename_checked(&Request::Replace { from, to }, to, size);
+            return self.rename_checked(&Request::Replace { from, to }, (from, to), size);
         }
         // By the draft (version 3, section 6.5) this fails where there is something; OpenSSH makes a link, which does so in one step.
-        let Err(error) = self.rename_checked(&Request::Rename { from, to }, to, size) else { return Ok(()) };
+        let Err(error) = self.rename_checked(&Request::Rename { from, to }, (from, to), size) else {
+            return Ok(());
+        };
         self.talk.check()?;
         let Some(old) = found(self.talk.ask(&Request::LinkStat { path: to })?)? else {
             // A disk without links, perhaps.
             return if replaces {
-                self.rename_checked(&Request::Replace { from, to }, to, size)
+                self.rename_checked(&Request::Replace { from, to }, (from, to), size)
             } else {
                 Err(error)
             };
@@ -413,7 +424,7 @@ impl SftpSession {
         let backup = self.temp_path(file, to);
         success(self.talk.ask(&Request::Rename { from: to, to: &backup })?)?;
         let kept = || format!("the old content is kept as {:?}", String::from_utf8_lossy(&backup));
-        let renamed = self.rename_checked(&Request::Rename { from, to }, to, size);
+        let renamed = self.rename_checked(&Request::Rename { from, to }, (from, to), size);
         self.talk.check().map_err(|error| error.advise(kept()))?;
         let Err(error) = renamed else {
             self.discard_path(&backup);
