@@ -235,7 +235,9 @@ fn one_odd_answer_to_size_does_not_end_the_checks() {
     server.faults().plan([fault("SIZE /.pyftpsync-tmp", 0, Mishap::Answer("500 internal error"))]);
     write(session.as_mut(), "one", b"whole").unwrap();
     server.faults().plan([fault("STOR", 0, Mishap::EndData(3))]);
-    assert_eq!(write(session.as_mut(), "two", b"content").unwrap_err().kind(), Kind::Size);
+    // The end of the data connection may be seen before the size is asked for.
+    let error = write(session.as_mut(), "two", b"content").unwrap_err();
+    assert!(matches!(error.kind(), Kind::Size | Kind::Disconnected), "{error}");
     assert_eq!(server.content("/two"), None);
 }
 
