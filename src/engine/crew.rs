@@ -446,8 +446,8 @@ impl<'a> Crew<'a> {
                 let result = self.remove_tree(side, &tree);
                 Done::TreeRemoved { side, root: tree.root, result }
             }
-            Job::WriteMeta { ticket, side, dir, opposite, text } => {
-                let result = self.remember(side, &dir, &opposite, text.as_deref());
+            Job::WriteMeta { ticket, side, dir, opposite, text, since } => {
+                let result = self.remember(side, &dir, &opposite, text.as_deref(), &since);
                 Done::MetaWritten { ticket, side, dir, result }
             }
         })

@@ -5,6 +5,7 @@ use super::removal::DoomedDir;
 use crate::error::Result;
 use crate::model::path::folded;
 use crate::model::{DirMeta, RelPath, Side, Sides};
+use crate::target::Expect;
 use std::collections::{BTreeSet, HashSet};
 
 /// What may go with a folder that the other side lost.
@@ -79,6 +80,8 @@ pub struct Folder {
     pub views: Sides<Option<Result<Box<View>>>>,
     /// Its metadata, from the moment it is planned.
     pub metas: Sides<DirMeta>,
+    /// The file of that on the local side, as listed.
+    pub meta_file: Expect,
     /// Files that both sides had when they first met, and whose copy has not succeeded.
     pub unfinished: BTreeSet<String>,
     /// Names that were deleted, and that the root's copy of what it held still has.
@@ -110,6 +113,7 @@ impl Folder {
             parent,
             views: Sides::default(),
             metas: Sides::default(),
+            meta_file: Expect::Anything,
             unfinished: BTreeSet::new(),
             gone: HashSet::new(),
             twins: HashSet::new(),

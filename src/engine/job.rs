@@ -4,7 +4,7 @@ use super::keep::Keep;
 use super::lock::LockNews;
 use super::removal::DoomedTree;
 use crate::error::{Error, Kind, Result};
-use crate::model::meta::{Fact, MetaError};
+use crate::model::meta::{Fact, MetaError, PeerKey};
 use crate::model::{DirMeta, Entry, Name, Note, RelPath, Side, Sides, Stamp};
 use crate::plan::contents::Question;
 use crate::target::{Expect, Put, Written};
@@ -83,7 +83,18 @@ pub enum Job {
         opposite: RelPath,
         /// The text.
         text: Option<Arc<str>>,
+        /// What it must not take back.
+        since: Since,
     },
+}
+
+/// The file that metadata was read from, where others may write it meanwhile: runs of the same folder with other peers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Since {
+    /// The file, as it was listed. Anything, if that does not matter.
+    pub file: Expect,
+    /// The peer whose memory is ours to write.
+    pub peer: Arc<PeerKey>,
 }
 
 /// What a listing does beforehand.
@@ -200,6 +211,8 @@ pub struct View {
     pub meta: DirMeta,
     /// When it was written, as listed, in seconds since 1970-01-01 UTC.
     pub meta_time: Option<f64>,
+    /// Its file, as listed.
+    pub meta_file: Expect,
     /// Its length, in characters.
     pub meta_chars: u64,
     /// Why the metadata could not be used.

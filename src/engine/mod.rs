@@ -257,9 +257,10 @@ fn save_local(run: &Run<'_>, unsaved: Vec<job::Job>) -> bool {
     let (Ok(mut session), Ok(mut disk)) = (target.open(), disk) else { return false };
     let mut is_saved = true;
     for job in unsaved {
-        if let job::Job::WriteMeta { side: Side::Local, dir, opposite, text, .. } = job {
+        if let job::Job::WriteMeta { side: Side::Local, dir, opposite, text, since, .. } = job {
             let is_secure = disk.as_mut().is_none_or(|disk| disk.secure(&opposite).is_ok());
-            let written = is_secure && crew::write_meta(session.as_mut(), &dir, text.as_deref()).is_ok();
+            let written =
+                is_secure && crew::write_meta(session.as_mut(), &dir, text.as_deref(), &since).is_ok();
             is_saved &= written;
         }
     }

@@ -45,6 +45,7 @@ use contents::Comparisons;
 use foresight::Foreseen;
 use memory::Unwritten;
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use twins::Twins;
 
@@ -76,7 +77,7 @@ pub fn walk(
     journal: &mut Journal,
 ) -> Result<Option<Error>, Broken> {
     let remote = run.pools.remote.target();
-    let peer = PeerKey { id: remote.id().to_owned(), legacy: remote.legacy_id().to_owned() };
+    let peer = Arc::new(PeerKey { id: remote.id().to_owned(), legacy: remote.legacy_id().to_owned() });
     let mut walk = Walk {
         run,
         peer,
@@ -132,7 +133,7 @@ pub fn walk(
 
 struct Walk<'a> {
     run: &'a Run<'a>,
-    peer: PeerKey,
+    peer: Arc<PeerKey>,
     executor: &'a mut dyn Executor,
     done: &'a Receiver<Done>,
     hooks: &'a dyn Hooks,
@@ -540,6 +541,7 @@ impl Walk<'_> {
         let copied_at = views.local.meta_time.filter(|_| is_ours);
         let leftovers = Sides::new(views.local.leftovers, views.remote.leftovers);
         folder.metas = Sides::new(views.local.meta, views.remote.meta);
+        folder.meta_file = views.local.meta_file;
         // What this run may continue stays.
         let side = |side: Side| self.run.pools[side].target().as_ref();
         let parts = Sides::new(
@@ -650,6 +652,7 @@ impl Walk<'_> {
             Side::Remote => views.remote,
         };
         folder.metas[from] = source.meta;
+        folder.meta_file = if from == Side::Local { source.meta_file } else { Expect::Absent };
         if let Some(parent) = parent.and_then(|ticket| self.folders.get_mut(&ticket)) {
             parent.metas.local.record(&self.peer, name, &Fact::default(), now);
             let above = parent.paths.local.clone();

@@ -125,6 +125,16 @@ pub fn pair_up(
             refuse_twins(&listings[side], side)?;
         }
     }
+    // Of two spellings only one is remembered. After the side that has it lost the file, the other one is all that is left.
+    let seen = archive.seen.as_ref().filter(|_| matches!(case, CaseMode::As(_)));
+    let spellings: HashMap<String, &str> =
+        seen.into_iter().flatten().map(|(name, _)| (case.fold(name), name.as_str())).collect();
+    let past_of = |name: &Name| match Past::of(archive, name.as_str()) {
+        Past::Unlisted => spellings
+            .get(&case.fold(name.as_str()))
+            .map_or(Past::Unlisted, |spelling| Past::of(archive, spelling)),
+        past => past,
+    };
     let mut remote: HashMap<String, usize> = HashMap::with_capacity(listings.remote.len());
     for (index, entry) in listings.remote.iter().enumerate() {
         remote.insert(case.fold(entry.name.as_str()), index);
@@ -147,11 +157,11 @@ pub fn pair_up(
                 }
             }
         }
-        let past = Past::of(archive, name.as_str()).of_kind(local.kind);
+        let past = past_of(&name).of_kind(local.kind);
         pairs.push(Pair { name, sides: Sides::new(Some(local), partner), past });
     }
     for entry in remote_entries.into_iter().flatten() {
-        let (name, past) = (entry.name.clone(), Past::of(archive, entry.name.as_str()).of_kind(entry.kind));
+        let (name, past) = (entry.name.clone(), past_of(&entry.name).of_kind(entry.kind));
         pairs.push(Pair { name, sides: Sides::new(None, Some(entry)), past });
     }
     Ok(pairs)
@@ -175,6 +185,7 @@ pub fn refuse_twins(entries: &[Entry], side: Side) -> Result<(), AmbiguousName> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Seen;
 
     fn file(name: &str) -> Entry {
         Entry::file(Name::new(name).unwrap(), Some(1), None)
@@ -195,6 +206,24 @@ mod tests {
     #[test]
     fn local_entries_come_first_in_their_order() {
         assert_eq!(up(&["b", "a"], &["c", "a"], CaseMode::Refuse).unwrap(), ["b:x-", "a:xx", "c:-x"]);
+    }
+
+    #[test]
+    fn a_name_is_remembered_by_its_other_spelling_too() {
+        let seen = Seen { mtime: None, size: Some(1), dated: None, exact: None, synced: None, is_own: true };
+        let archive = Archive { seen: Some(HashMap::from([("A".to_owned(), seen)])), ..Archive::default() };
+        for (case, past) in [
+            (CaseMode::As(Side::Remote), Past::Listed(seen)),
+            (CaseMode::As(Side::Local), Past::Listed(seen)),
+            (CaseMode::Refuse, Past::Unlisted),
+            (CaseMode::Strict, Past::Unlisted),
+        ] {
+            for side in Side::BOTH {
+                let mut entries = Sides::<Vec<Entry>>::default();
+                entries[side].push(file("a"));
+                assert_eq!(pair_up(entries, &archive, case).unwrap()[0].past, past, "{case:?} {side}");
+            }
+        }
     }
 
     #[test]

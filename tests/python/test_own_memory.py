@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from ftpsync.metadata import DirMetadata
+from ftpsync.resources import EntryPair
 from ftpsync.synchronizers import BiDirSynchronizer, UploadSynchronizer
 from small_servers import ftp_server
 from test_reliability import contents, put, run
@@ -231,3 +233,36 @@ def test_the_old_name_of_a_file_that_could_not_be_copied_under_its_new_one_stays
         refusals.clear()
         run(UploadSynchronizer, local, server.url, delete=True)
     assert contents(remote) == contents(local)
+
+
+@pytest.mark.parametrize("pretty", [False, True])
+def test_runs_of_one_folder_with_two_others_at_the_same_time_both_remember(
+    sides: Sides, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pretty: bool
+) -> None:
+    local, remote = sides
+    second = tmp_path / "second"
+    second.mkdir()
+    monkeypatch.setattr(DirMetadata, "PRETTY", pretty)
+    for name in ("a", "b", "d/a", "d/b"):
+        put(local / name, "old")
+    for other in (remote, second):
+        run(BiDirSynchronizer, local, str(other))
+
+    class Meanwhile(BiDirSynchronizer):
+        has_run = False
+
+        def on_copy_local(self, pair: EntryPair) -> object:
+            if not self.has_run:
+                self.has_run = True
+                run(BiDirSynchronizer, local, str(second))
+            return super().on_copy_local(pair)
+
+    for number in (1, 2):
+        for name in ("a", "d/a", f"new {number}", f"d/new {number}"):
+            put(local / name, f"edit {number}", -100 * number)
+        run(Meanwhile, local, str(remote))
+        (local / "d" / f"new {number}").unlink()
+        for other in (remote, second):
+            stats = run(BiDirSynchronizer, local, str(other)).get_stats()
+            assert (stats["conflict_files"], stats["files_deleted"]) == (0, 1)
+            assert contents(other) == contents(local)

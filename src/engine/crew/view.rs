@@ -2,7 +2,7 @@
 //! remember.
 
 use super::{Crew, borrowed};
-use crate::engine::job::View;
+use crate::engine::job::{Since, View};
 use crate::engine::lock::refuse_another;
 use crate::error::{Error, Kind, Result, Retry};
 use crate::locked::locked;
@@ -11,7 +11,7 @@ use crate::model::{DirMeta, Entry, EntryKind, LOCK_FILE_NAME, META_FILE_NAME, Na
 use crate::plan::filter::is_temporary;
 use crate::target::layer::shadow_mtime;
 use crate::target::pool::Pool;
-use crate::target::{Put, Session};
+use crate::target::{Expect, Put, Session};
 use std::io::Read;
 
 impl Crew<'_> {
@@ -27,11 +27,13 @@ impl Crew<'_> {
                 .extend(listing.entries.extract_if(.., |entry| is_hidden(entry)).map(|entry| entry.name));
         }
         let (mut meta_size, mut meta_time, mut lock, mut leftovers) = (None, None, None, Vec::new());
+        let mut meta_file = Expect::Absent;
         listing.entries.retain(|entry| {
             let name = entry.name.as_str();
             if name == META_FILE_NAME && entry.kind == EntryKind::File {
                 meta_size = Some(entry.size.unwrap_or(0));
                 meta_time = entry.mtime_org.map(|at| at.as_secs_f64());
+                meta_file = Expect::File(entry.size, entry.mtime_org);
             }
             let is_lock = name == LOCK_FILE_NAME && dir.is_root();
             if is_lock {
@@ -51,7 +53,7 @@ impl Crew<'_> {
             locked(&self.lost_locks)[side] |= matches!(&refused, Err(error) if error.kind() == Kind::Guard);
             refused?;
         }
-        let mut view = View { leftovers, lock, meta_time, ..View::default() };
+        let mut view = View { leftovers, lock, meta_time, meta_file, ..View::default() };
         if let Some(size) = meta_size {
             read_meta(session, side, dir, size, &mut view)?;
         }
@@ -74,9 +76,10 @@ impl Crew<'_> {
         dir: &RelPath,
         opposite: &RelPath,
         text: Option<&str>,
+        since: &Since,
     ) -> Result<()> {
         self.secure(side.other(), opposite)?;
-        self.persist([side], |sessions| write_meta(borrowed(sessions, side)?, dir, text))
+        self.persist([side], |sessions| write_meta(borrowed(sessions, side)?, dir, text, since))
     }
 
     /// What the memory of one side claims of a disk on the other must outlast a power cut there as well.
@@ -86,6 +89,22 @@ impl Crew<'_> {
         }
         self.persist([side], |sessions| borrowed(sessions, side)?.secure(dir))
     }
+}
+
+/// What another run has written to a metadata file since it was read, if one has and it can be read.
+fn written_meanwhile(session: &mut dyn Session, path: &RelPath, since: &Since) -> Option<DirMeta> {
+    let is_known = since.file == Expect::Anything
+        || !matches!(session.still(&[(path.clone(), since.file)]).pop(), Some(Ok(Some(false))));
+    if is_known {
+        return None;
+    }
+    let mut bytes = Vec::new();
+    let mut take = |body: &mut dyn Read| {
+        bytes.clear();
+        Ok(body.take(MAX_LOCAL_META_SIZE).read_to_end(&mut bytes).map(drop)?)
+    };
+    session.read(path, &mut take).ok()?;
+    DirMeta::parse(&bytes).ok()
 }
 
 /// Whether the times that metadata remembers count on a side. On a disk the file's own time is always the true one.
@@ -127,13 +146,17 @@ fn read_meta(session: &mut dyn Session, side: Side, dir: &RelPath, size: u64, vi
     Ok(())
 }
 
-/// Writes the metadata file of a folder, or removes it if there is no text.
-pub fn write_meta(session: &mut dyn Session, dir: &RelPath, text: Option<&str>) -> Result<()> {
+/// Writes the metadata file of a folder, or removes it if there is no text. What others have remembered there meanwhile stays.
+pub fn write_meta(session: &mut dyn Session, dir: &RelPath, text: Option<&str>, since: &Since) -> Result<()> {
     let Ok(name) = Name::new(META_FILE_NAME) else {
         return Ok(());
     };
     let path = dir.join(&name);
-    match text {
+    let merged = written_meanwhile(session, &path, since).map(|others| {
+        let ours = text.and_then(|text| DirMeta::parse(text.as_bytes()).ok()).unwrap_or_default();
+        ours.beside(others, &since.peer, text.is_some_and(|text| text.contains('\n')))
+    });
+    match merged.as_ref().map_or(text, Option::as_deref) {
         Some(text) => {
             let put = Put { size: Some(text.len() as u64), ..Put::default() };
             session.write(&path, &mut text.as_bytes(), &put).map(drop)

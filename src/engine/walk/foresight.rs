@@ -153,9 +153,9 @@ impl Walk<'_> {
             return self.make_at_once(ticket);
         }
         source.meta.forget_all(&self.peer);
-        let meta = source.meta.clone();
-        let text = self.metadata_text(&meta);
-        self.submit(Job::WriteMeta { ticket, side: Side::Local, dir, opposite, text })
+        let (meta, file) = (source.meta.clone(), source.meta_file);
+        let (text, since) = (self.metadata_text(&meta), self.since(Side::Local, file));
+        self.submit(Job::WriteMeta { ticket, side: Side::Local, dir, opposite, text, since })
     }
 
     fn make_at_once(&mut self, ticket: Ticket) -> Result<()> {

@@ -1,6 +1,7 @@
 //! What is remembered: a folder's metadata, once nothing in it is under way any more.
 
 use super::*;
+use crate::engine::job::Since;
 use crate::model::Seen;
 use crate::model::copies::Held;
 use crate::plan::classify::is_as_seen;
@@ -14,6 +15,7 @@ pub(super) struct Unwritten {
     ticket: Ticket,
     opposite: RelPath,
     text: Option<Arc<str>>,
+    since: Since,
 }
 
 impl Walk<'_> {
@@ -49,8 +51,9 @@ impl Walk<'_> {
             self.keep_copies(&mut folder);
         }
         for job in self.metadata_jobs(ticket, &mut folder) {
-            if let Job::WriteMeta { side, dir, opposite, text, .. } = &job {
-                let unwritten = Unwritten { ticket, opposite: opposite.clone(), text: text.clone() };
+            if let Job::WriteMeta { side, dir, opposite, text, since, .. } = &job {
+                let (opposite, since) = (opposite.clone(), since.clone());
+                let unwritten = Unwritten { ticket, opposite, text: text.clone(), since };
                 self.unwritten.insert((*side, dir.clone()), unwritten);
                 match text {
                     Some(text) => self.stats.meta_bytes_written += text.chars().count() as u64,
@@ -130,9 +133,16 @@ impl Walk<'_> {
                     dir: folder.paths[side].clone(),
                     opposite: folder.paths[side.other()].clone(),
                     text,
+                    since: self.since(side, folder.meta_file),
                 })
             })
             .collect()
+    }
+
+    /// What metadata must not take back that is written now. A remote side remembers no peers.
+    pub(super) fn since(&self, side: Side, file: Expect) -> Since {
+        let file = if side == Side::Local { file } else { Expect::Anything };
+        Since { file, peer: Arc::clone(&self.peer) }
     }
 
     /// A source that may only be read can be copied all the same: files are then told apart by size and time alone.
@@ -203,12 +213,8 @@ impl Walk<'_> {
             self.keep_copies(root);
         }
         let complete = std::mem::take(&mut self.unwritten).into_iter();
-        let complete = complete.map(|((side, dir), Unwritten { ticket, opposite, text })| Job::WriteMeta {
-            ticket,
-            side,
-            dir,
-            opposite,
-            text,
+        let complete = complete.map(|((side, dir), Unwritten { ticket, opposite, text, since })| {
+            Job::WriteMeta { ticket, side, dir, opposite, text, since }
         });
         let cut_short = folders.iter_mut().flat_map(|(ticket, folder)| self.metadata_jobs(*ticket, folder));
         complete.chain(cut_short).collect()

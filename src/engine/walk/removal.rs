@@ -114,6 +114,7 @@ impl Walk<'_> {
         }
         if let Some(folder) = self.folders.get_mut(&ticket) {
             folder.metas[on] = view.meta;
+            folder.meta_file = if on == Side::Local { view.meta_file } else { Expect::Anything };
         }
         for leftover in &view.leftovers {
             let doomed = Doomed {
