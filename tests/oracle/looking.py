@@ -23,7 +23,7 @@ CLOCK = re.compile(r"\b\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\b")
 NUMBERS = {
     re.compile(r"\b\d+\.\d\d sec\b"): "# sec",
     re.compile(r"\(system: ([+-]?)[^)]*\)"): r"(system: \1#)",
-    re.compile(r"(?<=\.pyftpsync-trash/)[\d_-]+(?=/)"): "#",
+    re.compile(r"(?<=\.pyftpsync-trash/)[\da-f_-]+(?=/)"): "#",
     re.compile(r"\b\d+ days ago"): "# days ago",
     re.compile(r"\b\d+ parent folders"): "# parent folders",
     re.compile(r"Python: \S+$", re.M): "Python: <python>",
