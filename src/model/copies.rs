@@ -46,9 +46,14 @@ impl Copies {
 
     /// Whether it is known what a folder, or one below it, held.
     pub fn leads_to(&self, path: &str) -> bool {
+        self.contains(path) || self.below(path).next().is_some()
+    }
+
+    /// The known folders inside of one.
+    fn below(&self, path: &str) -> impl Iterator<Item = &String> {
         let below = format!("{path}/");
-        let mut inside = self.0.range(below.clone()..).take_while(|(other, _)| other.starts_with(&below));
-        self.contains(path) || inside.next().is_some()
+        let from = self.0.range(below.clone()..);
+        from.map(|(other, _)| other).take_while(move |other| other.starts_with(&below))
     }
 
     /// What a folder held.
@@ -60,8 +65,7 @@ impl Copies {
 
     /// How many files a folder and those below it held.
     pub fn count_files(&self, path: &str) -> u64 {
-        let below = format!("{path}/");
-        let inside = self.0.keys().filter(|other| *other == path || other.starts_with(&below));
+        let inside = self.below(path).map(String::as_str).chain([path]);
         let held = inside.filter_map(|path| self.get(path)).flatten();
         held.filter(|(_, (_, size))| size.is_some()).count() as u64
     }
@@ -85,8 +89,9 @@ impl Copies {
 
     /// Forgets a folder and all below it.
     pub fn forget_tree(&mut self, path: &str) {
-        let below = format!("{path}/");
-        self.0.retain(|other, _| other != path && !other.starts_with(&below));
+        self.0.remove(path);
+        let inside: Vec<String> = self.below(path).cloned().collect();
+        inside.iter().for_each(|other| drop(self.0.remove(other)));
     }
 
     /// Whether it may be written.

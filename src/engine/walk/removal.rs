@@ -96,11 +96,10 @@ impl Walk<'_> {
             return Ok(Vec::new());
         };
         let (dir, paths) = (folder.shown().clone(), folder.paths.clone());
-        let view = match on {
+        let mut view = match on {
             Side::Local => views.local,
             Side::Remote => views.remote,
         };
-        let mut view = view;
         self.disown(&paths.local, &mut view.meta);
         let mut archive = view.meta.archive(&self.peer);
         if archive.seen.is_none() {
