@@ -2,7 +2,7 @@
 
 use super::job::{Doomed, Ticket};
 use crate::model::{RelPath, Side};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 /// The place of a folder among those to remove.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -49,7 +49,7 @@ pub struct Removals {
     files: Vec<(Side, Doomed)>,
     dirs: Vec<Dir>,
     folders: HashSet<(Side, String)>,
-    traces: HashMap<(Side, String), Trace>,
+    traces: BTreeMap<(Side, String), Trace>,
 }
 
 impl Removals {
@@ -159,7 +159,7 @@ impl Removals {
     /// What has not been carried out: every trace left.
     pub fn take_traces(&mut self) -> Vec<Trace> {
         let from_dirs: Vec<Trace> = self.dirs.iter_mut().filter_map(|dir| dir.trace.take()).collect();
-        self.traces.drain().map(|(_, trace)| trace).chain(from_dirs).collect()
+        std::mem::take(&mut self.traces).into_values().chain(from_dirs).collect()
     }
 
     /// Takes files from what is to be removed.

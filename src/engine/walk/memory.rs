@@ -217,7 +217,13 @@ impl Walk<'_> {
             Job::WriteMeta { ticket, side, dir, opposite, text, since }
         });
         let cut_short = folders.iter_mut().flat_map(|(ticket, folder)| self.metadata_jobs(*ticket, folder));
-        complete.chain(cut_short).collect()
+        let mut jobs: Vec<Job> = complete.chain(cut_short).collect();
+        // The root comes last: its copy confirms what folders hold, and must not be newer than they are.
+        jobs.sort_by_cached_key(|job| match job {
+            Job::WriteMeta { side, dir, .. } => (dir.is_root(), Some((dir.clone(), *side))),
+            _ => (true, None),
+        });
+        jobs
     }
 
     /// What was deleted is no longer among what the folder held. A folder that stays although the local side has lost it is
