@@ -31,8 +31,24 @@ const FEW: usize = 2;
 /// Files that were begun, and that nobody has read yet.
 pub struct Ahead {
     begun: HashMap<RelPath, Begun>,
-    /// How many there are in all sessions with the server.
+    /// How many there are in all sessions with the server, with those that are being opened.
     count: Arc<AtomicUsize>,
+}
+
+/// One more of them for as long as this lives.
+struct Opening(Arc<AtomicUsize>);
+
+impl Opening {
+    fn of(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Relaxed);
+        Opening(Arc::clone(count))
+    }
+}
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
 }
 
 impl Ahead {
@@ -94,11 +110,13 @@ impl SftpSession {
         for &(file, size) in files.iter().take(MOST) {
             // What cannot be written in the encoding of the server is refused when it is its turn.
             if let Ok(path) = self.path(file) {
-                opening.push((file, size, self.talk.send(&Request::Open { path: &path, how: Open::Read })?));
+                let counted = Opening::of(&self.ahead.count);
+                let asked = self.talk.send(&Request::Open { path: &path, how: Open::Read })?;
+                opening.push((file, size, asked, counted));
             }
         }
         let chunk = u64::from(self.talk.read_chunk.max(1));
-        for (file, size, asked) in opening {
+        for (file, size, asked, _counted) in opening {
             match handle(self.talk.answer(asked)?) {
                 // One more piece than it has bytes for: where it ends is to be seen.
                 Ok(handle) => {

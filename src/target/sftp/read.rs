@@ -39,7 +39,7 @@ impl SftpSession {
 
     /// Opens a file. Its attributes and first pieces are asked for together: a small file takes two round trips.
     fn open_file(&mut self, path: &[u8], start: u64) -> Result<Begun> {
-        let is_crowded = || self.server.ahead.load(Relaxed) > 0;
+        let is_crowded = || self.server.ahead.load(Relaxed) > 0 || self.server.learned().opens_few;
         let was_crowded = is_crowded();
         let opened = handle(self.talk.ask(&Request::Open { path, how: Open::Read })?);
         let handle = opened.map_err(|error| match error.kind() {
