@@ -131,6 +131,44 @@ fn a_port_where_something_else_answers_is_told() {
     );
 }
 
+/// Connects to something that says `words` to everybody, and then waits as all servers do.
+fn refused_where_somebody_says(words: &'static [u8]) -> Error {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        let mut open = Vec::new();
+        for socket in listener.incoming() {
+            let mut socket = socket.unwrap();
+            let _ = std::io::Write::write_all(&mut socket, words);
+            open.push(socket);
+        }
+    });
+    let mut config = SftpConfig::new("127.0.0.1", "/");
+    config.port = port;
+    config.timeout = Duration::from_secs(2);
+    config.connect_timeout = config.timeout;
+    let error = refusal(SftpTarget::new(config).unwrap().open());
+    assert!(
+        error.to_string().starts_with(&format!("could not connect to \"127.0.0.1:{port}\": ")),
+        "{error}"
+    );
+    error
+}
+
+#[test]
+fn an_ftp_server_is_told_from_one_that_is_silent() {
+    let error = refused_where_somebody_says(b"220 ready\r\n");
+    assert_eq!(error.kind(), Kind::Ssh);
+    assert!(error.to_string().contains("an FTP server answers there"), "{error}");
+    assert!(error.to_string().contains("write ftp:// or ftps://"), "{error}");
+}
+
+#[test]
+fn other_lines_may_come_before_that_of_ssh() {
+    let error = refused_where_somebody_says(b"Please wait\r\n220 of us are here\r\n");
+    assert_eq!(error.kind(), Kind::Timeout);
+}
+
 #[test]
 fn a_server_that_loses_bytes_is_found_out_and_the_old_content_stays() {
     let server = start(|habits| habits.loses_a_byte = true);

@@ -11,9 +11,13 @@ use russh::client::{self, DisconnectReason, Handle};
 use russh::keys::{Algorithm, HashAlg, PublicKey, PublicKeyOrCertificate};
 use russh::{Channel, ChannelOpenFailure, Disconnect, Preferred, SshId, cipher};
 use std::borrow::Cow;
+use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
@@ -141,7 +145,7 @@ async fn step(hop: &Hop, through: Option<&Step>, timeout: Duration, patience: &m
                 Err(Error::new(Kind::Usage, "ProxyCommand works on Unix only").advise("use ProxyJump"))
             }
             (None, None) => {
-                let socket = dial(&hop.host, hop.port, timeout).await?;
+                let socket = Wary { socket: dial(&hop.host, hop.port, timeout).await?, has_heard: false };
                 client::connect_stream(config, socket, client)
                     .await
                     .map_err(|failure| failure.into_error(hop))
@@ -222,6 +226,59 @@ async fn connect_to_any(addresses: &[SocketAddr], timeout: Duration) -> Result<T
         }
     }
     Err(failure)
+}
+
+/// A socket that looks at the first bytes. An FTP server speaks first, too, and then waits, as we would: SSH allows lines of
+/// any kind before its own.
+struct Wary {
+    socket: TcpStream,
+    has_heard: bool,
+}
+
+impl AsyncRead for Wary {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buffer.filled().len();
+        let read = ready!(Pin::new(&mut this.socket).poll_read(context, buffer));
+        let heard = buffer.filled().get(before..).unwrap_or_default();
+        if !std::mem::replace(&mut this.has_heard, true) && heard.starts_with(b"220") {
+            let error = Error::new(Kind::Ssh, "an FTP server answers there, and no SSH server");
+            return Poll::Ready(Err(error
+                .advise("write ftp:// or ftps://, or give the port of SSH")
+                .into_io()));
+        }
+        Poll::Ready(read)
+    }
+}
+
+impl AsyncWrite for Wary {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().socket).poll_write(context, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().socket).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().socket).poll_shutdown(context)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().socket).poll_write_vectored(context, pieces)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
+    }
 }
 
 fn config(known: &KnownHost, timeout: Duration) -> client::Config {
