@@ -17,7 +17,7 @@ from ftpsync.synchronizers import (
     DownloadSynchronizer,
     UploadSynchronizer,
 )
-from ftpsync.targets import is_url, make_target
+from ftpsync.targets import is_url, make_target, path_to_make
 
 __all__ = ["SyncEntry", "SyncResult", "sync"]
 
@@ -271,8 +271,8 @@ def _made(
         raise TypeError(f"{name} must be a URL, a path or a target, not {place!r}")
     if not path:
         raise ValueError(f"{name} must not be empty")
-    if create_folder and "://" not in path and not is_url(path):
-        path = os.path.abspath(os.path.expanduser(path))
+    if create_folder and not is_url(path):
+        path = path_to_make(path)
         if dry_run and not os.path.lexists(path):
             return _Unmade(path)
         os.makedirs(path, exist_ok=True)

@@ -35,7 +35,7 @@ from ftpsync.doctor_command import add_doctor_parser
 from ftpsync.run_command import add_run_parser, handle_run_command
 from ftpsync.scan_command import add_scan_parser
 from ftpsync.synchronizers import BiDirSynchronizer, DownloadSynchronizer, UploadSynchronizer
-from ftpsync.targets import is_url, make_target
+from ftpsync.targets import is_url, make_target, path_to_make
 from ftpsync.tree_command import add_tree_parser
 from ftpsync.util import (
     DEBUG_FLAGS,
@@ -333,7 +333,13 @@ def _perform(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
 
 def _remote_target(args: argparse.Namespace, options: dict[str, Any], stand_ins: contextlib.ExitStack) -> Any:
     """Makes the target of the remote side. For a dry run an empty folder stands in for one that would be created."""
-    if is_url(args.remote) or not getattr(args, "create_folder", False):
+    # What a download reads from is there, or the place is mistyped.
+    if is_url(args.remote) or args.command == "download":
+        return make_target(args.remote, options)
+    path = path_to_make(args.remote)
+    if not args.create_folder:
+        if not os.path.lexists(path):
+            raise ValueError(f"{path} is not a directory. Pass `--create-folder` to create it.")
         return make_target(args.remote, options)
     path = os.path.abspath(os.path.expanduser(args.remote))
     if not args.dry_run:
@@ -371,7 +377,10 @@ def _check_sides(parser: argparse.ArgumentParser, args: argparse.Namespace) -> N
     if args.remote == ".":
         parser.error("'.' is expected to be the local target (not remote)")
     if is_url(args.local) and not is_url(args.remote):
-        parser.error("a file system target is expected to be local")
+        parser.error(
+            "a file system target is expected to be local: name the folder first, then the server "
+            "(`download FOLDER SERVER` copies from the server)"
+        )
 
 
 def _report(synchronizer: Any, args: argparse.Namespace) -> None:

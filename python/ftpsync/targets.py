@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import sys
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, ClassVar
@@ -48,13 +49,50 @@ def _without_login(text: str) -> str:
     return f"***@{rest}" if ":" in login else text
 
 
+#: How scp and rsync are told a folder on a server.
+_AS_FOR_SCP = re.compile(r"([^/\\@:\s]+@[^/\\@:\s]+):")
+
+#: The beginning of what can only be a path.
+_PLAIN_PATH = re.compile(r"~?[/\\](?![/\\])|\.\.?[/\\]")
+
 #: Schemes of URLs that `make_target()` knows.
 _SCHEMES = ("ftp", "ftps", "sftp", "s3")
 
 
 def is_url(place: str) -> bool:
     """Tells whether a text is the URL of a server or bucket, as `make_target()` reads it, and not a local path."""
-    return place.partition(":")[0].lower() in _SCHEMES and ":" in place
+    return place.lstrip().partition(":")[0].lower() in _SCHEMES and ":" in place
+
+
+def path_to_make(place: str) -> str:
+    """Returns the absolute path of a local folder that may have to be made; nobody wants one of the name `fpts:`.
+
+    Raises:
+        ValueError: It was meant as a place on a server.
+    """
+    if _PLAIN_PATH.match(place) is None:
+        _refuse_other_urls(place)
+    return os.path.abspath(os.path.expanduser(place))
+
+
+def _refuse_other_urls(place: str) -> None:
+    """Makes sure that a text which is no URL that we know is a path.
+
+    Raises:
+        ValueError: It was meant as a place on a server.
+    """
+    if os.path.isdir(os.path.expanduser(place)):
+        return
+    scheme, mark, rest = place.partition("://")
+    if mark and "@" in rest.partition("/")[0]:
+        # A mistyped scheme: the text holds a password that must not be shown, perhaps with slashes.
+        shown = f"{scheme}://***@{place.rpartition('@')[2]}"
+    else:
+        shown = _without_login(place)
+    if mark or shown != place:
+        raise ValueError(f"{shown} is not a directory. (Known schemes: ftp, ftps, s3, sftp.)")
+    if login := _AS_FOR_SCP.match(place):
+        raise ValueError(f"{place} is not a directory. (On a server it is sftp://{login[1]}/PATH.)")
 
 
 def make_target(url: str, extra_opts: dict[str, Any] | None = None) -> Any:
@@ -90,15 +128,7 @@ def make_target(url: str, extra_opts: dict[str, Any] | None = None) -> Any:
         ) from None
     scheme = parts.scheme.lower()
     if scheme not in _SCHEMES:
-        if parts.netloc and "@" in parts.netloc:
-            # A mistyped scheme: the text holds a password that must not be shown, perhaps with slashes.
-            shown = f"{parts.scheme}://***@{url.rpartition('@')[2]}"
-            raise ValueError(f"{shown} is not a directory. (Known schemes: ftp, ftps, s3, sftp.)")
-        if _without_login(url) != url and not os.path.isdir(os.path.expanduser(url)):
-            shown = _without_login(url)
-            raise ValueError(f"{shown} is not a directory. (Known schemes: ftp, ftps, s3, sftp.)")
-        if "://" in url and not os.path.isdir(os.path.expanduser(url)):
-            raise ValueError(f"{url} is not a directory. (Known schemes: ftp, ftps, s3, sftp.)")
+        _refuse_other_urls(url)
         return FsTarget(url, extra_opts)
     if not parts.hostname:
         shown = f"{scheme}://{_without_login(parts.path)}"

@@ -256,7 +256,7 @@ def test_unknown_options_are_ignored(sides: Sides) -> None:
         (("upload", "LOCAL", "ftp://"), 1, "names no host"),
         (("upload", "LOCAL", "ftp://u:secret@host:x/"), 1, "The port of ftp://host"),
         (("upload", "missing", "REMOTE"), 1, "missing is not a directory."),
-        (("upload", "LOCAL", "missing"), 1, "missing is not a directory."),
+        (("upload", "LOCAL", "missing"), 1, "missing is not a directory. Pass `--create-folder`"),
         (("upload", "LOCAL", "http://u:secret@host/"), 1, "is not a directory."),
         (("upload", "LOCAL", "webdav://host/x"), 1, "Known schemes: ftp, ftps, s3, sftp."),
         (("upload", "LOCAL/a", "REMOTE"), 1, "is not a directory. (It is a file.)"),
@@ -281,6 +281,8 @@ def test_unknown_options_are_ignored(sides: Sides) -> None:
         (("--debug", "all", "upload", "LOCAL", "REMOTE"), 2, "--debug"),
         (("upload", ".", "."), 2, "'.' is expected to be the local target"),
         (("download", "ftp://u:secret@host/", "REMOTE"), 2, "a file system target is expected to be local"),
+        (("download", "ftp://u:secret@host/", "REMOTE"), 2, "name the folder first, then the server"),
+        (("upload", "joe@host:/srv", "REMOTE"), 1, "(On a server it is sftp://joe@host/PATH.)"),
         ((), 2, "missing command (choose from"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
@@ -301,3 +303,52 @@ def test_a_mistake_is_told_without_a_traceback(
     else:
         assert "pyftpsync: error: " in done.stderr or f"pyftpsync {arguments[0]}: error: " in done.stderr
     assert names(sides[1]) == set()
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        (
+            "fpts://u:secret@host/x",
+            "fpts://***@host/x is not a directory. (Known schemes: ftp, ftps, s3, sftp.)",
+        ),
+        ("webdav://host/x", "(Known schemes: ftp, ftps, s3, sftp.)"),
+        ("ftps ://u@host/x", "(Known schemes: ftp, ftps, s3, sftp.)"),
+        ("u:secret@host/x", "***@host/x is not a directory."),
+        ("joe@host:/x", "(On a server it is sftp://joe@host/PATH.)"),
+        (" ftp://127.0.0.1:9/x", "could not connect"),
+    ],
+)
+def test_a_mistyped_server_is_no_folder_to_be_made(place: str, words: str, sides: Sides) -> None:
+    """A deployment would go to a folder of that name, password and all, and end well."""
+    fill(sides[0], "a")
+    (cwd := sides[0].parent / "cwd").mkdir()
+    for options in ((), ("--dry-run",)):
+        done = command_line(
+            "upload", str(sides[0]), place, "--create-folder", *options, "--no-prompt", cwd=cwd
+        )
+        assert done.returncode == 1 and words in done.stderr, done
+        assert "secret" not in done.stderr + done.stdout
+    (cwd / "pyftpsync.yaml").write_text(
+        f"tasks: {{up: {{command: upload, local: {sides[0]}, remote: '{place}', create_folder: true}}}}"
+    )
+    assert command_line("run", "up", "--no-prompt", cwd=cwd).returncode == 1
+    assert names(cwd) == {"pyftpsync.yaml"}
+
+
+@pytest.mark.parametrize("place", ["./joe@host:x", "new/b@c", "a:b"])
+def test_a_folder_to_be_made_may_have_nearly_any_name(place: str, sides: Sides) -> None:
+    fill(sides[0], "a")
+    (cwd := sides[0].parent / "cwd").mkdir()
+    assert command_line("upload", str(sides[0]), place, "--create-folder", cwd=cwd).returncode == 0
+    assert names(cwd / place) == {"a"}
+
+
+def test_a_download_makes_no_source(sides: Sides) -> None:
+    (cwd := sides[0].parent / "cwd").mkdir()
+    (cwd / "pyftpsync.yaml").write_text(
+        f"tasks: {{get: {{command: download, local: {sides[0]}, remote: mistyped, create_folder: true}}}}"
+    )
+    done = command_line("run", "get", cwd=cwd)
+    assert done.returncode == 1 and "mistyped is not a directory." in done.stderr
+    assert names(cwd) == {"pyftpsync.yaml"}

@@ -274,9 +274,13 @@ class TestBadInput:
             (source, None, TypeError, "destination must be a URL, a path or a target, not None"),
             (b"bytes", goal, TypeError, "source must be a URL"),
         ]
+        cases.append((source, "joe@host:/x", ValueError, r"\(On a server it is sftp://joe@host/PATH\.\)"))
         for one, other, kind, words in cases:
             with pytest.raises(kind, match=words):
                 ftpsync.sync(one, other)
+        with pytest.raises(ValueError, match="sftp://joe@host/PATH"):
+            ftpsync.sync(source, "joe@host:/x", create_folder=True)
+        assert not Path("joe@host:").exists()
         assert everything(goal) == {} and seen(source) == everything(source)
 
     def test_a_link_to_the_source_is_the_source(self, source: Path, tmp_path: Path) -> None:
