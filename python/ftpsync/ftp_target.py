@@ -305,7 +305,8 @@ class FTPTarget(ServerTarget):
                     self._show_greeting(session.greeting)
                 return session
             except Exception as exc:
-                if not _is_refusal(exc):
+                # The answer to AUTH is none about user or folder, whatever its number.
+                if not _is_refusal(exc) or (self.tls and _refuses_tls(exc)):
                     raise
                 if not self.tls and _wants_tls(exc):
                     write_error(f"{self.host} wants TLS: write ftps:// instead of ftp://.")
@@ -452,6 +453,11 @@ def _wants_tls(refusal: Exception) -> bool:
     """Tells whether a server refuses a login without TLS. Folders may be called so, too."""
     is_login = getattr(refusal, "what", "").startswith("could not log in")
     return is_login and re.search(r"\b(ssl|tls)\b|encrypt", _reply(refusal), re.IGNORECASE) is not None
+
+
+def _refuses_tls(refusal: Exception) -> bool:
+    """Tells whether a server does not encrypt although it is asked to."""
+    return re.match(r"\S+ refuses to encrypt the connection", getattr(refusal, "what", "")) is not None
 
 
 def _reply(exc: BaseException) -> str:

@@ -310,6 +310,22 @@ def test_a_server_that_wants_tls_is_not_taken_for_one_without_the_folder(tmp_pat
                 assert "create-folder" not in done.stderr and "would be created" not in done.stdout
 
 
+def test_a_server_without_tls_is_not_taken_for_one_with_another_password(tmp_path: Path) -> None:
+    """vsftpd answers AUTH as it answers everything before the login, by 530."""
+    (tmp_path / "local").mkdir()
+    for kind in (servers.PYFTPDLIB, servers.VSFTPD):
+        root = tmp_path / kind.name
+        root.mkdir()
+        with kind.start(root) as server:
+            url = server.url.replace("ftp://", "ftps://")
+            for engine in ("own", "suppaftp"):
+                words = ("upload", str(tmp_path / "local"), url, "--ftp-engine", engine)
+                done = command_line(*words, cwd=tmp_path)
+                assert done.returncode == 1, done
+                assert "refuses to encrypt the connection" in done.stderr
+                assert "Could not login" not in done.stderr and "Enter password" not in done.stderr
+
+
 def test_a_missing_folder_may_be_called_tls(tmp_path: Path) -> None:
     (tmp_path / "local").mkdir()
     (tmp_path / "root").mkdir()
