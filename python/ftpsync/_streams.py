@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import sys
 from typing import Any
 
-__all__ = ["flush", "is_reader_gone", "let_go", "make_lenient"]
+__all__ = ["flush", "is_reader_gone", "let_go", "make_lenient", "show"]
 
 
 def make_lenient() -> None:
@@ -21,6 +22,15 @@ def flush(stream: Any) -> None:
     """Flushes a standard stream; it may be missing, and what somebody has put in its place may have only `write()`."""
     if hasattr(stream, "flush"):
         stream.flush()
+
+
+def show(stream: Any) -> None:
+    """Shows what a standard stream got so far: a job that is silent may be killed, with all that it has said.
+
+    What the output does not take stays where it was, and is reported when there is too much of it.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        flush(stream)
 
 
 def let_go() -> None:

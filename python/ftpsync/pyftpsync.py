@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from ftpsync import __version__
 from ftpsync._errors import harmless, in_one_line, printable
-from ftpsync._streams import flush, is_reader_gone, let_go, make_lenient
+from ftpsync._streams import flush, is_reader_gone, let_go, make_lenient, show
 from ftpsync.cli_common import (
     Parser,
     _add_verbosity,
@@ -119,6 +119,7 @@ def run() -> None:
 
 def _tell(text: str) -> None:
     """Says the last words of a run, if there is somebody to hear them."""
+    show(sys.stdout)
     with contextlib.suppress(OSError):
         print(harmless(text), file=sys.stderr)
 

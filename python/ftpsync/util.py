@@ -18,6 +18,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import IO, TYPE_CHECKING, Any, Final
 
+from ftpsync._streams import show
+
 if TYPE_CHECKING:
     import configparser
 
@@ -234,6 +236,8 @@ def _print(
     """Prints text and line end in one piece: the threads of a run may print at the same time."""
     text = (" " if sep is None else sep).join(str(arg) for arg in args)
     text += "\n" if end is None else end
+    if file is sys.stderr:  # Both may go to the same place, where the order counts.
+        show(sys.stdout)
     try:
         print(text, end="", file=file, **kwargs)
     except UnicodeEncodeError as error:
@@ -244,6 +248,7 @@ def _print(
             file=file,
             **kwargs,
         )
+    show(file)
 
 
 def ansi_code(name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -119,6 +120,45 @@ def test_outputs_on_a_full_disk_leave_everything_in_good_order(
     (sides.local / os.fsdecode(b"\xff")).unlink()
     assert run(sides.command("upload", server.url)).returncode == 0
     assert contents(sides.local).items() <= contents(sides.remote).items()
+
+
+def test_a_log_shows_what_is_going_on(sides: Sides) -> None:
+    """Jobs that say nothing are killed, with all that was still to be written."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(60)
+        url = f"ftp://joe@127.0.0.1:{silent.getsockname()[1]}/"
+        command = sides.command("upload", url, "--timeout", "30", "--connect-timeout", "30")
+        environment = {**os.environ, "PYFTPSYNC_PASSWORD": "x", "PYTHONUNBUFFERED": ""}
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment
+        ) as job:
+            assert job.stdout is not None
+            assert job.stdout.readline().startswith(b"Upload ")
+            connection, _ = silent.accept()
+            with connection:
+                connection.settimeout(60)
+                connection.sendall(b"220 ready\r\n")
+                # Whoever has ended says no name.
+                assert connection.recv(4) == b"USER"
+            job.kill()
+
+
+def test_errors_stand_where_they_belong_in_a_log(sides: Sides, server: Small) -> None:
+    (sides.local / os.fsdecode(b"\xff")).write_text("cannot be sent, which is told")
+    log = sides.local.parent / "log"
+    with log.open("wb") as stream:
+        subprocess.run(
+            sides.command("upload", server.url),
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "PYTHONUNBUFFERED": ""},
+            timeout=60,
+            check=False,
+        )
+    text = log.read_bytes()
+    places = [text.find(words) for words in (b"Upload ", b"Could not copy", b"Wrote ", b"1 problem")]
+    assert -1 not in places and places == sorted(places), text
 
 
 @pytest.mark.parametrize("closed", [0, 1, 2])
