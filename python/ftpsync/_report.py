@@ -5,6 +5,7 @@ All output goes through `ftpsync.util.write`, so that it lands in the logger or 
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from ftpsync.synchronizers import BaseSynchronizer
     from ftpsync.targets import _Target
 
-__all__ = ["Reporter"]
+__all__ = ["Reporter", "takes_escapes"]
 
 _HELP: Final = {
     "l": "use the local file and overwrite the remote one (or restore it)",
@@ -57,7 +58,8 @@ class Reporter:
         options = synchronizer.options
         self._verbose = synchronizer.verbose
         self._to_terminal = get_pyftpsync_logger() is None and _is_terminal()
-        self._colored = self._to_terminal and not options.get("no_color")
+        self._erases = self._to_terminal and takes_escapes()
+        self._colored = self._erases and not options.get("no_color") and not os.environ.get("NO_COLOR")
         self._prefix = DRY_RUN_PREFIX if synchronizer.dry_run else ""
         self.progress = ProgressLine(self._prefix, shows_bytes=self._to_terminal)
         self.shows_progress = bool(
@@ -98,7 +100,9 @@ class Reporter:
             symbol = " " + symbol
         shown = printable(path)
         color, reset = self._colors(action, status, symbol)
-        erase = ("\x1b[0K" if ansi_code("Fore.RED") else " " * 10) if self._to_terminal else ""
+        erase = (
+            ("\x1b[0K" if self._erases and ansi_code("Fore.RED") else " " * 10) if self._to_terminal else ""
+        )
         place = f"[{shown}]" if is_dir else shown
         write(f"{self._prefix}{color}{tag:<16} {symbol:^3} {place}{reset}{erase}")
 
@@ -185,7 +189,7 @@ class Reporter:
         entry = pair.any_entry
         last = pretty_stamp(entry.ps_utime)
         self.progress.clear()
-        erase = VT_ERASE_LINE if self._to_terminal else ""
+        erase = VT_ERASE_LINE if self._erases else ""
         color = ansi_code("Fore.LIGHTRED_EX") if self._colored else ""
         reset = ansi_code("Style.RESET_ALL") if self._colored else ""
         path = printable(pair.rel_path)
@@ -325,6 +329,11 @@ def make_entry(target: _Target, folder: str, fields: Any, past: Any) -> _Resourc
     if past is not None:
         entry.ps_mtime, entry.ps_size, entry.ps_utime = past
     return entry
+
+
+def takes_escapes() -> bool:
+    """Tells whether a terminal is more than a typewriter, as far as the environment says."""
+    return os.environ.get("TERM") != "dumb"
 
 
 def _is_terminal() -> bool:

@@ -163,7 +163,9 @@ common_parser.add_argument(
 common_parser.add_argument(
     "--progress", action="store_true", help="show progress even when redirected or less verbose"
 )
-common_parser.add_argument("--no-color", action="store_true", help="no terminal colours")
+common_parser.add_argument(
+    "--no-color", action="store_true", help="no terminal colours (as with the variable NO_COLOR)"
+)
 _ftp.add_argument(
     "--ftp-active", action="store_true", help="let the server connect to this machine (default: passive mode)"
 )

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from ftpsync._report import takes_escapes
 from ftpsync.util import ansi_code, get_pyftpsync_logger, set_pyftpsync_logger
 
 __all__ = ["run_demo"]
@@ -61,7 +62,8 @@ def run_demo(color: bool = True) -> int:
                 )
                 return 1
             with server as url:
-                return _play(local, served, url, color and sys.stdout.isatty())
+                may_color = color and takes_escapes() and not os.environ.get("NO_COLOR")
+                return _play(local, served, url, may_color and sys.stdout.isatty())
     finally:
         set_pyftpsync_logger(previous)
 

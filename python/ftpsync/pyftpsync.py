@@ -265,7 +265,9 @@ def _add_resolve(deeds: Any, *choices: str) -> None:
 def _add_demo(commands: Any) -> None:
     text = "show a synchronisation with a server inside this process; needs no network"
     parser = commands.add_parser("demo", parents=[verbose_parser], help=text, description=text + ".")
-    parser.add_argument("--no-color", action="store_true", help="no terminal colours")
+    parser.add_argument(
+        "--no-color", action="store_true", help="no terminal colours (as with the variable NO_COLOR)"
+    )
 
 
 def _settle_verbosity(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
@@ -342,7 +344,6 @@ def _remote_target(args: argparse.Namespace, options: dict[str, Any], stand_ins:
         if not os.path.lexists(path):
             raise ValueError(f"{path} is not a directory. Pass `--create-folder` to create it.")
         return make_target(args.remote, options)
-    path = os.path.abspath(os.path.expanduser(args.remote))
     if not args.dry_run:
         os.makedirs(path, exist_ok=True)
     if os.path.lexists(path):

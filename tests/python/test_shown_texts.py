@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import re
 import subprocess
@@ -20,7 +21,7 @@ from ftpsync._errors import harmless, printable
 from ftpsync._s3_uri import parse
 from ftpsync.ftp_target import FTPTarget
 from ftpsync.sftp_target import AuthenticationException, PasswordRequiredException, SFTPTarget
-from ftpsync.synchronizers import ALWAYS_OMIT, TRASH_NAME, UploadSynchronizer
+from ftpsync.synchronizers import ALWAYS_OMIT, TRASH_NAME, BiDirSynchronizer, UploadSynchronizer
 from ftpsync.targets import FsTarget, make_target
 from scripted_core import Server
 
@@ -130,6 +131,40 @@ def test_a_copy_by_hand_that_fails_steers_no_terminal(tmp_path: Path, capsys: An
     (sides[0] / EVIL).unlink()
     _steps.copy_file(synchronizer, one, other, entry)
     assert_tame(capsys.readouterr().err, times=2)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("variables", "erases", "colors"),
+    [
+        ({"TERM": "xterm"}, True, True),
+        ({"TERM": "xterm", "NO_COLOR": ""}, True, True),
+        ({"TERM": "xterm", "NO_COLOR": "1"}, True, False),
+        ({"TERM": "dumb"}, False, False),
+    ],
+    ids=str,
+)
+def test_colours_are_for_terminals_that_have_them_and_people_who_want_them(
+    variables: dict[str, str], erases: bool, colors: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    for side in ("one", "other"):
+        (tmp_path / side).mkdir()
+        (tmp_path / side / "file").write_text(side)
+    sides = (FsTarget(str(tmp_path / "one")), FsTarget(str(tmp_path / "other")))
+    BiDirSynchronizer(*sides, {"verbose": 5, "resolve": "skip", "no_trash": True}).run()
+    shown = terminal.getvalue()
+    assert "file" in shown
+    assert ("\x1b[0K" in shown) == erases
+    assert bool(re.search(r"\x1b\[\d+m", shown)) == colors
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes are of Unix")
