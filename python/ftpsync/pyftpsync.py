@@ -35,7 +35,7 @@ from ftpsync.doctor_command import add_doctor_parser
 from ftpsync.run_command import add_run_parser, handle_run_command
 from ftpsync.scan_command import add_scan_parser
 from ftpsync.synchronizers import BiDirSynchronizer, DownloadSynchronizer, UploadSynchronizer
-from ftpsync.targets import is_url, make_target, path_to_make
+from ftpsync.targets import is_text, is_url, make_target, path_to_make
 from ftpsync.tree_command import add_tree_parser
 from ftpsync.util import (
     DEBUG_FLAGS,
@@ -317,6 +317,7 @@ def _perform(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
         return run_demo(color=not args.no_color)
     if getattr(args, "delete_unmatched", False):
         args.delete = True
+    _check_words(parser, args)
     # What a task file says is not in the list of processes.
     is_typed = args.command != "run"
     if args.command == "run":
@@ -372,6 +373,21 @@ def _synchronize(args: argparse.Namespace) -> int:
         return _EXIT_ERROR
     _report(synchronizer, args)
     return _exit_code(synchronizer, args)
+
+
+def _check_words(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Ends with a usage error where a word is not what it was meant to be."""
+    for name in ("local", "remote", "target"):
+        # A variable that is not set would stand for the current folder, and `--delete` would go by that.
+        if getattr(args, name, None) == "":
+            parser.error(f"{name.upper()} must not be empty: '.' stands for the current folder")
+    for name in ("match", "exclude", "backup_dir"):
+        word = getattr(args, name, None)
+        if isinstance(word, str) and not is_text(word):
+            parser.error(
+                f"--{name.replace('_', '-')}: {word!r} has bytes that are no characters: "
+                "they do not suit the locale (LANG, LC_ALL)"
+            )
 
 
 def _check_sides(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:

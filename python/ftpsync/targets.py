@@ -64,6 +64,15 @@ def is_url(place: str) -> bool:
     return place.lstrip().partition(":")[0].lower() in _SCHEMES and ":" in place
 
 
+def is_text(text: str) -> bool:
+    """Tells whether a text has nothing but characters, and no bytes that Python could not read as such."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def path_to_make(place: str) -> str:
     """Returns the absolute path of a local folder that may have to be made; nobody wants one of the name `fpts:`.
 
@@ -114,6 +123,10 @@ def make_target(url: str, extra_opts: dict[str, Any] | None = None) -> Any:
 
     if not isinstance(url, str):
         raise TypeError(f"url must be a str, not {url!r}")
+    if is_url(url) and not is_text(url):
+        raise ValueError(
+            f"{url.partition(':')[0]}:... has bytes that are no characters: they do not suit the locale (LANG, LC_ALL)."
+        )
     if url.strip().partition(":")[0].lower() == "s3":
         from ftpsync.s3_target import S3Target
 
