@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import posixpath
+import re
 from collections.abc import Callable
-from typing import IO, Any, ClassVar
+from typing import IO, Any, ClassVar, Final
 
 from ftpsync._base_target import _TEMP_PREFIX, Callback, _get_encoding_opt, _Target
 from ftpsync._errors import harmless, printable
@@ -14,6 +15,9 @@ from ftpsync.resources import DirectoryEntry, FileEntry
 from ftpsync.util import PASSWORD_VARIABLE, CliSilentRuntimeError, emulates_31, write, write_error
 
 __all__ = ["ServerTarget", "native_maker"]
+
+#: A character as URLs elsewhere have it.
+_ENCODED: Final = re.compile("%[0-9A-Fa-f]{2}")
 
 #: Names under which servers let in everybody, in lower case.
 _GUESTS = ("anonymous", "ftp")
@@ -195,13 +199,14 @@ class ServerTarget(_Target):
             ) from refusal
         side = "local" if self.is_local() else "remote"
         message = f"Could not change {side} directory to '{self.root_dir}' ({reason})"
+        is_source = getattr(self.synchronizer, "_MODE", "") == "download"
+        hint = " A path is taken as it stands: '%20' is no blank." if _ENCODED.search(self.root_dir) else ""
         if not self.get_option("create_folder", False):
+            advice = "" if is_source else " Pass `--create-folder` to create it."
             raise CliSilentRuntimeError(
-                f"{message}. It does not exist, or permissions are missing. "
-                "Pass `--create-folder` to create it.",
-                min_verbosity=4,
+                f"{message}. It does not exist, or permissions are missing.{advice}{hint}", min_verbosity=4
             ) from refusal
-        if getattr(self.synchronizer, "_MODE", "") == "download" or (self.readonly and not self.dry_run):
+        if is_source or (self.readonly and not self.dry_run):
             raise CliSilentRuntimeError(
                 f"{message}. This run may not change the server, so `--create-folder` is not followed.",
                 min_verbosity=4,
@@ -209,10 +214,10 @@ class ServerTarget(_Target):
         if self.dry_run:
             from ftpsync import _core
 
-            write(printable(f"{message}: it would be created."))
+            write(printable(f"{message}: it would be created.{hint}"))
             self._native = _core.Target.unmade(self._native.id)
             return self._native.open()
-        write_error(printable(f"{message}: creating it."))
+        write_error(printable(f"{message}: creating it.{hint}"))
         return None
 
     def _seconds(self) -> float | None:

@@ -592,6 +592,31 @@ class TestFtpFolder:
             target.open()
         assert info.value.min_verbosity == 4 and "--create-folder" in str(info.value)
 
+    def test_a_missing_source_is_not_to_be_made(self, server: Server, tmp_path: Path) -> None:
+        target = FTPTarget("/nix", "host", username="u", password="p")
+        run = Run(FsTarget(str(tmp_path)), target)
+        run._MODE = "download"
+        with pytest.raises(CliSilentRuntimeError, match="It does not exist, or permissions") as info:
+            target.open()
+        assert "--create-folder" not in str(info.value)
+
+    @pytest.mark.parametrize("options", [{}, {"create_folder": True}], ids=str)
+    def test_a_path_as_in_urls_elsewhere_is_pointed_out(
+        self, server: Server, tmp_path: Path, capsys: Any, options: dict[str, Any]
+    ) -> None:
+        target = FTPTarget("/my%20files", "host", username="u", password="p")
+        Run(FsTarget(str(tmp_path)), target, **options)
+        told = ""
+        try:
+            target.open()
+        except CliSilentRuntimeError as exc:
+            told = str(exc)
+        assert (
+            (told + capsys.readouterr().err)
+            .strip()
+            .endswith("A path is taken as it stands: '%20' is no blank.")
+        )
+
     def test_a_missing_local_root_in_a_run(self, server: Server, capsys: Any) -> None:
         target = FTPTarget("/nix", "host", username="u", password="p")
         Run(target, FTPTarget("/", "host"))
