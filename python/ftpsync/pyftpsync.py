@@ -343,7 +343,10 @@ def _remote_target(args: argparse.Namespace, options: dict[str, Any], stand_ins:
     path = path_to_make(args.remote)
     if not args.create_folder:
         if not os.path.lexists(path):
-            raise ValueError(f"{path} is not a directory. Pass `--create-folder` to create it.")
+            raise ValueError(
+                f"{path} is not a directory. Pass `--create-folder` to create it; "
+                "a server is written with ftp://, ftps:// or sftp:// in front."
+            )
         return make_target(args.remote, options)
     if not args.dry_run:
         os.makedirs(path, exist_ok=True)

@@ -257,6 +257,7 @@ def test_unknown_options_are_ignored(sides: Sides) -> None:
         (("upload", "LOCAL", "ftp://u:secret@host:x/"), 1, "The port of ftp://host"),
         (("upload", "missing", "REMOTE"), 1, "missing is not a directory."),
         (("upload", "LOCAL", "missing"), 1, "missing is not a directory. Pass `--create-folder`"),
+        (("upload", "LOCAL", "ftp.host.example/www"), 1, "a server is written with ftp://"),
         (("upload", "LOCAL", "http://u:secret@host/"), 1, "is not a directory."),
         (("upload", "LOCAL", "webdav://host/x"), 1, "Known schemes: ftp, ftps, s3, sftp."),
         (("upload", "LOCAL/a", "REMOTE"), 1, "is not a directory. (It is a file.)"),
