@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +12,6 @@ from typing import Any
 
 import pytest
 
-import ftpsync.compat_s3lync
 from ftpsync._s3_object import _is_aws
 from ftpsync.s3 import (
     AsyncS3Object,
@@ -89,10 +87,10 @@ def quiet(key: str, local: object = None, **options: Any) -> S3Object:
     return S3Object(f"{URI}/{key}", path, progress_mode="disabled", **options)
 
 
+@pytest.mark.parametrize("module", ["ftpsync.s3", "ftpsync.compat_s3lync"])
 def test_the_examples_of_the_document_run(
-    server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str], module: str
 ) -> None:
-    monkeypatch.setitem(sys.modules, "s3lync", ftpsync.compat_s3lync)
     request(server, "PUT", "/my-bucket")
     for key, content in {
         "path/to/file.txt": "first",
@@ -107,7 +105,8 @@ def test_the_examples_of_the_document_run(
     assert len(examples) == 9
     known: dict[str, Any] = {}
     for example in examples:
-        exec(compile(example.replace("/Users/john", str(tmp_path / "john")), str(DOCUMENT), "exec"), known)
+        example = example.replace("/Users/john", str(tmp_path / "john")).replace("ftpsync.s3", module)
+        exec(compile(example, str(DOCUMENT), "exec"), known)
     shown = capsys.readouterr().out
     assert "Hello, S3!" in shown and "{'a': 1}" in shown and "config.json" in shown and "two" in shown
     assert request(server, "GET", "/my-bucket/logs/app.log").decode() == "one\ntwo\n[NEW] one more line"
