@@ -380,6 +380,10 @@ def _synchronize(args: argparse.Namespace) -> int:
 
 def _check_words(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """Ends with a usage error where a word is not what it was meant to be."""
+    for name in ("ssh_config", "tls_ca", "tls_cert", "tls_key"):
+        # No shell has seen what stands in a task file, or behind `--tls-ca=`.
+        if file := getattr(args, name, None):
+            setattr(args, name, os.path.expanduser(file))
     for name in ("local", "remote", "target"):
         # A variable that is not set would stand for the current folder, and `--delete` would go by that.
         if getattr(args, name, None) == "":

@@ -75,6 +75,18 @@ def _key_locked(message: str) -> Exception:
     return _also_of_paramiko(PasswordRequiredException)(message)
 
 
+def _existing(config: str | os.PathLike[str]) -> str:
+    """Returns the path of a configuration of ssh. Without it the wrong host might be reached, by the wrong way.
+
+    Raises:
+        ValueError: There is no such file.
+    """
+    path = os.path.expanduser(config)
+    if not os.path.exists(path) or os.path.isdir(path):
+        raise ValueError(f"there is no file {os.fspath(config)!r}; check the path after --ssh-config")
+    return path
+
+
 def _cause(exc: OSError) -> str:
     """Returns why something failed, without what and with which advice."""
     return str(exc.strerror).rpartition('": ')[2].partition(";")[0]
@@ -204,6 +216,8 @@ class SFTPTarget(ServerTarget):
         options = {key: given[key] for key in _NATIVE_OPTIONS if given.get(key) is not None}
         if isinstance(options.get("identity_file"), (str, os.PathLike)):
             options["identity_file"] = [options["identity_file"]]
+        if "ssh_config" in options:
+            options["ssh_config"] = _existing(options["ssh_config"])
         if self._passphrase is not None:
             options["passphrase"] = self._passphrase
         options["create_folder"] = create_folder

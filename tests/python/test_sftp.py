@@ -354,6 +354,34 @@ def test_the_usual_key_of_the_home_folder_is_found(place: Place) -> None:
     target.close()
 
 
+@pytest.mark.parametrize("name", ["missing", "~/missing", "."])
+def test_a_configuration_that_is_not_there_is_an_error(place: Place, name: str) -> None:
+    """The host would be asked without what stands in it: another port, another way, another key."""
+    target = make_target(place.server.url, {**QUIET, "ssh_config": name})
+    with pytest.raises(ValueError, match=f"^there is no file '{name}'; check the path after --ssh-config"):
+        target.open()
+    assert not target.connected
+
+
+@pytest.mark.parametrize("is_task", [False, True])
+def test_a_configuration_may_be_below_the_home(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_task: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (place.home / "of-work").write_text(
+        f"Host alias\n  HostName 127.0.0.1\n  Port {place.server.port}\n  User {place.server.user}\n"
+    )
+    url, words = f"sftp://alias{place.root}", ["--identity-file", str(place.keys / "user_rsa")]
+    if is_task:
+        (tmp_path / "pyftpsync.yaml").write_text(
+            f"tasks: {{draw: {{command: tree, remote: '{url}', ssh_config: ~/of-work}}}}"
+        )
+        words = ["run", "draw", *words]
+    else:
+        words = ["tree", url, "--ssh-config=~/of-work", *words]
+    place.run(*words)
+
+
 def test_the_ssh_configuration_names_host_port_user_and_key(place: Place) -> None:
     (place.home / ".ssh" / "config").write_text(
         f"Host alias\n  HostName 127.0.0.1\n  Port {place.server.port}\n  User {place.server.user}\n"
