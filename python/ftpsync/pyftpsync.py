@@ -317,11 +317,11 @@ def _perform(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
         return run_demo(color=not args.no_color)
     if getattr(args, "delete_unmatched", False):
         args.delete = True
-    _check_words(parser, args)
     # What a task file says is not in the list of processes.
     is_typed = args.command != "run"
     if args.command == "run":
         handle_run_command(parser, args)
+    _check_words(parser, args)
     if hasattr(args, "handler"):
         args.url_on_command_line = is_typed
         code: int | None = args.handler(parser, args)

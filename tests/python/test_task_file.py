@@ -341,6 +341,15 @@ def test_the_verbosity_of_the_file(verbose: str, options: tuple[str, ...], shows
     assert "Wrote " in out
 
 
+@pytest.mark.parametrize("key", ["tls_ca", "tls_cert"])
+def test_a_file_may_be_below_the_home(key: str, sides: Sides, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No shell has put the home in place of `~`."""
+    monkeypatch.setenv("HOME", str(sides[1]))
+    task = f"command: tree, remote: 'ftps://u:p@127.0.0.1:9/', {key}: ~/of-work.pem"
+    done = run(sides, f"tasks: {{draw: {{{task}}}}}", "draw")
+    assert done.returncode == 1 and f"cannot read certificates from {sides[1]}/of-work.pem" in done.stderr
+
+
 @pytest.mark.parametrize(("word", "deletes"), [("yes", True), ("TRUE", True), ("no", False), ("0", False)])
 def test_a_quoted_flag_is_a_flag(word: str, deletes: bool, sides: Sides) -> None:
     fill(sides[0], "a")
