@@ -130,6 +130,7 @@ fn a_file_that_grows_while_it_is_sent_is_not_taken_for_synchronised() {
     pair.put("log", b"one");
     let outcome = pair.run_and_meanwhile("STOR", || pair.put("log", b"one, two"));
     assert_eq!(outcome.stats.copy_errors, 1, "{outcome:?}");
+    assert!(outcome.failures.iter().any(|text| text.contains("it has grown since")), "{outcome:?}");
     assert_eq!(pair.server.content("/log"), None, "no half of it");
     assert!(pair.run().result.is_ok());
     assert_eq!(pair.server.content("/log").unwrap(), b"one, two");

@@ -548,7 +548,7 @@ fn pump(channel: &mut Channel, body: &mut dyn Read, size: Option<u64>) -> std::r
 
 fn wrong_length(sent: u64, size: u64) -> Error {
     let detail = if sent > size {
-        format!("there are more than the {size} bytes that should be")
+        format!("it has grown since it was listed, beyond {size} bytes; the next run copies it")
     } else {
         format!("there are {sent} bytes instead of {size}")
     };

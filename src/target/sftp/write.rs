@@ -462,7 +462,9 @@ impl SftpSession {
 pub(super) fn check_length(sent: u64, expected: Option<u64>) -> Result<()> {
     match expected {
         Some(expected) if expected < sent => {
-            Err(Error::new(Kind::Size, format!("more than the {expected} bytes arrived that were announced")))
+            let detail =
+                format!("it has grown since it was listed, beyond {expected} bytes; the next run copies it");
+            Err(Error::new(Kind::Size, detail))
         }
         Some(expected) if expected > sent => {
             Err(Error::new(Kind::Size, format!("{sent} bytes arrived instead of {expected}")))
