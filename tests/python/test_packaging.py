@@ -84,7 +84,7 @@ def test_the_examples_of_the_documentation_are_typed(tmp_path: Path) -> None:
     pytest.importorskip("mypy")
     pieces = [
         block.partition("```")[0]
-        for page in ("README.md", "docs/python.md")
+        for page in ("README.md", "docs/python.md", "docs/servers.md")
         for block in (ROOT / page).read_text(encoding="utf-8").split("```python\n")[1:]
     ]
     assert len(pieces) > 4
