@@ -4,6 +4,7 @@ use crate::ftp_conversations::config;
 use crate::ftp_faults::{At, Fault, Gate, Mishap};
 use crate::ftp_server::{Quirks, Server};
 use crate::tree::{self, Setup};
+use ftpsync::error::Kind;
 use ftpsync::model::{RelPath, Stamp, TEMP_PREFIX};
 use ftpsync::plan::Mode;
 use ftpsync::target::ftp::{Engine, FtpConfig, FtpTarget};
@@ -206,6 +207,7 @@ fn a_server_that_cannot_go_on_gets_all_of_it_again() {
     sync(folder.path(), &server, Mode::Upload).result.unwrap();
     assert!(server.content("/big") == Some(content()));
     assert_eq!(offsets(&server).len(), 1, "it is asked once");
+    assert!(!server.paths().iter().any(|path| path.contains(TEMP_PREFIX)), "{:?}", server.paths());
 }
 
 /// Two contents: one of which each part is another, and one of which only the last byte is.
@@ -358,4 +360,93 @@ fn two_runs_do_not_write_the_same_part() {
     assert_eq!(times, 1);
     assert!(std::fs::read(folder.path().join("big")).unwrap() == content);
     assert_eq!(leftovers(folder.path()), 0);
+}
+
+/// Refusals that are about something else than where a transfer begins.
+const FOR_NOW: [&str; 4] = ["425 no connection", "426 closed", "450 busy", "451 local error"];
+
+#[test]
+fn a_refusal_for_another_reason_takes_nothing_from_what_has_arrived() {
+    for refusal in FOR_NOW {
+        let server = Server::start(Quirks::default());
+        server.put("/big", &content());
+        let folder = tempfile::tempdir().unwrap();
+        server.faults().plan([
+            Fault { at: At::Nth("RETR /big", 0), mishap: Mishap::CutData(CUT) },
+            Fault { at: At::Nth("RETR /big", 1), mishap: Mishap::Answer(refusal) },
+        ]);
+        sync(folder.path(), &server, Mode::Download).result.unwrap();
+        assert!(std::fs::read(folder.path().join("big")).unwrap() == content(), "{refusal}");
+        let [first, second] = offsets(&server)[..] else { panic!("{refusal}: it was not continued") };
+        assert!(first > 0 && first == second, "{refusal}: {first} {second}");
+        assert_eq!(leftovers(folder.path()), 0);
+    }
+    for refusal in FOR_NOW {
+        let server = Server::start(Quirks::default());
+        let folder = tempfile::tempdir().unwrap();
+        put_local(folder.path(), &content(), THEN);
+        server.faults().plan([
+            Fault { at: At::Nth(UPLOAD, 0), mishap: Mishap::CutData(CUT) },
+            Fault { at: At::Nth(UPLOAD, 1), mishap: Mishap::Answer(refusal) },
+        ]);
+        sync(folder.path(), &server, Mode::Upload).result.unwrap();
+        assert!(server.content("/big") == Some(content()), "{refusal}");
+        assert_eq!(offsets(&server), [CUT, CUT], "{refusal}");
+        assert!(!server.paths().iter().any(|path| path.contains(TEMP_PREFIX)), "{:?}", server.paths());
+    }
+}
+
+#[test]
+fn a_server_without_room_for_the_rest_is_not_sent_all_of_it() {
+    let server = Server::start(Quirks::default());
+    let folder = tempfile::tempdir().unwrap();
+    put_local(folder.path(), &content(), THEN);
+    server.faults().plan([
+        Fault { at: At::Nth(UPLOAD, 0), mishap: Mishap::CutData(CUT) },
+        Fault { at: At::Nth(UPLOAD, 1), mishap: Mishap::Answer("452 disk full") },
+    ]);
+    let error = sync(folder.path(), &server, Mode::Upload).result.unwrap_err();
+    assert_eq!(error.kind(), Kind::Full, "{error}");
+    sync(folder.path(), &server, Mode::Upload).result.unwrap();
+    assert_eq!(offsets(&server), [CUT, CUT], "once there is room, it goes on");
+    assert!(server.content("/big") == Some(content()));
+}
+
+#[test]
+fn what_cannot_be_continued_does_not_stay_on_the_server() {
+    // As ProFTPD says it, and others.
+    for refusal in ["451 big: Append/Restart not permitted, try again", "550 not here", "450 busy"] {
+        let server = Server::start(Quirks::default());
+        let folder = tempfile::tempdir().unwrap();
+        put_local(folder.path(), &content(), THEN);
+        let refused = |nth| Fault { at: At::Nth(UPLOAD, nth), mishap: Mishap::Answer(refusal) };
+        let count = if refusal.starts_with("450") { 2 } else { 1 };
+        let cut = Fault { at: At::Nth(UPLOAD, 0), mishap: Mishap::CutData(CUT) };
+        server.faults().plan(std::iter::once(cut).chain((1..=count).map(refused)));
+        sync(folder.path(), &server, Mode::Upload).result.unwrap();
+        assert!(server.content("/big") == Some(content()), "{refusal}");
+        assert_eq!(offsets(&server).len(), count, "{refusal}");
+        assert!(!server.paths().iter().any(|path| path.contains(TEMP_PREFIX)), "{:?}", server.paths());
+    }
+}
+
+#[test]
+fn parts_of_an_earlier_run_go_where_no_file_can_be_continued() {
+    let server = Server::start(Quirks::default());
+    let folder = tempfile::tempdir().unwrap();
+    put_local(folder.path(), &content(), THEN);
+    server.faults().plan([
+        Fault { at: At::Nth(UPLOAD, 0), mishap: Mishap::CutData(CUT) },
+        Fault { at: At::Nth("REST", 0), mishap: Mishap::Reset },
+        Fault { at: At::Nth("REST", 1), mishap: Mishap::Reset },
+        Fault { at: At::Nth("REST", 2), mishap: Mishap::Reset },
+    ]);
+    assert!(sync(folder.path(), &server, Mode::Upload).result.is_err());
+    assert!(server.paths().iter().any(|path| path.contains(TEMP_PREFIX)), "there is a part");
+    // With --verify everything is sent anew.
+    let local = Shared(Arc::new(LocalTarget::new(folder.path(), Links::Inside).unwrap()));
+    let remote = Shared(Arc::new(FtpTarget::new(FtpConfig { verify: true, ..config(&server) }).unwrap()));
+    tree::run(&local, &remote, &Setup::new(Mode::Upload)).result.unwrap();
+    assert!(server.content("/big") == Some(content()));
+    assert!(!server.paths().iter().any(|path| path.contains(TEMP_PREFIX)), "{:?}", server.paths());
 }

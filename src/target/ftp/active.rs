@@ -2,7 +2,7 @@
 
 use super::Server;
 use super::control::Control;
-use super::data::{Attempt, Channel, Failure, Started, secured};
+use super::data::{About, Attempt, Channel, Failure, Started, secured};
 use super::dial::interrupted;
 use super::proxy::Host;
 use super::stream::Stream;
@@ -27,15 +27,15 @@ pub fn start_active(
     // Not in one packet with the rest: pyftpdlib opens the connection first and then confirms PORT, behind the reply to
     // the command of the transfer.
     if let Some(refused) = replies.pop().filter(|reply| !reply.is_success()) {
-        return Ok(Started { before: replies, outcome: Err(refused), is_about_connection: true });
+        return Ok(Started { before: replies, outcome: Err(refused), about: About::Connection });
     }
     if let Some(refused) = control.rest()? {
-        return Ok(Started { before: replies, outcome: Err(refused), is_about_connection: false });
+        return Ok(Started { before: replies, outcome: Err(refused), about: About::Offset });
     }
     let reply = control.ask(verb)?;
     if reply.code() >= 300 {
-        let is_about_connection = reply.code() == 425;
-        return Ok(Started { before: replies, outcome: Err(reply), is_about_connection });
+        let about = About::by_code(&reply);
+        return Ok(Started { before: replies, outcome: Err(reply), about });
     }
     let early = (!reply.is_preliminary()).then_some(reply);
     let accepted = accept(server, &listener, control.host()).map_err(|error| match error.kind() {
@@ -48,7 +48,7 @@ pub fn start_active(
         .inspect_err(|_| control.doubt())?;
     control.listener = Some(listener);
     let outcome = Ok(Channel::new(stream, early));
-    Ok(Started { before: replies, outcome, is_about_connection: false })
+    Ok(Started { before: replies, outcome, about: About::Transfer })
 }
 
 /// `PORT h1,h2,h3,h4,p1,p2` (RFC 959) or `EPRT |2|address|port|` (RFC 2428).

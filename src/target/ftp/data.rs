@@ -33,14 +33,32 @@ pub struct Started {
     pub before: Vec<Reply>,
     /// The open data connection, or the refusing reply.
     pub outcome: std::result::Result<Channel, Reply>,
-    /// It is the connection that was refused, and not what was to be transferred.
-    pub is_about_connection: bool,
+    /// What was refused, if something was.
+    pub about: About,
+}
+
+/// What a refusing reply is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum About {
+    /// The data connection.
+    Connection,
+    /// Where the transfer begins.
+    Offset,
+    /// What is to be transferred, or anything else.
+    Transfer,
+}
+
+impl About {
+    /// What the reply to the command of a transfer is about, where that comes before the connection does.
+    pub fn by_code(reply: &Reply) -> Self {
+        if reply.code() == 425 { About::Connection } else { About::Transfer }
+    }
 }
 
 impl Started {
     /// The reply, if data connections are refused in the mode that was tried.
     fn refuses_mode(&self) -> Option<&Reply> {
-        let reply = self.outcome.as_ref().err().filter(|_| self.is_about_connection)?;
+        let reply = self.outcome.as_ref().err().filter(|_| self.about == About::Connection)?;
         matches!(reply.code(), 425 | 500 | 501 | 502 | 504 | 522).then_some(reply)
     }
 }
@@ -138,6 +156,15 @@ pub fn start_at(
     control.offset = offset;
     let started = start(server, control, before, verb, Begin::WhenAgreed);
     control.offset = 0;
+    if let Ok(started) = &started
+        && offset > 0
+    {
+        match started.outcome {
+            Ok(_) => server.learned().doubts_rest = false,
+            // The offset may still stand, and the next transfer would begin there.
+            Err(_) => control.doubt(),
+        }
+    }
     started
 }
 
@@ -187,16 +214,16 @@ fn start_lent(
         Some(suppa) => suppa.transfer(server, verb, passive, offset),
         None => return Err(Error::cancelled().into()),
     };
-    let (outcome, is_about_connection) = match begun {
+    let (outcome, about) = match begun {
         Ok(stream) => {
             tell_tls(server, &stream);
             control.has_come_to(Progress::Agreed);
-            (Ok(Channel { stream, early: None }), false)
+            (Ok(Channel { stream, early: None }), About::Transfer)
         }
         Err(NoTransfer::Refused(reply)) => {
             control.judge_resumption(&reply);
-            let is_about_connection = reply.code() == 425;
-            (Err(server.without_secrets(reply)), is_about_connection)
+            let about = About::by_code(&reply);
+            (Err(server.without_secrets(reply)), about)
         }
         Err(NoTransfer::NoConnection(error)) => return Err(Failure::NoConnection(error)),
         Err(NoTransfer::Lost(error)) => {
@@ -204,7 +231,7 @@ fn start_lent(
             return Err(suppa::in_words(error, server).into());
         }
     };
-    Ok(Started { before: replies, outcome, is_about_connection })
+    Ok(Started { before: replies, outcome, about })
 }
 
 /// Finds out once whether the server knows EPSV as the other engine reads it; that does not fall back by itself.
@@ -389,7 +416,7 @@ fn start_in_one_packet(
         if !reply.is_intermediate() {
             // The transfer begins nevertheless, with what is not wanted.
             control.doubt();
-            return Ok(Started { before: replies, outcome: Err(reply), is_about_connection: false });
+            return Ok(Started { before: replies, outcome: Err(reply), about: About::Offset });
         }
     }
     let outcome = match connect(server, control, &answer) {
@@ -402,7 +429,7 @@ fn start_in_one_packet(
         }
         Err(error) => Err(refused_before_connection(control, error).map_err(Failure::NoConnection)?),
     };
-    Ok(Started { before: replies, outcome, is_about_connection: false })
+    Ok(Started { before: replies, outcome, about: About::Transfer })
 }
 
 /// Sends the command of a transfer, and only then opens the data connection, to a port that was asked for before. So the bytes
@@ -423,7 +450,7 @@ fn start_with_offer(
         }
         Err(error) => Err(refused_before_connection(control, error).map_err(Failure::NoConnection)?),
     };
-    Ok(Started { before: Vec::new(), outcome, is_about_connection: false })
+    Ok(Started { before: Vec::new(), outcome, about: About::Transfer })
 }
 
 /// The data connection could not be made, and the command of the transfer is on its way already. ProFTPD closes the port at
@@ -458,7 +485,7 @@ fn without_connection(control: &mut Control, before: Vec<Reply>, answer: Reply) 
             format!("the reply to the passive request names no port: {}", answer.text()),
         ));
     }
-    Ok(Started { before, outcome: Err(answer), is_about_connection: true })
+    Ok(Started { before, outcome: Err(answer), about: About::Connection })
 }
 
 fn start_step_by_step(
@@ -481,15 +508,15 @@ fn start_step_by_step(
     let stream = match ask_for_connection(server, control)? {
         Ok(stream) => stream,
         Err(refused) => {
-            return Ok(Started { before: replies, outcome: Err(refused), is_about_connection: true });
+            return Ok(Started { before: replies, outcome: Err(refused), about: About::Connection });
         }
     };
     if let Some(refused) = control.rest()? {
-        return Ok(Started { before: replies, outcome: Err(refused), is_about_connection: false });
+        return Ok(Started { before: replies, outcome: Err(refused), about: About::Offset });
     }
     control.send(std::slice::from_ref(verb))?;
     let outcome = begin(server, control, stream)?;
-    Ok(Started { before: replies, outcome, is_about_connection: false })
+    Ok(Started { before: replies, outcome, about: About::Transfer })
 }
 
 /// Asks questions, and in the same packet for the data connection of a transfer that may follow at once.

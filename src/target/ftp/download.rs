@@ -71,7 +71,7 @@ impl FtpSession {
                 pace,
                 path,
             }),
-            Err(reply) if start > 0 => Err(self.no_rest(&reply)),
+            Err(reply) if start > 0 => Err(self.not_begun(&reply, started.about)),
             Err(reply) => Err(self.refused(&path, &reply)),
         }
     }

@@ -4,6 +4,8 @@
 //! part of the same content, and REST with STOR goes on behind it. Should the server still be writing what it has received
 //! before the interruption, those are the same bytes at the same place; APPE would add them a second time.
 
+use super::data::About;
+use super::errors::refusal;
 use super::session::FtpSession;
 use crate::error::{Error, Kind, Result, Retry};
 use crate::model::RelPath;
@@ -39,8 +41,20 @@ impl FtpSession {
         self.can_go_on(put) && is_good_so_far(error)
     }
 
-    /// The error for a transfer that was to begin in the middle. The next attempt begins anew.
-    pub(super) fn no_rest(&mut self, reply: &Reply) -> Error {
+    /// The error for a refused transfer that was to begin in the middle. If it is refused because of that, the next attempt begins
+    /// anew. A refusal that may pass is about something else, unless it comes again.
+    pub(super) fn not_begun(&mut self, reply: &Reply, about: About) -> Error {
+        let error = refusal(reply);
+        let passes = error.retry() != Retry::No && !is_about_restart(&reply.text());
+        let is_about_else = match about {
+            About::Connection => true,
+            About::Offset => false,
+            About::Transfer if error.kind() == Kind::Full || error.retry() == Retry::NewSession => true,
+            About::Transfer => passes && !std::mem::replace(&mut self.server.learned().doubts_rest, true),
+        };
+        if is_about_else {
+            return error;
+        }
         self.rest_is_of_no_use(&reply.text()).with_reply(reply.code(), reply.text())
     }
 
@@ -61,4 +75,11 @@ impl FtpSession {
         }
         is_ignored
     }
+}
+
+/// Whether a refusal speaks of where the transfer begins: ProFTPD says that appending and restarting are not permitted, as it is
+/// configured at first.
+fn is_about_restart(text: &str) -> bool {
+    let text = text.to_lowercase();
+    text.contains("restart") || text.contains("append")
 }

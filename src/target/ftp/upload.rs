@@ -138,10 +138,11 @@ impl FtpSession {
             let part = self.part_path(file, target, put);
             let stor = Command::path("STOR", &part)?;
             let started = data::start_at(put.from, &self.server, &mut self.control, &[], &stor)?;
-            let channel = started.outcome.map_err(|reply| self.no_rest(&reply))?;
+            let channel = started.outcome.map_err(|reply| self.not_begun(&reply, started.about))?;
             return Ok((channel, part, Place::Aside));
         }
-        let temp = match self.can_go_on(put) {
+        // Also where this server does not go on: what lies there would stay.
+        let temp = match put.is_resumable() {
             true => self.part_path(file, target, put),
             false => self.temp_path(file, target),
         };
