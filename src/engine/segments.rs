@@ -2,7 +2,8 @@
 //!
 //! Whoever takes part reads one range after another and writes it at its place. Who has nothing left takes over half of
 //! the largest rest of somebody else, unless that would take longer to begin than it can save. A range whose reader fails is
-//! anybody's. What arrives is one temporary file, which gets its name when every byte is there.
+//! anybody's. What arrives is one temporary file, which gets its name when every byte is there. If it does not come to that, what
+//! lies before the first gap is the part that another attempt goes on with.
 
 use super::flow::Flow;
 use super::job::CopyJob;
@@ -11,7 +12,7 @@ use crate::locked::locked;
 use crate::model::{RelPath, Side};
 use crate::target::{Parts, Session, Written};
 use std::io::Read;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 /// What is worth another connection, in bytes.
@@ -33,11 +34,17 @@ pub struct Segments {
     parts: Box<dyn Parts>,
     state: Mutex<State>,
     changed: Condvar,
+    /// Nothing is written any more. Whoever writes holds it.
+    is_shut: RwLock<bool>,
+    /// What was there before, in bytes.
+    held: u64,
 }
 
 struct State {
     ranges: Vec<Range>,
     failures: usize,
+    /// The side does not begin where it should: nothing that came from the middle of the file can be trusted.
+    is_misled: Option<Error>,
     /// The longest time that the first bytes of a range let wait for themselves.
     delay: Duration,
     /// Nobody shall read any more: the file has failed, or is finished.
@@ -89,23 +96,44 @@ impl State {
             self.delay = self.delay.max(now - range.claimed);
         }
     }
+
+    fn failed(&mut self, range: usize, error: &Error) {
+        self.failures += 1;
+        let range = &mut self.ranges[range];
+        if range.at >= range.end {
+            // All bytes are there, and were not confirmed.
+            range.at = range.from;
+        }
+        if error.kind() == Kind::Unsupported {
+            self.is_misled.get_or_insert(error.duplicate());
+            self.is_over = true;
+        }
+    }
 }
 
 impl Segments {
-    /// The parts of a file, none of which has been read.
-    pub fn new(from: Side, job: &CopyJob, size: u64, parts: Box<dyn Parts>) -> Self {
-        Segments::of(from, job.source.clone(), size, parts)
+    /// The parts of a file, of which only the first `held` bytes are there.
+    pub fn new(job: &CopyJob, held: u64, size: u64, parts: Box<dyn Parts>) -> Self {
+        Segments::of(job.to.other(), job.source.clone(), held, size, parts)
     }
 
-    fn of(from: Side, source: RelPath, size: u64, parts: Box<dyn Parts>) -> Self {
-        let ranges = vec![Range::new(0, size, false)];
+    fn of(from: Side, source: RelPath, held: u64, size: u64, parts: Box<dyn Parts>) -> Self {
+        let ranges = vec![Range::new(held, size, false)];
         Segments {
             from,
             source,
             size,
             parts,
-            state: Mutex::new(State { ranges, failures: 0, delay: Duration::ZERO, is_over: false }),
+            state: Mutex::new(State {
+                ranges,
+                failures: 0,
+                is_misled: None,
+                delay: Duration::ZERO,
+                is_over: false,
+            }),
             changed: Condvar::new(),
+            is_shut: RwLock::new(false),
+            held,
         }
     }
 
@@ -118,8 +146,8 @@ impl Segments {
             let outcome = from.read_from(&self.source, start, &mut |body| self.fill(range, body, flow));
             let mut state = self.state();
             state.ranges[range].has_reader = false;
-            if outcome.is_err() {
-                state.failures += 1;
+            if let Err(error) = &outcome {
+                state.failed(range, error);
             }
             self.changed.notify_all();
             drop(state);
@@ -129,11 +157,19 @@ impl Segments {
     }
 
     /// Waits for the other readers. True if everything has arrived; false if there is something left to read.
+    ///
+    /// # Errors
+    /// If one of them has found out that the side does not begin where it should.
     pub fn is_complete(&self, flow: &Flow) -> Result<bool> {
+        // Whoever reads the end of the file knows only behind it whether that was all, and the right bytes.
+        let is_read = |range: &Range| range.at >= range.end && !(range.has_reader && range.end == self.size);
         let mut state = self.state();
         loop {
             flow.check()?;
-            if state.ranges.iter().all(|range| range.at >= range.end) {
+            if let Some(error) = &state.is_misled {
+                return Err(error.duplicate());
+            }
+            if state.ranges.iter().all(is_read) {
                 return Ok(true);
             }
             if state.ranges.iter().any(|range| range.at < range.end && !range.has_reader) {
@@ -149,16 +185,28 @@ impl Segments {
         self.state().failures >= PATIENCE
     }
 
-    /// Ends the reading of others. What has arrived goes, unless it is [finished](Segments::finish).
-    pub fn give_up(&self) {
+    /// Ends the reading of others. What has arrived goes, unless it is [finished](Segments::finish); if `leaves_part`, only what lies
+    /// behind the first gap.
+    pub fn give_up(&self, leaves_part: bool) {
         self.state().is_over = true;
-        self.parts.discard();
+        *self.is_shut.write().unwrap_or_else(PoisonError::into_inner) = true;
+        if leaves_part {
+            self.parts.keep(self.first_gap());
+        } else {
+            self.parts.discard();
+        }
+    }
+
+    fn first_gap(&self) -> u64 {
+        let state = self.state();
+        let gaps = state.ranges.iter().filter(|range| range.at < range.end).map(|range| range.at);
+        gaps.min().unwrap_or(self.size)
     }
 
     /// The bytes that have arrived.
     pub fn arrived(&self) -> u64 {
         let missing: u64 = self.state().ranges.iter().map(Range::rest).sum();
-        self.size - missing
+        self.size - self.held - missing
     }
 
     /// Puts the file at its name.
@@ -223,8 +271,13 @@ impl Segments {
                 let words = format!("it is not of {} bytes any more", self.size);
                 return Err(Error::new(Kind::Size, words).during("read").at(&self.source));
             }
+            let is_shut = self.is_shut.read().unwrap_or_else(PoisonError::into_inner);
+            if *is_shut {
+                return Ok(());
+            }
             self.parts.write_at(at, &buffer[..count])?;
             self.state().arrived(range, count);
+            drop(is_shut);
             flow.pass(count);
         }
     }
@@ -248,7 +301,7 @@ pub(super) mod tests {
 
     /// A file of which nothing has come yet.
     pub fn file(name: &str) -> Segments {
-        Segments::of(Side::Remote, RelPath::parse(name).unwrap(), 100 << 20, Box::new(Nowhere))
+        Segments::of(Side::Remote, RelPath::parse(name).unwrap(), 0, 100 << 20, Box::new(Nowhere))
     }
 
     impl Parts for Nowhere {
@@ -294,5 +347,38 @@ pub(super) mod tests {
         segments.state().ranges[0].has_reader = false;
         assert_eq!(segments.claim(), Some((0, 50 << 20)));
         assert_eq!(segments.state().ranges[0].begun, None);
+    }
+
+    /// Two readers of which each has got all bytes of its range; the second one has met an error behind them.
+    fn ended_by(error: &Error) -> Segments {
+        let segments = file("large");
+        for _ in 0..2 {
+            segments.claim().unwrap();
+        }
+        let mut state = segments.state();
+        for range in &mut state.ranges {
+            (range.at, range.has_reader) = (range.end, false);
+        }
+        state.failed(1, error);
+        drop(state);
+        segments
+    }
+
+    #[test]
+    fn as_many_bytes_as_there_should_be_are_not_all_if_they_come_from_elsewhere() {
+        let misled = ended_by(&Error::new(Kind::Unsupported, "more than the rest comes"));
+        assert_eq!(misled.is_complete(&Flow::default()).unwrap_err().kind(), Kind::Unsupported);
+        assert_eq!(misled.claim(), None);
+        let refused = ended_by(&Error::new(Kind::Busy, "not confirmed"));
+        assert!(!refused.is_complete(&Flow::default()).unwrap());
+        assert_eq!(refused.claim(), Some((1, 50 << 20)), "it is read again");
+    }
+
+    #[test]
+    fn a_part_ends_at_the_first_gap() {
+        let segments = under_way(50, 4);
+        assert_eq!(segments.first_gap(), 50 << 20);
+        segments.state().ranges.push(Range::new(20 << 20, 30 << 20, false));
+        assert_eq!(segments.first_gap(), 20 << 20);
     }
 }

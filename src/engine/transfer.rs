@@ -127,6 +127,35 @@ fn goes_on_at(source: &mut Origin<'_>, target: (&mut dyn Session, &RelPath), put
     }
 }
 
+/// How much of a file is here already and surely a part of what the source has, so that readers of any ranges may fetch the rest.
+/// `None` if only the reader of the whole rest can tell.
+pub fn held_by_any(
+    mut source: Origin<'_>,
+    target: (&mut dyn Session, &RelPath),
+    put: &Put,
+) -> Result<Option<u64>> {
+    let (to, path) = target;
+    let start = goes_on_at(&mut source, (&mut *to, path), put)?;
+    if start == 0 {
+        return Ok(Some(0));
+    }
+    if source.session.checks_wholes() {
+        return Ok(None);
+    }
+    let overlap = overlap_before(start, (to, path), put, false)?;
+    let length = overlap.len() as u64;
+    let mut fits = length == 0 && put.version != 0;
+    if length > 0 {
+        source.session.read_from(source.path, start - length, &mut |body| {
+            let mut again = Vec::new();
+            body.take(length).read_to_end(&mut again)?;
+            fits = again == overlap;
+            Ok(())
+        })?;
+    }
+    Ok(fits.then_some(start))
+}
+
 /// What the source says that the whole content adds up to, after the `start` bytes that are here already. The reader of the
 /// rest alone cannot compare it.
 fn claim_behind(

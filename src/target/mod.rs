@@ -306,7 +306,8 @@ pub trait Session: Send {
         false
     }
 
-    /// Begins a file that is written in parts, in any order, by several threads. `None`: this side does not do that.
+    /// Begins a file that is written in parts, in any order, by several threads, after the first [`Put::from`] bytes that are
+    /// here already. `None`: this side does not do that.
     ///
     /// # Errors
     /// As [`Session::write`].
@@ -596,6 +597,11 @@ pub trait Parts: Send + Sync {
 
     /// Removes what was written; harmless when it is finished.
     fn discard(&self);
+
+    /// As [`Parts::discard`], but leaves the first bytes for another attempt, where that can be. Nobody writes any more.
+    fn keep(&self, _length: u64) {
+        self.discard();
+    }
 }
 
 /// The error for a file that is not deleted because it is another one than was listed.

@@ -9,6 +9,7 @@ mod contract;
 mod decision_table;
 mod effort;
 mod every_command;
+mod far_downloads;
 mod fault_clauses;
 mod fault_rows;
 mod foresight;

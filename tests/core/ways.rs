@@ -49,7 +49,7 @@ fn over_ipv6_nobody_is_asked_by_pasv_which_cannot_name_such_an_address() {
 }
 
 /// A proxy that speaks HTTP; its port.
-fn proxy() -> u16 {
+pub fn proxy() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {

@@ -5,13 +5,13 @@ use crate::engine::job::{CopyJob, DateJob, Done};
 use crate::engine::keep::{Keep, Replacement, aside, is_certainly, sibling, take_name};
 use crate::engine::queue::SMALL;
 use crate::engine::segments::{SPLIT, Segments};
-use crate::engine::transfer::{Origin, Transfer, is_beginning, is_same, transfer};
+use crate::engine::transfer::{Origin, Transfer, held_by_any, is_beginning, is_same, transfer};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::locked::locked;
 use crate::model::{RelPath, Side, Sides};
 use crate::plan::contents::Question;
 use crate::target::pool::Loan;
-use crate::target::{Expect, Put, Session, Written, next_unique};
+use crate::target::{Expect, Put, Session, Written, is_good_so_far, next_unique};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
@@ -71,6 +71,11 @@ impl Crew<'_> {
         if !is_the_same().unwrap_or(false) {
             return None;
         }
+        let held = match &job.keep {
+            None => self.held_by_any(job)?,
+            Some(_) => 0,
+        };
+        let put = Put { from: held, ..put };
         let parts = self.persist([job.to], |sessions| {
             let session = borrowed(sessions, job.to)?;
             if job.needs_folders {
@@ -79,9 +84,9 @@ impl Crew<'_> {
             session.write_parts(&landing, &put)
         });
         let segments = match parts {
-            Ok(None) => return None,
-            Ok(Some(parts)) => Arc::new(Segments::new(from, job, size, parts)),
-            Err(error) => return Some((0, Err(error))),
+            Ok(Some(parts)) => Arc::new(Segments::new(job, held, size, parts)),
+            Err(error) if held == 0 => return Some((0, Err(error))),
+            Ok(None) | Err(_) => return None,
         };
         self.queue.share(&segments);
         let written = self.read_all(&segments).and_then(|()| match is_the_same()? {
@@ -91,13 +96,31 @@ impl Crew<'_> {
                 Err(error.during("read").at(&job.source))
             }
         });
-        segments.give_up();
+        let is_good = matches!(&written, Err(error) if is_good_so_far(error));
+        segments.give_up(is_good && job.keep.is_none());
         self.queue.unshare(&segments);
         match written {
             // The server has announced what it does not do.
             Err(error) if error.kind() == Kind::Unsupported => None,
             written => Some((segments.arrived(), written)),
         }
+    }
+
+    /// How much of a file is here already, for readers of which each has a range of the rest. `None` if only one reader can tell.
+    fn held_by_any(&self, job: &CopyJob) -> Option<u64> {
+        let from = job.to.other();
+        let asked = self.persist(Side::BOTH, |sessions| {
+            let Sides { local: Some(local), remote: Some(remote) } = sessions else {
+                return Err(no_session());
+            };
+            let (source, to) = match from {
+                Side::Local => (local, remote),
+                Side::Remote => (remote, local),
+            };
+            let source = Origin { session: source.session(), path: &job.source, listed: job.listed };
+            held_by_any(source, (to.session(), &job.target), &job.put)
+        });
+        asked.ok().flatten()
     }
 
     /// Puts what has arrived in ranges at its name. What it replaces is kept, if that is wanted.

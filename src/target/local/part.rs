@@ -41,7 +41,8 @@ pub fn read(place: &Place, put: &Put, start: u64) -> io::Result<File> {
     Ok(file)
 }
 
-fn part_name(place: &Place, put: &Put) -> OsString {
+/// The name of the part.
+pub fn part_name(place: &Place, put: &Put) -> OsString {
     put.part_name(&place.name.to_string_lossy()).into()
 }
 
@@ -95,6 +96,15 @@ impl Part {
     pub fn place(self, name: &OsStr) -> io::Result<()> {
         let renamed = self.folder.rename(&self.name, &self.folder, name);
         renamed.inspect_err(|_| drop(self.folder.remove_file(&self.name)))
+    }
+
+    /// Gives it another name, under which nobody looks for it.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn become_other(self, name: &OsStr) -> io::Result<File> {
+        self.folder.rename(&self.name, &self.folder, name)?;
+        Ok(self.file)
     }
 
     /// Removes it.

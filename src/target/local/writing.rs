@@ -1,6 +1,6 @@
 //! Writing into a folder of the disk, so that a name shows the old content or the complete new one.
 
-use super::part::Part;
+use super::part::{Part, part_name};
 use super::system::{Folder, set_mode, write_all_at};
 use super::{Facts, FileKind, LocalSession, Place, Shared, changed, file_time, is_as_expected, stamp};
 use crate::error::{Error, Kind, Result};
@@ -172,7 +172,19 @@ impl LocalSession {
         };
         let failed = |error: Error| error.during("write").at(file);
         let place = self.place(file).map_err(failed)?;
-        let temporary = Temporary::make(&place.folder).map_err(|error| failed(error.into()))?;
+        let temporary = match put.from {
+            0 => {
+                // A part that cannot be continued would stay.
+                if put.is_resumable()
+                    && let Ok(Some(part)) = Part::open(&place, put)
+                {
+                    part.discard();
+                }
+                Temporary::make(&place.folder)
+            }
+            _ => Temporary::out_of_part(&place, put),
+        };
+        let temporary = temporary.map_err(|error| failed(error.into()))?;
         let handle = temporary.file.try_clone().map_err(|error| failed(error.into()))?;
         let (shared, temporary) = (Arc::clone(&self.shared), Mutex::new(Some(temporary)));
         Ok(Some(Box::new(LocalParts {
@@ -220,10 +232,30 @@ struct Temporary {
 }
 
 impl Temporary {
+    /// A name that nobody can guess.
+    fn name() -> OsString {
+        let number = numbered(RandomState::new().build_hasher().finish());
+        OsString::from(format!("{TEMP_PREFIX}{number:016x}"))
+    }
+
+    /// What an earlier attempt has left. As long as it has holes, nobody shall take it for a part.
+    fn out_of_part(place: &Place, put: &Put) -> io::Result<Self> {
+        let part = Part::open(place, put)?.ok_or(io::ErrorKind::ConnectionAborted)?;
+        let name = Self::name();
+        let file = part.become_other(&name)?;
+        Ok(Temporary { folder: Arc::clone(&place.folder), name, file, is_renamed: false })
+    }
+
+    /// Leaves the first bytes as a part, unless there is one: somebody else writes that.
+    fn leave_part(self, name: &OsStr, length: u64) {
+        if self.file.set_len(length).is_ok() {
+            let _ = self.folder.link(&self.name, &self.folder, name);
+        }
+    }
+
     fn make(folder: &Arc<Folder>) -> io::Result<Self> {
         for _ in 0..8 {
-            let number = numbered(RandomState::new().build_hasher().finish());
-            let name = OsString::from(format!("{TEMP_PREFIX}{number:016x}"));
+            let name = Self::name();
             match folder.create(&name) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 made => {
@@ -314,6 +346,12 @@ impl Parts for LocalParts {
 
     fn discard(&self) {
         drop(self.take());
+    }
+
+    fn keep(&self, length: u64) {
+        if let Some(temporary) = self.take().filter(|_| length > 0 && self.put.is_resumable()) {
+            temporary.leave_part(&part_name(&self.place, &self.put), length);
+        }
     }
 }
 
