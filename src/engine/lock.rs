@@ -13,6 +13,7 @@ use crate::model::{Entry, LOCK_FILE_NAME, Name, RelPath, Side, Stamp};
 use crate::plan::lock::{Claim, Found, Leftover, LockRules, duration, judge};
 use crate::target::pool::Loan;
 use crate::target::{Expect, Put, Session, Target, next_unique, temp_name};
+use std::collections::BTreeSet;
 use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -34,6 +35,16 @@ const WRITING: u32 = 30;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long it may take after an interruption or an outage.
 const HASTE: Duration = Duration::from_secs(4);
+
+/// The tokens of runs of this process that have ended, and whose locks are perhaps still there: this process still exists.
+static UNREMOVED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+fn is_unremoved(found: &Found) -> bool {
+    let Found::Lock(Lock { holder: Some(Holder { token: Some(token), .. }), .. }) = found else {
+        return false;
+    };
+    locked(&UNREMOVED).contains(token)
+}
 
 /// What a run needs for its locks.
 #[derive(Clone, Copy)]
@@ -185,6 +196,14 @@ impl Keeper<'_> {
     /// # Errors
     /// Why the lock is still there; what `poll` fails with.
     pub fn release(&self, was_cut: bool, poll: &mut dyn FnMut() -> Result<()>) -> Result<Released> {
+        let released = self.try_to_release(was_cut, poll);
+        if released.is_err() {
+            locked(&UNREMOVED).extend(self.locking.rules.owner.token.clone());
+        }
+        released
+    }
+
+    fn try_to_release(&self, was_cut: bool, poll: &mut dyn FnMut() -> Result<()>) -> Result<Released> {
         let Some(held) = self.held().take().filter(|_| !self.crew.has_lost_lock(self.side)) else {
             return Ok(Released::NotHeld);
         };
@@ -236,7 +255,11 @@ impl Keeper<'_> {
                 found = Found::Nothing;
             }
             let now = self.clock.now();
-            let mut claim = judge(&found, self.locking.rules, now, self.locking.is_running);
+            let is_over = found.is_of_another(&self.locking.rules.owner) && is_unremoved(&found);
+            let mut claim = match is_over {
+                true => Claim::Over(Leftover::Unremoved),
+                false => judge(&found, self.locking.rules, now, self.locking.is_running),
+            };
             if let (Found::Lock(_), Claim::Over(Leftover::Old(_) | Leftover::Future), false) =
                 (&found, claim, self.locking.rules.breaks)
                 && let Some(age) = age_there(session)?.filter(|age| *age <= self.locking.rules.age)

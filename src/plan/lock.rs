@@ -52,6 +52,8 @@ pub enum Leftover {
     Old(f64),
     /// It was written on this computer, by a process that has ended.
     Ended,
+    /// It was written by an earlier run of this process, which could not remove it.
+    Unremoved,
     /// Its time lies far in the future.
     Future,
     /// It is no lock, and nothing tells when it was written.
@@ -119,6 +121,7 @@ impl fmt::Display for Leftover {
         match self {
             Leftover::Old(age) => write!(f, "it was written {} ago", duration(*age)),
             Leftover::Ended => f.write_str("that process has ended"),
+            Leftover::Unremoved => f.write_str("that run has ended"),
             Leftover::Future => f.write_str("its time lies in the future"),
             Leftover::Unreadable => f.write_str("it cannot be read"),
             Leftover::Broken => f.write_str("as --break-lock asks"),

@@ -212,12 +212,23 @@ struct Setup {
     guard_off: bool,
     /// Sessions with the remote side that are open before the run begins.
     open: usize,
+    /// What no other run has.
+    token: &'static str,
 }
 
 impl Setup {
     fn new(mode: Mode) -> Self {
         let clock = Arc::new(Virtual(Mutex::new(START)));
-        Setup { mode, dry_run: false, breaks: false, clock, stop_at: None, guard_off: true, open: 0 }
+        Setup {
+            mode,
+            dry_run: false,
+            breaks: false,
+            clock,
+            stop_at: None,
+            guard_off: true,
+            open: 0,
+            token: "ours",
+        }
     }
 
     fn run(&self, local: &MemoryTarget, remote: &Remote) -> Outcome {
@@ -229,7 +240,7 @@ impl Setup {
             host: Some("here".into()),
             system: Some("boot".into()),
             process: Some(1),
-            token: Some("ours".into()),
+            token: Some(self.token.into()),
         };
         let rules = LockRules { owner, age: 900.0, breaks: self.breaks };
         let run = Run {
@@ -826,4 +837,26 @@ fn a_lock_that_is_gone_at_the_second_look_is_written_anew_at_once() {
         outcome.told
     );
     assert!(remote.lock().is_none());
+}
+
+#[test]
+fn a_lock_that_the_side_does_not_let_go_of_keeps_no_later_run_of_the_same_process() {
+    let (local, remote) = (local(), Remote::new());
+    local.put("a", b"1", at(0));
+    let remote = remote.before(|line| match line {
+        REMOVE => Err(Error::new(Kind::Refused, "550 not allowed")),
+        _ => Ok(()),
+    });
+    let run = |token| Setup { token, ..Setup::new(Mode::Upload) }.run(&local, &remote);
+    assert!(run("refused first").result.is_ok());
+    assert!(remote.lock().is_some());
+    let second = run("refused second");
+    assert!(second.result.is_ok(), "{:?}", second.result);
+    assert!(second.told.iter().any(|line| line.contains("that run has ended")), "{:?}", second.told);
+    // Another one, which this process knows nothing of, is honoured.
+    let theirs =
+        Holder { host: Some("here".into()), system: Some("boot".into()), process: Some(1), token: None };
+    let theirs = Holder { token: Some("somebody".into()), ..theirs };
+    remote.put_lock(&Lock { time: START - 1.0, holder: Some(theirs) }.print());
+    assert_eq!(run("refused third").result.unwrap_err().kind(), Kind::Guard);
 }
