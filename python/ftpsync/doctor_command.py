@@ -244,7 +244,8 @@ def _uses(report: dict[str, Any]) -> list[str]:
     if get("listing"):
         uses.append(f"Folders are listed by {report['listing']}.")
     if get("data_by"):
-        uses.append(f"Data connections are made by {report['data_by']}.")
+        way = "active mode" if report["data_by"] == "active" else report["data_by"]
+        uses.append(f"Data connections are made by {way}.")
     if "sessions_wanted" in report:
         most = max(1, report["sessions_opened"])
         uses.append("One connection is used." if most == 1 else f"Up to {most} connections are used.")
@@ -333,7 +334,7 @@ def _advice(report: dict[str, Any]) -> list[tuple[str, str]]:
                 "Add --encoding NAME if that is not right, for example --encoding cp1251.",
             )
         )
-    if get("pasv_as_named"):
+    if get("pasv_as_named") and not get("epsv"):
         found.append(
             (
                 "Data connections work only to the host that the server names, which is another one.",

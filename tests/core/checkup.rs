@@ -98,6 +98,15 @@ fn what_fails_is_said_of_each_way_on_its_own() {
 }
 
 #[test]
+fn a_way_is_not_at_fault_for_the_conversation_before_it_that_still_counts() {
+    let quirks = Quirks { most: 1, notices_ends_after: Duration::from_millis(700), ..Quirks::default() };
+    let (_, found) = examine(quirks, true);
+    for way in ["epsv", "pasv", "active", "writable"] {
+        is(&found, way, true);
+    }
+}
+
+#[test]
 fn names_that_only_one_kind_of_listing_shows_are_counted() {
     let mlsd = b"type=file;size=1;modify=20240102030405; .hidden\r\n";
     let server = Server::start(Quirks { mlsd_sends: Some(mlsd), ..Quirks::default() });

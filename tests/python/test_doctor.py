@@ -291,5 +291,7 @@ def test_advice_names_the_option() -> None:
     remedies = " ".join(remedy for _, remedy in doctor_command._advice(sick))
     for option in ("--encoding", "--trust-pasv-host", "--no-mlsd", "--connections 1", "ftps://"):
         assert option in remedies, remedies
+    sick["epsv"] = True
+    assert "--trust-pasv-host" not in str(doctor_command._advice(sick)), "there is a way without it"
     sick["uses"], sick["advice"] = [], []
     assert "1 of 4 at the same time" in in_words(sick)

@@ -11,6 +11,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::{Listing, RelPath};
 use crate::target::Session;
 use crate::target::checkup::{Finding, Findings};
+use crate::target::layer::retry::when_there_is_room;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -145,7 +146,8 @@ impl FtpTarget {
                 Way::Active => None,
             };
         }
-        login::open(&target.server)
+        // The conversation before this one may still count.
+        when_there_is_room(|| login::open(&target.server), || true)
     }
 }
 

@@ -117,7 +117,7 @@ impl FtpTarget {
         let proxy = config.proxy.as_ref().map(|url| Proxy::parse(url.reveal())).transpose()?;
         if proxy.is_some() && config.active {
             return Err(Error::new(Kind::Usage, "a server cannot open data connections through a proxy")
-                .advise("leave out --ftp-active or --proxy"));
+                .advise("leave out --ftp-active, or connect without the proxy (--proxy none)"));
         }
         let trust = config.tls.as_ref().map(|tls| Trust::new(tls, &host)).transpose()?;
         let is_implicit = wants_implicit || (config.tls.is_some() && port == IMPLICIT_TLS_PORT);

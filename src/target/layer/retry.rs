@@ -37,9 +37,17 @@ pub fn open_when_there_is_room(
     target: &dyn Target,
     is_wanted: impl Fn() -> bool,
 ) -> Result<Box<dyn Session>> {
+    when_there_is_room(|| target.open(), is_wanted)
+}
+
+/// As [`open_when_there_is_room`], for what is opened in another way.
+///
+/// # Errors
+/// What `open` fails with.
+pub fn when_there_is_room<T>(open: impl Fn() -> Result<T>, is_wanted: impl Fn() -> bool) -> Result<T> {
     let mut attempts = Attempts::default();
     loop {
-        let error = match target.open() {
+        let error = match open() {
             Err(error) if error.retry() == Retry::WhenThereIsRoom => error,
             opened => return opened,
         };
