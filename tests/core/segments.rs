@@ -30,6 +30,8 @@ struct Far {
     /// When it breaks, the file becomes this.
     becomes: Option<Vec<u8>>,
     round_trip: Duration,
+    /// When all readers have come, no further file is read in ranges.
+    has_enough: bool,
     /// It tells whether a file is as it was listed.
     tells: bool,
 }
@@ -51,6 +53,7 @@ impl Far {
             breaks: None,
             becomes: None,
             round_trip: Duration::from_millis(20),
+            has_enough: false,
             tells: true,
         }
     }
@@ -94,7 +97,7 @@ impl Session for Conversation {
         true
     }
     fn gains_by_parts(&self) -> bool {
-        true
+        !self.place.has_enough || self.place.starts().len() < self.place.together
     }
     fn read_from(
         &mut self,
@@ -230,6 +233,14 @@ fn what_a_lost_connection_leaves_is_read_by_others() {
         let at_the_beginning = far.starts().into_iter().filter(|&start| start == 0).count();
         assert_eq!(at_the_beginning, 1, "nothing is read twice: {:?}", far.starts());
     }
+}
+
+#[test]
+fn a_file_has_not_changed_because_others_do_not_come_in_ranges_any_more() {
+    let (whole, here) = (content(40 * MIB), Here::new());
+    let far = Far { has_enough: true, ..Far::with(&whole, 3) };
+    here.get(&far).result.unwrap();
+    assert!(here.large() == whole && far.starts().len() >= 3, "{:?}", far.starts());
 }
 
 /// What is replaced goes into this folder.

@@ -58,17 +58,15 @@ impl Crew<'_> {
             Some(_) => return None,
         };
         let source = [(job.source.clone(), job.listed)];
-        let is_the_same = || {
-            self.persist([from], |sessions| {
-                let session = borrowed(sessions, from)?;
-                if !session.gains_by_parts() {
-                    return Ok(false);
-                }
-                Ok(session.still(&source).pop().unwrap_or(Ok(None))? == Some(true))
-            })
+        let is_the_same = |session: &mut dyn Session| {
+            session.still(&source).pop().unwrap_or(Ok(None)).map(|answer| answer == Some(true))
         };
         // Ranges of different contents must not become one file: no ranges from a server that cannot tell.
-        if !is_the_same().unwrap_or(false) {
+        let is_fit = self.persist([from], |sessions| {
+            let session = borrowed(sessions, from)?;
+            Ok(session.gains_by_parts() && is_the_same(session)?)
+        });
+        if !is_fit.unwrap_or(false) {
             return None;
         }
         let held = match &job.keep {
@@ -89,11 +87,14 @@ impl Crew<'_> {
             Ok(None) | Err(_) => return None,
         };
         self.queue.share(&segments);
-        let written = self.read_all(&segments).and_then(|()| match is_the_same()? {
-            true => self.finish(job, &segments, &landing),
-            false => {
-                let error = Error::new(Kind::Changed, "the file changed while it was being read");
-                Err(error.during("read").at(&job.source))
+        let written = self.read_all(&segments).and_then(|()| {
+            // That other files do not come in ranges any more says nothing about this one.
+            match self.persist([from], |sessions| is_the_same(borrowed(sessions, from)?))? {
+                true => self.finish(job, &segments, &landing),
+                false => {
+                    let error = Error::new(Kind::Changed, "the file changed while it was being read");
+                    Err(error.during("read").at(&job.source))
+                }
             }
         });
         let is_good = matches!(&written, Err(error) if is_good_so_far(error));
