@@ -32,7 +32,7 @@ use crate::model::copies::Copies;
 use crate::model::entry::GUESSED;
 use crate::model::lock::Lock;
 use crate::model::meta::{Archive, FILE_VERSION, Fact, MetaError, PeerKey, Shadow};
-use crate::model::stamp::EPS_TIME;
+use crate::model::stamp::{EPS_TIME, compare_times};
 use crate::model::{DirMeta, Entry, EntryKind, Name, Note, RelPath, Side, Sides, Stamp};
 use crate::plan::guard::{Tally, judge};
 use crate::plan::{
@@ -545,8 +545,8 @@ impl Walk<'_> {
         // What this run may continue stays.
         let side = |side: Side| self.run.pools[side].target().as_ref();
         let parts = Sides::new(
-            part_names(side(Side::Remote), &views.remote.entries),
-            part_names(side(Side::Local), &views.local.entries),
+            part_names(side(Side::Remote), &views.remote.entries, &views.local.entries),
+            part_names(side(Side::Local), &views.local.entries, &views.remote.entries),
         );
         self.clear_leftovers(&paths, &leftovers, &parts)?;
         // Taken before the hooks have their say: an entry that a hook leaves alone has not vanished.
@@ -709,17 +709,30 @@ fn first_contacts(entries: Sides<&Vec<Entry>>, archive: &Archive) -> Vec<String>
     entries.local.iter().map(|entry| entry.name.as_str()).filter(is_first).map(str::to_owned).collect()
 }
 
-/// The temporary names under which copies of these files of a side may lie unfinished on the other one.
-fn part_names(side: &dyn Target, sources: &[Entry]) -> HashSet<String> {
+/// The temporary names under which copies of these files of a side may lie unfinished on the other one. What has arrived there since
+/// then needs none.
+fn part_names(side: &dyn Target, sources: &[Entry], there: &[Entry]) -> HashSet<String> {
     let put = |entry: &Entry| Put {
         size: entry.size,
         mtime: entry.mtime,
         version: version(side, entry),
         ..Put::default()
     };
-    sources
-        .iter()
-        .filter(|entry| put(entry).is_resumable())
+    let large: Vec<&Entry> = sources.iter().filter(|entry| put(entry).is_resumable()).collect();
+    if large.is_empty() {
+        return HashSet::new();
+    }
+    let there: HashMap<&Name, &Entry> = there.iter().map(|entry| (&entry.name, entry)).collect();
+    let has_arrived = |entry: &Entry| there.get(&entry.name).is_some_and(|copy| is_alike(entry, copy));
+    large
+        .into_iter()
+        .filter(|entry| !has_arrived(entry))
         .map(|entry| put(entry).part_name(entry.name.as_str()))
         .collect()
+}
+
+fn is_alike(one: &Entry, other: &Entry) -> bool {
+    let (Some(at), Some(then)) = (one.mtime, other.mtime) else { return false };
+    let grain = at.grain().max(then.grain());
+    one.size == other.size && compare_times(at.as_secs_f64(), then.as_secs_f64(), grain).is_eq()
 }

@@ -450,3 +450,29 @@ fn parts_of_an_earlier_run_go_where_no_file_can_be_continued() {
     assert!(server.content("/big") == Some(content()));
     assert!(!server.paths().iter().any(|path| path.contains(TEMP_PREFIX)), "{:?}", server.paths());
 }
+
+#[test]
+fn the_part_of_a_file_that_has_arrived_in_another_way_does_not_stay() {
+    for has_arrived in [false, true] {
+        let server = Server::start(Quirks::default());
+        let folder = tempfile::tempdir().unwrap();
+        put_local(folder.path(), &content(), THEN);
+        server.faults().plan([
+            Fault { at: At::Nth(UPLOAD, 0), mishap: Mishap::CutData(CUT) },
+            Fault { at: At::Nth("REST", 0), mishap: Mishap::Reset },
+            Fault { at: At::Nth("REST", 1), mishap: Mishap::Reset },
+            Fault { at: At::Nth("REST", 2), mishap: Mishap::Reset },
+        ]);
+        assert!(sync(folder.path(), &server, Mode::Upload).result.is_err());
+        if has_arrived {
+            server.put("/big", &content());
+        }
+        offsets(&server);
+        let local = Shared(Arc::new(LocalTarget::new(folder.path(), Links::Inside).unwrap()));
+        let remote = Shared(Arc::new(FtpTarget::new(config(&server)).unwrap()));
+        let days_later = Setup { now: THEN as f64 + 1e6, ..Setup::new(Mode::Upload) };
+        tree::run(&local, &remote, &days_later).result.unwrap();
+        assert!(!server.paths().iter().any(|path| path.contains(TEMP_PREFIX)), "{:?}", server.paths());
+        assert_eq!(offsets(&server).len(), usize::from(!has_arrived), "else it is continued, however old");
+    }
+}
