@@ -254,6 +254,9 @@ class Session:
     def is_lent(self) -> bool:
         """Whether a run has taken the conversation over."""
 
+    def stand_in(self) -> Session:
+        """Another conversation, while a run has this one: one more, or else one of the run, which gets it back."""
+
     def by_hand(self) -> ByHand:
         """The same conversation for FTP commands of the user's own."""
 

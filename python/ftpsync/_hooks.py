@@ -65,13 +65,37 @@ class HookRelay(Reporter):
         self._is_listening = False
         self._refused: BaseException | None = None
         self.default_operation: tuple[str, str] | None = None
+        self._is_dry_run = bool(synchronizer.dry_run)
+        self._rules = self._rules_now()
 
     # --- Called by the core ---
 
-    def before_sync(self, is_local: bool, folder: str, fields: Any) -> bool:
-        """Asks whether an entry is to be looked at."""
+    def changes(self) -> dict[str, Any] | None:
+        """Returns the rules as user code has left them; None if they are what they were when last asked.
+
+        Raises:
+            RuntimeError: What was changed must stay as it is.
+        """
+        synchronizer = self._synchronizer
+        if bool(synchronizer.dry_run) != self._is_dry_run:
+            raise RuntimeError(
+                "dry_run was changed while the run goes on, which is too late: set it before run()"
+            )
+        if self._rules_now() == self._rules:
+            return None
+        from ftpsync.synchronizers import process_options
+
+        process_options(synchronizer.options)
+        self._rules = self._rules_now()
+        return self._rules
+
+    def before_sync(self, is_local: bool, folder: str, fields: Any) -> tuple[bool, float | None]:
+        """Asks whether an entry is to be looked at; returns that, and its time if it was given another."""
         self.enter(folder)
-        return bool(self._synchronizer._before_sync(self._entry(is_local, folder, fields, None)))
+        entry = self._entry(is_local, folder, fields, None)
+        mtime = entry.mtime
+        goes_on = bool(self._synchronizer._before_sync(entry))
+        return goes_on, None if entry.mtime == mtime else entry.mtime
 
     def re_classify(self, fields: dict[str, Any], default: tuple[str, str] | None) -> tuple[bool, str]:
         """Asks for another operation; returns whether the pair is to be dealt with, and the operation."""
@@ -282,6 +306,18 @@ class HookRelay(Reporter):
             return
         with self._asking(subject) as conductor:
             yield conductor, is_pair
+
+    def _rules_now(self) -> dict[str, Any]:
+        synchronizer = self._synchronizer
+        options = synchronizer.options
+        names, patterns = ("force", "delete", "delete_unmatched"), ("match", "exclude")
+        return {
+            **{name: bool(options.get(name)) for name in names},
+            "resolve": str(synchronizer.resolve_all or options.get("resolve") or "skip"),
+            **{
+                name: given[:] if isinstance(given := options.get(name), list) else given for name in patterns
+            },
+        }
 
     # --- Objects ---
 

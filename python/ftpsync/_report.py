@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+from ftpsync._bridge import relative
 from ftpsync._errors import printable
 from ftpsync._locks import take_news
 from ftpsync._progress import ProgressLine
@@ -269,6 +272,19 @@ class Reporter:
             else:
                 root = target.root_dir
                 target.cur_dir = f"{root.rstrip('/')}/{folder}" if folder else root
+
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """Has targets written in Python stand afterwards where they stand now, whatever the run does in between."""
+        places = [
+            (bridge, relative(bridge.target.cur_dir, bridge.target.root_dir))
+            for bridge in self._bridges.values()
+        ]
+        try:
+            yield
+        finally:
+            for bridge, folder in places:
+                bridge.go(folder)
 
     def _made(self, is_local: bool, folder: str, fields: Any) -> _Resource:
         """Returns the object that the target listed, or else makes one."""

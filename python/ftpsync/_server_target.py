@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import posixpath
 import re
@@ -259,13 +260,17 @@ class ServerTarget(_Target):
     def _own_session(self) -> Any:
         """Returns the open session. While a run has it, a second one for what hooks do by hand.
 
+        Where the server grants no second one, it is one of the run, lent until the hook returns.
+
         Raises:
             RuntimeError: The target is not open.
         """
         if self._session is None:
             raise RuntimeError(f"Target is not open: {self}. Call open() first.")
         if self._session.is_lent:
-            self._session = self._native.open()
+            reporter = getattr(self.synchronizer, "_reporter", None)
+            with contextlib.nullcontext() if reporter is None else reporter.standing_still():
+                self._session = self._session.stand_in()
         return self._session
 
     def _talk(self) -> Any:

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::model::meta::Shadow;
 use crate::model::{Entry, RelPath, Side};
-use crate::plan::{Policy, Step, Strategy};
+use crate::plan::{Filter, Policy, Step, Strategy};
 
 /// What a hook decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,15 +82,25 @@ pub enum Said {
     Forgotten,
 }
 
+/// What decides what becomes of an entry.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// What is done.
+    pub policy: Policy,
+    /// To what.
+    pub filter: Filter,
+}
+
 /// Hooks into a run. All calls come from the thread that called [`super::sync`], in the order of the plan.
 ///
 /// No lock is held while a hook runs, so that it may take its time, and ask for deeds.
 pub trait Hooks {
-    /// Before an entry is looked at. `None`: nobody is interested, and the entry is counted as seen.
+    /// Before an entry is looked at. `None`: nobody is interested, and the entry is counted as seen. User code may know better
+    /// than the listing what time a file has.
     ///
     /// # Errors
     /// An exception of user code; it ends the run.
-    fn before_sync(&self, _side: Side, _dir: &RelPath, _entry: &Entry) -> Result<Option<Verdict>> {
+    fn before_sync(&self, _side: Side, _dir: &RelPath, _entry: &mut Entry) -> Result<Option<Verdict>> {
         Ok(None)
     }
 
@@ -145,6 +155,11 @@ pub trait Hooks {
     /// What user code has said since the last time it was asked, in that order.
     fn notices(&self) -> Vec<Notice> {
         Vec::new()
+    }
+
+    /// The rules that are in force from now on, if user code has changed them since the last time it was asked.
+    fn changed_rules(&self) -> Option<Rules> {
+        None
     }
 
     /// Whether every conflict is settled by [`Hooks::resolve`], whatever the strategy.

@@ -18,7 +18,7 @@ mod twins;
 
 use super::executor::Executor;
 use super::folder::{Folder, Scope, Visit};
-use super::hooks::{Deed, Hooks, Leaf, Notice, Said, Verdict};
+use super::hooks::{Deed, Hooks, Leaf, Notice, Rules, Said, Verdict};
 use super::job::{CopyJob, DateJob, Done, Doomed, Job, Landing, Make, Ticket, View};
 use super::journal::{Journal, Noted, is_journal};
 use super::keep::Keep;
@@ -36,8 +36,8 @@ use crate::model::stamp::{EPS_TIME, compare_times};
 use crate::model::{DirMeta, Entry, EntryKind, Name, Note, RelPath, Side, Sides, Stamp};
 use crate::plan::guard::{Tally, judge};
 use crate::plan::{
-    self, Change, Effect, Mode, Pair, Past, Policy, Resolution, Skip, Step, Strategy, compare, pair_up,
-    resolve,
+    self, Change, Effect, Filter, Mode, Pair, Past, Policy, Resolution, Skip, Step, Strategy, compare,
+    pair_up, resolve,
 };
 use crate::quoted::Quoted;
 use crate::target::{Expect, Put, Target, version};
@@ -80,6 +80,8 @@ pub fn walk(
     let peer = Arc::new(PeerKey { id: remote.id().to_owned(), legacy: remote.legacy_id().to_owned() });
     let mut walk = Walk {
         run,
+        policy: run.policy,
+        filter: run.filter.clone(),
         peer,
         executor,
         done,
@@ -133,6 +135,9 @@ pub fn walk(
 
 struct Walk<'a> {
     run: &'a Run<'a>,
+    /// The rules in force: user code may change those of the run.
+    policy: Policy,
+    filter: Filter,
     peer: Arc<PeerKey>,
     executor: &'a mut dyn Executor,
     done: &'a Receiver<Done>,
@@ -348,7 +353,7 @@ impl Walk<'_> {
             Done::Locked { .. } => Ok(()),
             Done::MetaWritten { ticket, side, dir, result } => {
                 match self.wrote_meta(ticket, (side, dir.clone()), result)? {
-                    Some(Err(error)) if self.run.policy.mode.source() == Some(side) => {
+                    Some(Err(error)) if self.policy.mode.source() == Some(side) => {
                         self.cannot_remember(&error)
                     }
                     Some(Err(error)) => self.problem(&dir, error.during("write the metadata of")),
@@ -451,7 +456,7 @@ impl Walk<'_> {
             )
             .advise("use --migrate to discard the old data")),
             Some(MetaError::Invalid(why)) => {
-                let memory_is_lost = side == Side::Local && self.run.policy.mode == Mode::Sync;
+                let memory_is_lost = side == Side::Local && self.policy.mode == Mode::Sync;
                 let so = match memory_is_lost {
                     true => "nothing is deleted there, and files that differ are conflicts",
                     false => "it is treated as empty",
@@ -528,7 +533,7 @@ impl Walk<'_> {
         let is_damaged = views.local.meta.is_damaged();
         let archive = match views.local.meta.archive(&self.peer) {
             // What was remembered is unknown: no name is met for the first time, so that no time decides between two files.
-            _ if is_damaged && self.run.policy.mode == Mode::Sync => Archive::forgotten(),
+            _ if is_damaged && self.policy.mode == Mode::Sync => Archive::forgotten(),
             mut archive => {
                 archive.unfinished.extend(unfinished);
                 archive
@@ -557,7 +562,7 @@ impl Walk<'_> {
             .chain(hidden.local.iter().chain(&hidden.remote).cloned())
             .collect();
         // What the filter leaves out says nothing about the rest: `lost+found` is on each new disk.
-        let takes_part = |entry: &&Entry| self.run.filter.matches(entry.name.as_str(), entry.kind);
+        let takes_part = |entry: &&Entry| self.filter.matches(entry.name.as_str(), entry.kind);
         let listed = Sides::new(&views.local.entries, &views.remote.entries)
             .map(|entries| entries.iter().filter(takes_part).count());
         let local_folders: Vec<Entry> =
@@ -577,7 +582,7 @@ impl Walk<'_> {
         if let Some(folder) = self.folders.get_mut(&ticket) {
             folder.unfinished = archive.unfinished.iter().cloned().collect();
         }
-        let pairs = match pair_up(entries, &archive, self.run.policy.case) {
+        let pairs = match pair_up(entries, &archive, self.policy.case) {
             Ok(pairs) => pairs,
             Err(ambiguous) => {
                 self.problem(&dir, Error::new(Kind::Clash, ambiguous.to_string()))?;
@@ -602,7 +607,7 @@ impl Walk<'_> {
             let is_hidden = |side: Side| pair.get(side).is_none() && hidden[side].contains(&pair.name);
             if let Some(side) = Side::BOTH.into_iter().find(|side| is_hidden(*side)) {
                 // It is there, as a link or a device that is not synchronised: neither missing nor to be replaced.
-                if self.run.policy.mode.source() != Some(side) && pair.get(side.other()).is_some() {
+                if self.policy.mode.source() != Some(side) && pair.get(side.other()).is_some() {
                     let path = dir_join(&plan.dir, pair.name.as_str());
                     self.warn(&format!(
                         "The {} {} is not copied: what has this name on the {side} side is left out, as links are (-v tells \
@@ -617,7 +622,7 @@ impl Walk<'_> {
         }
         // Every local folder is looked at once more before it is descended into.
         for entry in &local_folders {
-            if !self.is_wanted(Side::Local, &plan.dir, entry)? {
+            if !self.is_wanted(Side::Local, &plan.dir, &mut entry.clone())? {
                 let path = plan.paths.local.join(&entry.name);
                 plan.children.retain(|child| child.visit != Visit::Compare || child.paths.local != path);
             }
@@ -659,7 +664,7 @@ impl Walk<'_> {
             let made = Noted { name: name.to_owned(), to, fact: Fact::default(), written: None, at: now };
             self.journal.finished(self.run, &above, &made);
         }
-        if self.run.policy.case != plan::CaseMode::Strict
+        if self.policy.case != plan::CaseMode::Strict
             && let Err(twins) = plan::pair::refuse_twins(&source.entries, from)
         {
             self.problem(&paths.local, Error::new(Kind::Clash, twins.to_string()))?;
@@ -669,7 +674,7 @@ impl Walk<'_> {
         self.note_twins(ticket, source.entries.iter().map(|entry| &entry.name));
         let mut children = Vec::new();
         for entry in source.entries {
-            if !self.run.filter.matches(entry.name.as_str(), entry.kind) {
+            if !self.filter.matches(entry.name.as_str(), entry.kind) {
                 continue;
             }
             self.stats.entries_seen += 1;

@@ -5,9 +5,10 @@ use super::convert;
 use super::errors::{carried, exception, raise};
 use super::live::Live;
 use super::lock::{self, Owner};
+use super::spare::Spares;
 use super::stage::{Asker, Stage, When};
 use super::target::{Session, Target};
-use crate::engine::hooks::{Act, Answer, Deed, Go, Leaf, Notice, Said, Verdict};
+use crate::engine::hooks::{Act, Answer, Deed, Go, Leaf, Notice, Rules, Said, Verdict};
 use crate::engine::{self, Clock, Event, Finished, Hooks, Keeping, Locking, Observer, Run, Stats};
 use crate::error::{Error, Kind, Result};
 use crate::locked::locked;
@@ -90,8 +91,7 @@ pub fn run(
     stats: &Bound<'_, PyDict>,
 ) -> PyResult<()> {
     let mode = convert::mode(&settings.mode)?;
-    let filter = Filter::new(&settings.r#match, &settings.exclude, settings.fold_case)
-        .map_err(|bad| PyValueError::new_err(format!("invalid option match or exclude: {}", bad.0)))?;
+    let filter = filter(&settings.r#match, &settings.exclude, settings.fold_case)?;
     let policy = Policy {
         mode,
         force: settings.force,
@@ -116,7 +116,8 @@ pub fn run(
     let (few, most) = settings.connections;
     let pools = targets.map(|place| Pool::new(place.target, most));
     for (side, session) in [(Side::Local, sessions.0), (Side::Remote, sessions.1)] {
-        if let Some(session) = session.and_then(|session| session.get().lend(py)) {
+        let spares = (!is_plain).then(|| Spares::new(&pools[side], &stage));
+        if let Some(session) = session.and_then(|session| session.get().lend(py, spares)) {
             pools[side].add(session);
         }
     }
@@ -152,11 +153,11 @@ pub fn run(
     };
     let mut counters = Stats::default();
     let outcome = if is_plain {
-        let hooks = PyHooks::new(Door::Direct, &reporter, py, &settings, mode);
+        let hooks = PyHooks::new(Door::Direct, &reporter, py, &settings, policy);
         let mut listener = Listener::new(Door::Direct, reporter, Arc::clone(&live), &settings);
         py.detach(|| engine::sync(&run, &hooks, &mut listener, &mut counters))
     } else {
-        let hooks = PyHooks::new(Door::Stage(Arc::clone(&stage)), &reporter, py, &settings, mode);
+        let hooks = PyHooks::new(Door::Stage(Arc::clone(&stage)), &reporter, py, &settings, policy);
         let mut listener =
             Listener::new(Door::Stage(Arc::clone(&stage)), reporter, Arc::clone(&live), &settings);
         std::thread::scope(|scope| {
@@ -176,6 +177,11 @@ pub fn run(
     py.detach(|| Side::BOTH.into_iter().for_each(|side| pools[side].close(true)));
     raise(py, outcome)?;
     live.check()
+}
+
+fn filter(include: &[String], exclude: &[String], fold_case: bool) -> PyResult<Filter> {
+    Filter::new(include, exclude, fold_case)
+        .map_err(|bad| PyValueError::new_err(format!("invalid option match or exclude: {}", bad.0)))
 }
 
 /// A folder below the roots of both sides.
@@ -391,6 +397,47 @@ struct PyHooks {
     wanted: HashSet<String>,
     mode: Mode,
     notices: Notices,
+    rules: LiveRules,
+}
+
+/// The options that user code may change while the run goes on.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+struct Changes {
+    force: bool,
+    delete: bool,
+    delete_unmatched: bool,
+    resolve: String,
+    r#match: Vec<String>,
+    exclude: Vec<String>,
+}
+
+/// Looks what user code has changed of the rules, each time it has returned, or waits for the run.
+#[derive(Clone)]
+struct LiveRules {
+    reporter: Arc<Py<PyAny>>,
+    policy: Policy,
+    fold_case: bool,
+    changed: Arc<Mutex<Option<Rules>>>,
+}
+
+impl LiveRules {
+    fn look(&self, py: Python<'_>) -> PyResult<()> {
+        let Some(changes) = self.reporter.bind(py).call_method0("changes")?.extract::<Option<Changes>>()?
+        else {
+            return Ok(());
+        };
+        let policy = Policy {
+            force: changes.force,
+            delete: changes.delete,
+            delete_unmatched: changes.delete_unmatched,
+            strategy: Strategy::parse(self.policy.mode, &changes.resolve),
+            ..self.policy
+        };
+        let filter = filter(&changes.r#match, &changes.exclude, self.fold_case)?;
+        *locked(&self.changed) = Some(Rules { policy, filter });
+        Ok(())
+    }
 }
 
 /// What was said by user code, and not yet heeded.
@@ -415,10 +462,12 @@ enum Wish {
 pub struct Conductor {
     asker: Asker<Wish, Result<()>>,
     notices: Notices,
+    rules: LiveRules,
 }
 
 impl Conductor {
     fn ask(&self, py: Python<'_>, wish: Wish) -> PyResult<()> {
+        self.rules.look(py)?;
         let done = self.asker.ask(py, wish)?;
         raise(py, done)
     }
@@ -479,15 +528,38 @@ fn side(is_local: bool) -> Side {
 }
 
 impl PyHooks {
-    fn new(door: Door, reporter: &Py<PyAny>, py: Python<'_>, settings: &Settings, mode: Mode) -> Self {
-        let wanted = settings.hooks.iter().cloned().collect();
+    fn new(door: Door, reporter: &Py<PyAny>, py: Python<'_>, settings: &Settings, policy: Policy) -> Self {
+        let reporter = Arc::new(reporter.clone_ref(py));
+        let rules = LiveRules {
+            reporter: Arc::clone(&reporter),
+            policy,
+            fold_case: settings.fold_case,
+            changed: Arc::default(),
+        };
         PyHooks {
             door,
-            reporter: Arc::new(reporter.clone_ref(py)),
-            wanted,
-            mode,
+            reporter,
+            wanted: settings.hooks.iter().cloned().collect(),
+            mode: policy.mode,
             notices: Notices::default(),
+            rules,
         }
+    }
+
+    /// Enters user code.
+    fn enter<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(Python<'_>) -> PyResult<T> + Send + 'static,
+    ) -> Result<T> {
+        if self.wanted.is_empty() {
+            return self.door.enter(work);
+        }
+        let rules = self.rules.clone();
+        self.door.enter(move |py| {
+            let answer = work(py)?;
+            rules.look(py)?;
+            Ok(answer)
+        })
     }
 
     fn wants(&self, name: &str) -> bool {
@@ -510,11 +582,13 @@ impl PyHooks {
             return Ok(Verdict::Proceed);
         }
         let (reporter, notices) = (Arc::clone(&self.reporter), Arc::clone(&self.notices));
+        let rules = self.rules.clone();
         stage.perform_asking(
             When::BetweenVerbs,
             move |py, asker| {
-                reporter.bind(py).call_method1(method, args(Conductor { asker, notices }))?;
-                Ok(())
+                let conductor = Conductor { asker, notices, rules: rules.clone() };
+                reporter.bind(py).call_method1(method, args(conductor))?;
+                rules.look(py)
             },
             |wish| match wish {
                 Wish::Go => go(),
@@ -533,7 +607,7 @@ impl PyHooks {
         A: for<'py> IntoPyObject<'py> + Send + 'static,
     {
         let (reporter, dir, step) = (Arc::clone(&self.reporter), dir.clone(), step.clone());
-        self.door.enter(move |py| {
+        self.enter(move |py| {
             let pair = describe(py, &dir, &step)?;
             let answer = reporter.bind(py).call_method1(method, (pair, more))?;
             answer.extract().map_err(Into::into)
@@ -542,16 +616,20 @@ impl PyHooks {
 }
 
 impl Hooks for PyHooks {
-    fn before_sync(&self, side: Side, dir: &RelPath, entry: &Entry) -> Result<Option<Verdict>> {
+    fn before_sync(&self, side: Side, dir: &RelPath, entry: &mut Entry) -> Result<Option<Verdict>> {
         if !self.wants("_before_sync") {
             return Ok(None);
         }
         let (reporter, dir, fields) =
             (Arc::clone(&self.reporter), dir.as_str().to_owned(), entry_fields(entry));
-        let goes_on: bool = self.door.enter(move |py| {
+        let (goes_on, mtime): (bool, Option<f64>) = self.enter(move |py| {
             let is_local = side == Side::Local;
             reporter.bind(py).call_method1("before_sync", (is_local, dir, fields))?.extract()
         })?;
+        // What the side has listed stays known: by that it is seen whether the file has changed meanwhile.
+        if let Some(mtime) = mtime.and_then(Stamp::from_secs_f64).filter(|_| !entry.is_folder()) {
+            entry.mtime = Some(mtime);
+        }
         Ok(Some(if goes_on { Verdict::Proceed } else { Verdict::Leave }))
     }
 
@@ -585,13 +663,16 @@ impl Hooks for PyHooks {
             return Ok(Verdict::Proceed);
         }
         let (reporter, told_dir, told) = (Arc::clone(&self.reporter), dir.clone(), step.clone());
-        let notices = Arc::clone(&self.notices);
+        let (notices, rules) = (Arc::clone(&self.notices), self.rules.clone());
         let is_gone: bool = stage.perform_asking(
             When::BetweenVerbs,
             move |py, asker| {
                 let pair = describe(py, &told_dir, &told)?;
-                let conductor = Conductor { asker, notices };
-                reporter.bind(py).call_method1("operate", (pair, name, conductor))?.extract()
+                let conductor = Conductor { asker, notices, rules: rules.clone() };
+                let is_gone =
+                    reporter.bind(py).call_method1("operate", (pair, name, conductor))?.extract()?;
+                rules.look(py)?;
+                Ok(is_gone)
             },
             |wish| {
                 let (deed, operation) = match wish {
@@ -633,6 +714,10 @@ impl Hooks for PyHooks {
 
     fn notices(&self) -> Vec<Notice> {
         std::mem::take(&mut *locked(&self.notices))
+    }
+
+    fn changed_rules(&self) -> Option<Rules> {
+        locked(&self.rules.changed).take()
     }
 
     fn resolves_all(&self) -> bool {

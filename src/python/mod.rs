@@ -2,7 +2,7 @@
 //!
 //! [`target`] wraps targets and sessions for use by hand, [`by_hand`] the user's own FTP commands, and [`aside`] does their
 //! work beside the calling thread; [`engine`] runs the synchronisation with Python listening in,
-//! [`stage`] is where the Python of a run with hooks or foreign targets is performed, [`bridge`] makes a target of a Python
+//! [`stage`] is where the Python of a run with hooks or foreign targets is performed, [`spare`] has conversations for hooks, [`bridge`] makes a target of a Python
 //! object, [`errors`] is the one place that turns an error of the core into an exception, [`convert`] the one that reads options,
 //! [`lock`] says who this process is, [`checkup`] examines a target, [`sftp`] is an SFTP server by hand, and [`s3`] a
 //! bucket by its keys.
@@ -20,6 +20,7 @@ mod lock;
 mod s3;
 #[cfg(feature = "sftp")]
 mod sftp;
+mod spare;
 mod stage;
 mod target;
 

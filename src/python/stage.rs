@@ -16,12 +16,19 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
+use std::thread::ThreadId;
 use std::time::Duration;
 
 /// How often pending signals (Ctrl+C) are looked for.
 const SIGNALS: Duration = Duration::from_millis(50);
 
+/// How long somebody who waits for the run performs what it needs, before he looks again.
+const LOOK: Duration = Duration::from_millis(20);
+
 type Performance = Box<dyn FnOnce(Python<'_>) + Send>;
+
+/// Something that is done when nobody needs it; whether it could be.
+type Duty = Box<dyn Fn() -> bool + Send>;
 
 /// When something may be performed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +59,10 @@ pub struct Stage {
     interrupted: AtomicBool,
     interruption: Mutex<Option<PyErr>>,
     is_over: AtomicBool,
+    /// The thread that performs.
+    home: ThreadId,
+    /// What is done once user code has returned, or waits for the run.
+    duties: Mutex<Vec<Duty>>,
     /// Done before anything is performed, and before an answer is passed on.
     first: Box<dyn Fn(Python<'_>) + Send + Sync>,
 }
@@ -71,7 +82,7 @@ pub struct Asker<Q, A> {
 }
 
 impl Stage {
-    /// An empty stage. `first` is done before Python goes on, each time.
+    /// An empty stage on this thread. `first` is done before Python goes on, each time.
     pub fn new(first: impl Fn(Python<'_>) + Send + Sync + 'static) -> Self {
         let (sender, cues) = channel();
         Stage {
@@ -82,6 +93,8 @@ impl Stage {
             interrupted: AtomicBool::new(false),
             interruption: Mutex::default(),
             is_over: AtomicBool::new(false),
+            home: std::thread::current().id(),
+            duties: Mutex::default(),
             first: Box::new(first),
         }
     }
@@ -163,18 +176,60 @@ impl Stage {
 
     /// Performs the next cue. False once the run is over.
     fn perform_next(&self, py: Python<'_>) -> bool {
-        match self.next(py) {
-            Some(Cue::Perform(When::BetweenVerbs, work)) if self.is_in_verb() => {
+        self.next(py).is_some_and(|cue| self.do_cue(py, cue))
+    }
+
+    /// Performs a cue. False for the end.
+    fn do_cue(&self, py: Python<'_>, cue: Cue) -> bool {
+        match cue {
+            Cue::Perform(When::BetweenVerbs, work) if self.is_in_verb() => {
                 locked(&self.put_off).push_back(work);
             }
-            Some(Cue::Perform(_, work)) => {
+            Cue::Perform(_, work) => {
                 (self.first)(py);
                 work(py);
+                self.tidy(py);
             }
-            Some(Cue::Answered) => (self.first)(py),
-            Some(Cue::End) | None => return false,
+            Cue::Answered => (self.first)(py),
+            Cue::End => return false,
         }
         true
+    }
+
+    /// Whether this thread is the one that performs.
+    pub fn is_here(&self) -> bool {
+        std::thread::current().id() == self.home
+    }
+
+    /// Has something done as soon as user code has returned, or waits for the run; again later if it says that it is not done.
+    pub fn afterwards(&self, duty: impl Fn() -> bool + Send + 'static) {
+        locked(&self.duties).push(Box::new(duty));
+    }
+
+    /// Does what was to be done afterwards.
+    pub fn tidy(&self, py: Python<'_>) {
+        let duties = std::mem::take(&mut *locked(&self.duties));
+        if duties.is_empty() {
+            return;
+        }
+        let left: Vec<Duty> = py.detach(|| duties.into_iter().filter(|duty| !duty()).collect());
+        locked(&self.duties).extend(left);
+    }
+
+    /// Performs the next cue, if it comes soon: whoever waits for the run may be what it waits for. Called by the calling thread,
+    /// within a performance.
+    ///
+    /// # Errors
+    /// What the handler of a signal raises.
+    pub fn lend_a_hand(&self, py: Python<'_>) -> PyResult<()> {
+        // The one that waits is not to be led elsewhere by hooks.
+        let _within = Verb::begin(&self.verbs);
+        let received = py.detach(|| locked(&self.cues).recv_timeout(LOOK));
+        py.check_signals()?;
+        if let Ok(cue) = received {
+            self.do_cue(py, cue);
+        }
+        Ok(())
     }
 
     fn cue(&self, cue: Cue) -> Result<()> {
@@ -226,6 +281,7 @@ impl<Q, A> Asker<Q, A> {
     /// # Errors
     /// `KeyboardInterrupt` when nobody answers any more, because the performance or the run is over.
     pub fn ask(&self, py: Python<'_>, question: Q) -> PyResult<A> {
+        self.stage.tidy(py);
         let asked = locked(&self.said).send(Said::Asks(question));
         asked.map_err(|_| exception(py, closed()))?;
         let _within = (self.when == When::Anytime).then(|| Verb::begin(&self.stage.verbs));

@@ -8,7 +8,9 @@ use super::errors::{carried, raise};
 use super::s3::Bucket;
 #[cfg(feature = "sftp")]
 use super::sftp::Sftp;
+use super::spare::Spares;
 use crate::error::{Error, Kind, Result};
+use crate::locked::locked;
 use crate::model::RelPath;
 use crate::model::entry::GUESSED;
 use crate::quoted::Quoted;
@@ -16,6 +18,7 @@ use crate::target::ftp::{Engine, FtpConfig, FtpTarget, Identity, Secret, TlsConf
 use crate::target::layer::retry;
 use crate::target::local::LocalTarget;
 use crate::target::memory::MemoryTarget;
+use crate::target::pool::Pool;
 #[cfg(feature = "s3")]
 use crate::target::s3::S3Target;
 #[cfg(feature = "sftp")]
@@ -270,16 +273,8 @@ impl Target {
 
     /// Starts a conversation: connects and logs in.
     fn open(&self, py: Python<'_>) -> PyResult<Session> {
-        let target = self.share();
-        let session = aside::work(py, &self.inner, move |caller| {
-            retry::open_when_there_is_room(target.as_ref(), || caller.is_waiting())
-        })?;
-        Ok(Session {
-            greeting: session.greeting().to_vec(),
-            inner: Arc::new(Mutex::new(Some(session))),
-            target: self.share(),
-            is_lent: AtomicBool::new(false),
-        })
+        let session = open_session(py, &self.inner)?;
+        Ok(Session::new(session, self.share(), None))
     }
 
     /// What was found out since the last call: tuples of the verbosity from which a line is shown, and the line.
@@ -317,13 +312,26 @@ pub struct Session {
     inner: Shared,
     target: Arc<dyn CoreTarget>,
     greeting: Vec<(u8, String)>,
-    is_lent: AtomicBool,
+    is_lent: Arc<AtomicBool>,
+    /// Where another one comes from while a run has this one.
+    spares: Mutex<Option<Spares>>,
 }
 
 impl Session {
+    fn new(session: Box<dyn CoreSession>, target: Arc<dyn CoreTarget>, spares: Option<Spares>) -> Self {
+        Session {
+            greeting: session.greeting().to_vec(),
+            inner: Arc::new(Mutex::new(Some(session))),
+            target,
+            is_lent: Arc::default(),
+            spares: Mutex::new(spares),
+        }
+    }
+
     /// Lends the conversation to a run, fit for its verbs; the Python object is of no use until it is replaced.
-    pub fn lend(&self, py: Python<'_>) -> Option<Box<dyn CoreSession>> {
+    pub fn lend(&self, py: Python<'_>, spares: Option<Spares>) -> Option<Box<dyn CoreSession>> {
         self.is_lent.store(true, Ordering::Relaxed);
+        *locked(&self.spares) = spares;
         py.detach(|| {
             let mut session = self.take().ok().flatten()?;
             let settled = session.as_ftp().map_or(Ok(()), |mut ftp| ftp.settle());
@@ -390,6 +398,22 @@ impl Session {
     #[getter]
     fn is_lent(&self) -> bool {
         self.is_lent.load(Ordering::Relaxed)
+    }
+
+    /// Another conversation, while a run has this one: one more, or else one of the run, which gets it back as soon as the
+    /// user code that runs has returned, or waits for the run. Then that is lent, too.
+    fn stand_in(&self, py: Python<'_>) -> PyResult<Self> {
+        let Some(spares) = locked(&self.spares).clone() else {
+            let opened = open_session(py, &self.target)?;
+            return Ok(Session::new(opened, Arc::clone(&self.target), None));
+        };
+        let (session, is_of_run) = spares.take(py)?;
+        let session = Session::new(session, Arc::clone(&self.target), Some(spares.clone()));
+        if is_of_run {
+            let (inner, is_lent) = (Arc::clone(&session.inner), Arc::clone(&session.is_lent));
+            spares.afterwards(move |pool| give_back(&inner, &is_lent, pool));
+        }
+        Ok(session)
     }
 
     /// The same conversation for FTP commands of the user's own.
@@ -487,6 +511,25 @@ impl Session {
             Err(_) => self.target.interrupt(),
         });
     }
+}
+
+/// Begins a conversation; where there is no room at first, that is waited for.
+pub fn open_session(py: Python<'_>, target: &Arc<dyn CoreTarget>) -> PyResult<Box<dyn CoreSession>> {
+    let opening = Arc::clone(target);
+    aside::work(py, target, move |caller| {
+        retry::open_when_there_is_room(opening.as_ref(), || caller.is_waiting())
+    })
+}
+
+/// Gives a conversation back to the run, fit for its verbs; false while somebody uses it.
+fn give_back(inner: &Shared, is_lent: &AtomicBool, pool: &Pool) -> bool {
+    let Ok(mut session) = exclusive(inner) else { return false };
+    is_lent.store(true, Ordering::Relaxed);
+    let mut session = session.take();
+    let ftp = session.as_mut().and_then(|session| session.as_ftp());
+    let is_settled = ftp.is_none_or(|mut ftp| ftp.settle().is_ok());
+    pool.take_back(session.filter(|_| is_settled));
+    true
 }
 
 /// Removes a folder and all it holds, deepest first. An incomplete listing stops it before anything is lost in the dark.

@@ -14,11 +14,12 @@ use std::time::Duration;
 /// How often somebody who waits for a session looks whether it is still wanted.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Sessions with one target.
+/// Sessions with one target. Clones share them.
+#[derive(Clone)]
 pub struct Pool {
     target: Arc<dyn Target>,
-    state: Mutex<State>,
-    returned: Condvar,
+    state: Arc<Mutex<State>>,
+    returned: Arc<Condvar>,
 }
 
 struct State {
@@ -87,7 +88,7 @@ impl Pool {
             has_opened: false,
             is_closed: false,
         };
-        Pool { target, state: Mutex::new(state), returned: Condvar::new() }
+        Pool { target, state: Arc::new(Mutex::new(state)), returned: Arc::default() }
     }
 
     /// The target.
@@ -200,6 +201,47 @@ impl Pool {
     /// Whether the server has refused one more session: it is not asked again.
     pub fn is_limited(&self) -> bool {
         self.state().is_limited
+    }
+
+    /// Whether there are sessions, idle or lent.
+    pub fn has_any(&self) -> bool {
+        let state = self.state();
+        state.open > 0 && !state.is_closed
+    }
+
+    /// Makes do with the sessions that there are, because the server has refused somebody else one more.
+    ///
+    /// # Errors
+    /// The error, if it does not say that there are enough, or if there are none.
+    pub fn makes_do(&self, error: Error) -> Result<()> {
+        let mut state = self.state();
+        state.makes_do(error)?;
+        self.tell_limit(&mut state);
+        Ok(())
+    }
+
+    /// Takes a session that lies idle and has left no files for later, if there is one, for somebody else. The pool counts it
+    /// until it is [taken back](Pool::take_back).
+    pub fn spare(&self) -> Option<Box<dyn Session>> {
+        let mut state = self.state();
+        while let Some(index) = state.idle.iter().rposition(|session| session.unsettled().is_empty()) {
+            let mut session = state.idle.remove(index);
+            if session.is_alive() {
+                return Some(session);
+            }
+            state.open -= 1;
+        }
+        None
+    }
+
+    /// Takes back what was [spared](Pool::spare); `None` if it has ended.
+    pub fn take_back(&self, session: Option<Box<dyn Session>>) {
+        let mut state = self.state();
+        match session {
+            Some(session) => state.idle.push(session),
+            None => state.open -= 1,
+        }
+        self.returned.notify_one();
     }
 
     /// Tells the target how many sessions there are instead of those that were wanted, once that is sure.

@@ -67,6 +67,7 @@ def ftp_server(
     silent_at: Sequence[str] = (),
     shows: Callable[[str], bool] = lambda name: True,
     clock_ahead: float = 0,
+    most: int | None = None,
 ) -> Iterator[Small]:
     """Serves a folder.
 
@@ -86,6 +87,7 @@ def ftp_server(
         silent_at: Commands that are never answered.
         shows: Whether listings name an entry.
         clock_ahead: The time that new files have is that of a clock so many seconds ahead.
+        most: So many clients at the same time; all others are told to come later.
     """
     authorizer = DummyAuthorizer()
     for user in users:
@@ -110,6 +112,12 @@ def ftp_server(
             if refuses and cmd in refuses:
                 return self.respond(refuses[cmd])
             return super().pre_process_command(line, cmd, arg)
+
+        def handle(self) -> None:
+            held = [other for other in server.ioloop.socket_map.values() if isinstance(other, Session)]
+            if most is not None and len(held) > most:
+                return self.handle_max_cons()
+            return super().handle()
 
         def on_file_received(self, file: str) -> None:
             if clock_ahead:

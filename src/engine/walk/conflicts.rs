@@ -51,7 +51,8 @@ impl Walk<'_> {
 
     /// How a conflict is settled, by the strategy or by the user.
     pub(super) fn decide(&mut self, dir: &RelPath, step: &Step) -> Result<Resolution> {
-        let Some(strategy) = self.resolve_all.or(self.run.policy.strategy) else {
+        self.heed_rules();
+        let Some(strategy) = self.resolve_all.or(self.policy.strategy) else {
             let error = Error::new(Kind::Strategy, "this mode cannot resolve conflicts that way");
             return Err(error.during("resolve the conflict of").at(dir.join(&step.pair.name)));
         };

@@ -17,7 +17,7 @@ impl Walk<'_> {
     ) -> Result<Comparisons> {
         for pair in pairs {
             let (Some(question), Some(entries)) = (self.question(dir, pair), pair.both()) else { continue };
-            if !self.run.filter.matches(entries.local.name.as_str(), EntryKind::File) {
+            if !self.filter.matches(entries.local.name.as_str(), EntryKind::File) {
                 continue;
             }
             let name = pair.name.to_string();
@@ -61,8 +61,7 @@ impl Walk<'_> {
 
     /// Gives a file the time of the other side's, which has the same content.
     pub(super) fn set_time(&mut self, plan: &Plan, step: &Step, path: &RelPath) -> Result<()> {
-        let (Some((side, at)), Some(entries)) = (step.wrong_time(self.run.policy.mode), step.pair.both())
-        else {
+        let (Some((side, at)), Some(entries)) = (step.wrong_time(self.policy.mode), step.pair.both()) else {
             return Ok(());
         };
         self.action(Line::set_time(side), path, false)?;

@@ -184,7 +184,7 @@ impl Walk<'_> {
         self.may_look_ahead = true;
         let mut view = view;
         if let Ok(view) = &mut view
-            && self.run.policy.follows
+            && self.policy.follows
         {
             view.meta.put_aside();
         }
@@ -266,7 +266,7 @@ impl Walk<'_> {
             return Vec::new();
         };
         let is_wanted =
-            |entry: &&Entry| entry.is_folder() && self.run.filter.matches(entry.name.as_str(), entry.kind);
+            |entry: &&Entry| entry.is_folder() && self.filter.matches(entry.name.as_str(), entry.kind);
         let folders: Vec<&Entry> = view.entries.iter().filter(is_wanted).collect();
         let has_link = folders.iter().any(|entry| entry.is_link);
         if folders.is_empty() || has_link || !self.run.foresees || local.depth() >= self.run.max_depth {
@@ -335,7 +335,7 @@ impl Walk<'_> {
                 continue;
             }
             for entry in view.entries.iter().filter(|entry| entry.is_folder()) {
-                if self.run.filter.matches(entry.name.as_str(), entry.kind) {
+                if self.filter.matches(entry.name.as_str(), entry.kind) {
                     let paths = found.entry(entry.name.as_str()).or_insert_with(|| {
                         order.push(&entry.name);
                         Sides::default()
@@ -344,7 +344,7 @@ impl Walk<'_> {
                 }
             }
         }
-        let policy = &self.run.policy;
+        let policy = &self.policy;
         let is_visited_alone = |side: Side| match policy.mode {
             _ if is_doomed => true,
             _ if !self.executor.is_live() => false,

@@ -107,19 +107,19 @@ impl Walk<'_> {
             return Vec::new();
         }
         let meta = &mut folder.metas.local;
-        if meta.is_damaged() && meta.is_changed() && self.run.policy.mode == Mode::Sync {
+        if meta.is_damaged() && meta.is_changed() && self.policy.mode == Mode::Sync {
             // What takes the place of the damaged file still says that this is no first contact.
             meta.record_meeting(&self.peer, self.run.clock.now());
         }
         meta.set_unfinished(&self.peer, &folder.unfinished);
-        if self.run.policy.follows {
+        if self.policy.follows {
             Side::BOTH.into_iter().for_each(|side| folder.metas[side].put_back());
         }
         // Behind a link the file is that of another folder. What this one holds is remembered in the root.
         let is_behind_link = self.is_behind_link(&folder.paths.local);
         let writes = |side: Side| match side {
             Side::Local => !is_behind_link,
-            Side::Remote => self.run.policy.mode != Mode::Download,
+            Side::Remote => self.policy.mode != Mode::Download,
         };
         Side::BOTH
             .into_iter()
@@ -354,7 +354,7 @@ impl Walk<'_> {
 
     /// Takes in what dead runs have told in the root, and sets the journals of others apart.
     pub(super) fn read_journals(&mut self, view: &mut View) -> Result<()> {
-        if self.run.policy.follows {
+        if self.policy.follows {
             // A run without memory neither asks a journal nor writes one.
             view.leftovers.retain(|entry| !is_journal(entry.name.as_str()));
             return Ok(());
@@ -421,7 +421,8 @@ impl Walk<'_> {
         if !self.executor.is_live() {
             return Ok(());
         }
-        for side in Side::BOTH.into_iter().filter(|side| self.run.policy.mode.source() != Some(*side)) {
+        let source = self.policy.mode.source();
+        for side in Side::BOTH.into_iter().filter(|side| source != Some(*side)) {
             for leftover in &leftovers[side] {
                 let is_old = leftover
                     .mtime_org

@@ -10,7 +10,7 @@ impl Walk<'_> {
     /// What the hook says of a local entry holds for the name. What it says of a remote one counts only where the local side
     /// has no such name: so it always was, and hooks that are about one side rely on it.
     pub(super) fn listed(&mut self, dir: &RelPath, entries: Sides<Vec<Entry>>) -> Result<Sides<Vec<Entry>>> {
-        let case = self.run.policy.case;
+        let case = self.policy.case;
         let local = self.asked(Side::Local, dir, entries.local)?;
         let remote = self.asked(Side::Remote, dir, entries.remote)?;
         if local.iter().chain(&remote).all(|(_, is_wanted)| *is_wanted) {
@@ -30,13 +30,13 @@ impl Walk<'_> {
     /// The entries of a side, each with whether it is to be looked at.
     fn asked(&mut self, side: Side, dir: &RelPath, entries: Vec<Entry>) -> Result<Vec<(Entry, bool)>> {
         let mut asked = Vec::with_capacity(entries.len());
-        for entry in entries {
+        for mut entry in entries {
             match entry.kind {
                 EntryKind::File => self.stats.files[side] += 1,
                 EntryKind::Folder => self.stats.dirs[side] += 1,
             }
             self.event(Event::Tick)?;
-            let is_wanted = self.is_wanted(side, dir, &entry)?;
+            let is_wanted = self.is_wanted(side, dir, &mut entry)?;
             if !is_wanted {
                 self.journal.passes_over(&dir.join(&entry.name));
             }
@@ -46,7 +46,7 @@ impl Walk<'_> {
     }
 
     /// Asks the hook about an entry. Where nobody is interested, it is counted as seen.
-    pub(super) fn is_wanted(&mut self, side: Side, dir: &RelPath, entry: &Entry) -> Result<bool> {
+    pub(super) fn is_wanted(&mut self, side: Side, dir: &RelPath, entry: &mut Entry) -> Result<bool> {
         match self.hooks.before_sync(side, dir, entry)? {
             Some(verdict) => Ok(verdict == Verdict::Proceed),
             None => {
@@ -100,13 +100,14 @@ impl Walk<'_> {
             // The name was free for a moment when the run was killed. That is no deletion.
             pair.past = Past::Unlisted;
         }
+        self.heed_rules();
         let entry = pair.any();
-        let mut is_match = self.run.filter.matches(entry.name.as_str(), entry.kind);
+        let mut is_match = self.filter.matches(entry.name.as_str(), entry.kind);
         if pair.is_clash() {
             return self.judge_clash(plan, pair, path, is_match);
         }
         let (mut step, mut is_gone) = (Step::new(pair), false);
-        if let Some(source) = self.run.policy.mode.source().filter(|_| self.run.policy.follows) {
+        if let Some(source) = self.policy.mode.source().filter(|_| self.policy.follows) {
             step.follow(source);
         }
         match plan.comparisons.remove(step.pair.name.as_str()) {
@@ -114,7 +115,7 @@ impl Walk<'_> {
             Some((_, Err(error))) => return self.problem(path, error),
             Some((Question::IsStump(_), Ok(false))) => {}
             Some((Question::IsStump(side), Ok(true))) => {
-                if self.run.policy.mode.source() == Some(side) {
+                if self.policy.mode.source() == Some(side) {
                     return self.problem(path, stump_error(side).at(path));
                 }
                 let text = format!(
@@ -124,14 +125,18 @@ impl Walk<'_> {
                 step.complete(side);
             }
             Some((Question::AreSame, Ok(is_same))) => {
-                step.weigh(&self.run.policy, is_same);
+                step.weigh(&self.policy, is_same);
                 if is_same {
                     self.set_time(plan, &step, path)?;
                 }
             }
             None => {}
         }
-        let verdict = self.hooks.reclassify(&plan.dir, &mut step, &self.run.policy)?;
+        let verdict = self.hooks.reclassify(&plan.dir, &mut step, &self.policy)?;
+        if self.heed_rules() {
+            let entry = step.pair.any();
+            is_match = self.filter.matches(entry.name.as_str(), entry.kind);
+        }
         is_match = self.hooks.matches(&plan.dir, &step)?.unwrap_or(is_match);
         if !is_match {
             self.journal.passes_over(path);
@@ -159,12 +164,21 @@ impl Walk<'_> {
                 .problem(path, error.during("synchronise").at(path).advise("rename or remove one of them"));
         }
         let mut step = Step::new(pair);
-        step.reclassify(&self.run.policy);
+        step.reclassify(&self.policy);
         self.carry_out(plan, &mut step, path, Deed::Mismatch)?;
         if step.operation == plan::Operation::Conflict {
             self.stats.conflict_files += 1;
         }
         Ok(())
+    }
+
+    /// Takes the rules that user code has changed; whether it has.
+    pub(super) fn heed_rules(&mut self) -> bool {
+        let Some(Rules { policy, filter }) = self.hooks.changed_rules() else { return false };
+        (self.policy, self.filter) = (policy, filter);
+        // User code knows of the answers that were for all conflicts, and had its say since.
+        self.resolve_all = None;
+        true
     }
 
     /// Lets a hook deal with the pair, or does what is to be done about it.
@@ -183,9 +197,10 @@ impl Walk<'_> {
     }
 
     fn carry_out(&mut self, plan: &mut Plan, step: &mut Step, path: &RelPath, deed: Deed) -> Result<Verdict> {
+        self.heed_rules();
         let effect = match deed {
-            Deed::Mismatch => self.run.policy.effect_on_mismatch(&step.pair),
-            Deed::Operation => self.run.policy.effect(&step.pair, step.operation),
+            Deed::Mismatch => self.policy.effect_on_mismatch(&step.pair),
+            Deed::Operation => self.policy.effect(&step.pair, step.operation),
             Deed::CopyTo(to) => return self.copy_entry(plan, step, to).map(|()| Verdict::Proceed),
             Deed::RemoveFrom(on) => {
                 return self.remove(plan, step, on, Reason::Wished).map(|()| Verdict::Proceed);
@@ -211,7 +226,7 @@ impl Walk<'_> {
     fn wished_deletion(&self, step: &Step, deed: Deed, effect: Effect) -> Option<Side> {
         let on = match effect {
             Effect::Delete { on } => on,
-            Effect::Skip(Skip::Deletion { on }) if self.run.policy.mode == Mode::Sync => on,
+            Effect::Skip(Skip::Deletion { on }) if self.policy.mode == Mode::Sync => on,
             _ => return None,
         };
         (deed == Deed::Operation && step.is_wished && step.pair.get(on).is_some()).then_some(on)
@@ -259,7 +274,7 @@ impl Walk<'_> {
                 self.action_of(effect, path, is_folder)?;
                 let is_remembered = matches!(step.pair.past, Past::Listed(_));
                 if matches!(skip, Skip::Deletion { .. })
-                    && self.run.policy.mode == Mode::Sync
+                    && self.policy.mode == Mode::Sync
                     && is_remembered
                     && !std::mem::replace(&mut self.told_of_others_memory, true)
                 {
@@ -315,7 +330,7 @@ impl Walk<'_> {
         };
         let is_news = told.is_some()
             || step.changes == Sides::new(Change::Modified, Change::Modified)
-            || (plan.is_damaged && self.run.policy.mode == Mode::Sync && step.pair.both().is_some())
+            || (plan.is_damaged && self.policy.mode == Mode::Sync && step.pair.both().is_some())
             || (step.pair.both().is_some() && self.journal.was_begun(&plan.dir, step.pair.name.as_str()));
         if !is_news || step.pair.is_folder() {
             return;
@@ -355,7 +370,7 @@ impl Walk<'_> {
                     folder.unfinished.insert(step.pair.name.to_string());
                 }
                 let has_twin = self.has_twin(plan.ticket, step.pair.name.as_str());
-                let expect = match self.run.policy.overwrites(to) {
+                let expect = match self.policy.overwrites(to) {
                     // Whatever is at a name that is not listed may be its twin, which nobody has asked to overwrite.
                     true if !has_twin || step.pair.get(to).is_some() => Expect::Anything,
                     _ => expected(step.pair.get(to)),
@@ -381,7 +396,7 @@ impl Walk<'_> {
         if let Some(kept) = keeping.backup_of(&paths[to]) {
             return Some(Keep { on: to, to: kept, entry: None, is_trashed: false });
         }
-        let is_first_contact = self.run.policy.mode == Mode::Sync && step.pair.past == Past::NoArchive;
+        let is_first_contact = self.policy.mode == Mode::Sync && step.pair.past == Past::NoArchive;
         // A side that cannot rename cannot put its own file aside; what it gets is no reason to refuse the copy.
         let can_keep = to == Side::Remote || self.run.pools.local.target().caps().renames;
         let kept = keeping.trash_of(&paths.local).filter(|_| is_first_contact && can_keep)?;
@@ -420,7 +435,7 @@ impl Walk<'_> {
         self.stats.dirs_created += 1;
         self.stats.entries_touched += 1;
         // What is in a new folder is shown by a dry run only where nobody relies on the old counters.
-        if !self.executor.is_live() && !self.run.policy.follows {
+        if !self.executor.is_live() && !self.policy.follows {
             let made = Finished { deed: "mkdir", path: &paths[to], side: to, bytes: 0, error: None };
             return self.event(Event::Finished(made)).map(|()| None);
         }

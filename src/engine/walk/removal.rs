@@ -59,7 +59,7 @@ impl Walk<'_> {
                     Reason::Wished => self.tally.wished += 1,
                     Reason::Lost | Reason::Decided => self.tally.doomed[on] += 1,
                 }
-                if self.run.policy.mode != Mode::Sync && !matches!(step.pair.past, Past::Listed(_)) {
+                if self.policy.mode != Mode::Sync && !matches!(step.pair.past, Past::Listed(_)) {
                     self.tally.known += 1;
                 }
                 let is_wished = why == Reason::Wished;
@@ -70,7 +70,7 @@ impl Walk<'_> {
                 let scope = match step.pair.past {
                     _ if why == Reason::Wished => Scope::Wished,
                     _ if gone_from.is_none() => Scope::Excluded,
-                    Past::Listed(seen) if self.run.policy.deep_conflicts && why == Reason::Lost => {
+                    Past::Listed(seen) if self.policy.deep_conflicts && why == Reason::Lost => {
                         Scope::Unchanged(seen.synced.filter(|_| self.may_be_of_others(&seen)))
                     }
                     Past::Listed(_) | Past::Unlisted | Past::NoArchive => Scope::Everything,
@@ -128,8 +128,8 @@ impl Walk<'_> {
         for entry in view.entries {
             let name = entry.name.clone();
             let path = dir.join(&name);
-            let is_match = self.run.filter.matches(name.as_str(), entry.kind);
-            if !is_match && !self.run.policy.delete_unmatched {
+            let is_match = self.filter.matches(name.as_str(), entry.kind);
+            if !is_match && !self.policy.delete_unmatched {
                 self.removals.keep(doomed);
                 if std::mem::take(&mut tells_why) {
                     // There was a line which said that it would go.
@@ -228,7 +228,7 @@ impl Walk<'_> {
             self.subjects.insert(path.clone(), step.pair.clone());
         }
         match self.decide(&dir, &step)? {
-            Resolution::Copy { to } if allows_copy(&self.run.policy, to) => {
+            Resolution::Copy { to } if allows_copy(&self.policy, to) => {
                 self.removals.keep(doomed);
                 self.action(Line::conflict_copy(to, false), path, false)?;
                 self.copy_file(ticket, name.as_str(), &entry, to, paths, Landing::NewFolder)
@@ -254,7 +254,7 @@ impl Walk<'_> {
 
     /// Carries out all deletions, unless the guard has seen too many.
     pub(super) fn delete(&mut self) -> Result<()> {
-        if let Some(stop) = judge(self.run.policy.mode, self.run.guard, &self.tally) {
+        if let Some(stop) = judge(self.policy.mode, self.run.guard, &self.tally) {
             let advice = "check both sides, then use --allow-mass-delete if it is meant";
             let error = Error::new(Kind::Guard, stop.to_string()).advise(advice);
             for trace in self.removals.take_traces() {

@@ -55,7 +55,7 @@ impl Walk<'_> {
 
     /// Reports a problem with one entry that no other report is about.
     pub(super) fn problem(&mut self, path: &RelPath, error: Error) -> Result<()> {
-        let side = self.run.policy.mode.source().map_or(Side::Remote, Side::other);
+        let side = self.policy.mode.source().map_or(Side::Remote, Side::other);
         self.event(Event::Finished(Finished { deed: "error", path, side, bytes: 0, error: Some(&error) }))?;
         self.failed(path, error)
     }

@@ -23,7 +23,7 @@ impl Walk<'_> {
         let mut jobs = Vec::new();
         for side in Side::BOTH.into_iter().filter(|side| hides[*side]) {
             let doubtful = times::doubtful(entries[side], entries[side.other()]).into_iter();
-            let wanted = doubtful.filter(|entry| self.run.filter.matches(entry.name.as_str(), entry.kind));
+            let wanted = doubtful.filter(|entry| self.filter.matches(entry.name.as_str(), entry.kind));
             let files: Vec<RelPath> = wanted.map(|entry| folder.paths[side].join(&entry.name)).collect();
             if !files.is_empty() {
                 folder.times_awaited += 1;
