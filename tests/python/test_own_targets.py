@@ -669,3 +669,29 @@ def test_a_verb_that_fails_is_told_with_the_file_and_the_deed(
     told = capsys.readouterr().err
     deed = "delete orphan" if verb == "remove_file" else "make the folder new"
     assert f"Could not {deed}: " in told.replace('"', "")
+
+
+@pytest.mark.parametrize("tells_size", [True, False])
+def test_a_source_that_converts_what_it_gives_tells_no_sizes(tells_size: bool, tmp_path: Path) -> None:
+    class Converting(FsTarget):
+        def get_dir(self) -> Any:
+            entries = super().get_dir()
+            for entry in entries:
+                if entry.is_file() and not tells_size:
+                    entry.size = None
+            return entries
+
+        def open_readable(self, name: str) -> Any:
+            with super().open_readable(name) as file:
+                return io.BytesIO(file.read() + b", converted")
+
+    put(tmp_path / "local/a", "a")
+    (tmp_path / "remote").mkdir()
+    sides = Converting(str(tmp_path / "local")), FsTarget(str(tmp_path / "remote"))
+    synchronizer = UploadSynchronizer(*sides, {"verbose": 0})
+    if tells_size:
+        with pytest.raises(OSError, match="12 bytes arrived instead of 1"):
+            synchronizer.run()
+    else:
+        synchronizer.run()
+    assert folder_tree(tmp_path / "remote") == ({} if tells_size else {"a": "a, converted"})
