@@ -5,7 +5,7 @@ use super::ssh_config::{self, About, Settings, expand_home};
 use crate::error::{Error, Kind, Result};
 use crate::target::ftp::Secret;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// How often the way to a jump host may begin with another one.
 const MAX_DEPTH: usize = 16;
@@ -105,7 +105,8 @@ fn way_to(config: &SftpConfig, host: &str, port: u16, user: Option<&str>, depth:
 }
 
 fn about<'a>(config: &'a SftpConfig, host: &'a str, user: Option<&'a str>) -> About<'a> {
-    About { host, user, login_name: &config.login_name, home: config.home.as_deref() }
+    let accounts = Some(Path::new("/etc"));
+    About { host, user, login_name: &config.login_name, home: config.home.as_deref(), accounts }
 }
 
 /// The hosts to go through. One of them may be the host itself, which then is reached directly: the configuration names it for

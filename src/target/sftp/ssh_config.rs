@@ -67,6 +67,8 @@ pub struct About<'a> {
     pub login_name: &'a str,
     /// The home folder of that user.
     pub home: Option<&'a Path>,
+    /// The folder of the files `passwd` and `group`, which tell who else is in a group.
+    pub accounts: Option<&'a Path>,
 }
 
 struct Reader<'a> {
@@ -93,7 +95,7 @@ impl Reader<'_> {
             return Ok(());
         }
         if self.is_checked {
-            refuse_of_others(file, &found)?;
+            refuse_of_others(file, &found, self.about.accounts)?;
         }
         let mut bytes = Vec::new();
         opened.read_to_end(&mut bytes).map_err(failed)?;
@@ -217,17 +219,20 @@ impl Reader<'_> {
     }
 }
 
-/// Whoever can write the configuration of a user can have commands run as that user.
+/// Whoever can write the configuration of a user can have commands run as that user. The group may where it is that of the user
+/// alone, as with the ssh of Debian: there, and in its kin, such files are made by default.
 #[cfg(unix)]
-fn refuse_of_others(file: &Path, found: &Metadata) -> Result<()> {
+fn refuse_of_others(file: &Path, found: &Metadata, accounts: Option<&Path>) -> Result<()> {
     use std::os::unix::fs::MetadataExt;
     let shown = file.display();
-    let (why, hint) = if found.uid() != 0 && found.uid() != rustix::process::getuid().as_raw() {
+    let user = rustix::process::getuid().as_raw();
+    let is_alone = || accounts.is_some_and(|accounts| has_only(found.gid(), user, accounts));
+    let (why, hint) = if found.uid() != 0 && found.uid() != user {
         (
             format!("{shown} belongs to somebody else, so it is not obeyed"),
             format!("chown it, or pass --ssh-config {shown}"),
         )
-    } else if found.mode() & 0o022 != 0 {
+    } else if found.mode() & 0o002 != 0 || found.mode() & 0o020 != 0 && !is_alone() {
         let mode = found.mode() & 0o777;
         (
             format!("others can write {shown} (mode {mode:03o}), so it is not obeyed"),
@@ -240,8 +245,26 @@ fn refuse_of_others(file: &Path, found: &Metadata) -> Result<()> {
 }
 
 #[cfg(not(unix))]
-fn refuse_of_others(_: &Path, _: &Metadata) -> Result<()> {
+fn refuse_of_others(_: &Path, _: &Metadata, _: Option<&Path>) -> Result<()> {
     Ok(())
+}
+
+/// Whether a group has this user and nobody else in it, as far as the files of the machine tell.
+#[cfg(unix)]
+fn has_only(group: u32, user: u32, accounts: &Path) -> bool {
+    let lines =
+        |name| String::from_utf8_lossy(&fs::read(accounts.join(name)).unwrap_or_default()).into_owned();
+    let (users, groups) = (lines("passwd"), lines("group"));
+    let (group, user) = (group.to_string(), user.to_string());
+    let field = |line: &'_ str, index| line.split(':').nth(index).unwrap_or_default().to_owned();
+    let Some(found) = groups.lines().find(|line| field(line, 2) == group) else { return false };
+    let members = field(found, 3);
+    let named = members.split(',').filter(|name| !name.is_empty());
+    let others =
+        named.filter(|name| !users.lines().any(|line| field(line, 0) == **name && field(line, 2) == user));
+    let mut at_home =
+        users.lines().filter(|line| field(line, 3) == group).map(|line| field(line, 2)).peekable();
+    others.count() == 0 && at_home.peek().is_some() && at_home.all(|id| id == user)
 }
 
 /// The words of a line: divided by blanks or one `=`, quotes of both kinds keep blanks together, `#` begins a comment.
@@ -306,7 +329,7 @@ mod tests {
     use super::*;
 
     fn of<'a>(host: &'a str, home: Option<&'a Path>) -> About<'a> {
-        About { host, user: None, login_name: "joe", home }
+        About { host, user: None, login_name: "joe", home, accounts: None }
     }
 
     fn about(host: &str, text: &str) -> Settings {
@@ -412,6 +435,33 @@ Host *
             // One that the user has named is obeyed.
             assert_eq!(with(usual_mode, more_mode, None).unwrap(), Some(7));
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_group_may_write_the_usual_file_if_it_is_that_of_the_user_alone() {
+        use std::os::unix::fs::{MetadataExt, PermissionsExt};
+        let home = tempfile::tempdir().unwrap();
+        fs::create_dir(home.path().join(".ssh")).unwrap();
+        let usual = home.path().join(".ssh/config");
+        fs::write(&usual, "Port 7\n").unwrap();
+        let found = fs::metadata(&usual).unwrap();
+        let (user, group) = (found.uid(), found.gid());
+        let with = |mode, more_users: &str, members: &str| {
+            fs::set_permissions(&usual, fs::Permissions::from_mode(mode)).unwrap();
+            fs::write(home.path().join("passwd"), format!("joe:x:{user}:{group}::/:\n{more_users}")).unwrap();
+            fs::write(home.path().join("group"), format!("joe:x:{group}:{members}\n")).unwrap();
+            let about = About { accounts: Some(home.path()), ..of("h", Some(home.path())) };
+            read(std::slice::from_ref(&usual), about).ok().and_then(|settings| settings.port)
+        };
+        let other = format!("ann:x:{}:{}::/:\n", user + 1, group + 1);
+        assert_eq!((with(0o664, "", ""), with(0o664, &other, "joe")), (Some(7), Some(7)));
+        assert_eq!((with(0o664, &other, "joe,ann"), with(0o664, "", "gone")), (None, None));
+        assert_eq!(with(0o664, &format!("ann:x:{}:{group}::/:\n", user + 1), ""), None);
+        assert_eq!(with(0o666, "", ""), None);
+        let about = About { accounts: Some(&home.path().join("none")), ..of("h", Some(home.path())) };
+        fs::set_permissions(&usual, fs::Permissions::from_mode(0o664)).unwrap();
+        assert!(read(std::slice::from_ref(&usual), about).is_err());
     }
 
     #[test]
