@@ -413,6 +413,13 @@ fn a_listing_may_end_with_no_names() {
 }
 
 #[test]
+fn names_that_come_behind_an_answer_without_any_are_not_missing() {
+    let server = start(|habits| habits.empty_pages = Arc::new(Mutex::new(6)));
+    fs::write(server.folder.path().join("file"), b"x").unwrap();
+    assert_names(open(&server).as_mut(), "", &["file"]);
+}
+
+#[test]
 fn a_listing_that_comes_in_drops_is_given_up() {
     let server = start(|habits| habits.drips = Duration::from_millis(50));
     for letter in ["a", "b", "c"] {
@@ -425,6 +432,20 @@ fn a_listing_that_comes_in_drops_is_given_up() {
     let error = session.list(&RelPath::root()).unwrap_err();
     assert_eq!((error.kind(), error.retry()), (Kind::Timeout, Retry::NewSession), "{error}");
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_line_on_which_one_piece_takes_longer_than_silence_may_last_is_slow_and_not_dead() {
+    let server = start(|habits| {
+        habits.limit = Some(256 * 1024);
+        habits.trickles = Some((8 * 1024, Duration::from_millis(50)));
+    });
+    let mut config = config(&server, "right");
+    config.timeout = Duration::from_secs(1);
+    let mut session = SftpTarget::new(config).unwrap().open().unwrap();
+    let content = [b'x'; 300_000];
+    session.write(&path("file"), &mut &content[..], &Put::default()).unwrap();
+    assert!(get(session.as_mut(), "file").unwrap() == content);
 }
 
 #[test]
@@ -452,6 +473,43 @@ fn a_rename_that_is_confirmed_but_not_done_is_an_error() {
             let error = session.write(&path("file"), &mut &b"content"[..], &put).unwrap_err();
             assert!(error.to_string().contains("3 of 7 bytes"), "{error}");
             assert_eq!(get(session.as_mut(), "file").unwrap(), b"old");
+        }
+    }
+}
+
+#[test]
+fn a_look_that_a_server_takes_before_it_renames_is_no_proof_against_it() {
+    for has_extensions in [true, false] {
+        let server = start(|habits| {
+            habits.has_extensions = has_extensions;
+            habits.renames_last = true;
+        });
+        let mut session = open(&server);
+        for content in [&b"first"[..], b"second"] {
+            session.write(&path("file"), &mut &content[..], &Put::default()).unwrap();
+            assert_eq!(get(session.as_mut(), "file").unwrap(), content);
+        }
+        if session.write_behind(&path("file"), &mut &b"the third"[..], &Put::default()).unwrap().is_none() {
+            session.settled(true).unwrap().remove(0).1.unwrap();
+        }
+        assert_eq!(get(session.as_mut(), "file").unwrap(), b"the third");
+        assert_names(session.as_mut(), "", &["file"]);
+    }
+}
+
+#[test]
+fn sessions_with_a_server_that_mixes_their_channels_have_a_connection_each() {
+    for (introduces, expected) in [("SSH-2.0-OpenSSH_9.2", 1), ("SSH-2.0-mod_sftp/1.1.1", 3)] {
+        let connections: Arc<Mutex<usize>> = Arc::default();
+        let server = start(|habits| {
+            habits.introduces = introduces;
+            habits.connections = Arc::clone(&connections);
+        });
+        let target = target(&server, "right");
+        let mut sessions = [(); 3].map(|()| target.open().unwrap());
+        assert_eq!(*connections.lock().unwrap(), expected, "{introduces}");
+        for session in &mut sessions {
+            assert_names(session.as_mut(), "", &[]);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use russh::keys::PrivateKey;
 use russh::server::{self, Auth, ChannelOpenHandle, Msg, Response, Session};
-use russh::{Channel, ChannelId, MethodKind, MethodSet};
+use russh::{Channel, ChannelId, MethodKind, MethodSet, SshId};
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::fs::{self, File, OpenOptions};
@@ -90,12 +90,23 @@ pub struct Habits {
     pub takes_away: Option<&'static str>,
     /// Of what comes together, it reads files last.
     pub reads_last: bool,
+    /// Of what comes together, it renames files last.
+    pub renames_last: bool,
     /// Somebody else writes other bytes over a file before a piece from the middle of it is read.
     pub is_overwritten: bool,
     /// It ends listings with no names.
     pub ends_without_a_word: bool,
+    /// So many answers to READDIR hold no names before the first one that does.
+    pub empty_pages: Arc<Mutex<usize>>,
     /// How long it waits between two bytes of a listing.
     pub drips: Duration,
+    /// The most bytes of one READ or WRITE, as it says itself.
+    pub limit: Option<u64>,
+    /// How it introduces itself, and the connections that were made with it.
+    pub introduces: &'static str,
+    pub connections: Arc<Mutex<usize>>,
+    /// It is at the end of a slow line: bytes come and go so many at a time, with a pause.
+    pub trickles: Option<(usize, Duration)>,
 }
 
 impl Default for Habits {
@@ -133,9 +144,15 @@ impl Default for Habits {
             takes_away: None,
             sessions: Arc::default(),
             reads_last: false,
+            renames_last: false,
             is_overwritten: false,
             ends_without_a_word: false,
+            empty_pages: Arc::default(),
             drips: Duration::ZERO,
+            limit: None,
+            introduces: "SSH-2.0-test",
+            connections: Arc::default(),
+            trickles: None,
         }
     }
 }
@@ -153,18 +170,29 @@ impl SftpServer {
         let runtime = Runtime::new().unwrap();
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let port = listener.local_addr().unwrap().port();
+        let usual = server::Config::default();
+        // What has not been read makes the other side wait, as on a line that takes no more.
+        let (window_size, channel_buffer_size) = match habits.trickles {
+            Some((bytes, _)) => (4 * bytes as u32, 1),
+            None => (usual.window_size, usual.channel_buffer_size),
+        };
         let config = Arc::new(server::Config {
+            server_id: SshId::Standard(Cow::Borrowed(habits.introduces)),
+            window_size,
+            channel_buffer_size,
+            maximum_packet_size: habits.trickles.map_or(usual.maximum_packet_size, |(bytes, _)| bytes as u32),
             keys: vec![PrivateKey::from_openssh(HOST_KEY).unwrap()],
             methods: match habits.refuses_passwords {
                 true => MethodSet::from([MethodKind::Password, habits.login].as_slice()),
                 false => MethodSet::from([habits.login].as_slice()),
             },
             auth_rejection_time: std::time::Duration::ZERO,
-            ..server::Config::default()
+            ..usual
         });
         let root = folder.path().to_owned();
         runtime.spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
+                *habits.connections.lock().unwrap() += 1;
                 let socket = socket.into_std().unwrap();
                 let line = Arc::new(socket.try_clone().unwrap());
                 let socket = tokio::net::TcpStream::from_std(socket).unwrap();
@@ -349,6 +377,9 @@ impl Files {
         let mut buffer = vec![0; 1 << 18];
         while let Ok(count @ 1..) = stream.read(&mut buffer).await {
             waiting.extend_from_slice(&buffer[..count]);
+            if let Some((_, pause)) = self.habits.trickles {
+                tokio::time::sleep(pause).await;
+            }
             let (mut packets, mut replies) = (Vec::new(), Vec::new());
             while waiting.len() >= 4 {
                 let length = u32::from_be_bytes(waiting[..4].try_into().unwrap()) as usize;
@@ -358,6 +389,10 @@ impl Files {
                 packets.push(waiting.drain(..4 + length).skip(4).collect::<Vec<u8>>());
             }
             packets.sort_by_key(|packet| self.habits.reads_last && packet[0] == 5);
+            let is_rename = |packet: &[u8]| {
+                packet[0] == 18 || packet.get(9..).is_some_and(|rest| rest.starts_with(b"posix-rename"))
+            };
+            packets.sort_by_key(|packet| self.habits.renames_last && is_rename(packet));
             let drips =
                 if packets.iter().any(|packet| packet[0] == 12) { self.habits.drips } else { Duration::ZERO };
             for packet in packets {
@@ -384,12 +419,16 @@ impl Files {
             }
             tokio::time::sleep(self.habits.pause).await;
             let bytes = replies.concat();
-            let step = if drips.is_zero() { bytes.len().max(1) } else { 1 };
+            let (step, pause) = match self.habits.trickles {
+                Some(trickle) => trickle,
+                None if drips.is_zero() => (bytes.len().max(1), drips),
+                None => (1, drips),
+            };
             for some in bytes.chunks(step) {
                 if stream.write_all(some).await.is_err() {
                     return;
                 }
-                tokio::time::sleep(drips).await;
+                tokio::time::sleep(pause).await;
             }
         }
     }
@@ -419,7 +458,9 @@ impl Files {
             } else {
                 &[]
             };
-            let named = extensions.iter().flat_map(|name| text(name));
+            let limits: &[&[u8]] =
+                if self.habits.limit.is_some() { &[b"limits@openssh.com", b"1"] } else { &[] };
+            let named = extensions.iter().chain(limits).flat_map(|name| text(name));
             return text(&[2, 0, 0, 0, 3].into_iter().chain(named).collect::<Vec<u8>>());
         }
         let mut fields = Fields(&packet[1..]);
@@ -517,6 +558,11 @@ impl Files {
                 let Some(Opened::Folder(names, path)) = self.open.get_mut(&fields.text()[1]) else {
                     return Ok(status(4));
                 };
+                let mut empty_pages = self.habits.empty_pages.lock().unwrap();
+                if *empty_pages > 0 {
+                    *empty_pages -= 1;
+                    return Ok((104, 0_u32.to_be_bytes().to_vec()));
+                }
                 // A few at a time, so that a client has to ask again.
                 let some: Vec<Vec<u8>> = names.drain(..names.len().min(3)).collect();
                 if some.is_empty() && !self.habits.ends_without_a_word {
@@ -562,6 +608,10 @@ impl Files {
                 b"statvfs@openssh.com" => {
                     let units = [4096, 1, 1, 0, self.habits.room];
                     Ok((201, units.iter().flat_map(|unit: &u64| unit.to_be_bytes()).collect()))
+                }
+                b"limits@openssh.com" => {
+                    let limit = self.habits.limit.unwrap_or_default();
+                    Ok((201, [limit; 4].iter().flat_map(|limit| limit.to_be_bytes()).collect()))
                 }
                 _ => done,
             },

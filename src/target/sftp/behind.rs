@@ -241,7 +241,7 @@ impl SftpSession {
             }
             Stage::Renaming(renaming, written) => {
                 let size = Some(written.size);
-                let renamed = self.renamed(&renaming, &upload.place, size);
+                let renamed = self.renamed(&renaming, (&upload.place, &upload.target), size);
                 if renamed.is_err() && upload.put.must_be_new() {
                     // Tells why, or finds another way.
                     self.put_in_place(&upload.place, &upload.target, &upload.file, size, true)?;

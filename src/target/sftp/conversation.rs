@@ -6,6 +6,7 @@ use super::link::Link;
 use super::runtime::Patience;
 use crate::error::{Error, Kind, Result};
 use crate::quoted::Quoted;
+use crate::target::pace::Pace;
 use crate::wire::sftp::reply::{Extensions, parse_limits, parse_version};
 use crate::wire::sftp::{Reply, Request, request};
 use russh::client::Msg;
@@ -33,6 +34,9 @@ const MAX_ARRIVED: usize = 64 * 1024 * 1024;
 const MAX_TOLD: usize = 200;
 /// Requests are gathered up to this many bytes before they are sent.
 const GATHERED: usize = 256 * 1024;
+/// Bytes that are handed to the connection at a time: each time may take as long as silence. A server that makes room for more
+/// has taken about as many.
+const BLOCK: usize = 32 * 1024;
 
 /// How long a goodbye may take.
 const PARTING: Duration = Duration::from_secs(2);
@@ -59,6 +63,9 @@ pub struct Conversation {
     /// Bytes of `incoming` that are taken already.
     taken: usize,
     outgoing: Vec<u8>,
+    /// Bytes that were sent and not answered, and of which the server has not said that it has taken them; no more than can be
+    /// under way.
+    untaken: usize,
     next: u32,
     /// Requests that have no answer yet, and whether anybody wants it.
     under_way: HashMap<u32, bool>,
@@ -135,6 +142,7 @@ impl Conversation {
             incoming: Vec::new(),
             taken: 0,
             outgoing: request::init(),
+            untaken: 0,
             next: 0,
             under_way: HashMap::new(),
             arrived: HashMap::new(),
@@ -287,7 +295,9 @@ impl Conversation {
                 }
             });
             match waiting {
-                Some(Some(message)) => self.message(message)?,
+                Some(Some(message)) => {
+                    self.message(message)?;
+                }
                 Some(None) => {
                     let error = ended(&self.link);
                     return Err(self.ending(error));
@@ -359,24 +369,23 @@ impl Conversation {
             return Ok(());
         }
         let packets = std::mem::take(&mut self.outgoing);
+        self.untaken = (self.untaken + packets.len()).min(AHEAD as usize);
         let Conversation { runtime, writer, patience, timeout, link, .. } = self;
-        let sending = async {
-            tokio::select! {
-                biased;
-                sent = writer.send(packets) => sent,
-                // Else a full window would be waited for that nobody opens any more.
-                () = link.ended() => Err(()),
+        let sent = runtime.block_on(async {
+            for block in packets.chunks(BLOCK) {
+                let sending = async {
+                    tokio::select! {
+                        biased;
+                        sent = writer.send(block.to_vec()) => sent,
+                        // Else a full window would be waited for that nobody opens any more.
+                        () = link.ended() => Err(()),
+                    }
+                };
+                patience.within(*timeout, sending).await?.map_err(|()| ended(link))?;
             }
-        };
-        let sent = runtime.block_on(patience.within(*timeout, sending));
-        match sent {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(())) => {
-                let error = ended(&self.link);
-                Err(self.ending(error))
-            }
-            Err(error) => Err(self.ending(error)),
-        }
+            Ok(())
+        });
+        sent.map_err(|error| self.ending(error))
     }
 
     fn take(&mut self, packet: Range<usize>) -> Result<()> {
@@ -388,39 +397,53 @@ impl Conversation {
             Some(true) if self.arrived_bytes + length > MAX_ARRIVED => {
                 "the answers of the server are too long"
             }
-            Some(true) => {
-                self.arrived_bytes += length;
-                self.arrived.insert(id, (reply, length));
+            Some(is_wanted) => {
+                if is_wanted {
+                    self.arrived_bytes += length;
+                    self.arrived.insert(id, (reply, length));
+                }
+                if self.under_way.is_empty() {
+                    self.untaken = 0;
+                }
                 return Ok(());
             }
-            Some(false) => return Ok(()),
         };
         Err(self.ending(Error::new(Kind::Protocol, why)))
     }
 
     /// Waits for the next packet; where it is in `incoming`, without its length.
     ///
-    /// There is one limit for all of it: neither bytes that drip nor messages that hold none of it prolong the wait.
+    /// As long as the server sends some of it, or takes some of what was sent, a slow line may take its time. Neither bytes that
+    /// drip nor messages that are nothing of the kind prolong the wait.
     fn packet(&mut self) -> Result<Range<usize>> {
-        let end = Instant::now() + self.timeout;
+        let mut pace = Pace::new(self.timeout);
+        let mut since = Instant::now();
         loop {
             if let Some(packet) = self.whole_packet()? {
                 return Ok(packet);
             }
             let Conversation { runtime, reader, patience, timeout, .. } = self;
-            let waited = runtime.block_on(patience.until(end, *timeout, reader.wait()));
-            match waited {
+            let waited = runtime.block_on(patience.until(since + *timeout, *timeout, reader.wait()));
+            let count = match waited {
                 Ok(Some(message)) => self.message(message)?,
                 Ok(None) => {
                     let error = ended(&self.link);
                     return Err(self.ending(error));
                 }
                 Err(error) => return Err(self.ending(error)),
+            };
+            if count > 0 {
+                if pace.took(since.elapsed(), count).is_err() {
+                    let error = pace.error("an answer");
+                    return Err(self.ending(error));
+                }
+                since = Instant::now();
             }
         }
     }
 
-    fn message(&mut self, message: ChannelMsg) -> Result<()> {
+    /// Takes a message in; how many bytes have come with it, or gone before it.
+    fn message(&mut self, message: ChannelMsg) -> Result<usize> {
         match message {
             ChannelMsg::Data { data } => {
                 if self.taken > 0 {
@@ -428,12 +451,17 @@ impl Conversation {
                     self.taken = 0;
                 }
                 self.incoming.extend_from_slice(&data);
-                Ok(())
+                Ok(data.len())
+            }
+            ChannelMsg::WindowAdjusted { .. } => {
+                let taken = self.untaken.min(BLOCK);
+                self.untaken -= taken;
+                Ok(taken)
             }
             ChannelMsg::ExtendedData { data, .. } => {
                 let room = MAX_TOLD.saturating_sub(self.complaint.len());
                 self.complaint.extend(data.iter().take(room));
-                Ok(())
+                Ok(0)
             }
             ChannelMsg::Close | ChannelMsg::Eof => {
                 let said = told(&self.complaint).map_or_else(String::new, |said| format!(": {said}"));
@@ -441,7 +469,7 @@ impl Conversation {
                     Error::new(Kind::Disconnected, format!("the SFTP server has ended the session{said}"));
                 Err(self.ending(error))
             }
-            _ => Ok(()),
+            _ => Ok(0),
         }
     }
 

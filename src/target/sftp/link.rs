@@ -9,11 +9,12 @@ use crate::error::{Error, Kind, Result};
 use crate::locked::locked;
 use russh::client::{self, DisconnectReason, Handle};
 use russh::keys::{Algorithm, HashAlg, PublicKey, PublicKeyOrCertificate};
-use russh::{Channel, ChannelOpenFailure, Disconnect, Preferred, SshId, cipher};
+use russh::{Channel, ChannelOpenFailure, Disconnect, Names, Preferred, SshId, cipher};
 use std::borrow::Cow;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -30,9 +31,15 @@ const MESSAGES: usize = 1 << 16;
 /// How the words begin where the server has said why; another attempt would end the same way.
 const ENDED_BY_SERVER: &str = "the server ended it";
 
+/// How servers introduce themselves that put bytes of one channel before those of another: ProFTPD keeps the beginning of a
+/// request that has not come as a whole in one place for all.
+const MIXES_CHANNELS: &[u8] = b"SSH-2.0-mod_sftp";
+
 /// A connection that is logged in.
 pub struct Link {
     handle: Handle<Client>,
+    /// It is good for one session only.
+    pub mixes_channels: bool,
     /// The connections that this one goes through, the last one first.
     _through: Vec<Step>,
     /// The program that makes the connection.
@@ -57,9 +64,10 @@ impl Link {
             let step = step(hop, through.last(), timeout, patience).await?;
             through.push(step);
         }
-        let Step { handle, end, greeting, program } = step(last, through.last(), timeout, patience).await?;
+        let last = step(last, through.last(), timeout, patience).await?;
+        let Step { handle, mixes_channels, end, greeting, program } = last;
         through.reverse();
-        Ok(Link { handle, _through: through, _program: program, end, greeting })
+        Ok(Link { handle, mixes_channels, _through: through, _program: program, end, greeting })
     }
 
     /// Opens a channel for one session.
@@ -108,6 +116,7 @@ impl Link {
 /// A connection on the way, logged in.
 struct Step {
     handle: Handle<Client>,
+    mixes_channels: bool,
     end: watch::Receiver<Option<String>>,
     greeting: Vec<(u8, String)>,
     program: Option<Program>,
@@ -128,7 +137,14 @@ async fn step(hop: &Hop, through: Option<&Step>, timeout: Duration, patience: &m
     let config = Arc::new(config(&known, timeout));
     let (ending, end) = watch::channel(None);
     let banner = Arc::new(Mutex::new(Vec::new()));
-    let client = Client { hop: hop.clone(), known, end: ending, greeting: Arc::clone(&banner) };
+    let mixes_channels = Arc::new(AtomicBool::new(false));
+    let client = Client {
+        hop: hop.clone(),
+        known,
+        mixes_channels: Arc::clone(&mixes_channels),
+        end: ending,
+        greeting: Arc::clone(&banner),
+    };
     let mut program = None;
     let connecting = async {
         match (through, &hop.command) {
@@ -182,7 +198,8 @@ async fn step(hop: &Hop, through: Option<&Step>, timeout: Duration, patience: &m
     })?;
     let mut greeting = locked(&banner).clone();
     greeting.push((4, format!("Login as '{}' ({how}).", hop.user)));
-    Ok(Step { handle, end, greeting, program })
+    let mixes_channels = mixes_channels.load(Ordering::Relaxed);
+    Ok(Step { handle, mixes_channels, end, greeting, program })
 }
 
 /// A TCP connection to the first address of a host that answers. The caller limits the whole.
@@ -312,6 +329,7 @@ fn config(known: &KnownHost, timeout: Duration) -> client::Config {
 pub struct Client {
     hop: Hop,
     known: KnownHost,
+    mixes_channels: Arc<AtomicBool>,
     end: watch::Sender<Option<String>>,
     greeting: Arc<Mutex<Vec<(u8, String)>>>,
 }
@@ -369,6 +387,16 @@ impl client::Handler for Client {
         };
         locked(&self.greeting).push((5, format!("Host key: {}{by}.", fingerprint(&key))));
         Ok(true)
+    }
+
+    async fn kex_done(
+        &mut self,
+        _: Option<&[u8]>,
+        _: &Names,
+        session: &mut client::Session,
+    ) -> Result<(), Failure> {
+        self.mixes_channels.store(session.remote_sshid().starts_with(MIXES_CHANNELS), Ordering::Relaxed);
+        Ok(())
     }
 
     async fn disconnected(&mut self, reason: DisconnectReason<Failure>) -> Result<(), Failure> {

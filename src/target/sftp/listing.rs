@@ -13,6 +13,8 @@ use std::collections::{HashSet, VecDeque};
 
 /// READDIR requests that are under way; each brings about a hundred names.
 const AHEAD: usize = 4;
+/// After so many answers without a name in a row there are no more names.
+const MOST_EMPTY: usize = 16;
 /// No folder has as many entries as this.
 const MAX_ENTRIES: usize = 10_000_000;
 
@@ -65,15 +67,25 @@ impl SftpSession {
         let handle = handle(self.talk.ask(&Request::OpenFolder { path })?)?;
         let mut asked: VecDeque<Asked> = VecDeque::new();
         let mut items = Vec::new();
+        let mut empty = 0;
         let outcome = loop {
             while asked.len() < AHEAD {
                 asked.push_back(self.talk.send(&Request::ReadFolder { handle: &handle })?);
             }
             let Some(first) = asked.pop_front() else { break Err(nonsense()) };
             match self.talk.answer(first)? {
-                // Some servers end a listing with no names instead of saying that it ends.
-                Reply::Names(more) if more.is_empty() => break Ok(items),
-                Reply::Names(more) if items.len() < MAX_ENTRIES => items.extend(more),
+                // Some servers end a listing with no names instead of saying that it ends. But there may also be more to come,
+                // if all that was to be told at once is left out.
+                Reply::Names(more) if more.is_empty() => {
+                    empty += 1;
+                    if empty == MOST_EMPTY {
+                        break Ok(items);
+                    }
+                }
+                Reply::Names(more) if items.len() < MAX_ENTRIES => {
+                    empty = 0;
+                    items.extend(more);
+                }
                 Reply::Names(_) => break Err(Error::new(Kind::Protocol, "the listing does not end")),
                 Reply::Status(status) if status.is_end() => break Ok(items),
                 Reply::Status(status) => break Err(refusal(&status)),

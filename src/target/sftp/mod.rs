@@ -66,7 +66,8 @@ struct Server {
     /// Absolute, without slash at the end except for `/`.
     root: String,
     names: Names,
-    /// The connection, as long as a session uses it. Locked while it is made: others wait for it.
+    /// The connection, as long as a session uses it. Locked while it is made: others wait for it. With a server that mixes
+    /// channels it is that of the first session.
     link: Arc<Mutex<Weak<Link>>>,
     interruptions: Arc<Interruptions>,
     learned: Mutex<Learned>,
@@ -200,23 +201,42 @@ impl Server {
             Kind::Ssh => error.during("start SFTP on").at(host),
             _ => error,
         };
+        let mut connect = || {
+            let connecting = Link::open(&self.hops, self.config.connect_timeout, &mut patience);
+            runtime.block_on(connecting).map(Arc::new)
+        };
         // An interruption ends whoever holds this lock, so nobody waits for it for long.
         let mut shared = locked(&self.link);
-        if let Some(link) = shared.upgrade().filter(|link| link.is_open()) {
-            drop(shared);
-            let conversation = Conversation::open(&runtime, &link, patience, timeout).map_err(named)?;
-            return Ok((conversation, link.greeting.clone()));
-        }
-        let connecting = Link::open(&self.hops, self.config.connect_timeout, &mut patience);
-        let link = Arc::new(runtime.block_on(connecting)?);
-        *shared = Arc::downgrade(&link);
-        drop(shared);
+        let link = match shared.upgrade().filter(|link| link.is_open()) {
+            Some(link) if link.mixes_channels => {
+                drop(shared);
+                connect().map_err(one_too_many)?
+            }
+            Some(link) => {
+                drop(shared);
+                link
+            }
+            None => {
+                let link = connect()?;
+                *shared = Arc::downgrade(&link);
+                drop(shared);
+                link
+            }
+        };
         let conversation = Conversation::open(&runtime, &link, patience, timeout).map_err(named)?;
         Ok((conversation, link.greeting.clone()))
     }
 
     fn learned(&self) -> MutexGuard<'_, Learned> {
         locked(&self.learned)
+    }
+}
+
+/// Who is let in once and not once more is one too many.
+fn one_too_many(error: Error) -> Error {
+    match error.kind() {
+        Kind::Ssh | Kind::SshLogin => error.understood_as(Kind::Busy),
+        _ => error,
     }
 }
 

@@ -5,7 +5,7 @@
 //! See [`super::behind`] for many small files in a row.
 
 use super::conversation::{Asked, pieces_ahead};
-use super::errors::{expected, is_unexplained, no_room, success};
+use super::errors::{expected, is_unexplained, no_room, nonsense, success};
 use super::session::{SftpSession, attributes, found, stamp, times};
 use super::still::{changed, is_replaceable};
 use crate::error::{Error, Kind, Result, Retry};
@@ -351,25 +351,35 @@ impl SftpSession {
 
     /// Waits for both. Nothing is compared with a size that is not known, and what has neither name was moved on by the server,
     /// as out of the inbox of a program.
-    pub(super) fn renamed(&mut self, renaming: &Renaming, from: &[u8], size: Option<u64>) -> Result<()> {
+    pub(super) fn renamed(
+        &mut self,
+        renaming: &Renaming,
+        (from, to): (&[u8], &[u8]),
+        size: Option<u64>,
+    ) -> Result<()> {
         let done = self.talk.answer(renaming.done)?;
         let look = self.talk.answer(renaming.look)?;
         success(done)?;
         let Some(size) = size else { return Ok(()) };
-        let why = match found(look) {
-            Ok(None) if matches!(found(self.talk.ask(&Request::Stat { path: from })?), Ok(None)) => {
-                return Ok(());
-            }
-            Ok(None) => {
+        let is_other = |found: Attributes| found.size.is_some_and(|held| held != size);
+        // What cannot be looked at was renamed, as far as is known.
+        if !found(look).is_ok_and(|found| found.is_none_or(is_other)) {
+            return Ok(());
+        }
+        // A server that does several things at a time may have looked before it renamed.
+        let looks = self.talk.ask_all([Request::Stat { path: to }, Request::Stat { path: from }])?;
+        let [new, old] = looks.try_into().map_err(|_| nonsense())?;
+        let why = match (found(new), found(old)) {
+            (Ok(None), Ok(None)) => return Ok(()),
+            (Ok(None), _) => {
                 "the server says that it has renamed the file, but nothing has the new name".to_owned()
             }
-            Ok(Some(Attributes { size: Some(held), .. })) if held != size => {
+            (Ok(Some(Attributes { size: Some(held), .. })), _) if held != size => {
                 format!(
                     "the server says that it has renamed the file, but the new name has {held} of {size} bytes"
                 )
             }
-            // What cannot be looked at was renamed, as far as is known.
-            Ok(Some(_)) | Err(_) => return Ok(()),
+            (Ok(Some(_)) | Err(_), _) => return Ok(()),
         };
         Err(Error::new(Kind::Size, why).retrying(Retry::NewSession))
     }
@@ -381,7 +391,7 @@ impl SftpSession {
         size: Option<u64>,
     ) -> Result<()> {
         let renaming = self.begin_rename(request, to)?;
-        self.renamed(&renaming, from, size)
+        self.renamed(&renaming, (from, to), size)
     }
 
     /// Gives a file its final name, replacing what has it. If that must be free, what has it by now is somebody else's; it stays
