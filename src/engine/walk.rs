@@ -423,8 +423,9 @@ impl Walk<'_> {
             if !view.complete && visit.lists(side) {
                 let shown = if dir.is_root() { "the root" } else { dir.as_str() };
                 let is_there = |what: &str| view.present_but_skipped.iter().any(|name| name.as_str() == what);
+                let is_doubt = |note: &&Note| note.is_error || !is_there(&note.what);
                 let mut doubts: Vec<String> =
-                    view.notes.iter().filter(|note| !is_there(&note.what)).map(Note::to_string).collect();
+                    view.notes.iter().filter(is_doubt).map(Note::to_string).collect();
                 let others = doubts.len().saturating_sub(DOUBTS_TOLD);
                 doubts.truncate(DOUBTS_TOLD);
                 if others > 0 {

@@ -85,7 +85,7 @@ pub struct Note {
     pub what: String,
     /// Why it is left out.
     pub why: String,
-    /// It is something that no honest side says, and the user must hear of it.
+    /// It is something that no honest side says, or that could not even be looked at, and the user must hear of it.
     pub is_error: bool,
 }
 
@@ -95,7 +95,7 @@ impl Note {
         Note { what: what.into(), why: why.into(), is_error: false }
     }
 
-    /// A name that cannot be that of an entry of this folder.
+    /// A name that cannot be that of an entry of this folder, or of which it is not known what it is.
     pub fn refused(what: impl Into<String>, why: impl Into<String>) -> Self {
         Note { is_error: true, ..Note::new(what, why) }
     }

@@ -110,6 +110,21 @@ def names(text: str) -> list[set[str]]:
     return [{name for name in peer if not name.startswith(":")} for peer in peers]
 
 
+def test_a_file_that_cannot_be_looked_at_is_an_error_and_nothing_is_deleted_for_it(sides: Sides) -> None:
+    for side, name in ((sides.local, "renamed"), (sides.remote, "old name")):
+        (side / "d").mkdir()
+        (side / "d" / name).write_text("content")
+    fault = ("-P", str(sides.local / "d"), "--inject", "newfstatat,statx:error=EIO")
+    trace = [*tracer(sides.folder / "log"), "-e", "trace=newfstatat,statx", *fault]
+    options = ("--delete", "--allow-mass-delete")
+    done = sides.run("upload", str(sides.remote), *options, launcher=trace)
+    assert done.returncode == 1 and "renamed" in done.stdout + done.stderr, done
+    assert [path.name for path in (sides.remote / "d").iterdir() if path.name != META] == ["old name"]
+    again = sides.run("upload", str(sides.remote), *options)
+    assert again.returncode == 0, again
+    assert [path.name for path in (sides.remote / "d").iterdir() if path.name != META] == ["renamed"]
+
+
 def test_row_09_metadata_claims_only_what_outlasts_a_power_cut(sides: Sides) -> None:
     """Follows the calls of a run on a disk that keeps only what it was told to keep."""
     two_folders(sides)

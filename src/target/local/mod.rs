@@ -28,6 +28,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::{Entry, Listing, Name, Note, RelPath, Stamp};
 use filetime::FileTime;
 use notes::LocalNotes;
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
@@ -281,6 +282,28 @@ impl LocalSession {
     }
 }
 
+/// A name in a folder, and what it is.
+type Looked = (OsString, io::Result<Facts>);
+
+/// The names in a folder, without those that were removed meanwhile.
+fn looked_at(folder: &Folder) -> io::Result<Vec<Looked>> {
+    let mut names = folder.names()?;
+    let is_gone =
+        |(_, facts): &Looked| matches!(facts, Err(error) if error.kind() == io::ErrorKind::NotFound);
+    if names.iter().any(is_gone) {
+        // Some disks list names under which they find nothing. What was really removed is not listed any more.
+        let mut again: HashMap<OsString, io::Result<Facts>> = folder.names()?.into_iter().collect();
+        names = names
+            .into_iter()
+            .filter_map(|found| match is_gone(&found) {
+                true => again.remove_entry(&found.0),
+                false => Some(found),
+            })
+            .collect();
+    }
+    Ok(names)
+}
+
 fn last_name(path: &RelPath) -> OsString {
     let bytes = path.utf8_bytes();
     os_string(bytes.rsplit(|&byte| byte == b'/').next().unwrap_or_default())
@@ -292,7 +315,7 @@ impl Session for LocalSession {
         let folder = self.folder(dir).map_err(failed)?;
         let mut listing = Listing::default();
         let mut above = None;
-        for (file_name, facts) in folder.names().map_err(|error| failed(error.into()))? {
+        for (file_name, facts) in looked_at(&folder).map_err(|error| failed(error.into()))? {
             let name = match Name::from_utf8_bytes(&os_bytes(&file_name)) {
                 Ok(name) => name,
                 Err(why) => {
@@ -301,13 +324,22 @@ impl Session for LocalSession {
                     continue;
                 }
             };
-            let is_link = facts.as_ref().is_ok_and(|facts| facts.kind == FileKind::Link);
-            let judged = match facts {
-                Ok(_) if is_link => {
-                    let above = above.get_or_insert_with(|| self.shared.real_folders(dir));
-                    self.shared.follow(&self.shared.path(&dir.join(&name)), above)
+            let facts = match facts {
+                Ok(facts) => facts,
+                Err(error) => {
+                    // It is there, and nobody knows what it is: perhaps what has another name on the other side.
+                    listing.complete = false;
+                    listing.notes.push(Note::refused(name.to_string(), words(&error)));
+                    listing.present_but_skipped.push(name);
+                    continue;
                 }
-                facts => facts.map_err(|error| words(&error)),
+            };
+            let is_link = facts.kind == FileKind::Link;
+            let judged = if is_link {
+                let above = above.get_or_insert_with(|| self.shared.real_folders(dir));
+                self.shared.follow(&self.shared.path(&dir.join(&name)), above)
+            } else {
+                Ok(facts)
             };
             match judged.and_then(|facts| entry(&name, &facts)) {
                 Ok(mut entry) => {
