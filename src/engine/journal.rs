@@ -40,6 +40,8 @@ pub struct Journal {
     head: Option<Value>,
     /// Files on their way to a server: if the run ends now, each may leave a temporary file there.
     on_their_way: HashSet<(Side, RelPath)>,
+    /// What is being deleted: if the run ends now, each may be gone or not.
+    going: HashSet<(Side, RelPath)>,
     left: Vec<Left>,
     /// What this run has not looked into, while dead ones may have.
     passed_over: HashSet<RelPath>,
@@ -77,6 +79,8 @@ struct Left {
     finished: HashMap<String, Vec<Noted>>,
     /// By folder: the names that it has deleted, and when, by our clock.
     gone: HashMap<String, Vec<(String, f64)>>,
+    /// By folder: the names that it was about to delete, from which side, and when.
+    going: HashMap<String, Vec<(String, Side, f64)>>,
     /// Folder and name, with the side that was to get it, and when, by our clock.
     begun: HashMap<(String, String), (Option<Side>, f64)>,
     parts: Sides<HashSet<String>>,
@@ -120,6 +124,26 @@ impl Journal {
     pub fn removed(&mut self, run: &Run<'_>, dir: &RelPath, name: &str) {
         let at = run.clock.now();
         self.add(run, &json!({"dir": dir.as_str(), "gone": name, "u": at}));
+    }
+
+    /// Notes that these names of a folder are about to be deleted from a side, where they have these paths: a run that ends in
+    /// the middle of that does not hear what became of them.
+    pub fn removes(
+        &mut self,
+        run: &Run<'_>,
+        dir: &RelPath,
+        names: &[String],
+        side: Side,
+        paths: Vec<RelPath>,
+    ) {
+        let at = run.clock.now();
+        self.add(run, &json!({"dir": dir.as_str(), "going": names, "from": side.to_string(), "u": at}));
+        self.going.extend(paths.into_iter().map(|path| (side, path)));
+    }
+
+    /// It is known what became of something that was about to be deleted.
+    pub fn decided(&mut self, side: Side, path: &RelPath) {
+        self.going.remove(&(side, path.clone()));
     }
 
     /// Notes that a part of a large file is about to be written, under a name that does not tell whose it is.
@@ -210,6 +234,11 @@ impl Journal {
         news.map(|(name, _)| name.clone()).collect()
     }
 
+    /// What dead runs were about to delete from a folder: names, each with the side, and when.
+    pub fn going_from(&self, dir: &RelPath) -> impl Iterator<Item = &(String, Side, f64)> {
+        self.left.iter().filter_map(|left| left.going.get(dir.as_str())).flatten()
+    }
+
     /// Whether a dead run had begun to copy this file.
     pub fn was_begun(&self, dir: &RelPath, name: &str) -> bool {
         let copy = (dir.as_str().to_owned(), name.to_owned());
@@ -262,10 +291,11 @@ impl Journal {
     }
 
     /// Removes the journal: the metadata says it all. It stays if the run was stopped while files were on their way to a server,
-    /// for what they may have left there, and if it must stay. Those of dead runs go if this one came to its end, looked at all
+    /// for what they may have left there, if it is not known whether something was deleted, and if it must stay. Those of dead runs go if this one came to its end, looked at all
     /// that they have written to, and had a say on each side.
     pub fn close(self, run: &Run<'_>, is_complete: bool) {
-        let has_left_nothing = !self.must_stay && (is_complete || self.on_their_way.is_empty());
+        let is_at_rest = self.going.is_empty() && (is_complete || self.on_their_way.is_empty());
+        let has_left_nothing = !self.must_stay && is_at_rest;
         if let Some(notes) = self.notes.filter(|_| has_left_nothing) {
             notes.remove();
         }
@@ -285,12 +315,13 @@ impl Left {
         let finished =
             self.finished.iter().flat_map(|(dir, all)| all.iter().map(move |one| (dir, &one.name)));
         let gone = self.gone.iter().flat_map(|(dir, all)| all.iter().map(move |(name, _)| (dir, name)));
+        let going = self.going.iter().flat_map(|(dir, all)| all.iter().map(move |(name, ..)| (dir, name)));
         let begun = self.begun.keys().map(|(dir, name)| (dir, name));
         let is_inside = |path: &RelPath| {
             std::iter::successors(Some(path.clone()), RelPath::parent).any(|above| paths.contains(&above))
         };
         !paths.is_empty()
-            && finished.chain(gone).chain(begun).any(|(dir, name)| {
+            && finished.chain(gone).chain(going).chain(begun).any(|(dir, name)| {
                 let path = if dir.is_empty() { name.clone() } else { format!("{dir}/{name}") };
                 RelPath::parse(&path).is_ok_and(|path| is_inside(&path))
             })
@@ -306,6 +337,7 @@ impl Left {
             mode: text(head, "mode").unwrap_or_default(),
             finished: HashMap::new(),
             gone: HashMap::new(),
+            going: HashMap::new(),
             begun: HashMap::new(),
             parts: Sides::default(),
         };
@@ -319,6 +351,18 @@ impl Left {
             if let (Some(dir), Some(gone)) = (text(&line, "dir"), text(&line, "gone")) {
                 let at = line.get("u").and_then(Value::as_f64).unwrap_or_default();
                 left.gone.entry(dir).or_default().push((gone, at));
+                continue;
+            }
+            if let (Some(dir), Some(names)) =
+                (text(&line, "dir"), line.get("going").and_then(Value::as_array))
+            {
+                let at = line.get("u").and_then(Value::as_f64).unwrap_or_default();
+                let from = Side::BOTH.into_iter().find(|side| text(&line, "from") == Some(side.to_string()));
+                let names = names.iter().filter_map(Value::as_str);
+                let going = from
+                    .into_iter()
+                    .flat_map(|from| names.clone().map(move |name| (name.to_owned(), from, at)));
+                left.going.entry(dir).or_default().extend(going);
                 continue;
             }
             let Some(to) = to else { continue };

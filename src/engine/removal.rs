@@ -124,6 +124,24 @@ impl Removals {
         self.traces.remove(&(side, path.as_str().to_owned()))
     }
 
+    /// What these files and folders of a side leave behind once they are gone.
+    pub fn traces_of<'p>(
+        &self,
+        side: Side,
+        paths: impl Iterator<Item = &'p RelPath>,
+    ) -> Vec<(RelPath, Trace)> {
+        let trace = |path: &RelPath| self.traces.get(&(side, path.as_str().to_owned())).cloned();
+        paths.filter_map(|path| Some((path.clone(), trace(path)?))).collect()
+    }
+
+    /// The same, for a folder with everything in it.
+    pub fn traces_in(&self, side: Side, tree: &DoomedTree) -> Vec<(RelPath, Trace)> {
+        let mut traces = self.traces_of(side, tree.files.iter().map(|file| &file.path));
+        let dirs = self.dirs.iter().filter(|dir| dir.side == side && dir.path.is_within(&tree.root));
+        traces.extend(dirs.filter_map(|dir| Some((dir.path.clone(), dir.trace.clone()?))));
+        traces
+    }
+
     /// The folders of a side of which nothing stays, each without those inside another one.
     pub fn whole_trees(&self, side: Side) -> Vec<DoomedTree> {
         let is_top = |dir: &&Dir| {

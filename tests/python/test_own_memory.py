@@ -168,6 +168,79 @@ def test_files_put_back_after_their_deletion_was_interrupted_stay(sides: Sides) 
         assert len(list((side / "d").glob("photo*"))) == 6_000
 
 
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize(("verb", "number"), [("DELE", 3), ("DELE", 8), ("RMD", 1), ("RMD", 2)])
+def test_a_folder_put_back_after_its_deletion_on_a_server_was_cut_off_stays(
+    sides: Sides, verb: str, number: int, by: signal.Signals
+) -> None:
+    local, remote = sides
+    for name in ("d", "d/e"):
+        for file in range(4):
+            put(local / name / str(file), "photo")
+    running: list[subprocess.Popen[bytes]] = []
+    heard: list[str] = []
+
+    def cut_off(command: str) -> None:
+        heard.append(command.split()[0])
+        if running and heard.count(verb) == number:
+            # The server carries the command out, and nobody hears of it.
+            process = running.pop()
+            process.send_signal(by)
+            process.wait(30)
+
+    with ftp_server(remote, before=cut_off) as server:
+        command = [sys.executable, "-m", "ftpsync", "sync", str(local), server.url, "--no-prompt"]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        shutil.copytree(local / "d", local.parent / "backup")
+        shutil.rmtree(local / "d")
+        heard.clear()
+        running.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+        running[0].wait(60)
+        assert not running, "the run was over before it was cut"
+        shutil.copytree(local.parent / "backup", local / "d")
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    for side in sides:
+        assert sum(name.startswith("d/") for name in contents(side)) == 8
+
+
+def test_a_file_put_back_into_a_folder_that_stays_for_a_conflict_stays(sides: Sides) -> None:
+    local, remote = sides
+    for name in ("moved", "edited", "third"):
+        put(local / "d" / name, name)
+    run(BiDirSynchronizer, local, str(remote))
+    shutil.rmtree(remote / "d")
+    trash = (local / "d" / "moved").rename(local.parent / "trash")
+    put(local / "d" / "edited", "edited again")
+    run(BiDirSynchronizer, local, str(remote), resolve="skip")
+    trash.rename(local / "d" / "moved")
+    run(BiDirSynchronizer, local, str(remote), resolve="skip")
+    assert (local / "d" / "moved").read_text() == "moved"
+
+
+def test_a_folder_that_gets_a_file_before_it_is_deleted_remembers_its_other_peers(sides: Sides) -> None:
+    local, remote = sides
+    second = local.parent / "second"
+    second.mkdir()
+    for name in ("one", "two"):
+        put(local / "d" / name, name)
+    for peer in (remote, second):
+        run(BiDirSynchronizer, local, str(peer))
+    shutil.rmtree(remote / "d")
+
+    class Meanwhile(BiDirSynchronizer):
+        def on_equal(self, pair: EntryPair) -> None:
+            if pair.any_entry.name == "19":
+                put(local / "d" / "new", "new")
+            super().on_equal(pair)
+
+    with pytest.raises(Exception, match="not empty"):
+        run(Meanwhile, local, str(remote))
+    assert contents(local / "d").keys() == {"new"}
+    run(BiDirSynchronizer, local, str(second))
+    for side in (local, second):
+        assert contents(side / "d").keys() == {"new"}
+
+
 def test_what_a_killed_run_has_cut_off_is_known_until_a_run_has_looked_at_it(sides: Sides) -> None:
     local, remote = sides
     put(local / "d" / "big", "")

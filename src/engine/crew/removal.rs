@@ -95,14 +95,28 @@ impl Crew<'_> {
 
     pub(super) fn remove_dirs(&self, side: Side, dirs: Vec<(RelPath, bool)>) -> Vec<(RelPath, Result<()>)> {
         let own = |dir: &RelPath| Name::new(META_FILE_NAME).map(|name| dir.join(&name)).ok();
-        let metas: Vec<RelPath> =
-            dirs.iter().filter(|(_, has_meta)| *has_meta).filter_map(|(dir, _)| own(dir)).collect();
+        // A folder that somebody has put something into stays, and with it what it remembers of all its peers.
+        let goes = |(dir, has_meta): &&(RelPath, bool)| *has_meta && !self.is_in_use(side, dir);
+        let metas: Vec<RelPath> = dirs.iter().filter(goes).filter_map(|(dir, _)| own(dir)).collect();
         // A metadata file that will not go shows in the result for its folder.
         drop(self.remove_all(side, metas.len(), |session, done, _| session.remove_files(&metas[done..])));
         let dirs: Vec<RelPath> = dirs.into_iter().map(|(dir, _)| dir).collect();
         let removed =
             self.remove_all(side, dirs.len(), |session, done, _| session.remove_dirs(&dirs[done..]));
         dirs.into_iter().zip(removed).collect()
+    }
+
+    /// Whether a folder of a disk holds more than our metadata. Elsewhere a look would cost round trips, and no folder remembers
+    /// peers.
+    fn is_in_use(&self, side: Side, dir: &RelPath) -> bool {
+        if self.pools[side].target().caps().is_networked {
+            return false;
+        }
+        let listed = self.persist([side], |sessions| borrowed(sessions, side)?.list(dir));
+        listed.is_ok_and(|listing| {
+            let others = listing.entries.iter().any(|entry| entry.name.as_str() != META_FILE_NAME);
+            others || !listing.complete || !listing.present_but_skipped.is_empty()
+        })
     }
 
     /// Removes so many items, an answer for each. After a lost conversation `remove` goes on with what has no answer yet: it is

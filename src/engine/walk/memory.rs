@@ -373,12 +373,7 @@ impl Walk<'_> {
     /// Adds to the metadata of a folder what a run has finished there before it was killed. Returns the names that this run
     /// had not come to when the two sides first met.
     pub(super) fn recall(&mut self, dir: &RelPath, views: &mut Sides<View>) -> Vec<String> {
-        let gone: HashSet<String> =
-            self.journal.removed_from(dir, views.local.meta_time).into_iter().collect();
-        for name in &gone {
-            views.local.meta.forget(&self.peer, name);
-        }
-        self.contents.forget(dir.as_str(), &gone);
+        self.recall_removed(dir, views);
         let mut news = self.journal.finished_in(dir, views.local.meta_time);
         if news.is_empty() || views.local.meta.is_damaged() {
             return Vec::new();
@@ -408,6 +403,39 @@ impl Walk<'_> {
             .map(|entry| entry.name.to_string())
             .filter(|name| !dealt_with.contains(name.as_str()))
             .collect()
+    }
+
+    /// Strikes from the memory of a folder what a run has deleted there before it was killed or stopped: whatever has the name
+    /// now was put back by somebody.
+    pub(super) fn recall_removed(&mut self, dir: &RelPath, views: &mut Sides<View>) {
+        if !self.journal.has_left() {
+            return;
+        }
+        let since = views.local.meta_time.or(self.copied_at);
+        let mut gone: HashSet<String> = self.journal.removed_from(dir, since).into_iter().collect();
+        let fold = |name: &str| self.run.policy.case.fold(name);
+        let names = Sides::new(&views.local, &views.remote).map(|view| {
+            let entries = view.entries.iter().map(|entry| &entry.name);
+            entries.chain(&view.present_but_skipped).map(|name| fold(name.as_str())).collect::<HashSet<_>>()
+        });
+        let seen = views.local.meta.archive(&self.peer).seen.unwrap_or_default();
+        for (name, from, at) in self.journal.going_from(dir) {
+            // What was remembered since knows better.
+            let is_older = seen.get(name).and_then(|seen| seen.synced).is_none_or(|synced| synced <= *at);
+            if is_older && !names[*from].contains(&fold(name)) {
+                gone.insert(name.clone());
+            }
+        }
+        gone.iter().for_each(|name| views.local.meta.forget(&self.peer, name));
+        self.forget_inside(dir, &gone);
+    }
+
+    /// Forgets what a folder held under these names, and below them.
+    pub(super) fn forget_inside(&mut self, dir: &RelPath, names: &HashSet<String>) {
+        self.contents.forget(dir.as_str(), names);
+        for name in names.iter().filter_map(|name| Name::new(name.as_str()).ok()) {
+            self.forget_tree(&dir.join(&name));
+        }
     }
 
     /// Removes temporary files that a run has left behind, from a side that this mode changes. Young ones may belong to a

@@ -2,6 +2,8 @@
 
 use super::pairs::{expected, paths_of};
 use super::*;
+use crate::error::Retry;
+use std::collections::BTreeMap;
 
 /// Why something is to be deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,11 +98,10 @@ impl Walk<'_> {
             return Ok(Vec::new());
         };
         let (dir, paths) = (folder.shown().clone(), folder.paths.clone());
-        let mut view = match on {
-            Side::Local => views.local,
-            Side::Remote => views.remote,
-        };
-        self.disown(&paths.local, &mut view.meta);
+        let mut views = views;
+        self.disown(&paths.local, &mut views[on].meta);
+        self.recall_removed(&paths.local, &mut views);
+        let mut view = std::mem::take(&mut views[on]);
         let mut archive = view.meta.archive(&self.peer);
         if archive.seen.is_none() {
             archive.seen = self.remembered_of(&paths.local);
@@ -110,6 +111,16 @@ impl Walk<'_> {
         }
         if !view.complete || !view.present_but_skipped.is_empty() {
             self.removals.keep(doomed);
+        }
+        if view.complete {
+            // Both sides have lost these: one that comes back is new.
+            let names = view.entries.iter().map(|entry| &entry.name).chain(&view.present_but_skipped);
+            let present: HashSet<&str> = names.map(Name::as_str).collect();
+            let remembered = archive.seen.iter().flatten().map(|(name, _)| name);
+            let vanished: HashSet<String> =
+                remembered.filter(|name| !present.contains(name.as_str())).cloned().collect();
+            vanished.iter().for_each(|name| view.meta.forget(&self.peer, name));
+            self.forget_inside(&paths.local, &vanished);
         }
         if let Some(folder) = self.folders.get_mut(&ticket) {
             folder.metas[on] = view.meta;
@@ -267,6 +278,8 @@ impl Walk<'_> {
         self.remove_trees()?;
         for side in Side::BOTH {
             for files in self.removals.file_bursts(side, self.burst(side)) {
+                let traces = self.removals.traces_of(side, files.iter().map(|file| &file.path));
+                self.note_removals(side, traces);
                 self.submit(Job::RemoveFiles { side, files })?;
             }
         }
@@ -274,6 +287,8 @@ impl Walk<'_> {
         for side in Side::BOTH {
             for depth in (1..=self.removals.depth(side)).rev() {
                 for dirs in self.removals.dirs_at(side, depth).chunks(BURST) {
+                    let traces = self.removals.traces_of(side, dirs.iter().map(|(dir, _)| dir));
+                    self.note_removals(side, traces);
                     self.submit(Job::RemoveDirs { side, dirs: dirs.to_vec() })?;
                 }
                 self.wait_for_all()?;
@@ -284,6 +299,21 @@ impl Walk<'_> {
             self.release(Some(trace.ticket))?;
         }
         self.wait_for_all()
+    }
+
+    /// Notes in the journal what is about to be deleted.
+    fn note_removals(&mut self, side: Side, traces: Vec<(RelPath, Trace)>) {
+        let mut by_folder: BTreeMap<Ticket, (Vec<RelPath>, Vec<String>)> = BTreeMap::new();
+        for (path, trace) in traces {
+            let (paths, names) = by_folder.entry(trace.ticket).or_default();
+            paths.push(path);
+            names.push(trace.name);
+        }
+        for (ticket, (paths, names)) in by_folder {
+            if let Some(folder) = self.folders.get(&ticket) {
+                self.journal.removes(self.run, &folder.paths.local, &names, side, paths);
+            }
+        }
     }
 
     /// What user code wants to go after it was copied, as when things are fetched, stays where the copy was not made.
@@ -331,6 +361,8 @@ impl Walk<'_> {
         }
         for side in Side::BOTH.into_iter().filter(|side| self.run.pools[*side].target().removes_trees()) {
             for tree in self.removals.whole_trees(side) {
+                let traces = self.removals.traces_in(side, &tree);
+                self.note_removals(side, traces);
                 self.submit(Job::RemoveTree { side, tree: Box::new(tree) })?;
             }
         }
@@ -403,6 +435,9 @@ impl Walk<'_> {
             self.event(Event::Finished(done))?;
         }
         if let Err(error) = result {
+            if error.retry() == Retry::No {
+                self.journal.decided(side, path);
+            }
             if let Some(within) = trace.as_ref().and_then(|trace| trace.within) {
                 self.removals.keep(within);
             }
@@ -420,6 +455,7 @@ impl Walk<'_> {
 
     /// Forgets what was deleted, and counts it.
     pub(super) fn forget_removed(&mut self, side: Side, path: &RelPath, trace: &Trace) {
+        self.journal.decided(side, path);
         if let Some(folder) = self.folders.get_mut(&trace.ticket) {
             folder.metas.local.forget(&self.peer, &trace.name);
             folder.metas.remote.forget_shadow(&trace.name);
