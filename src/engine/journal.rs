@@ -291,8 +291,8 @@ impl Journal {
     }
 
     /// Removes the journal: the metadata says it all. It stays if the run was stopped while files were on their way to a server,
-    /// for what they may have left there, if it is not known whether something was deleted, and if it must stay. Those of dead runs go if this one came to its end, looked at all
-    /// that they have written to, and had a say on each side.
+    /// for what they may have left there, if it is not known whether something was deleted, and if it must stay. Those of dead
+    /// runs go if this one came to its end, looked at all that they have written to, and had a say on each side.
     pub fn close(self, run: &Run<'_>, is_complete: bool) {
         let is_at_rest = self.going.is_empty() && (is_complete || self.on_their_way.is_empty());
         let has_left_nothing = !self.must_stay && is_at_rest;
