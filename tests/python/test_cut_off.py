@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -50,8 +51,13 @@ def wait_for(is_so: Callable[[], object]) -> None:
 
 def stumps(folder: Path) -> list[Path]:
     """Temporary files with something in them."""
-    found = (path for path in folder.glob(".pyftpsync-tmp-*") if path.suffix != ".journal")
-    return [path for path in found if path.stat().st_size > 0]
+    found = []
+    for path in folder.glob(".pyftpsync-tmp-*"):
+        # One that the run has meanwhile put at its name is none.
+        with contextlib.suppress(FileNotFoundError):
+            if path.suffix != ".journal" and path.stat().st_size > 0:
+                found.append(path)
+    return found
 
 
 def started(sides: Sides, verb: str, url: str, *options: str) -> subprocess.Popen[str]:
