@@ -94,7 +94,7 @@ $(CARGO_DENY): | need-cargo
 
 # Dependencies, tools and an editable installation; again when pyproject.toml changes.
 $(VENV)/install.stamp: pyproject.toml | $(BIN)/maturin
-	$(BIN)/maturin develop --profile fast --extras dev,color,keyring
+	$(BIN)/maturin develop --profile fast --extras test,dev,color,keyring
 	@touch $@
 
 # Only the extension module; again when the Rust sources change.

@@ -40,7 +40,7 @@ pub enum Kind {
     /// No way to log in over SSH was accepted.
     SshLogin,
     /// A key file is encrypted, and its passphrase is missing or wrong.
-    Locked,
+    Passphrase,
     /// The target cannot do this at all.
     Unsupported,
     /// No room left: disk full, quota exceeded (FTP replies 452 and 552).
@@ -61,6 +61,8 @@ pub enum Kind {
     Clash,
     /// A metadata file that this version must not touch.
     Metadata,
+    /// Somebody else is at work there: the lock is his.
+    Locked,
     /// A guard stopped a mass deletion.
     Guard,
     /// A strategy for conflicts that the mode does not have.
@@ -121,7 +123,7 @@ impl Error {
             | Kind::Tls
             | Kind::Ssh
             | Kind::SshLogin
-            | Kind::Locked
+            | Kind::Passphrase
             | Kind::Unsupported
             | Kind::Full
             | Kind::Refused
@@ -131,6 +133,7 @@ impl Error {
             | Kind::Name
             | Kind::Clash
             | Kind::Metadata
+            | Kind::Locked
             | Kind::Guard
             | Kind::Strategy
             | Kind::Usage

@@ -6,7 +6,8 @@ options, output and metadata files, around a core written in Rust (`ftpsync._cor
 the command `pyftpsync --help`.
 """
 
-from typing import TYPE_CHECKING
+# Type checkers know the name. To import it takes long, and who presses Ctrl+C meanwhile would see where.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from ftpsync._sync import SyncEntry, SyncResult, sync

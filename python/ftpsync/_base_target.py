@@ -71,6 +71,7 @@ class _Target:
     encoding: str | None
     support_set_time: bool
     connected = False  # Also when a constructor fails half-way: __del__ asks.
+    _is_in_run = False
 
     def __init__(self, root_dir: str, extra_opts: dict[str, Any] | None) -> None:
         assert isinstance(root_dir, str), f"root_dir must be str, not {type(root_dir).__name__}"

@@ -108,7 +108,7 @@ class TargetBridge:
         self.removes_trees = replaces(target, "rmdir") and not replaces(target, "remove_file")
         # As releases before did: what comes from a server is streamed into the file, all else is read by the target.
         self._is_pushed = isinstance(target, FTPTarget) and not isinstance(peer, FTPTarget)
-        self._has_writer = isinstance(peer, FTPTarget) and not isinstance(target, FTPTarget)
+        self.has_writer = isinstance(peer, FTPTarget) and not isinstance(target, FTPTarget)
         self._here, self._left_at = "", target.cur_dir
         self._entries: dict[str, dict[str, _Resource]] = {}
         self._metas: dict[str, DirMetadata | None] = {}
@@ -154,7 +154,7 @@ class TargetBridge:
         name = self._go_to(path)
         stream = io.BufferedReader(_Stream(body), _BLOCK)
         ways = [self._give_to_writer, self._have_written]
-        first, second = ways if self._has_writer else reversed(ways)
+        first, second = ways if self.has_writer else reversed(ways)
         try:
             first(name, stream)
         except NotImplementedError:  # A target need not offer both.
@@ -244,6 +244,10 @@ class TargetBridge:
     def entry(self, folder: str, name: str) -> _Resource | None:
         """Returns the object that the target listed, as long as it is at hand."""
         return self._entries.get(folder, {}).get(name)
+
+    def memory(self, folder: str) -> DirMetadata | None:
+        """Returns what the target remembers of a folder, as long as it is at hand."""
+        return self._metas.get(folder)
 
     # --- Helpers of this class ---
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ftpsync.util import write, write_error
+from ftpsync.util import DRY_RUN_PREFIX, write, write_error
 
 __all__ = ["Closing"]
 
@@ -50,15 +50,18 @@ class Closing:
         self.conflicts = _Items()
         self.kept = _Items()
 
-    def tell(self, verbose: int) -> None:
+    def tell(self, verbose: int, dry_run: bool = False) -> None:
         """Writes the lists; nothing where there is nothing to say. Problems are told at every verbosity."""
         if verbose >= 3:
             conflicts = self.conflicts.lines(
                 f"{_counted(self.conflicts, 'conflict')} left alone; {_ADVICE[self._mode]}:"
             )
+            older = _counted(self.kept, "older file")
             kept = self.kept.lines(
-                f"{_counted(self.kept, 'older file')} gave way when the two sides first met; the content is kept in "
+                f"{DRY_RUN_PREFIX}{older} would give way when the two sides first meet; the content would be kept in "
                 "the local folder, as"
+                if dry_run
+                else f"{older} gave way when the two sides first met; the content is kept in the local folder, as"
             )
             for line in (*conflicts, *kept):
                 write(line)

@@ -145,6 +145,10 @@ class Target:
         """
 
     @property
+    def first_host(self) -> tuple[str, str] | None:
+        """The host that an SFTP server is reached by from here, as it is called and as it is; None for a program."""
+
+    @property
     def user(self) -> str | None:
         """Who logs in, where that is known beforehand."""
 
@@ -260,6 +264,9 @@ class Session:
     def by_hand(self) -> ByHand:
         """The same conversation for FTP commands of the user's own."""
 
+    def sftp(self) -> Sftp:
+        """The same conversation for anything on an SFTP server."""
+
     def list(self, path: str) -> Listing:
         """Lists a folder."""
 
@@ -270,7 +277,7 @@ class Session:
         """Puts a whole file in place, from chunks that ``read(n)`` returns until it returns none."""
 
     def mkdir(self, path: str) -> None:
-        """Makes a folder; one that is there already is fine."""
+        """Makes a folder that is not there yet; in a bucket it may be."""
 
     def remove_file(self, path: str) -> None:
         """Removes a file."""
@@ -398,6 +405,9 @@ class Conductor:
 
     def remove(self, on_local: bool) -> None:
         """Has the pair of the hook deleted on one side, without a line about it."""
+
+    def put_right(self, is_local: bool, mtime: float) -> None:
+        """Has an entry of the pair of the hook dealt with as a file of this time."""
 
     def go(self) -> None:
         """Has done what is usually done where the hook was called."""

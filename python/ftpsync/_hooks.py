@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from ftpsync._bridge import relative
 from ftpsync._errors import harmless
 from ftpsync._report import Reporter, make_entry
+from ftpsync._settings import core_verbosity
 from ftpsync.metadata import DirMetadata
 from ftpsync.resources import EntryPair, _Resource
 from ftpsync.targets import FsTarget, _Target
@@ -26,12 +27,18 @@ __all__ = ["HookRelay"]
 _USUAL_LEVEL: Final = 3
 
 
+#: Times of the local and the remote entry of a pair.
+_Times = tuple[float | None, float | None]
+
+
 class _Call(NamedTuple):
     """A hook that is being called: what it is about (None: a folder as a whole), where, and whom it may ask."""
 
     subject: EntryPair | _Resource | None
     folder: str
     conductor: Conductor
+    #: Of the local and the remote entry, as they were before it.
+    times: _Times = (None, None)
 
 
 class _Objects:
@@ -64,6 +71,8 @@ class HookRelay(Reporter):
         #: Whether it is user code that is running, and not what it has asked for.
         self._is_listening = False
         self._refused: BaseException | None = None
+        #: On its way to the method that has called the one that raised it.
+        self._passing: BaseException | None = None
         self.default_operation: tuple[str, str] | None = None
         self._is_dry_run = bool(synchronizer.dry_run)
         self._rules = self._rules_now()
@@ -97,17 +106,20 @@ class HookRelay(Reporter):
         goes_on = bool(self._synchronizer._before_sync(entry))
         return goes_on, None if entry.mtime == mtime else entry.mtime
 
-    def re_classify(self, fields: dict[str, Any], default: tuple[str, str] | None) -> tuple[bool, str]:
-        """Asks for another operation; returns whether the pair is to be dealt with, and the operation."""
+    def re_classify(
+        self, fields: dict[str, Any], default: tuple[str, str] | None
+    ) -> tuple[bool, str, _Times]:
+        """Asks for another operation; returns whether to deal with the pair, the operation, and changed times."""
         pair = self._pair(fields)
         if "classify" in DEBUG_FLAGS:
             _tell_classification(pair, fields["past"])
+        times = _times_of(pair)
         self.default_operation = default
         try:
             goes_on = self._synchronizer.re_classify_pair(pair) is not False
         finally:
             self.default_operation = None
-        return goes_on, str(pair.operation)
+        return goes_on, str(pair.operation), _changed(times, pair)
 
     def matches(self, fields: dict[str, Any], _: object) -> bool:
         """Asks whether a pair takes part."""
@@ -120,7 +132,7 @@ class HookRelay(Reporter):
             Whether the handler says that the entry was deleted, so that there is nothing to descend into.
         """
         pair = self._pair(fields)
-        with self._calling(_Call(pair, fields["folder"], conductor)):
+        with self._calling(_Call(pair, fields["folder"], conductor, _times_of(pair))):
             try:
                 getattr(self._synchronizer, name)(pair)
             except Exception as exc:
@@ -131,17 +143,22 @@ class HookRelay(Reporter):
         return any(entry is not None and entry.was_deleted for entry in (pair.local, pair.remote))
 
     def leaf(self, name: str, told: tuple[bool, str, Any], conductor: Conductor) -> None:
-        """Lets a method copy or delete one file or folder."""
+        """Lets a method copy or delete one file or folder. Its exceptions go to `forgives()` first."""
         is_local, folder, fields = told
         self.enter(folder)
         entry = self._entry(is_local, folder, fields, None)
         synchronizer = self._synchronizer
         sides = (synchronizer.local, synchronizer.remote)
-        with self._calling(_Call(entry, folder, conductor)):
-            if name in ("_copy_file", "_copy_recursive"):
-                getattr(synchronizer, name)(*(sides if is_local else reversed(sides)), entry)
-            else:
-                getattr(synchronizer, name)(entry)
+        try:
+            with self._calling(_Call(entry, folder, conductor)):
+                if name in ("_copy_file", "_copy_recursive"):
+                    getattr(synchronizer, name)(*(sides if is_local else reversed(sides)), entry)
+                else:
+                    getattr(synchronizer, name)(entry)
+        except BaseException as exc:
+            is_inner = any(call.subject is not None for call in self._calls)
+            self._passing = exc if is_inner else None
+            raise
 
     def sync_dir(self, folder: str, conductor: Conductor) -> None:
         """Lets a method synchronise one folder, with everything in it."""
@@ -149,8 +166,10 @@ class HookRelay(Reporter):
         with self._calling(_Call(None, folder, conductor)):
             self._synchronizer._sync_dir()
 
-    def forgives(self, path: str, fields: dict[str, Any] | None, exc: Exception) -> bool:
+    def forgives(self, path: str, fields: dict[str, Any] | None, exc: BaseException) -> bool:
         """Asks whether a run that met this error is a success nevertheless; if not, it ends with the error."""
+        if exc is self._passing or not isinstance(exc, Exception):
+            return False
         folder, _, name = path.rpartition("/")
         if fields is not None:
             pair = self._pair(fields)
@@ -187,6 +206,26 @@ class HookRelay(Reporter):
         # As in pyftpsync 4.1: overrides may take the level as a keyword only, or know nothing but the usual one.
         more = {} if level == _USUAL_LEVEL else {"min_level": level}
         self._synchronizer._log_action(action, status, symbol, entry, **more)
+
+    def finished(self, action: str, path: str, is_local: bool, size: int, error: str | None) -> None:
+        """Takes what was done to one entry, or why it could not be. What was copied, handlers may ask about."""
+        super().finished(action, path, is_local, size, error)
+        if action in ("copy", "mkdir") and error is None and not self._is_dry_run:
+            self._remember(path, is_local)
+
+    def _remember(self, path: str, is_local: bool) -> None:
+        """Notes that both sides agree on what was copied to one of them, in the folders that hooks are in."""
+        folder, _, name = path.rpartition("/")
+        objects = self._objects.get(folder)
+        source = None if objects is None else objects.entries.get((not is_local, name))
+        if objects is None or source is None:
+            return
+        memory = (
+            objects.memories.get(True) if True not in self._bridges else self._bridges[True].memory(folder)
+        )
+        if memory is not None:
+            is_dir = source.is_dir()
+            memory._note_agreed(name, None if is_dir else source.mtime, None if is_dir else source.size)
 
     def count(self, name: str, more: float) -> None:
         """Takes what the core has counted."""
@@ -291,10 +330,19 @@ class HookRelay(Reporter):
             )
         self._is_listening = False
         try:
+            self._pass_times_on(call)
             yield call.conductor
         finally:
             self._is_listening = True
             self.enter(call.folder)
+
+    @staticmethod
+    def _pass_times_on(call: _Call) -> None:
+        """Has the pair dealt with by the times that user code has given its entries."""
+        if isinstance(call.subject, EntryPair):
+            for is_local, mtime in zip((True, False), _changed(call.times, call.subject), strict=True):
+                if mtime is not None:
+                    call.conductor.put_right(is_local, mtime)
 
     @contextmanager
     def _asking_about(self, entry: _Resource) -> Iterator[tuple[Conductor | None, bool]]:
@@ -317,6 +365,7 @@ class HookRelay(Reporter):
             **{
                 name: given[:] if isinstance(given := options.get(name), list) else given for name in patterns
             },
+            "verbose": core_verbosity(synchronizer, self._hooks),
         }
 
     # --- Objects ---
@@ -348,11 +397,18 @@ class HookRelay(Reporter):
         if pair is None:
             pair = EntryPair(self._told(True, fields, "local"), self._told(False, fields, "remote"))
             self._here.pairs[fields["name"]] = pair
+            self._recall(fields["name"], fields["past"])
         reason = pair.re_class_reason
         self.describe(pair, fields)
         if reason is not None and pair.re_class_reason is None:
             pair.re_class_reason = reason  # A word of user code, which the core does not know.
         return pair
+
+    def _recall(self, name: str, past: tuple[Any, Any, Any] | None) -> None:
+        """Notes what is remembered of a name, where the local side is no disk: its metadata was not read here."""
+        memory = self._here.memories.get(True)
+        if past is not None and memory is not None and not isinstance(memory.target, FsTarget):
+            memory._note_agreed(name, *past)
 
     def _told(self, is_local: bool, fields: dict[str, Any], side: str) -> _Resource | None:
         if fields[side] is None:
@@ -367,6 +423,17 @@ class HookRelay(Reporter):
         if past is not None:
             known.ps_mtime, known.ps_size, known.ps_utime = past
         return known
+
+
+def _times_of(pair: EntryPair) -> _Times:
+    local, remote = (None if entry is None else entry.mtime for entry in (pair.local, pair.remote))
+    return local, remote
+
+
+def _changed(before: _Times, pair: EntryPair) -> _Times:
+    """Returns the times that the entries of a pair have got since then; None for those that are as they were."""
+    local, remote = (now if now != then else None for then, now in zip(before, _times_of(pair), strict=True))
+    return local, remote
 
 
 def _is_about_remote(action: str, status: str, symbol: str) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
 from collections import deque
 from typing import Final
 
-from ftpsync._streams import flush
+from ftpsync._streams import show
 
 __all__ = ["ProgressLine", "bytes_in_words"]
 
@@ -66,15 +67,21 @@ class ProgressLine:
             line = line[:columns]
         blanks = " " * (self._width - len(line))
         self._width = len(line) if self._bytes else 0
-        sys.stdout.write(f"{line}{blanks}\r")
-        flush(sys.stdout)
+        _put(f"{line}{blanks}\r")
 
     def clear(self) -> None:
         """Makes room for another line, which may be shorter."""
         if self._width:
-            sys.stdout.write(f"{' ' * self._width}\r")
-            flush(sys.stdout)
+            _put(f"{' ' * self._width}\r")
             self._width = 0
+
+
+def _put(line: str) -> None:
+    """Writes to the standard output, if there is one: a run does not end over a line that nobody sees."""
+    if sys.stdout is not None:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stdout.write(line)
+    show(sys.stdout)
 
 
 def _columns() -> int:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from ftpsync.synchronizers import BaseSynchronizer
     from ftpsync.targets import _Target
 
-__all__ = ["Reporter", "takes_escapes"]
+__all__ = ["Reporter", "is_terminal", "takes_escapes"]
 
 _HELP: Final = {
     "l": "use the local file and overwrite the remote one (or restore it)",
@@ -59,8 +59,7 @@ class Reporter:
         self._bridges = bridges or {}
         self._folder: str | None = None
         options = synchronizer.options
-        self._verbose = synchronizer.verbose
-        self._to_terminal = get_pyftpsync_logger() is None and _is_terminal()
+        self._to_terminal = get_pyftpsync_logger() is None and is_terminal()
         self._erases = self._to_terminal and takes_escapes()
         self._colored = self._erases and not options.get("no_color") and not os.environ.get("NO_COLOR")
         self._prefix = DRY_RUN_PREFIX if synchronizer.dry_run else ""
@@ -68,6 +67,11 @@ class Reporter:
         self.shows_progress = bool(
             options.get("progress") or (self._verbose >= 3 and not IS_REDIRECTED and self._to_terminal)
         )
+
+    @property
+    def _verbose(self) -> int:
+        """How much is shown; hooks may change it."""
+        return self._synchronizer.verbose
 
     # --- Called by the core ---
 
@@ -352,6 +356,10 @@ def takes_escapes() -> bool:
     return os.environ.get("TERM") != "dumb"
 
 
-def _is_terminal() -> bool:
+def is_terminal() -> bool:
+    """Tells whether somebody looks at the standard output."""
     isatty = getattr(sys.stdout, "isatty", None)
-    return bool(isatty is not None and isatty())
+    try:
+        return bool(isatty is not None and isatty())
+    except ValueError:  # Somebody has closed it.
+        return False

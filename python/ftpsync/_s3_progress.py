@@ -66,7 +66,7 @@ class ProgressBar:
     ) -> None:
         self.total, self.desc = total, desc
         self.mode = mode_of(mode)
-        if self.mode == "progress" and not sys.stderr.isatty():
+        if self.mode == "progress" and not (sys.stderr and sys.stderr.isatty()):
             self.mode = "compact"
         self.transferred = 0
         self._leaves = leave is not False

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import posixpath
 import re
 from collections.abc import Callable
 from typing import IO, Any, ClassVar, Final
 
-from ftpsync._base_target import _TEMP_PREFIX, Callback, _get_encoding_opt, _Target
+from ftpsync._base_target import _TEMP_PREFIX, Callback, _get_encoding_opt
 from ftpsync._errors import harmless, printable
+from ftpsync._server_login import ServerLogin
 from ftpsync.metadata import DirMetadata
 from ftpsync.resources import DirectoryEntry, FileEntry
-from ftpsync.util import PASSWORD_VARIABLE, CliSilentRuntimeError, emulates_31, write, write_error
+from ftpsync.util import CliSilentRuntimeError, emulates_31, write, write_error
 
 __all__ = ["ServerTarget", "native_maker"]
 
 #: A character as URLs elsewhere have it.
 _ENCODED: Final = re.compile("%[0-9A-Fa-f]{2}")
-
-#: Names under which servers let in everybody, in lower case.
-_GUESTS = ("anonymous", "ftp")
 
 
 def native_maker(scheme: str) -> Callable[..., Any]:
@@ -40,30 +37,7 @@ def native_maker(scheme: str) -> Callable[..., Any]:
     return maker
 
 
-def _check_server(host: object, port: object, timeout: object, **texts: object) -> None:
-    """Makes sure that host, port and timeout of a server are usable, and that user and password are texts.
-
-    Raises:
-        TypeError: One of them is not of its type.
-        ValueError: One of them is out of range.
-    """
-    if not isinstance(host, str):
-        raise TypeError(f"host must be a str, not {host!r}")
-    if not host:
-        raise ValueError("host must not be empty")
-    for name, value, kinds in (("port", port, int), ("timeout", timeout, (int, float))):
-        if value is not None and (isinstance(value, bool) or not isinstance(value, kinds)):
-            raise TypeError(f"{name} must be a number or None, not {value!r}")
-    for name, value in texts.items():
-        if value is not None and not isinstance(value, str):
-            raise TypeError(f"{name} must be a str or None, not of type {type(value).__name__}")
-    if isinstance(port, int) and not 0 <= port <= 65535:
-        raise ValueError(f"port must be a number up to 65535, not {port}")
-    if isinstance(timeout, (int, float)) and not timeout > 0:
-        raise ValueError(f"timeout must be more than 0 seconds, not {timeout}")
-
-
-class ServerTarget(_Target):
+class ServerTarget(ServerLogin):
     """A folder on a server.
 
     Subclasses connect: `open()` sets `_native` and `_session`, and calls `super().open()`. What the server refuses
@@ -80,17 +54,10 @@ class ServerTarget(_Target):
     #: Bytes up to which `open_readable()` keeps a file in memory.
     MAX_SPOOL_MEM: ClassVar[int] = 100 * 1024
 
-    #: What must not be seen on the command line, and where it stands better.
-    _SECRET: ClassVar[str] = "password"
-    _SAFER: ClassVar[str] = f"the variable {PASSWORD_VARIABLE}, the keyring or ~/.netrc"
-
-    host: str
-    password: str | None
     timeout: float | None
 
     def __init__(self, path: str | None, host: str, extra_opts: dict[str, Any] | None) -> None:
-        super().__init__(path or "/", extra_opts)
-        self.host = host
+        super().__init__(path or "/", host, extra_opts)
         self.lock_data: dict[str, Any] | bool | None = None
         self.lock_write_time: float | None = None
         self.is_unix: bool | None = None
@@ -98,9 +65,6 @@ class ServerTarget(_Target):
         self.support_set_time = False
         self._native: Any = None
         self._session: Any = None
-        self._is_password_in_view = False
-        # Why the keyring could not be asked; of interest only if nothing else opens the door.
-        self._keyring_troubles: list[str] = []
         self._known_folders: set[str] = set()
         self._listed: tuple[str, Any] | None = None
         # If the user has gone elsewhere by hand: what the current folder was then, and where names are looked up since.
@@ -119,47 +83,6 @@ class ServerTarget(_Target):
             return self.get_id()
         native = self._native if self._native is not None else self._make_native(create_folder=False)
         return str(native.id)
-
-    def _given_password(self, user: str | None) -> str | None:
-        """Returns the password of the environment, if this user of this server is to have it.
-
-        It is that of the remote side; another server never sees it. Guests have none, and `prompt` asks for another.
-        """
-        is_meant = self.is_remote(or_unbound=True) and not self.get_option("prompt", False)
-        if not is_meant or not user or user.lower() in _GUESTS:
-            return None
-        return os.environ.get(PASSWORD_VARIABLE) or None
-
-    def _tell_of_the_keyring(self) -> None:
-        """Writes why the keyring could not be asked, now that a password is wanted."""
-        while self._keyring_troubles:
-            write_error(harmless(self._keyring_troubles.pop(0)))
-
-    def _look_who_sees_the_password(self) -> None:
-        """Finds out whether the password stood on the command line; to be called before others are looked up."""
-        is_typed = self.get_option("url_on_command_line", False) and not emulates_31()
-        self._is_password_in_view = bool(is_typed and self.password) and not _is_this_computer(
-            self._asked_host()
-        )
-
-    def _asked_host(self) -> str:
-        """Returns the host that is asked, which gets what proves who asks."""
-        return self.host
-
-    def _with_warning(self, greeting: list[tuple[int, str]]) -> list[tuple[int, str]]:
-        """Adds to what is told about the login that the password could be seen on the command line."""
-        lines = list(greeting)
-        if not self._is_password_in_view:
-            return lines
-        so = (
-            "stands in the URL, where others of this computer see it in the list of processes: "
-            f"use {self._SAFER}"
-        )
-        for index, (level, line) in enumerate(lines):
-            if line.startswith("The password for "):  # It travels in clear text.
-                lines[index] = (level, f"{line}; it also {so}")
-                return lines
-        return [*lines, (3, f"The {self._SECRET} for {self.host} {so}")]
 
     def _way(self) -> list[str]:
         """Returns the names on the way from the root of the server to that of the target."""
@@ -378,7 +301,7 @@ class ServerTarget(_Target):
         """Makes a folder.
 
         Raises:
-            OSError: The server refused (over FTP, `ftplib.Error`).
+            OSError: The server refused (over FTP, `ftplib.Error`); the folder is there already, except in a bucket.
         """
         self.check_write(dir_name)
         self._changing()
@@ -603,7 +526,3 @@ def _still_describes(record: dict[str, Any], entry: FileEntry | DirectoryEntry) 
         return False
     uploaded = record.get("u")
     return entry.mtime is None or uploaded is None or entry.mtime <= uploaded + FileEntry.EPS_TIME
-
-
-def _is_this_computer(host: str) -> bool:
-    return host.lower() in ("localhost", "::1") or host.startswith("127.")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from ftpsync import __version__
 from ftpsync._locks import lock_settings
+from ftpsync._overrides import HANDLERS, LEAVES
 from ftpsync.metadata import DirMetadata
 from ftpsync.util import computer_name, emulates_31
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from ftpsync._report import Reporter
     from ftpsync.synchronizers import BaseSynchronizer
 
-__all__ = ["MAX_DEPTH", "core_settings"]
+__all__ = ["MAX_CONNECTIONS", "MAX_DEPTH", "NOT_STATELESS", "core_settings", "core_verbosity"]
 
 #: Folders within folders, at most: a server may show a tree without an end.
 MAX_DEPTH: Final = 256
@@ -25,6 +26,18 @@ MAX_DEPTH: Final = 256
 #: Sessions with a server, unless the option `connections` says otherwise: in the beginning, and at the most where
 #: the round trips to a far server are what takes the time.
 _CONNECTIONS: Final = (4, 8)
+
+#: Why `sync` refuses `stateless`.
+NOT_STATELESS: Final = (
+    "invalid option stateless: "
+    "what changed on which side is known only to a run that remembers the one before"
+)
+
+#: Sessions with a server at the most, whatever the option says.
+MAX_CONNECTIONS: Final = 64
+
+#: Hooks that have something copied when they call the method above.
+_ACTING: Final = frozenset((*HANDLERS, *LEAVES))
 
 _Options = Mapping[str, Any]
 
@@ -38,12 +51,9 @@ def core_settings(synchronizer: BaseSynchronizer, reporter: Reporter, hooks: lis
     options = synchronizer.options
     case = options.get("case")
     max_delete = options.get("max_delete")
-    on_deed = synchronizer._on_deed
-    # A hook for lines gets all of them, whatever is shown. So does whoever wants to know of conflicts.
-    least = 4 if "_log_action" in hooks else 3 if on_deed else 0
     return {
         "mode": synchronizer._MODE,
-        "verbose": max(least, min(synchronizer.verbose, 9)),
+        "verbose": core_verbosity(synchronizer, hooks),
         "dry_run": synchronizer._only_tells(),
         "progress": reporter.shows_progress or "_tick" in hooks,
         "flows": reporter.shows_progress,
@@ -55,7 +65,8 @@ def core_settings(synchronizer: BaseSynchronizer, reporter: Reporter, hooks: lis
         "delete_unmatched": bool(options.get("delete_unmatched")),
         "stateless": _is_stateless(options, synchronizer._MODE),
         "checksum": _flag(options, "checksum"),
-        "records": on_deed is not None,
+        # Handlers may ask afterwards what is remembered.
+        "records": synchronizer._on_deed is not None or not _ACTING.isdisjoint(hooks),
         "resolve": str(options.get("resolve") or "skip"),
         "resolve_all": synchronizer.resolve_all,
         "asks_at_same_time": bool(synchronizer.is_script),
@@ -78,10 +89,17 @@ def core_settings(synchronizer: BaseSynchronizer, reporter: Reporter, hooks: lis
     }
 
 
+def core_verbosity(synchronizer: BaseSynchronizer, hooks: Collection[str]) -> int:
+    """Returns the level up to which the core tells what it does."""
+    # A hook for lines gets all of them, whatever is shown. So does whoever wants to know of conflicts.
+    least = 4 if "_log_action" in hooks else 3 if synchronizer._on_deed else 0
+    return max(least, min(int(synchronizer.verbose), 9))
+
+
 def _is_stateless(options: _Options, mode: str) -> bool:
     stateless = _flag(options, "stateless")
     if stateless and mode == "sync":
-        raise ValueError("invalid option stateless: what changed on two sides takes a memory to tell")
+        raise ValueError(NOT_STATELESS)
     return stateless
 
 
@@ -112,8 +130,10 @@ def _connections(options: _Options) -> tuple[int, int]:
     value = options.get("connections")
     if value is None:
         return _CONNECTIONS
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 64:
-        raise ValueError(f"invalid option connections: {value!r} (expected a number from 1 to 64)")
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MAX_CONNECTIONS:
+        raise ValueError(
+            f"invalid option connections: {value!r} (expected a number from 1 to {MAX_CONNECTIONS})"
+        )
     return value, value
 
 

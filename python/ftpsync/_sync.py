@@ -34,7 +34,7 @@ _WORDS: Final = {
     "delete": ("deleted", "would delete", "could not delete"),
     "time": ("set the time of", "would set the time of", "could not set the time of"),
     "conflict": ("left alone", "would leave alone", "left alone"),
-    "error": ("could not deal with", "could not deal with", "could not deal with"),
+    "error": ("problem with", "problem with", "problem with"),
 }
 
 #: Options that only make sense on the command line.

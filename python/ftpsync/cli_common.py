@@ -14,7 +14,7 @@ import re
 import sys
 from typing import Any
 
-from ftpsync._settings import MAX_DEPTH
+from ftpsync._settings import MAX_CONNECTIONS, MAX_DEPTH
 from ftpsync.synchronizers import DEFAULT_OMIT
 
 __all__ = [
@@ -55,6 +55,11 @@ def terminal_width() -> int:
     return columns if columns > 0 else 80
 
 
+def sentence(text: str) -> str:
+    """Returns what a command does as a sentence for its help."""
+    return f"{text[0].upper()}{text[1:]}."
+
+
 def _positive(text: str) -> int:
     """Converts an option value to a whole number of at least 1."""
     try:
@@ -63,6 +68,14 @@ def _positive(text: str) -> int:
         number = 0
     if number < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, not {text!r}")
+    return number
+
+
+def _connections(text: str) -> int:
+    """Converts an option value to a number of connections."""
+    number = _positive(text)
+    if number > MAX_CONNECTIONS:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 to {MAX_CONNECTIONS}, not {text!r}")
     return number
 
 
@@ -121,7 +134,8 @@ def _add_verbosity(parser: argparse.ArgumentParser, prefix: str, base: int) -> N
         dest=f"{prefix}verbose",
         action="count",
         default=base,
-        help="show more: 4 adds what is equal, 5 the conversation's beginning and all counters (default: 3)",
+        help="show more: -v adds unchanged files and the login, -vv all counters and tracebacks, -vvv the "
+        "conversation with the server",
     )
     group.add_argument(
         "-q",
@@ -129,7 +143,7 @@ def _add_verbosity(parser: argparse.ArgumentParser, prefix: str, base: int) -> N
         dest=f"{prefix}quiet",
         action="count",
         default=0,
-        help="show less: 2 leaves the summary line, 0 nothing but errors",
+        help="show less: -q leaves the summary line, -qqq nothing but errors",
     )
     parser.add_argument(
         "--debug",
@@ -143,8 +157,8 @@ def _add_verbosity(parser: argparse.ArgumentParser, prefix: str, base: int) -> N
         dest=f"{prefix}case",
         choices=("strict", "local", "remote"),
         default=None,
-        help="names that differ in upper and lower case only: keep them apart, or spell them as one "
-        "side does (default: stop when there are any)",
+        help="names that differ only in upper and lower case: keep them apart, or spell them as one "
+        "side does (default: report them as an error)",
     )
 
 
@@ -187,20 +201,21 @@ _sftp.add_argument(
     "--accept-new-host-key",
     action="store_true",
     default=argparse.SUPPRESS,
-    help="write the key of an SFTP server that was never seen into ~/.ssh/known_hosts (a changed key is refused)",
+    help="trust an SFTP server that was never seen before, and add its key to ~/.ssh/known_hosts (a changed key is "
+    "still refused)",
 )
 _sftp.add_argument(
     "--identity-file",
     metavar="FILE",
     action="append",
     default=argparse.SUPPRESS,
-    help="log in over SFTP with the private key in this file; may be given several times",
+    help="log in with the private key in this file; may be given several times",
 )
 _sftp.add_argument(
     "--ssh-config",
     metavar="FILE",
     default=argparse.SUPPRESS,
-    help="read this file instead of ~/.ssh/config and the one of the system",
+    help="read this file instead of ~/.ssh/config and the system-wide configuration",
 )
 _tls.add_argument(
     "--require-tls",
@@ -223,19 +238,19 @@ _tls.add_argument(
     "--tls-pin",
     metavar="sha256:HEX",
     default=argparse.SUPPRESS,
-    help="accept exactly the certificate with this fingerprint",
+    help="accept only the certificate with this fingerprint",
 )
 _tls.add_argument(
     "--tls-implicit",
     action="store_true",
     default=argparse.SUPPRESS,
-    help="begin with TLS at once instead of by AUTH TLS (default: on port 990 only)",
+    help="begin with TLS at once instead of with AUTH TLS (default: on port 990 only)",
 )
 _tls.add_argument(
     "--tls-cert",
     metavar="FILE",
     default=argparse.SUPPRESS,
-    help="show the server the certificate in this PEM file",
+    help="present the certificate in this PEM file to the server",
 )
 _tls.add_argument(
     "--tls-key",
@@ -247,26 +262,27 @@ _tls.add_argument(
     "--tls-max",
     choices=("1.2", "1.3"),
     default=argparse.SUPPRESS,
-    help="the newest version of TLS to speak (default: 1.2, and 1.3 if the server insists on it)",
+    help="the newest TLS version to use (default: 1.2, and 1.3 if the server insists on it)",
 )
 _reaching.add_argument(
     "--proxy",
     metavar="URL",
     default=argparse.SUPPRESS,
-    help="connect through socks5://, socks5h:// (it resolves names) or http://user:password@host:port; "
-    "'none' for no proxy (default: the variable ALL_PROXY, but not for hosts in NO_PROXY)",
+    help="connect through socks5://, socks5h:// (the proxy resolves names) or http://user:password@host:port; 'none' "
+    "for no proxy (default: the variable ALL_PROXY, but not for hosts in NO_PROXY, nor for those that have a "
+    "ProxyCommand in ~/.ssh/config)",
 )
 _ftp.add_argument(
     "--trust-pasv-host",
     action="store_true",
     default=argparse.SUPPRESS,
-    help="connect to the host that a server names for data, for servers that are several computers",
+    help="open data connections to the host that the server names, for servers that consist of several computers",
 )
 _ftp.add_argument(
     "--no-mlsd",
     action="store_true",
     default=argparse.SUPPRESS,
-    help="list by LIST, for servers whose MLSD does not work",
+    help="list folders with LIST, for servers whose MLSD does not work",
 )
 _reaching.add_argument(
     "--encoding",
@@ -280,29 +296,29 @@ _reaching.add_argument(
     metavar="SECONDS",
     type=_seconds,
     default=argparse.SUPPRESS,
-    help="give up on a server that is silent for so long (default: 60, and 30 for connecting)",
+    help="give up on a server that is silent for this long (default: 60, and 30 for connecting)",
 )
 _reaching.add_argument(
     "--connect-timeout",
     metavar="SECONDS",
     type=_seconds,
     default=argparse.SUPPRESS,
-    help="give up on a connection that is not there after so long (default: that of --timeout)",
+    help="give up on a connection that is not made within this time (default: that of --timeout)",
 )
 _reaching.add_argument(
     "--session-time",
     metavar="SECONDS",
     type=_seconds,
     default=argparse.SUPPRESS,
-    help="log in to an FTP server anew after so long, for servers that limit the time of a session",
+    help="log in to an FTP server again after this time, for servers that limit the time of a session",
 )
 _reaching.add_argument(
     "--connections",
     metavar="N",
-    type=_positive,
+    type=_connections,
     default=argparse.SUPPRESS,
-    help="use at most N connections to the server at a time (default: 4, and up to 8 while the round trips "
-    "to it are what takes the time)",
+    help="use at most N connections to the server at a time (default: 4, and up to 8 where many small files "
+    "go to or come from a distant server)",
 )
 _s3.add_argument(
     "--endpoint-url",
@@ -326,7 +342,7 @@ _s3.add_argument(
     "--no-sign-request",
     action="store_true",
     default=argparse.SUPPRESS,
-    help="ask S3 without keys, for public buckets",
+    help="send unsigned requests, without keys, for public buckets",
 )
 
 matcher_parser = Parser(add_help=False, allow_abbrev=False)
@@ -334,13 +350,13 @@ _choosing = matcher_parser.add_argument_group("which files")
 _choosing.add_argument(
     "-m",
     "--match",
-    help="wildcards that file names (not folders) must match, separated by ',' (default: all)",
+    help="patterns that file names (not folder names) must match, separated by ',' (default: all)",
 )
 _choosing.add_argument(
     "-x",
     "--exclude",
     default=",".join(DEFAULT_OMIT),
-    help="wildcards of files and folders to leave out, applied after --match (default: '%(default)s'). "
+    help="patterns of files and folders to leave out, applied after --match (default: '%(default)s'). "
     "Never part of a run are files of pyftpsync itself (.pyftpsync-meta.json, .pyftpsync-lock.json, .pyftpsync-trash, "
     ".pyftpsync-tmp-*, pyftpsync.yaml, .pyftpsync.yaml), and what "
     "servers keep among the files of their users (.ftpquota, @eaDir)",
@@ -349,7 +365,7 @@ _choosing.add_argument(
 creds_parser = Parser(add_help=False, allow_abbrev=False)
 _prompting = creds_parser.add_mutually_exclusive_group()
 _prompting.add_argument("--prompt", action="store_true", help="always ask for the password")
-_prompting.add_argument("--no-prompt", action="store_true", help="never ask for anything missing or refused")
+_prompting.add_argument("--no-prompt", action="store_true", help="never ask for user names or passwords")
 creds_parser.add_argument("--no-keyring", action="store_true", help="do not look into the system keyring")
 creds_parser.add_argument("--no-netrc", action="store_true", help="do not look into ~/.netrc")
 creds_parser.add_argument(
@@ -363,83 +379,85 @@ _keeping.add_argument(
     metavar="N|N%",
     type=_limit,
     default=argparse.SUPPRESS,
-    help="stop before deleting more than N files, or N%% of those known",
+    help="delete nothing if that would be more than N files, or N%% of those known",
 )
 _keeping.add_argument(
     "--allow-mass-delete",
     action="store_true",
     default=argparse.SUPPRESS,
-    help="go on even if most files of one side are gone",
+    help="carry out deletions even if most files of one side are gone",
 )
 _keeping.add_argument(
     "--no-deep-conflicts",
     action="store_true",
     default=argparse.SUPPRESS,
-    help="let a removed folder take edited files inside it along, as pyftpsync 4.1 does",
+    help="if one side removed a folder, also delete files in it that the other side has edited, as pyftpsync 4.1 does",
 )
 _keeping.add_argument(
     "--backup-dir",
     metavar="DIR",
     default=argparse.SUPPRESS,
-    help="move what would be overwritten or deleted to this folder, below the root of the same side; later runs "
-    "need the same option, or remove it with --delete, unless it is below .pyftpsync-trash",
+    help="move what would be overwritten or deleted to this folder, below the root of the same side; name it in "
+    "later runs as well, or --delete removes it (not below .pyftpsync-trash, which every run leaves alone)",
 )
 _keeping.add_argument(
     "--no-trash",
     action="store_true",
     default=argparse.SUPPRESS,
-    help="do not keep the older of two files that meet for the first time (in .pyftpsync-trash, only for sync)",
+    help="sync: do not keep the older of two different files that meet for the first time in .pyftpsync-trash",
 )
 _keeping.add_argument(
     "--inplace",
     action="store_true",
     default=argparse.SUPPRESS,
-    help="overwrite files directly instead of by temporary name, check and rename",
+    help="write files directly under their name, without temporary name, check and rename (an interruption leaves half "
+    "a file)",
 )
 _keeping.add_argument(
     "--max-time",
     metavar="SECONDS",
     type=_seconds,
     default=argparse.SUPPRESS,
-    help="end a run that takes longer; what was finished is kept",
+    help="end the run after this time; what was finished is kept",
 )
 _keeping.add_argument(
     "--max-depth",
     metavar="N",
     type=_depth,
     default=argparse.SUPPRESS,
-    help=f"leave alone what lies more than N folders deep, and report it (default and most: {MAX_DEPTH})",
+    help=f"leave alone what lies more than N folders deep, and report it (default and maximum: {MAX_DEPTH})",
 )
 _keeping.add_argument(
     "--verify",
     action="store_true",
     default=argparse.SUPPRESS,
-    help="compare the content after each transfer, by checksums of the server or by reading the file once more",
+    help="compare the content after each transfer, by a checksum from the server or by reading the file once more",
 )
 _keeping.add_argument(
     "--checksum",
     action="store_true",
     default=argparse.SUPPRESS,
-    help="compare files of one size by content, which is read on both sides; set times where only they differ",
+    help="compare files of the same size by their content, which is read on both sides; only set the time where "
+    "nothing else differs",
 )
 _keeping.add_argument(
     "--stateless",
     action="store_true",
     default=argparse.SUPPRESS,
-    help="go by what both sides are now, as rsync does, and leave no metadata (only for upload and download)",
+    help="compare what both sides are now, as rsync does, and leave no metadata (only for upload and download)",
 )
 _keeping.add_argument(
     "--lock-age",
     metavar="SECONDS",
     type=_seconds,
     default=argparse.SUPPRESS,
-    help="take over locks of other runs that are older than this (default: 900)",
+    help="take over the lock of another run that was not renewed for this long (default: 900)",
 )
 _keeping.add_argument(
     "--break-lock",
     action="store_true",
     default=argparse.SUPPRESS,
-    help="take over the lock of another run, which must not be at work any more",
+    help="take over the lock of another run, however fresh: only if that run has surely ended",
 )
 _keeping.add_argument(
     "--links",

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from ftpsync._report import takes_escapes
+from ftpsync._report import is_terminal, takes_escapes
 from ftpsync.util import ansi_code, get_pyftpsync_logger, set_pyftpsync_logger
 
 __all__ = ["run_demo"]
@@ -63,7 +63,7 @@ def run_demo(color: bool = True) -> int:
                 return 1
             with server as url:
                 may_color = color and takes_escapes() and not os.environ.get("NO_COLOR")
-                return _play(local, served, url, may_color and sys.stdout.isatty())
+                return _play(local, served, url, may_color and is_terminal())
     finally:
         set_pyftpsync_logger(previous)
 

@@ -11,7 +11,14 @@ from typing import Any, Final
 
 from ftpsync._base_target import _Target
 from ftpsync._errors import harmless, in_one_line
-from ftpsync.cli_common import common_parser, creds_parser, matcher_parser, terminal_width, verbose_parser
+from ftpsync.cli_common import (
+    common_parser,
+    creds_parser,
+    matcher_parser,
+    sentence,
+    terminal_width,
+    verbose_parser,
+)
 from ftpsync.synchronizers import process_options
 from ftpsync.targets import make_target
 from ftpsync.util import namespace_to_dict
@@ -33,7 +40,7 @@ def add_doctor_parser(subparsers: Any) -> None:
         usage="%(prog)s [OPTION ...] TARGET",
         parents=[verbose_parser, common_parser, matcher_parser, creds_parser],
         help=text,
-        description=text[0].upper() + text[1:] + ".",
+        description=sentence(text),
     )
     parser.add_argument("target", metavar="TARGET", help="URL or path of the folder")
     parser.add_argument("--json", action="store_true", help="print the report for programs")
@@ -142,7 +149,7 @@ def _facts(report: dict[str, Any]) -> list[tuple[str, str]]:
         ("data", _data(report)),
         ("connections", _connections(report)),
         ("checksums", " ".join(get("checksums") or ()) or ("none" if "checksums" in report else None)),
-        ("resuming", _choose(get("resumes"), "transfers can be continued (REST)", "not announced")),
+        ("resuming", _resuming(report)),
     ]
     return [(name, text) for name, text in facts if text]
 
@@ -195,7 +202,13 @@ def _changes(report: dict[str, Any]) -> str | None:
     if report["read_only"]:
         return "not tried (--read-only)"
     if report["writable"]:
-        return "a temporary file was written, replaced and removed"
+        left = report.get("left_before")
+        also = (
+            "; what an earlier check-up had left was removed, too"
+            if left and not report.get("left_behind")
+            else ""
+        )
+        return f"a temporary file was written, replaced and removed{also}"
     return f"refused: {report['refusal']}"
 
 
@@ -218,7 +231,16 @@ def _clock(offset: int | None) -> str | None:
         return None
     if offset == 0:
         return "right"
-    return f"{abs(offset)} seconds {'ahead of' if offset > 0 else 'behind'} this computer"
+    return f"{_span(abs(offset))} {'ahead of' if offset > 0 else 'behind'} this computer"
+
+
+def _span(seconds: int) -> str:
+    """Returns a number of seconds in words: `5 seconds`, `9 hours`, `5 hours 30 minutes`."""
+    if seconds < 120:
+        return _count(seconds, "second")
+    hours, minutes = divmod(round(seconds / 60), 60)
+    parts = [(hours, "hour"), (minutes, "minute")]
+    return " ".join(_count(number, unit) for number, unit in parts if number)
 
 
 def _data(report: dict[str, Any]) -> str | None:
@@ -227,6 +249,19 @@ def _data(report: dict[str, Any]) -> str | None:
     works = ", ".join(word for word, is_good in known if is_good) or "nothing that was tried"
     fails = ", ".join(word for word, is_good in known if not is_good)
     return f"connections by {works}" + (f"; not by {fails}" if fails else "") if known else None
+
+
+def _resuming(report: dict[str, Any]) -> str | None:
+    works = {way: report.get(f"resumes_{way}") for way in ("downloads", "uploads")}
+    if not report.get("resumes") or None in works.values():
+        return _choose(report.get("resumes"), "announced (REST)", "not announced")
+    good = [way for way, is_good in works.items() if is_good]
+    if len(good) == 1:
+        other = "uploads" if good == ["downloads"] else "downloads"
+        return f"{good[0]} can be continued (REST); {other} begin anew"
+    return (
+        "transfers can be continued (REST)" if good else "announced (REST), and refused: transfers begin anew"
+    )
 
 
 def _connections(report: dict[str, Any]) -> str | None:
@@ -295,6 +330,11 @@ def _remedy_for_listing(report: dict[str, Any]) -> str:
     return "Try a sub-folder, or ask the operator for MLSD (RFC 3659)."
 
 
+def _wants_data_tls(report: dict[str, Any]) -> bool:
+    """Whether the server refuses data connections since they are not encrypted."""
+    return not report.get("tls") and " 522 " in (report.get("error") or "")
+
+
 def _sentence(text: str) -> str:
     """Ends in one full stop: some servers end their replies with one, others do not."""
     return text.rstrip(".") + "."
@@ -307,6 +347,14 @@ def _advice(report: dict[str, Any]) -> list[tuple[str, str]]:
     if get("left_behind"):
         names = ", ".join(report["left_behind"])
         found.append((f"A temporary file could not be removed again: {names}.", "Remove it by hand."))
+    if get("left_before") and get("read_only"):
+        names = ", ".join(report["left_before"])
+        found.append(
+            (
+                f"An earlier check-up was interrupted, and has left a temporary file: {names}.",
+                "Leave out --read-only and --dry-run: the next check-up removes it.",
+            )
+        )
     if get("writable") is False:
         found.append(
             (
@@ -341,7 +389,7 @@ def _advice(report: dict[str, Any]) -> list[tuple[str, str]]:
                 "Add --trust-pasv-host.",
             )
         )
-    elif get("epsv") is False and get("pasv") is False:
+    elif get("epsv") is False and get("pasv") is False and not _wants_data_tls(report):
         remedy = "Add --ftp-active." if get("active") else "Ask the operator which ports are open for data."
         found.append(("Passive data connections do not work.", remedy))
     if get("epsv_stalls"):
@@ -367,7 +415,9 @@ def _advice(report: dict[str, Any]) -> list[tuple[str, str]]:
         found.append(
             (
                 f"The clock of the server is {_clock(report['clock_offset_seconds'])}.",
-                "Where times cannot be set, that is allowed for; compare the clocks nevertheless.",
+                "Where times cannot be set, that is allowed for. Elsewhere --resolve new and --resolve old leave "
+                "alone what this may decide: compare the clocks nevertheless, and what time zone the server tells "
+                "times in (vsftpd tells UTC with use_localtime=NO).",
             )
         )
     if report["login_seconds"] > _SLOW:

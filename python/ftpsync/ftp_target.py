@@ -14,7 +14,8 @@ from ftpsync._base_target import _get_encoding_opt, _Target
 from ftpsync._errors import harmless
 from ftpsync._lazy import lazily
 from ftpsync._proxy import proxy_for
-from ftpsync._server_target import ServerTarget, _check_server
+from ftpsync._server_login import check_server
+from ftpsync._server_target import ServerTarget
 from ftpsync.metadata import DirMetadata, IncompatibleMetadataVersion, IncompatibleMetadataVersionError
 from ftpsync.util import (
     CliSilentRuntimeError,
@@ -105,7 +106,7 @@ class FTPTarget(ServerTarget):
         timeout: float | None = None,
         extra_opts: dict[str, Any] | None = None,
     ) -> None:
-        _check_server(host, port, timeout, username=username, password=password)
+        check_server(host, port, timeout, username=username, password=password)
         self.encoding = _get_encoding_opt(None, extra_opts, "utf-8")
         super().__init__(path, host, extra_opts)
         self.port = port or 0
@@ -329,7 +330,8 @@ class FTPTarget(ServerTarget):
         write_error(harmless(f"Could not login to {user}@{self.host}: {_reply(refusal)}"))
         if self.get_option("no_prompt", True) or not self.username:
             raise refusal
-        answer = prompt_for_password(self.host, user=self.username)
+        with self._unless_nobody_answers(refusal):
+            answer = prompt_for_password(self.host, user=self.username)
         if answer is None:
             raise refusal
         self.username, self.password = answer
@@ -457,7 +459,7 @@ def _wants_tls(refusal: Exception) -> bool:
 
 def _refuses_tls(refusal: Exception) -> bool:
     """Tells whether a server does not encrypt although it is asked to."""
-    return re.match(r"\S+ refuses to encrypt the connection", getattr(refusal, "what", "")) is not None
+    return re.match(r"\S+ refuses to encrypt ", getattr(refusal, "what", "")) is not None
 
 
 def _reply(exc: BaseException) -> str:

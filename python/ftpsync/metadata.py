@@ -133,6 +133,16 @@ class DirMetadata:
         self.modified_sync = True
         self._tell("remembered", filename, mtime, size)
 
+    def _note_agreed(
+        self, filename: str, mtime: float | None, size: int | None, when: float | None = None
+    ) -> None:
+        """Notes what the run that is under way remembers itself, so that user code finds it here."""
+        own, old = self._peer_keys(self.target.peer)
+        known = self._known(own, old)
+        if known is None:
+            known = self.peer_sync.setdefault(own, {})
+        known[filename] = self._record(mtime, size, time.time() if when is None else when)
+
     def _tell(self, what: str, *said: Any) -> None:
         """Tells the run that is under way, if there is one: it keeps the metadata of its folders itself."""
         listener = getattr(getattr(self.target.synchronizer, "_reporter", None), what, None)

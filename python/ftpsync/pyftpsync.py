@@ -3,54 +3,60 @@
 from __future__ import annotations
 
 import gc
+import sys
 
 # What is imported stays to the end. To search it for garbage meanwhile takes a tenth of the time of a short run.
 _COLLECTS = gc.isenabled()
 gc.disable()
 
-import argparse
-import contextlib
-import os
-import re
-import signal
-import sys
-import threading
-import traceback
-from collections.abc import Iterator
-from typing import Any, Final
+try:
+    import argparse
+    import contextlib
+    import os
+    import re
+    import signal
+    import threading
+    import traceback
+    from collections.abc import Iterator
+    from typing import Any, Final
 
-from ftpsync import __version__
-from ftpsync._errors import harmless, in_one_line, printable
-from ftpsync._streams import flush, is_reader_gone, let_go, make_lenient, show
-from ftpsync.cli_common import (
-    Parser,
-    _add_verbosity,
-    common_parser,
-    creds_parser,
-    matcher_parser,
-    safety_parser,
-    verbose_parser,
-)
-from ftpsync.doctor_command import add_doctor_parser
-from ftpsync.run_command import add_run_parser, handle_run_command
-from ftpsync.scan_command import add_scan_parser
-from ftpsync.synchronizers import BiDirSynchronizer, DownloadSynchronizer, UploadSynchronizer
-from ftpsync.targets import is_text, is_url, make_target, path_to_make
-from ftpsync.tree_command import add_tree_parser
-from ftpsync.util import (
-    DEBUG_FLAGS,
-    DRY_RUN_PREFIX,
-    PYTHON_VERSION,
-    CliSilentRuntimeError,
-    check_cli_verbose,
-    emulates_31,
-    namespace_to_dict,
-    set_pyftpsync_logger,
-    write,
-)
-
-if _COLLECTS:
-    gc.enable()
+    from ftpsync import __version__
+    from ftpsync._errors import harmless, in_one_line, printable
+    from ftpsync._settings import NOT_STATELESS
+    from ftpsync._streams import flush, is_reader_gone, let_go, make_lenient, show
+    from ftpsync.cli_common import (
+        Parser,
+        _add_verbosity,
+        common_parser,
+        creds_parser,
+        matcher_parser,
+        safety_parser,
+        sentence,
+        verbose_parser,
+    )
+    from ftpsync.doctor_command import add_doctor_parser
+    from ftpsync.run_command import add_run_parser, handle_run_command
+    from ftpsync.scan_command import add_scan_parser
+    from ftpsync.synchronizers import BiDirSynchronizer, DownloadSynchronizer, UploadSynchronizer
+    from ftpsync.targets import is_text, is_url, make_target, path_to_make
+    from ftpsync.tree_command import add_tree_parser
+    from ftpsync.util import (
+        DEBUG_FLAGS,
+        DRY_RUN_PREFIX,
+        PYTHON_VERSION,
+        CliSilentRuntimeError,
+        check_cli_verbose,
+        emulates_31,
+        namespace_to_dict,
+        set_pyftpsync_logger,
+        write,
+    )
+except KeyboardInterrupt:  # Most of the time of a start is spent here.
+    print("\nAborted by user.", file=sys.stderr)
+    sys.exit(3)
+finally:
+    if _COLLECTS:
+        gc.enable()
 
 __all__ = ["run"]
 
@@ -70,7 +76,7 @@ _SYNCHRONIZERS: Final = {
 
 _CREATE_FOLDER_HELP: Final = "create the remote folder if it is missing"
 #: What installers leave beside a distribution that has modules of the same name.
-_RIVAL: Final = re.compile(r"(pyftpsync|ftpsync)-([^-]+)(?:-py[\d.]+)?\.(?:dist|egg)-info")
+_RIVAL: Final = r"(pyftpsync|ftpsync)-([^-]+)(?:-py[\d.]+)?\.(?:dist|egg)-info"
 
 _PROBLEMS_HELP: Final = (
     f"return exit code {_EXIT_PROBLEMS} if a conflict was skipped or a file could not be copied"
@@ -84,8 +90,22 @@ def run() -> None:
         SystemExit: With the exit code, unless that is 0: 1 error, 2 usage, 3 Ctrl+C, 10 problems were
         reported.
     """
-    if not gc.get_freeze_count():
+    # In a program of somebody else, nothing that is there now would ever be searched for garbage again.
+    is_all_there_is = getattr(sys.modules.get("__main__"), "run", None) is run
+    if is_all_there_is and not gc.get_freeze_count():
         gc.freeze()
+    try:
+        code = _outcome()
+    except KeyboardInterrupt:
+        _tell("\nAborted by user.")
+        code = _EXIT_ABORTED
+    let_go()
+    if code != _EXIT_OK:
+        sys.exit(code)
+
+
+def _outcome() -> int:
+    """Does what the command line says; returns the exit code, once errors were told."""
     set_pyftpsync_logger(None)
     make_lenient()
     parser = _parser()
@@ -96,25 +116,20 @@ def run() -> None:
         with _orderly_termination():
             code = _perform(parser, args)
             flush(sys.stdout)  # Here, where a reader that has gone can still be dealt with.
-    except KeyboardInterrupt:
-        _tell("\nAborted by user.")
-        code = _EXIT_ABORTED
+        return code
     except CliSilentRuntimeError as exc:
         if args.verbose > exc.min_verbosity:
             _tell(traceback.format_exc().rstrip())
         else:
             _tell(f"\nERROR:\n{exc}\n")
-        code = exc.exit_code
+        return exc.exit_code
     except Exception as exc:
-        code = _EXIT_ERROR
         # Whoever reads the output, as `head` does, may have had enough of it; that needs no words.
         if not (isinstance(exc, BrokenPipeError) and is_reader_gone()):
             if args.verbose >= _TRACEBACK_VERBOSITY:
                 _tell(traceback.format_exc().rstrip())
             _tell(f"ERROR: {in_one_line(exc)}")
-    let_go()
-    if code != _EXIT_OK:
-        sys.exit(code)
+        return _EXIT_ERROR
 
 
 def _tell(text: str) -> None:
@@ -198,9 +213,9 @@ def _add_command(commands: Any, name: str, text: str, deeds: argparse.ArgumentPa
         usage="%(prog)s [OPTION ...] LOCAL REMOTE",
         parents=[deeds, verbose_parser, matcher_parser, safety_parser, creds_parser, common_parser],
         help=text,
-        description=text[0].upper() + text[1:] + ".",
+        description=sentence(text),
     )
-    parser.add_argument("local", metavar="LOCAL", help="local folder, or a URL in its place")
+    parser.add_argument("local", metavar="LOCAL", help="local folder, or a URL")
     parser.add_argument("remote", metavar="REMOTE", help="URL or path of the remote folder")
 
 
@@ -239,7 +254,7 @@ def _add_one_way(deeds: Any, *, there: str, here: str) -> None:
     deeds.add_argument(
         "--force",
         action="store_true",
-        help=f"overwrite {there} files even if they are newer, and restore deleted ones",
+        help=f"overwrite {there} files even if they are newer, and restore those that were deleted there",
     )
     _add_resolve(deeds, here, "skip", "ask")
     adverb = "locally" if here == "local" else "remotely"
@@ -264,7 +279,7 @@ def _add_resolve(deeds: Any, *choices: str) -> None:
 
 def _add_demo(commands: Any) -> None:
     text = "show a synchronisation with a server inside this process; needs no network"
-    parser = commands.add_parser("demo", parents=[verbose_parser], help=text, description=text + ".")
+    parser = commands.add_parser("demo", parents=[verbose_parser], help=text, description=sentence(text))
     parser.add_argument(
         "--no-color", action="store_true", help="no terminal colours (as with the variable NO_COLOR)"
     )
@@ -297,7 +312,7 @@ def _warn_about_rivals() -> None:
     for folder in sys.path:
         with contextlib.suppress(OSError):
             for entry in os.listdir(folder or os.curdir):
-                if rival := _RIVAL.fullmatch(entry):
+                if rival := re.fullmatch(_RIVAL, entry):
                     name, version = rival.groups()
                     print(
                         f"WARNING: {name} {version} is installed as well, in the same folder as pyftpsync-rs."
@@ -345,7 +360,7 @@ def _remote_target(args: argparse.Namespace, options: dict[str, Any], stand_ins:
         if not os.path.lexists(path):
             raise ValueError(
                 f"{path} is not a directory. Pass `--create-folder` to create it; "
-                "a server is written with ftp://, ftps:// or sftp:// in front."
+                "the URL of a server begins with ftp://, ftps://, sftp:// or s3://."
             )
         return make_target(args.remote, options)
     if not args.dry_run:
@@ -395,6 +410,11 @@ def _check_words(parser: argparse.ArgumentParser, args: argparse.Namespace) -> N
                 f"--{name.replace('_', '-')}: {word!r} has bytes that are no characters: "
                 "they do not suit the locale (LANG, LC_ALL)"
             )
+    backup = getattr(args, "backup_dir", None)
+    if isinstance(backup, str) and (backup.startswith("/") or ".." in backup.split("/") or not backup):
+        parser.error(f"--backup-dir: {backup!r} is no folder below the roots of both sides")
+    if args.command == "sync" and getattr(args, "stateless", False):
+        parser.error(NOT_STATELESS)
 
 
 def _check_sides(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
@@ -424,7 +444,7 @@ def _list_what_is_left(synchronizer: Any, args: argparse.Namespace) -> None:
     # Whoever puts a class of their own in the place of a synchronizer need not keep such lists.
     closing = getattr(synchronizer, "_closing", None)
     if closing is not None and not emulates_31():
-        closing.tell(args.verbose)
+        closing.tell(args.verbose, args.dry_run)
 
 
 def _summary(synchronizer: Any, args: argparse.Namespace) -> str:

@@ -31,7 +31,7 @@ class Client:
         dry_run: Only tell what would be done. False unless set.
         delete: Remove from the destination what the source does not have. False unless set.
         checksum: Compare files of one size by content instead of by time. False unless set.
-        exclude: Patterns of names to leave out: a list, or a text with commas. None unless set.
+        exclude: Patterns of names to leave out: a list, or a text with commas. Empty unless set.
 
     Raises:
         TypeError: There is no such option, or its value is of a wrong type.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from ftpsync._proxy import without_password
 from ftpsync._task_checks import as_meant, problem_with, unquoted
-from ftpsync.cli_common import common_parser, creds_parser, safety_parser, verbose_parser
+from ftpsync.cli_common import common_parser, creds_parser, safety_parser, sentence, verbose_parser
 from ftpsync.synchronizers import CONFIG_FILE_NAME
 from ftpsync.targets import is_url
 from ftpsync.tree_command import tree_handler
@@ -135,7 +135,7 @@ def add_run_parser(subparsers: Any) -> argparse.ArgumentParser:
         usage="%(prog)s [OPTION ...] [TASK]",
         parents=[verbose_parser, common_parser, creds_parser, safety_parser],
         help=text,
-        description=text[0].upper() + text[1:] + ".",
+        description=sentence(text),
     )
     parser.add_argument("task", nargs="?", help="name of the task (default: 'default_task' in the file)")
     where = parser.add_mutually_exclusive_group()

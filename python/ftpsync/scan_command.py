@@ -10,7 +10,7 @@ from typing import Any
 
 from ftpsync._base_target import _Target
 from ftpsync._errors import printable
-from ftpsync.cli_common import common_parser, creds_parser, matcher_parser, verbose_parser
+from ftpsync.cli_common import common_parser, creds_parser, matcher_parser, sentence, verbose_parser
 from ftpsync.metadata import DirMetadata
 from ftpsync.resources import _Resource
 from ftpsync.synchronizers import match_path, process_options
@@ -31,11 +31,11 @@ def add_scan_parser(subparsers: Any) -> argparse.ArgumentParser:
         usage="%(prog)s [OPTION ...] TARGET",
         parents=[verbose_parser, common_parser, matcher_parser, creds_parser],
         help=text,
-        description=text + ".",
+        description=sentence(text),
     )
     parser.add_argument("target", metavar="TARGET", help="URL or path of the folder")
     parser.add_argument("--list", action="store_true", help="print files and folders")
-    parser.add_argument("-r", "--recursive", action="store_true", help="go into sub folders")
+    parser.add_argument("-r", "--recursive", action="store_true", help="include subfolders")
     parser.add_argument(
         "--remove-meta", action="store_true", help=f"delete {DirMetadata.META_FILE_NAME} files (not with -n)"
     )

@@ -7,19 +7,24 @@ by hand.
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
+from collections.abc import Sequence
 from typing import Any, Final
 
 from ftpsync._base_target import _get_encoding_opt, _Target
 from ftpsync._errors import harmless
-from ftpsync._server_target import ServerTarget, _check_server, native_maker
+from ftpsync._proxy import proxy_for
+from ftpsync._server_login import check_server
+from ftpsync._server_target import ServerTarget, native_maker
 from ftpsync.metadata import DirMetadata, IncompatibleMetadataVersion, IncompatibleMetadataVersionError
 from ftpsync.user_sftp import PatchedPysftpConnection
 from ftpsync.util import (
     PASSWORD_VARIABLE,
     CliSilentRuntimeError,
     get_credentials_for_url,
+    login_name,
     prompt_for_password,
     save_password,
     write,
@@ -128,7 +133,7 @@ class SFTPTarget(ServerTarget):
         timeout: float | None = None,
         extra_opts: dict[str, Any] | None = None,
     ) -> None:
-        _check_server(host, port, timeout, username=username, password=password)
+        check_server(host, port, timeout, username=username, password=password)
         self.encoding = _get_encoding_opt(None, extra_opts, "utf-8")
         super().__init__(path, host, extra_opts)
         self.port: int = port or _SSH_PORT
@@ -209,8 +214,6 @@ class SFTPTarget(ServerTarget):
         return ("sftp", self.host.lower(), self.port, self.username), self._way()
 
     def _make_native(self, *, create_folder: bool) -> Any:
-        import getpass
-
         make = native_maker("sftp")
         given = self.get_options_dict()
         options = {key: given[key] for key in _NATIVE_OPTIONS if given.get(key) is not None}
@@ -226,19 +229,15 @@ class SFTPTarget(ServerTarget):
         if timeout is not None:
             options["timeout"] = timeout
         home = os.path.expanduser("~")
-        try:
-            login_name = getpass.getuser()
-        except (OSError, KeyError, ImportError):  # Nobody, as in some containers.
-            login_name = "root"
-        return make(
+        target = functools.partial(
+            make,
             host=self.host,
             port=0 if self._is_usual_port and self.port == _SSH_PORT else self.port,
             user=self.username,
             password=self.password,
             root=self.root_dir,
-            options=options,
             home=None if home == "~" else home,
-            login_name=login_name,
+            login_name=login_name() or "root",
             agent=os.environ.get("SSH_AUTH_SOCK") or None,
             # What is no text cannot be a part of a path in a file of text.
             variables={
@@ -247,6 +246,17 @@ class SFTPTarget(ServerTarget):
                 if name != PASSWORD_VARIABLE and (name + value).isprintable()
             },
         )
+        native = target(options=options)
+        proxy = self._proxy(native.first_host)
+        return target(options=options | {"proxy": proxy}) if proxy else native
+
+    def _proxy(self, first_host: Sequence[str] | None) -> str | None:
+        """Returns the URL of the proxy on the way to the first host, which has two names; None for a program."""
+        option = self.get_option("proxy")
+        if option is None and first_host is None:
+            return None  # The configuration of ssh is about this host; the environment is about all.
+        found = [proxy_for(name, option) for name in first_host or (self.host,)]
+        return found[0] if all(found) else None
 
     def _enter(self) -> Any:
         """Connects until the login is accepted and the root is there; returns the session."""
@@ -301,7 +311,8 @@ class SFTPTarget(ServerTarget):
             write_error(f"Could not login to {user}@{self.host}.")
             raise refusal
         write_error(harmless(f"Could not login to {user}@{self.host}: {refusal}"))
-        answer = prompt_for_password(self.host, user=user)
+        with self._unless_nobody_answers(refusal):
+            answer = prompt_for_password(self.host, user=user)
         if answer is None:
             raise refusal
         self.username, self.password = answer

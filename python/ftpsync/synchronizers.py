@@ -8,32 +8,28 @@ from __future__ import annotations
 
 import contextlib
 import sys
-import time
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatch
-from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from ftpsync import _steps, resources
+from ftpsync import _steps
 from ftpsync._base_target import _Target
-from ftpsync._bridge import TargetBridge, is_native, replaces
 from ftpsync._closing import Closing
-from ftpsync._errors import harmless
+from ftpsync._conflicts import settle
 from ftpsync._hooks import HookRelay
 from ftpsync._lazy import lazily
+from ftpsync._overrides import HANDLERS, hook, is_overridden, overridden_hooks
+from ftpsync._refusals import doubt_patterns, refuse_changed_tables, refuse_overlap
 from ftpsync._report import Reporter
-from ftpsync._settings import core_settings
+from ftpsync._running import bound, close_targets, open_targets, synchronise, taken, tell_header, timed
 from ftpsync.ftp_target import FTPTarget, FtpTarget
 from ftpsync.metadata import DirMetadata
 from ftpsync.resources import DirectoryEntry, EntryPair, FileEntry, _Resource, operation_map
 from ftpsync.util import (
-    DEBUG_FLAGS,
     DRY_RUN_PREFIX,
     IS_REDIRECTED,
     VT_ERASE_LINE,
-    ask,
     emulates_31,
-    write,
-    write_error,
 )
 
 __all__ = [
@@ -61,7 +57,8 @@ __all__ = [
 # For mock.patch() with the paths of release 4.1; hidden from type checkers, who would take any name then.
 if not TYPE_CHECKING:
     __getattr__ = lazily(
-        __name__, {"byte_compare": "ftpsync.util:byte_compare", "eps_compare": "ftpsync.util:eps_compare"}
+        __name__,
+        {name: f"ftpsync.util:{name}" for name in ("byte_compare", "eps_compare", "write", "write_error")},
     )
 
 #: Name of the task file of the command `run`.
@@ -80,55 +77,6 @@ ALWAYS_OMIT: Final = (
     DirMetadata.LOCK_FILE_NAME,
     ".pyftpsync.yaml",
 )
-
-_META_FILE_NAME: Final = DirMetadata.META_FILE_NAME
-
-#: Methods that a subclass or an instance may override; the core calls what is overridden, and only that.
-_HOOKS: Final = (
-    "_before_sync",
-    "_copy_file",
-    "_copy_recursive",
-    "_inc_stat",
-    "_interactive_resolve",
-    "_log_action",
-    "_match",
-    "_remove_dir",
-    "_remove_file",
-    "_sync_dir",
-    "_tick",
-    "on_conflict",
-    "on_copy_local",
-    "on_copy_remote",
-    "on_delete_local",
-    "on_delete_remote",
-    "on_equal",
-    "on_error",
-    "on_mismatch",
-    "on_need_compare",
-    "re_classify_pair",
-)
-
-#: Those that copy or delete one file or folder.
-_LEAVES: Final = ("_copy_file", "_copy_recursive", "_remove_dir", "_remove_file")
-
-#: Those that deal with a pair.
-_HANDLERS: Final = tuple(name for name in _HOOKS if name.startswith("on_") and name != "on_error")
-
-#: Those whose defaults ask `_test_match_or_print()` first.
-_MATCHED: Final = ("on_conflict", "on_copy_local", "on_copy_remote")
-
-_Method = TypeVar("_Method", bound=Callable[..., Any])
-
-#: The defaults of the hooks. What is none of these very functions is an override, however much it looks like one: a
-#: wrapper has the attributes of what it wraps, and a mock has any attribute.
-_DEFAULTS: Final[list[Callable[..., Any]]] = []
-
-
-def _hook(method: _Method) -> _Method:
-    """Notes the default of a hook, so that an override can be told from it."""
-    _DEFAULTS.append(method)
-    return method
-
 
 _COUNTERS: Final = (
     "bytes_written",
@@ -200,23 +148,6 @@ def match_path(entry: _Resource, opts: dict[str, Any]) -> bool:
 _FILTER: Final = (match_path, ALWAYS_OMIT)
 
 
-def _refuse_changed_tables() -> None:
-    """Makes sure that nothing was changed that the core has a copy of: the change would be ignored.
-
-    Raises:
-        RuntimeError: Something was.
-    """
-    if not operation_map == resources.operation_map == resources._decision_table():
-        raise RuntimeError(
-            "operation_map was changed, which has no effect: override re_classify_pair() instead"
-        )
-    if DirMetadata.META_FILE_NAME != _META_FILE_NAME:
-        changed = DirMetadata.META_FILE_NAME
-        raise RuntimeError(
-            f"the name of the metadata files cannot be changed to {changed!r}: it is {_META_FILE_NAME}"
-        )
-
-
 def _verbosity(value: Any) -> int:
     """Reads the option `verbose`.
 
@@ -278,8 +209,6 @@ class BaseSynchronizer:
         self.is_script: bool | None = None
         self.resolve_all: str | None = None
         self._reporter: Reporter | None = None
-        #: What `dry_run` of both targets was before the run: of the local one, and not.
-        self._rehearsing: dict[bool, bool] = {}
         #: Takes what was done: action, path, whether on the local side (None: on both), bytes, error.
         self._on_deed: Callable[[str, str, bool | None, int, str | None], None] | None = None
         self._closing = Closing(self._MODE)
@@ -313,33 +242,30 @@ class BaseSynchronizer:
             True. Problems with single files are counted, see `error_count()`.
 
         Raises:
-            RuntimeError: Names clash; a mass deletion was stopped; a target is in use.
+            RuntimeError: Names clash; a mass deletion was stopped; a target is in use, be it by another run.
             ftplib.Error: A server refused something; the rest was done nevertheless.
             OSError: A server could not be reached; a file could not be written.
             KeyboardInterrupt: The user stopped the run. Nothing is torn.
         """
         process_options(self.options)  # They may have been changed since, or replaced.
-        _refuse_changed_tables()
-        self._refuse_overlap()
-        self._doubt_patterns()
-        hooks = self._overridden_hooks()
-        started = time.time()
-        self._bind()
-        try:
+        refuse_changed_tables(operation_map)
+        refuse_overlap(self, (*ALWAYS_OMIT, TRASH_NAME, *self.options["exclude"]))
+        if type(self)._match is BaseSynchronizer._match and self.verbose >= 1:
+            doubt_patterns(self)
+        hooks = overridden_hooks(self)
+        with taken(self.local, self.remote), timed(self._stats):
             try:
-                self._tell_header()
-                self._open_targets()
-                self._synchronise(hooks)
+                with bound(self):
+                    tell_header(self)
+                    open_targets(self.local, self.remote)
+                    synchronise(self, hooks)
             finally:
-                self._unbind()
                 self.close()
-        finally:
-            self._finish_stats(time.time() - started)
         return True
 
     def close(self) -> None:
         """Closes both targets."""
-        self._close_targets()
+        close_targets(self.local, self.remote)
 
     def get_stats(self) -> dict[str, Any]:
         """Returns the counters, live. They accumulate over repeated runs."""
@@ -353,175 +279,27 @@ class BaseSynchronizer:
         """Returns how many conflicts were left alone, plus how many files could not be copied."""
         return int(self._stats["conflict_files_skipped"]) + int(self._stats["copy_errors"])
 
-    # --- The run ---
-
-    def _overridden_hooks(self) -> list[str]:
-        """Returns the names of the hooks that are not the defaults of this module."""
-        hooks = [name for name in _HOOKS if self._is_overridden(name)]
-        if self._has_own_filter() and "_match" not in hooks:
-            hooks.append("_match")
-        if self._is_overridden("_test_match_or_print"):
-            hooks.extend(name for name in _MATCHED if name not in hooks)
-        if self.dry_run and self._is_overridden("_dry_run_action"):
-            hooks.extend(name for name in _LEAVES if name not in hooks)
-        if self._logs_decisions() and "re_classify_pair" not in hooks:
-            hooks.append("re_classify_pair")
-        return hooks
-
-    def _is_overridden(self, name: str) -> bool:
-        """Tells whether a hook is anything else than a default of this module, called on this very object."""
-        method = getattr(self, name)
-        if getattr(method, "__self__", None) is not self:
-            return True
-        function = getattr(method, "__func__", None)
-        return not any(function is default and default.__name__ == name for default in _DEFAULTS)
+    # --- What a run wants to know ---
 
     def _has_own_filter(self) -> bool:
         """Tells whether the default of `_match()`, or what it asks, was replaced, be it in this module."""
-        return self._is_overridden("_match") or (match_path, ALWAYS_OMIT) != _FILTER
-
-    def _may_leave_out_folders(self) -> bool:
-        """Tells whether user code is asked which entries there are, or which ones take part."""
-        if self._has_own_filter() or self._is_overridden("_before_sync"):
-            return True
-        return any(replaces(target, "get_dir") for target in (self.local, self.remote))
-
-    def _logs_decisions(self) -> bool:
-        """Tells whether lines about single decisions are wanted; the default of the hook writes them."""
-        return "classify" in DEBUG_FLAGS or (emulates_31() and self.verbose >= 4)
+        return is_overridden(self, "_match") or (match_path, ALWAYS_OMIT) != _FILTER
 
     def _only_tells(self) -> bool:
         """Tells whether nothing is to be changed: in a dry run, and where every handler is that of the base class."""
         return self.dry_run or all(
             name not in vars(self) and getattr(type(self), name) is getattr(BaseSynchronizer, name)
-            for name in _HANDLERS
+            for name in HANDLERS
         )
 
-    def _bind(self) -> None:
-        for target, peer in ((self.local, self.remote), (self.remote, self.local)):
-            target.synchronizer = self
-            target.peer = peer
-            self._rehearsing[target is self.local] = target.dry_run
-        if self._MODE != "sync":  # Else they are as the user has set them.
-            self.local.readonly = self._MODE == "upload"
-            self.remote.readonly = self._MODE == "download"
-        if self.dry_run:
-            for target in (self.local, self.remote):
-                target.readonly = target.dry_run = True
+    # --- Hooks: what the core does unless they are overridden, for super() and for use in overrides ---
 
-    def _is_restricted(self, target: _Target) -> bool:
-        """Tells whether the user has set `readonly` or `dry_run` of a target, which only its own verbs obey."""
-        return not self.dry_run and (target.dry_run or (target.readonly and self._MODE == "sync"))
-
-    def _refuse_overlap(self) -> None:
-        """Makes sure that the two sides are different folders, and that none would be synchronised into itself.
-
-        Raises:
-            ValueError: They are not, and no user code may know better.
-        """
-        one, other = self.local._whereabouts(), self.remote._whereabouts()
-        if one is None or other is None or one[0] != other[0]:
-            return
-        outer, inner = sorted((one[1], other[1]), key=len)
-        if inner[: len(outer)] != outer:
-            return
-        shown = f"{self.local.get_base_name()} and {self.remote.get_base_name()}"
-        if outer == inner:
-            raise ValueError(f"local and remote are the same folder: {shown}")
-        between = inner[len(outer) :]
-        left_out = (*ALWAYS_OMIT, TRASH_NAME, *self.options["exclude"])
-        if not any(fnmatch(name, pattern) for name in between for pattern in left_out):
-            hint = f"exclude {between[0]!r}, or choose another folder"
-            problem = f"one side is inside the other: {shown} ({hint})"
-            if not self._may_leave_out_folders():
-                raise ValueError(problem)
-            if self.verbose >= 1:  # Only that code knows whether it leaves out the inner folder.
-                write(f"WARNING: {problem}", warning=True)
-
-    def _doubt_patterns(self) -> None:
-        """Tells of patterns that no name can match."""
-        if type(self)._match is not BaseSynchronizer._match or self.verbose < 1:
-            return
-        for key in ("match", "exclude"):
-            for pattern in self.options[key]:
-                if "/" in pattern:
-                    write(
-                        f"WARNING: The pattern {pattern!r} of --{key} matches nothing: patterns are compared with "
-                        "names of single files and folders, which have no '/'.",
-                        warning=True,
-                    )
-
-    def _unbind(self) -> None:
-        for target in (self.local, self.remote):
-            target.synchronizer = None
-            target.peer = None
-            target.dry_run = self._rehearsing.get(target is self.local, False)
-
-    def _open_targets(self) -> None:
-        for target in (self.local, self.remote):
-            if not target.connected:
-                readonly = target.readonly
-                target.open()
-                target.readonly = readonly
-
-    def _close_targets(self) -> None:
-        for target in (self.local, self.remote):
-            if not target.connected:
-                continue
-            try:
-                target.close()
-            except Exception as exc:  # What happened before is more important than how it ended.
-                write_error(harmless(f"Could not close {target}: {exc}"))
-
-    def _tell_header(self) -> None:
-        if self.verbose < 3:
-            return
-        doing, relation = self.get_info_strings()
-        write(
-            f"{doing.capitalize()} {self.local.get_base_name()}\n{relation:>20} {self.remote.get_base_name()}"
-        )
-        write(f"Encoding local: {self.local.encoding}, remote: {self.remote.encoding}")
-
-    def _synchronise(self, hooks: list[str]) -> None:
-        from ftpsync import _core
-
-        sides = ((True, self.local), (False, self.remote))
-        bridges = {
-            is_local: TargetBridge(side, side.peer)
-            for is_local, side in sides
-            if not (is_native(side) and getattr(side, "_is_lockable", True)) or self._is_restricted(side)
-        }
-        places: list[Any] = [bridges.get(is_local) or side._native_target() for is_local, side in sides]
-        # The session that open() began with is lent to the run; targets without one need none.
-        sessions = (
-            None if True in bridges else getattr(self.local, "_session", None),
-            None if False in bridges else getattr(self.remote, "_session", None),
-        )
-        self._reporter = HookRelay(self, hooks, bridges) if hooks else Reporter(self, bridges)
-        try:
-            settings = core_settings(self, self._reporter, hooks)
-            _core.run(places[0], places[1], sessions, settings, self._reporter, self._stats)
-        finally:
-            self._reporter.progress.clear()
-            self._reporter = None
-
-    def _finish_stats(self, seconds: float) -> None:
-        stats = self._stats
-        stats["elap_secs"] = seconds
-        stats["elap_str"] = f"{seconds:0.2f} sec"
-        for way in ("upload", "download"):
-            size, needed = stats[f"{way}_bytes_written"], stats.get(f"{way}_write_time")
-            if size and needed:
-                stats[f"{way}_rate_str"] = f"{size / needed / 1000:0.2f} kB/sec"
-
-    @_hook
+    @hook
     def _inc_stat(self, name: str, ofs: float = 1) -> None:
         """Adds to a counter. Called for all that the core has counted before any other hook is."""
         self._stats[name] = self._stats.get(name, 0) + ofs
 
-    # --- Hooks: what the core does unless they are overridden, for super() and for use in overrides ---
-
-    @_hook
+    @hook
     def _before_sync(self, entry: _Resource) -> bool:
         """Called before an entry is looked at, and once more before a local folder is descended into.
 
@@ -532,7 +310,7 @@ class BaseSynchronizer:
         self._inc_stat("entries_seen")
         return True
 
-    @_hook
+    @hook
     def re_classify_pair(self, pair: EntryPair) -> Any:
         """Called after a pair was classified; may call `pair.override_operation()`.
 
@@ -544,7 +322,7 @@ class BaseSynchronizer:
             pair.override_operation(*default)
         return True
 
-    @_hook
+    @hook
     def _match(self, entry: _Resource) -> bool:
         """Tells whether an entry takes part."""
         return match_path(entry, self.options)
@@ -581,7 +359,7 @@ class BaseSynchronizer:
         """Called for a conflict."""
         self._log_action("skip", "conflict", "!", pair.any_entry, min_level=2)
 
-    @_hook
+    @hook
     def on_error(self, exc: Exception, pair: EntryPair) -> bool:
         """Called when a pair could not be dealt with.
 
@@ -593,7 +371,7 @@ class BaseSynchronizer:
 
     # --- Steps: called by handlers, and by the core for each file and folder where they are overridden ---
 
-    @_hook
+    @hook
     def _sync_dir(self) -> Any:
         """Synchronises the folder that both targets are in, with everything in it.
 
@@ -603,7 +381,7 @@ class BaseSynchronizer:
         if not self._relay().sync_folder():
             raise RuntimeError("_sync_dir() can only be called from an override of itself")
 
-    @_hook
+    @hook
     def _copy_file(self, src: _Target, dest: _Target, file_entry: FileEntry) -> Any:
         """Copies a file from the current folder of `src` to that of `dest`; in a dry run it is only counted.
 
@@ -617,7 +395,7 @@ class BaseSynchronizer:
         if self.dry_run:
             self._dry_run_action(f"copy file ({file_entry}, {src} --> {dest})")
 
-    @_hook
+    @hook
     def _copy_recursive(self, src: _Target, dest: _Target, dir_entry: DirectoryEntry) -> Any:
         """Copies a folder, with everything in it that takes part, to the current folder of `dest`.
 
@@ -631,7 +409,7 @@ class BaseSynchronizer:
         if self.dry_run:
             self._dry_run_action(f"copy directory ({dir_entry}, {src} --> {dest})")
 
-    @_hook
+    @hook
     def _remove_file(self, file_entry: FileEntry) -> Any:
         """Deletes a file. What the core has in hand goes at the end of the run, once all deletions are known.
 
@@ -641,7 +419,7 @@ class BaseSynchronizer:
         assert isinstance(file_entry, FileEntry), f"_remove_file() removes files, not {file_entry!r}"
         self._remove(file_entry, f"delete file ({file_entry})")
 
-    @_hook
+    @hook
     def _remove_dir(self, dir_entry: DirectoryEntry) -> Any:
         """Deletes a folder with everything in it, as `_remove_file()` does.
 
@@ -666,7 +444,7 @@ class BaseSynchronizer:
         """Has the core do a step, if it has the entry in hand; returns whether it has."""
         return isinstance(self._reporter, HookRelay) and step(self._reporter)
 
-    @_hook
+    @hook
     def _dry_run_action(self, action: str) -> None:
         """Called in a dry run for everything that is not done; does nothing.
 
@@ -674,7 +452,7 @@ class BaseSynchronizer:
             action: What is not done, for people.
         """
 
-    @_hook
+    @hook
     def _test_match_or_print(self, entry: _Resource) -> bool:
         """Tells whether an entry takes part, and writes a line if it does not."""
         if self._match(entry):
@@ -696,7 +474,7 @@ class BaseSynchronizer:
 
     # --- Lines ---
 
-    @_hook
+    @hook
     def _log_action(
         self, action: str, status: str, symbol: str, entry: _Resource, min_level: int = 3
     ) -> None:
@@ -704,7 +482,7 @@ class BaseSynchronizer:
         reporter = self._reporter or Reporter(self)
         reporter.write_line(action, status, symbol, entry.get_rel_path(), entry.is_dir(), min_level)
 
-    @_hook
+    @hook
     def _tick(self) -> None:
         """Shows how far the run is, where progress is to be shown."""
         if self._reporter is not None and self._reporter.shows_progress:
@@ -717,50 +495,14 @@ class BaseSynchronizer:
 
     # --- Conflicts ---
 
-    @_hook
+    @hook
     def _interactive_resolve(self, pair: EntryPair) -> str:
         """Settles a conflict: by the strategy, or by asking the user until the answer can be used.
 
         Returns:
             `local`, `remote`, `old`, `new` or `skip`. A capital answer is kept in `resolve_all`.
         """
-        reporter = self._reporter or Reporter(self)
-        strategy = self.resolve_all or str(self.options.get("resolve") or "skip")
-        is_about_all = strategy not in ("old", "new")
-        if strategy in ("old", "new") and pair.local and pair.remote and pair.is_same_time():
-            reporter.tell_same_time(pair, strategy)
-            strategy = "ask" if self.is_script else "skip"
-        if strategy in ("local", "remote", "old", "new", "skip", "keep-both"):
-            return strategy
-        self._print_pair_diff(pair)
-        while True:
-            try:
-                answer = ask(reporter.prompt(self._choices())).strip()
-            except EOFError:
-                # Nobody is there to answer. What was asked for cannot be done, so the run does not end as a success.
-                self._inc_stat("errors")
-                if is_about_all:
-                    write_error("There is nobody to ask about conflicts: they are left alone. See --resolve.")
-                    self.resolve_all = "skip"
-                else:
-                    write_error("There is nobody to ask about this conflict: it is left alone.")
-                return "skip"
-            if answer in ("h", "H", "?"):
-                reporter.tell_help(self._choices())
-            elif answer in ("b", "B"):
-                self._compare_file(pair.local, pair.remote)  # type: ignore[arg-type]
-            elif answer.lower() in self._choices():
-                strategy = self._resolve_shortcuts[answer.lower()]
-                if strategy in ("old", "new") and pair.local and pair.remote and pair.is_same_time():
-                    print("Files have identical modification times.")
-                    continue
-                if answer.isupper():
-                    self.resolve_all = strategy
-                return strategy
-
-    def _choices(self) -> tuple[str, ...]:
-        accepted = self._ACCEPTED_STRATEGIES or ("local", "remote", "old", "new", "skip", "keep-both")
-        return tuple(key for key, word in self._resolve_shortcuts.items() if word in accepted)
+        return settle(self, pair)
 
 
 class BiDirSynchronizer(BaseSynchronizer):
@@ -773,44 +515,44 @@ class BiDirSynchronizer(BaseSynchronizer):
         """Returns the words of the header."""
         return ("synchronize", "with")
 
-    @_hook
+    @hook
     def on_mismatch(self, pair: EntryPair) -> Any:
         """Called for a pair that does not take part."""
         self._relay().leave_out(pair)
 
-    @_hook
+    @hook
     def on_equal(self, pair: EntryPair) -> Any:
         """Called for a pair that is the same on both sides."""
         self._relay().operate_on(pair, "equal")
 
-    @_hook
+    @hook
     def on_copy_local(self, pair: EntryPair) -> Any:
         """Called when the local entry is to be copied; copies it."""
         if pair.local is None or self._test_match_or_print(pair.local):
             self._carry_out(pair, "copy_local")
 
-    @_hook
+    @hook
     def on_copy_remote(self, pair: EntryPair) -> Any:
         """Called when the remote entry is to be copied; copies it."""
         if pair.remote is None or self._test_match_or_print(pair.remote):
             self._carry_out(pair, "copy_remote")
 
-    @_hook
+    @hook
     def on_delete_local(self, pair: EntryPair) -> Any:
         """Called when the local entry is to be deleted; has it deleted at the end of the run."""
         self._carry_out(pair, "delete_local")
 
-    @_hook
+    @hook
     def on_delete_remote(self, pair: EntryPair) -> Any:
         """Called when the remote entry is to be deleted; has it deleted at the end of the run."""
         self._carry_out(pair, "delete_remote")
 
-    @_hook
+    @hook
     def on_need_compare(self, pair: EntryPair) -> Any:
         """Called when nothing tells which side is right; compares, and calls the handler of what comes out."""
         self._relay().operate_on(pair, "need_compare")
 
-    @_hook
+    @hook
     def on_conflict(self, pair: EntryPair) -> Any:
         """Called for a conflict; settles it by the strategy, or asks."""
         if self._test_match_or_print(pair.any_entry):
@@ -853,18 +595,18 @@ class UploadSynchronizer(BiDirSynchronizer):
         """Returns the words of the header."""
         return ("upload", "to")
 
-    @_hook
+    @hook
     def on_copy_remote(self, pair: EntryPair) -> Any:
         """Called when the remote entry would be copied; it is not."""
         if pair.remote is None or self._test_match_or_print(pair.remote):
             self._relay().operate_on(pair, "copy_remote")
 
-    @_hook
+    @hook
     def on_delete_local(self, pair: EntryPair) -> Any:
         """Called when the local entry is to be deleted; it is not."""
         self._relay().operate_on(pair, "delete_local")
 
-    @_hook
+    @hook
     def on_delete_remote(self, pair: EntryPair) -> Any:
         """Called when the remote entry is to be deleted; with the option `delete` it is."""
         self._relay().operate_on(pair, "delete_remote")
@@ -881,18 +623,18 @@ class DownloadSynchronizer(BiDirSynchronizer):
         """Returns the words of the header."""
         return ("download to", "from")
 
-    @_hook
+    @hook
     def on_copy_local(self, pair: EntryPair) -> Any:
         """Called when the local entry would be copied; it is not."""
         if pair.local is None or self._test_match_or_print(pair.local):
             self._relay().operate_on(pair, "copy_local")
 
-    @_hook
+    @hook
     def on_delete_local(self, pair: EntryPair) -> Any:
         """Called when the local entry is to be deleted; with the option `delete` it is."""
         self._relay().operate_on(pair, "delete_local")
 
-    @_hook
+    @hook
     def on_delete_remote(self, pair: EntryPair) -> Any:
         """Called when the remote entry is to be deleted; it is not."""
         self._relay().operate_on(pair, "delete_remote")

@@ -7,17 +7,15 @@ called for every entry.
 
 from __future__ import annotations
 
-import contextlib
-import io
 import os
 import re
 import sys
-from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 from ftpsync._base_target import _TEMP_PREFIX, Callback, _get_encoding_opt, _Target
 from ftpsync._errors import printable
 from ftpsync._lazy import lazily
+from ftpsync._replacement import Replacement
 from ftpsync.metadata import DirMetadata
 from ftpsync.resources import DirectoryEntry, FileEntry
 from ftpsync.util import emulates_31, is_native, to_bytes, to_native, to_unicode, write
@@ -37,6 +35,9 @@ __all__ = [
     "write",
 ]
 
+
+if TYPE_CHECKING:
+    from urllib.parse import ParseResult
 
 # For mock.patch() with the paths of release 4.1; hidden from type checkers, who would take any name then.
 if not TYPE_CHECKING:
@@ -104,6 +105,52 @@ def _refuse_other_urls(place: str) -> None:
         raise ValueError(f"{place} is not a directory. (On a server it is sftp://{login[1]}/PATH.)")
 
 
+def _parted(url: str) -> ParseResult:
+    """Returns the parts of a URL.
+
+    Raises:
+        ValueError: It is none.
+    """
+    from urllib.parse import urlparse
+
+    try:
+        return urlparse(url, allow_fragments=False)
+    except ValueError:
+        # Its words show what stands there, which may be a password.
+        raise ValueError(
+            f"{url.partition(':')[0]}:... is no URL: expected ftp://host/path, with brackets in a password "
+            "percent-encoded."
+        ) from None
+
+
+def _place(scheme: str, parts: ParseResult) -> tuple[str, int, str]:
+    """Returns the host that a URL names, the port (0: the usual one), and the path.
+
+    Raises:
+        ValueError: It names none, or they are not usable.
+    """
+    host = parts.hostname
+    if host and ":" in host:
+        # The interface behind a link-local address (RFC 6874) is written with its percent sign encoded.
+        host = host.replace("%25", "%", 1)
+    if not host:
+        shown = f"{scheme}://{_without_login(parts.path)}"
+        raise ValueError(f"{shown!r} names no host: expected {scheme}://host/path.")
+    hint = "(If that is no host but a user: '/', '?' and '#' in a password must be percent-encoded.)"
+    try:
+        port = parts.port or 0
+    except ValueError:
+        # Its words show what stands there, which may be a password.
+        raise ValueError(f"The port of {scheme}://{host} is not a number up to 65535. {hint}") from None
+    # Only S3 knows questions. A path that ends before its '?' is that of another folder.
+    path = (
+        parts.path + (f";{parts.params}" if parts.params else "") + (f"?{parts.query}" if parts.query else "")
+    )
+    if path and not path.startswith("/"):
+        raise ValueError(f"After {scheme}://{host} must come a '/'. {hint}")
+    return host, port, path
+
+
 def make_target(url: str, extra_opts: dict[str, Any] | None = None) -> Any:
     """Makes a target from a URL or a path.
 
@@ -119,7 +166,7 @@ def make_target(url: str, extra_opts: dict[str, Any] | None = None) -> Any:
     Raises:
         ValueError: The local folder does not exist, or the URL is not usable.
     """
-    from urllib.parse import unquote, urlparse
+    from urllib.parse import unquote
 
     if not isinstance(url, str):
         raise TypeError(f"url must be a str, not {url!r}")
@@ -131,35 +178,12 @@ def make_target(url: str, extra_opts: dict[str, Any] | None = None) -> Any:
         from ftpsync.s3_target import S3Target
 
         return S3Target.from_url(url, extra_opts)
-    try:
-        parts = urlparse(url, allow_fragments=False)
-    except ValueError:
-        # Its words show what stands there, which may be a password.
-        raise ValueError(
-            f"{url.partition(':')[0]}:... is no URL: expected ftp://host/path, with brackets in a password "
-            "percent-encoded."
-        ) from None
+    parts = _parted(url)
     scheme = parts.scheme.lower()
     if scheme not in _SCHEMES:
         _refuse_other_urls(url)
         return FsTarget(url, extra_opts)
-    if not parts.hostname:
-        shown = f"{scheme}://{_without_login(parts.path)}"
-        raise ValueError(f"{shown!r} names no host: expected {scheme}://host/path.")
-    hint = "(If that is no host but a user: '/', '?' and '#' in a password must be percent-encoded.)"
-    try:
-        port = parts.port or 0
-    except ValueError:
-        # Its words show what stands there, which may be a password.
-        raise ValueError(
-            f"The port of {scheme}://{parts.hostname} is not a number up to 65535. {hint}"
-        ) from None
-    # Only S3 knows questions. A path that ends before its '?' is that of another folder.
-    path = (
-        parts.path + (f";{parts.params}" if parts.params else "") + (f"?{parts.query}" if parts.query else "")
-    )
-    if path and not path.startswith("/"):
-        raise ValueError(f"After {scheme}://{parts.hostname} must come a '/'. {hint}")
+    host, port, path = _place(scheme, parts)
     username, password = parts.username, parts.password
     if not emulates_31():
         username = unquote(username) if username is not None else None
@@ -169,7 +193,7 @@ def make_target(url: str, extra_opts: dict[str, Any] | None = None) -> Any:
 
         return SFTPTarget(
             path,
-            parts.hostname,
+            host,
             port,
             username=username,
             password=password,
@@ -181,7 +205,7 @@ def make_target(url: str, extra_opts: dict[str, Any] | None = None) -> Any:
 
     return FTPTarget(
         path,
-        parts.hostname,
+        host,
         port,
         username=username,
         password=password,
@@ -326,10 +350,6 @@ class FsTarget(_Target):
     def _names(self) -> list[str]:
         return os.listdir(self.cur_dir or self.root_dir)
 
-    @staticmethod
-    def _is_own(name: str) -> bool:
-        return name in (DirMetadata.META_FILE_NAME, DirMetadata.LOCK_FILE_NAME)
-
     def _entry(self, folder: str, found: os.DirEntry[str]) -> FileEntry | DirectoryEntry | None:
         try:
             stat = found.stat()  # Follows links.
@@ -381,7 +401,7 @@ class FsTarget(_Target):
             OSError: It cannot be written.
         """
         self.check_write(name)
-        return _Replacement(self._path(name))
+        return Replacement(self._path(name))
 
     def write_file(
         self,
@@ -395,9 +415,9 @@ class FsTarget(_Target):
         Raises:
             OSError: It cannot be written. What was there stays.
         """
-        # A subclass may have a stream of its own, which changes what is written: that is not for metadata.
-        opened = _Replacement(self._path(name)) if self._is_own(name) else self.open_writable(name)
-        with opened as stream:
+        # As in 4.1, not by open_writable(): a subclass that changes what is written there and here would do so twice.
+        self.check_write(name)
+        with Replacement(self._path(name)) as stream:
             while block := fp_src.read(blocksize):
                 stream.write(block)
                 if callback is not None:
@@ -441,87 +461,6 @@ class FsTarget(_Target):
         self.check_write(name)
         path = self._path(name)
         os.utime(path, (os.stat(path).st_atime, mtime))
-
-
-class _Replacement(io.BufferedWriter):
-    """Writes a file under a temporary name beside it, and puts it in place when all went well.
-
-    The first `flush()` by hand puts it in place as well: who flushes wants others to see what is there by now.
-    """
-
-    def __init__(self, path: str) -> None:
-        self._is_closing = False
-        self._is_placed = False
-        # Behind a link the real file is meant; replacing the link would cut it off.
-        self._path = os.path.realpath(path)
-        self._temp = os.path.join(os.path.dirname(self._path), _TEMP_PREFIX + os.urandom(8).hex())
-        try:
-            mode = os.stat(self._path).st_mode & 0o7777
-        except FileNotFoundError:
-            mode = None
-        # A new file gets what the umask leaves; a replaced one keeps its permissions, and is never readable
-        # by more people in between.
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-        try:
-            handle = os.open(self._temp, flags, 0o666 if mode is None else 0o600)
-        except OSError as exc:  # The user knows the file by its own name.
-            raise OSError(exc.errno, exc.strerror, path) from None
-        try:
-            if mode is not None:
-                os.chmod(self._temp, mode)
-            raw: Any = io.FileIO(handle, "wb")
-            raw.name = path
-            super().__init__(raw)
-        except BaseException:
-            os.close(handle)
-            self._discard()
-            raise
-
-    def flush(self) -> None:
-        super().flush()
-        if not self._is_closing:  # The close() of the base class flushes, too.
-            with contextlib.suppress(OSError):  # Windows renames no open file: it has to wait for close().
-                self._place()
-
-    def close(self) -> None:
-        if self.closed:
-            return
-        self._is_closing = True
-        try:
-            super().close()
-            self._place()
-        except BaseException:
-            self._discard()
-            raise
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if exc_type is None or self.closed:
-            self.close()
-            return
-        self._is_closing = True
-        with contextlib.suppress(OSError):
-            super().close()
-        self._discard()
-
-    def __del__(self) -> None:
-        # `open_writable(name).write(data)`: whoever forgets the stream, or leaves the program, means the file.
-        with contextlib.suppress(Exception):  # ValueError if the constructor failed.
-            self.close()
-
-    def _place(self) -> None:
-        if not self._is_placed:
-            os.replace(self._temp, self._path)
-            self._is_placed = True
-
-    def _discard(self) -> None:
-        if not self._is_placed:
-            with contextlib.suppress(OSError):
-                os.unlink(self._temp)
 
 
 def _is_below(path: str, root: str) -> bool:

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from ftpsync._errors import printable
-from ftpsync.cli_common import common_parser, creds_parser, matcher_parser, verbose_parser
+from ftpsync.cli_common import common_parser, creds_parser, matcher_parser, sentence, verbose_parser
 from ftpsync.synchronizers import match_path, process_options
 from ftpsync.targets import make_target
 from ftpsync.util import namespace_to_dict
@@ -26,10 +26,10 @@ def add_tree_parser(subparsers: Any) -> argparse.ArgumentParser:
         usage="%(prog)s [OPTION ...] TARGET",
         parents=[verbose_parser, common_parser, matcher_parser, creds_parser],
         help=text,
-        description=text + ".",
+        description=sentence(text),
     )
     parser.add_argument("target", metavar="TARGET", help="URL or path of the folder")
-    parser.add_argument("--files", action="store_true", help="show files too")
+    parser.add_argument("--files", action="store_true", help="show files as well")
     parser.add_argument("--sort", action="store_true", help="files first, then by name")
     parser.set_defaults(command=tree_handler, handler=tree_handler)
     return parser

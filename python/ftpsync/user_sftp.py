@@ -2,12 +2,13 @@
 
 Release 4.1 exposed the pysftp connection that did all the work, and scripts use it for what a target does not
 offer, such as `target.sftp.chmod("/srv/www/run.sh", 755)`. This object speaks on a channel of its own of the same
-SSH connection, and shares the working folder of the target.
+SSH connection, or on that of the target where the server grants no other, and shares the working folder of the target.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import posixpath
 import stat
@@ -15,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import IO, TYPE_CHECKING, Any
 
-from ftpsync.targets import _Replacement
+from ftpsync._replacement import Replacement
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -79,14 +80,24 @@ class PatchedPysftpConnection:
     def __init__(self, target: SFTPTarget) -> None:
         self._target = target
         self._native: Any = None
+        # The server grants no session for this object alone.
+        self._is_guest = False
         self.timeout = target.timeout
 
     def _talk(self) -> Any:
-        if self._native is None:
+        if self._native is None and not self._is_guest:
             if self._target._native is None:
                 raise RuntimeError(f"Target is not open: {self._target}. Call open() first.")
             # Not before it is wanted: it is one session more on the server.
-            self._native = self._target._native.by_hand()
+            try:
+                self._native = self._target._native.by_hand()
+            except OSError as exc:
+                if exc.errno != errno.EBUSY:
+                    raise
+                self._is_guest = True
+        if self._native is None:
+            # Not kept: while a run goes on it is one of the run, lent until the hook returns.
+            return self._target._own_session().sftp()
         return self._native
 
     def _path(self, path: str | None) -> str:
@@ -293,7 +304,7 @@ class PatchedPysftpConnection:
         """Opens a file of this computer that takes a remote one."""
         folder = os.path.dirname(os.path.realpath(localpath))
         if not os.path.exists(localpath) or (os.path.isfile(localpath) and os.access(folder, os.W_OK)):
-            return _Replacement(localpath)
+            return Replacement(localpath)
         # A device, or a file without room beside it: at least not before there is something to fetch.
         self.stat(remotepath)
         return open(localpath, "wb")

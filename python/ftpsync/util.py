@@ -1,4 +1,4 @@
-"""Output, credentials and small conversions that the rest of the package shares.
+"""Output, settings and small conversions that the rest of the package shares.
 
 Nothing here opens a connection, a keyring or a terminal when it is imported. The optional packages `colorama`
 and `keyring` are attributes of this module (`ftpsync.util.keyring`): imported when first looked at, None when
@@ -7,17 +7,19 @@ missing, and replaceable by tests.
 
 from __future__ import annotations
 
+import builtins
 import contextlib
+import copyreg
 import functools
 import importlib
 import logging
 import os
 import sys
-import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import IO, TYPE_CHECKING, Any, Final
 
+from ftpsync._credentials import get_credentials_for_url, prompt_for_password, save_password
 from ftpsync._streams import show
 
 if TYPE_CHECKING:
@@ -74,9 +76,6 @@ DEBUG_FLAGS: set[str] = set()
 #: The variable of the environment that holds the password of the user in the URL.
 PASSWORD_VARIABLE: Final = "PYFTPSYNC_PASSWORD"
 
-#: The service name under which passwords are kept in the keyring.
-_KEYRING_SERVICE: Final = "pyftpsync"
-
 _COMPARE_BLOCK: Final = 16 * 1024
 _TRUE_WORDS: Final = ("1", "true", "on", "yes")
 _FALSE_WORDS: Final = ("0", "false", "off", "no")
@@ -107,6 +106,9 @@ def __getattr__(name: str) -> Any:
         module = importlib.import_module(name)
     except ImportError:
         module = None
+    except Exception as exc:  # Its installation is broken, or what it finds on this computer.
+        write_error(f"Could not load the package {name} ({type(exc).__name__}): {exc}")
+        module = None
     globals()[name] = module
     return module
 
@@ -128,6 +130,10 @@ class CliSilentRuntimeError(RuntimeError):
         super().__init__(msg)
         self.min_verbosity = min_verbosity
         self.exit_code = exit_code
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The usual way calls the constructor, without its keywords: a pool would wait for ever for what a worker sends.
+        return copyreg.__newobj__, (type(self), *self.args), vars(self)  # type: ignore[attr-defined]
 
 
 def emulates_31() -> bool:
@@ -171,9 +177,18 @@ def ask(prompt: str) -> str:
     Raises:
         EOFError: Nobody answers; standard input may be closed.
     """
-    if sys.stdin is None:
+    # Scripts may put something in the place of input(), which answers without a terminal.
+    if sys.stdin is None or (getattr(input, "__self__", None) is builtins and has_empty_input()):
         raise EOFError
     return input(prompt)
+
+
+def has_empty_input() -> bool:
+    """Tells whether standard input is closed or the null device, as for jobs: a question would only stand in a log."""
+    try:
+        return sys.stdin is None or os.path.samestat(os.fstat(sys.stdin.fileno()), os.stat(os.devnull))
+    except (AttributeError, OSError, ValueError):  # Something else was put in its place.
+        return False
 
 
 def write(
@@ -401,7 +416,17 @@ def computer_name() -> str:
     return socket.gethostname()
 
 
-# --- Settings and credentials ---
+def login_name() -> str | None:
+    """Returns the name under which this process runs; None for nobody, as in some containers."""
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return None
+
+
+# --- Settings ---
 
 
 @functools.cache
@@ -427,173 +452,6 @@ def get_option(env_name: str, section: str, opt_name: str, default: Any = None) 
         return value
     file = _rc_file()
     return default if file is None else file.get(section, opt_name, fallback=default)
-
-
-def prompt_for_password(
-    url: str, user: str | None = None, default_user: str | None = None
-) -> tuple[str, str] | None:
-    """Asks for a password, and for a user name if there is none yet.
-
-    Args:
-        url: The host (or URL) to name in the question.
-        user: The user, if known.
-        default_user: What an empty answer means; the login name of this system if None.
-
-    Returns:
-        User and password. Ctrl+C passes through as `KeyboardInterrupt`.
-
-    Raises:
-        RuntimeError: Standard input is closed.
-    """
-    import getpass
-
-    try:
-        if user is None:
-            default_user = default_user or getpass.getuser()
-            user = ask(f"Enter username for {url} [{default_user}]: ").strip() or default_user
-        with warnings.catch_warnings():
-            # Where there is no terminal nothing is echoed.
-            warnings.simplefilter("ignore", getpass.GetPassWarning)
-            return user, getpass.getpass(f"Enter password for {user}@{url} (Ctrl+C to abort): ")
-    except EOFError as exc:
-        if user is None:
-            raise RuntimeError(
-                f"Cannot ask for the credentials of {url}: nobody answers. Store them in the keyring or in .netrc, "
-                f"write the user into the URL and set {PASSWORD_VARIABLE}, or pass --no-prompt to log in anonymously."
-            ) from exc
-        raise RuntimeError(
-            f"Cannot ask for the password of {user} at {url}: nobody answers. Set {PASSWORD_VARIABLE}, or store user "
-            "and password in the keyring or in .netrc and leave the user out of the URL."
-        ) from exc
-
-
-def get_credentials_for_url(
-    url: str, opts: Mapping[str, Any], force_user: str | None = None
-) -> tuple[str, str] | None:
-    """Finds user and password for a host: in the keyring, in `~/.netrc`, or by asking.
-
-    Args:
-        url: The bare host name.
-        opts: Reads `prompt`, `no_prompt` (True if absent), `no_keyring`, `no_netrc` and `verbose`. Targets pass a
-            function as `_tell`, which gets the line about a keyring that cannot be asked; else it is an error line.
-        force_user: The password is wanted for this user. Nothing is looked up then, since the stores keep
-            one user per host.
-
-    Returns:
-        User and password, or None if nothing was found: log in anonymously.
-
-    Raises:
-        RuntimeError: A password is needed for `force_user`, but asking is not allowed; or an old password
-        file exists.
-    """
-    may_ask = not opts.get("no_prompt", True)
-    must_ask = bool(opts.get("prompt"))
-    verbose = opts.get("verbose")
-    verbose = 3 if verbose is None else int(verbose)
-
-    if force_user and not may_ask:
-        raise RuntimeError(
-            f"Cannot get credentials for a distinct user ({force_user}): keyring and .netrc are not searched "
-            "for one, and asking is switched off. Pass the password as well, set "
-            f"{PASSWORD_VARIABLE}, or allow prompts."
-        )
-    if os.path.isfile(os.path.join(os.path.expanduser("~"), DEFAULT_CREDENTIAL_STORE)):
-        raise RuntimeError(
-            "Custom password files are no longer supported. "
-            f"Delete ~/{DEFAULT_CREDENTIAL_STORE} and use the keyring or .netrc."
-        )
-
-    found: tuple[str, str] | None = None
-    looks_up = force_user is None and (not must_ask or emulates_31())
-    if looks_up and not opts.get("no_keyring"):
-        found = _from_keyring(url, verbose, opts.get("_tell") or write_error)
-    if looks_up and found is None and not opts.get("no_netrc"):
-        found = _from_netrc(url, verbose)
-
-    if emulates_31():
-        if may_ask and (must_ask or found is None):
-            # It asks for the user as well, even for one that is given.
-            found = prompt_for_password(url, default_user=found[0] if found else force_user)
-    elif must_ask or (found is None and may_ask):
-        found = prompt_for_password(url, user=force_user)
-    return found
-
-
-def _from_keyring(host: str, verbose: int, tell: Callable[[str], object]) -> tuple[str, str] | None:
-    keyring = _optional("keyring")
-    if keyring is None:
-        return None
-    try:
-        stored = keyring.get_password(_KEYRING_SERVICE, host)
-    except Exception as exc:  # Back ends of the keyring raise what they like.
-        tell(f"Could not get password from keyring ({type(exc).__name__}): {exc}")
-        return None
-    if not stored:
-        if verbose >= 4:
-            write(f"No credentials found in keyring('{_KEYRING_SERVICE}', '{host}').")
-        return None
-    user, colon, password = stored.partition(":")
-    if not colon:
-        # All of it may be the password.
-        write_error(f"What keyring('{_KEYRING_SERVICE}', '{host}') holds is not of the form user:password.")
-        return None
-    write(f"Using credentials from keyring('{_KEYRING_SERVICE}', '{host}'): {user}:***.")
-    return user, password
-
-
-def _from_netrc(host: str, verbose: int) -> tuple[str, str] | None:
-    import netrc
-
-    try:
-        entry = netrc.netrc().authenticators(host)
-    except FileNotFoundError:
-        entry = None
-    except netrc.NetrcParseError as exc:
-        # Its words repeat what stands there, which may be a part of a password.
-        has_place = exc.lineno is not None
-        place = f"{exc.filename}, line {exc.lineno}, is not understood" if has_place else exc.args[0]
-        write_error(f"Could not read .netrc file: {place}")
-        return None
-    except (OSError, UnicodeDecodeError) as exc:
-        write_error(f"Could not read .netrc file: {exc}")
-        return None
-    if entry is None:
-        if verbose >= 4:
-            write(f"Could not find entry for '{host}' in .netrc file.")
-        return None
-    user, account, password = entry
-    write(f"Using credentials from .netrc file: {user}:***.")
-    return user or account or "", password or ""
-
-
-def save_password(url: str, username: str, password: str | None) -> None:
-    """Keeps a password in the keyring, or deletes it.
-
-    Failures of the keyring are written, never raised: a sync that worked is not spoilt by them.
-
-    Args:
-        url: The bare host name.
-        username: The user.
-        password: The password; None deletes what is stored for the host.
-
-    Raises:
-        RuntimeError: The user name has a colon, which separates user and password in the store.
-    """
-    keyring = _optional("keyring")
-    if keyring is None:
-        write_error("Could not store credentials: the package keyring is missing (pip install keyring).")
-        return
-    if ":" in username:
-        raise RuntimeError(f"Unable to store credentials if the user name contains a ':' ({username}).")
-    try:
-        if password is None:
-            keyring.delete_password(_KEYRING_SERVICE, url)
-            write(f"Delete credentials from keyring ({url})")
-        else:
-            keyring.set_password(_KEYRING_SERVICE, url, f"{username}:{password}")
-            write(f"Store credentials in keyring ({url}, {username}:***).")
-    except Exception as exc:  # Back ends of the keyring raise what they like.
-        write_error(f"Could not delete/set password for '{url}' in the keyring ({type(exc).__name__}).")
 
 
 # Plain scripts see log lines on stderr without doing anything for it.

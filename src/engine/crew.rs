@@ -461,6 +461,8 @@ impl<'a> Crew<'a> {
     ) -> Result<T> {
         let mut attempts = Attempts::default();
         loop {
+            // Once the run is over nobody waits for it.
+            self.flow.check()?;
             let outcome = self.attempt_safely(sides, &mut work);
             let error = match outcome {
                 Ok(value) => return Ok(value),

@@ -46,14 +46,18 @@ pub enum Visit {
         has_twin: bool,
     },
     /// The other side lost it: what is unchanged inside goes, what is not stays.
-    Remove {
-        /// The side that still has it.
-        on: Side,
-        /// Its place among the folders to remove.
-        doomed: DoomedDir,
-        /// What in it may go.
-        scope: Scope,
-    },
+    Remove(Removal),
+}
+
+/// How a folder goes that the other side lost.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Removal {
+    /// The side that still has it.
+    pub on: Side,
+    /// Its place among the folders to remove.
+    pub doomed: DoomedDir,
+    /// What in it may go.
+    pub scope: Scope,
 }
 
 impl Visit {
@@ -62,7 +66,7 @@ impl Visit {
         match self {
             Visit::Compare => true,
             Visit::Copy { to, .. } => side != *to,
-            Visit::Remove { on, .. } => side == *on,
+            Visit::Remove(Removal { on, .. }) => side == *on,
         }
     }
 }
@@ -131,7 +135,7 @@ impl Folder {
     pub fn is_ready(&self) -> bool {
         let is_listed = Side::BOTH.into_iter().all(|side| match &self.visit {
             Visit::Compare | Visit::Copy { .. } => self.views[side].is_some(),
-            Visit::Remove { on, .. } => side != *on || self.views[side].is_some(),
+            Visit::Remove(Removal { on, .. }) => side != *on || self.views[side].is_some(),
         });
         is_listed && self.times_awaited == 0
     }

@@ -5,13 +5,16 @@
 //! run is dead is told by its file: it stays locked while the run lives. A run that ends in good order leaves none.
 
 use super::Run;
+use super::removal::Trace;
+use crate::locked::locked;
 use crate::model::meta::Fact;
 use crate::model::{RelPath, Side, Sides, TEMP_PREFIX};
 use crate::plan::{Mode, Pair, Past};
-use crate::target::{Notes, is_of_first, next_unique, numbers_given, process_tag};
+use crate::target::{Notes, UploadWatch, is_of_first, next_unique, numbers_given, process_tag};
 use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// The end of a journal's name.
 const MARK: &str = ".journal";
@@ -34,8 +37,7 @@ pub struct Noted {
 /// What this run writes, and what dead ones have left.
 #[derive(Default)]
 pub struct Journal {
-    /// `None` until there is something to tell, and where there is no place for it.
-    notes: Option<Box<dyn Notes>>,
+    open: Arc<Mutex<Open>>,
     was_tried: bool,
     head: Option<Value>,
     /// Files on their way to a server: if the run ends now, each may leave a temporary file there.
@@ -47,6 +49,26 @@ pub struct Journal {
     passed_over: HashSet<RelPath>,
     must_stay: bool,
     life: Life,
+}
+
+/// What the threads of a run share of its journal.
+#[derive(Default)]
+struct Open {
+    /// `None` until there is something to tell, and where there is no place for it.
+    notes: Option<Box<dyn Notes>>,
+    /// Uploads that have begun and not ended, by the names that their sides have given them.
+    uploads: HashSet<(Side, String)>,
+}
+
+impl Open {
+    fn add(&mut self, line: &Value) {
+        if let Some(notes) = &mut self.notes
+            && !notes.add(&format!("{line}\n"))
+        {
+            // A journal with a gap would still be true, but the disk is full or gone; the run will hear of it soon enough.
+            self.notes = None;
+        }
+    }
 }
 
 /// How many runs are under way in this process.
@@ -71,6 +93,27 @@ impl Drop for Life {
     }
 }
 
+/// A copy that a dead run has begun.
+struct Begun {
+    /// The side that was to get it.
+    to: Option<Side>,
+    /// When, by our clock.
+    at: f64,
+    is_finished: bool,
+}
+
+/// A name that a dead run was about to delete.
+pub struct Going {
+    /// The name.
+    pub name: String,
+    /// The side that was to lose it.
+    pub from: Side,
+    /// When, by our clock.
+    pub at: f64,
+    /// The version that was to go, see [`version`](crate::target::version); 0 if the side does not tell versions.
+    pub version: u64,
+}
+
 /// The journal of a dead run.
 struct Left {
     notes: Box<dyn Notes>,
@@ -79,11 +122,13 @@ struct Left {
     finished: HashMap<String, Vec<Noted>>,
     /// By folder: the names that it has deleted, and when, by our clock.
     gone: HashMap<String, Vec<(String, f64)>>,
-    /// By folder: the names that it was about to delete, from which side, and when.
-    going: HashMap<String, Vec<(String, Side, f64)>>,
-    /// Folder and name, with the side that was to get it, and when, by our clock.
-    begun: HashMap<(String, String), (Option<Side>, f64)>,
+    /// By folder: what it was about to delete.
+    going: HashMap<String, Vec<Going>>,
+    /// By folder and name.
+    begun: HashMap<(String, String), Begun>,
     parts: Sides<HashSet<String>>,
+    /// Uploads that it has begun and not ended: their names, and the paths of the files.
+    uploads: Sides<HashMap<String, RelPath>>,
 }
 
 /// Whether a name is that of a journal.
@@ -126,19 +171,15 @@ impl Journal {
         self.add(run, &json!({"dir": dir.as_str(), "gone": name, "u": at}));
     }
 
-    /// Notes that these names of a folder are about to be deleted from a side, where they have these paths: a run that ends in
-    /// the middle of that does not hear what became of them.
-    pub fn removes(
-        &mut self,
-        run: &Run<'_>,
-        dir: &RelPath,
-        names: &[String],
-        side: Side,
-        paths: Vec<RelPath>,
-    ) {
-        let at = run.clock.now();
-        self.add(run, &json!({"dir": dir.as_str(), "going": names, "from": side.to_string(), "u": at}));
-        self.going.extend(paths.into_iter().map(|path| (side, path)));
+    /// Notes what of a folder is about to be deleted from a side, where it has these paths: a run that ends in the middle of that
+    /// does not hear what became of it.
+    pub fn removes(&mut self, run: &Run<'_>, dir: &RelPath, side: Side, going: Vec<(RelPath, Trace)>) {
+        let names: Vec<&str> = going.iter().map(|(_, trace)| trace.name.as_str()).collect();
+        let versions: Vec<u64> = going.iter().map(|(_, trace)| trace.version).collect();
+        let (at, from) = (run.clock.now(), side.to_string());
+        let line = json!({"dir": dir.as_str(), "going": names, "versions": versions, "from": from, "u": at});
+        self.add(run, &line);
+        self.going.extend(going.into_iter().map(|(path, _)| (side, path)));
     }
 
     /// It is known what became of something that was about to be deleted.
@@ -149,6 +190,37 @@ impl Journal {
     /// Notes that a part of a large file is about to be written, under a name that does not tell whose it is.
     pub fn part(&mut self, run: &Run<'_>, side: Side, path: &RelPath) {
         self.add(run, &json!({"part": path.as_str(), "to": side.to_string()}));
+    }
+
+    /// Notes uploads of a side as they begin and end, whichever thread they are on: what has begun stays there until somebody ends it.
+    pub fn watch(&self, side: Side) -> Option<UploadWatch> {
+        self.head.as_ref()?;
+        let open = Arc::clone(&self.open);
+        Some(Arc::new(move |path, upload, has_ended| {
+            let mut open = locked(&open);
+            let upload = (side, upload.to_owned());
+            open.add(&match has_ended {
+                true => json!({"ended": upload.1, "to": side.to_string()}),
+                false => json!({"upload": upload.1, "path": path.as_str(), "to": side.to_string()}),
+            });
+            match has_ended {
+                true => drop(open.uploads.remove(&upload)),
+                false => drop(open.uploads.insert(upload)),
+            }
+        }))
+    }
+
+    /// What dead runs have begun to upload to a side, and nobody has ended: names of uploads, and the paths of the files.
+    pub fn uploads_left(&self, side: Side) -> Vec<(String, RelPath)> {
+        let all = self.left.iter().flat_map(|left| &left.uploads[side]);
+        all.map(|(upload, path)| (upload.clone(), path.clone())).collect()
+    }
+
+    /// One of them is ended.
+    pub fn upload_ended(&mut self, side: Side, upload: &str) {
+        for left in &mut self.left {
+            left.uploads[side].remove(upload);
+        }
     }
 
     /// A file is on its way to a side.
@@ -183,18 +255,13 @@ impl Journal {
         self.was_tried = true;
         let Some(head) = self.head.take() else { return };
         let name = format!("{TEMP_PREFIX}{:016x}{MARK}", next_unique());
-        self.notes = run.pools.local.target().begin_notes(&name);
+        locked(&self.open).notes = run.pools.local.target().begin_notes(&name);
         self.add(run, &head);
     }
 
     fn add(&mut self, run: &Run<'_>, line: &Value) {
         self.begin(run);
-        if let Some(notes) = &mut self.notes
-            && !notes.add(&format!("{line}\n"))
-        {
-            // A journal with a gap would still be true, but the disk is full or gone; the run will hear of it soon enough.
-            self.notes = None;
-        }
+        locked(&self.open).add(line);
     }
 
     /// Reads what dead runs with this peer have left, from the names in the root. Returns those that are no left-overs: read now,
@@ -234,8 +301,8 @@ impl Journal {
         news.map(|(name, _)| name.clone()).collect()
     }
 
-    /// What dead runs were about to delete from a folder: names, each with the side, and when.
-    pub fn going_from(&self, dir: &RelPath) -> impl Iterator<Item = &(String, Side, f64)> {
+    /// What dead runs were about to delete from a folder.
+    pub fn going_from(&self, dir: &RelPath) -> impl Iterator<Item = &Going> {
         self.left.iter().filter_map(|left| left.going.get(dir.as_str())).flatten()
     }
 
@@ -260,23 +327,24 @@ impl Journal {
         // A later run may have done what that one could not.
         let was_done_since = |at: f64| matches!(pair.past, Past::Listed(seen) if seen.synced.is_some_and(|synced| synced > at));
         let copy = (dir.as_str().to_owned(), name.to_owned());
-        let is_finished = |left: &Left| {
-            left.finished
-                .get(dir.as_str())
-                .is_some_and(|all| all.iter().any(|finished| finished.name == name))
-        };
-        let unfinished = self.left.iter().filter(|left| !is_finished(left));
-        let begun = unfinished.filter_map(|left| left.begun.get(&copy));
-        begun.filter(|(_, at)| !was_done_since(*at)).map(|(to, _)| *to).next()
+        let mut unfinished =
+            self.left.iter().filter_map(|left| left.begun.get(&copy)).filter(|begun| !begun.is_finished);
+        unfinished.find(|begun| !was_done_since(begun.at)).map(|begun| begun.to)
     }
 
     /// Whether a temporary file belongs to a run that is certainly dead.
     pub fn is_left(&self, side: Side, path: &RelPath) -> bool {
-        let number = path.file_name().strip_prefix(TEMP_PREFIX).unwrap_or_default();
+        // The server may have put something in front, and behind.
+        let Some(start) = path.file_name().find(TEMP_PREFIX) else { return false };
+        let name = &path.file_name()[start..];
+        let number = &name[TEMP_PREFIX.len()..];
         self.left.iter().any(|left| {
             let is_tagged = number.starts_with(&left.tag)
                 && (left.tag != process_tag() || is_of_first(number, self.life.used_before));
-            is_tagged || left.parts[side].contains(path.as_str())
+            let is_in = |part: &String| {
+                start > 0 && part.rsplit('/').next().is_some_and(|part| name.starts_with(part))
+            };
+            is_tagged || left.parts[side].contains(path.as_str()) || left.parts[side].iter().any(is_in)
         })
     }
 
@@ -291,18 +359,21 @@ impl Journal {
     }
 
     /// Removes the journal: the metadata says it all. It stays if the run was stopped while files were on their way to a server,
-    /// for what they may have left there, if it is not known whether something was deleted, and if it must stay. Those of dead
-    /// runs go if this one came to its end, looked at all that they have written to, and had a say on each side.
+    /// for what they may have left there, if an upload could not be ended, if it is not known whether something was deleted, and
+    /// if it must stay. Those of dead runs go if this one came to its end, looked at all that they have written to, and had a
+    /// say on each side.
     pub fn close(self, run: &Run<'_>, is_complete: bool) {
         let is_at_rest = self.going.is_empty() && (is_complete || self.on_their_way.is_empty());
-        let has_left_nothing = !self.must_stay && is_at_rest;
-        if let Some(notes) = self.notes.filter(|_| has_left_nothing) {
+        let Open { notes, uploads } = std::mem::take(&mut *locked(&self.open));
+        let has_left_nothing = !self.must_stay && is_at_rest && uploads.is_empty();
+        if let Some(notes) = notes.filter(|_| has_left_nothing) {
             notes.remove();
         }
         let mode = run.policy.mode;
         for left in self.left {
             let has_a_say = mode == Mode::Sync || word(mode) == left.mode;
-            if is_complete && !run.is_rehearsal && has_a_say && !left.tells_of(&self.passed_over) {
+            let is_seen_to = has_a_say && left.has_no_uploads() && !left.tells_of(&self.passed_over);
+            if is_complete && !run.is_rehearsal && is_seen_to {
                 left.notes.remove();
             }
         }
@@ -310,12 +381,16 @@ impl Journal {
 }
 
 impl Left {
+    fn has_no_uploads(&self) -> bool {
+        Side::BOTH.into_iter().all(|side| self.uploads[side].is_empty())
+    }
+
     /// Whether it has begun or done anything with one of these, or inside of it.
     fn tells_of(&self, paths: &HashSet<RelPath>) -> bool {
         let finished =
             self.finished.iter().flat_map(|(dir, all)| all.iter().map(move |one| (dir, &one.name)));
         let gone = self.gone.iter().flat_map(|(dir, all)| all.iter().map(move |(name, _)| (dir, name)));
-        let going = self.going.iter().flat_map(|(dir, all)| all.iter().map(move |(name, ..)| (dir, name)));
+        let going = self.going.iter().flat_map(|(dir, all)| all.iter().map(move |one| (dir, &one.name)));
         let begun = self.begun.keys().map(|(dir, name)| (dir, name));
         let is_inside = |path: &RelPath| {
             std::iter::successors(Some(path.clone()), RelPath::parent).any(|above| paths.contains(&above))
@@ -340,12 +415,15 @@ impl Left {
             going: HashMap::new(),
             begun: HashMap::new(),
             parts: Sides::default(),
+            uploads: Sides::default(),
         };
         for line in lines {
             let to = Side::BOTH.into_iter().find(|side| text(&line, "to") == Some(side.to_string()));
             if let (Some(dir), Some(begun)) = (text(&line, "dir"), text(&line, "begun")) {
                 let at = line.get("u").and_then(Value::as_f64).unwrap_or_default();
-                left.begun.insert((dir, begun), (to, at));
+                let copy = (dir, begun);
+                let is_finished = left.begun.get(&copy).is_some_and(|before| before.is_finished);
+                left.begun.insert(copy, Begun { to, at, is_finished });
                 continue;
             }
             if let (Some(dir), Some(gone)) = (text(&line, "dir"), text(&line, "gone")) {
@@ -358,17 +436,28 @@ impl Left {
             {
                 let at = line.get("u").and_then(Value::as_f64).unwrap_or_default();
                 let from = Side::BOTH.into_iter().find(|side| text(&line, "from") == Some(side.to_string()));
-                let names = names.iter().filter_map(Value::as_str);
-                let going = from
-                    .into_iter()
-                    .flat_map(|from| names.clone().map(move |name| (name.to_owned(), from, at)));
+                let Some(from) = from else { continue };
+                let version = |index: usize| line.get("versions")?.get(index)?.as_u64();
+                let going = names.iter().enumerate().filter_map(|(index, name)| {
+                    let (name, version) = (name.as_str()?.to_owned(), version(index).unwrap_or_default());
+                    Some(Going { name, from, at, version })
+                });
                 left.going.entry(dir).or_default().extend(going);
                 continue;
             }
             let Some(to) = to else { continue };
             if let Some(part) = text(&line, "part") {
                 left.parts[to].insert(part);
+            } else if let (Some(upload), Some(Ok(path))) =
+                (text(&line, "upload"), text(&line, "path").map(|path| RelPath::parse(&path)))
+            {
+                left.uploads[to].insert(upload, path);
+            } else if let Some(upload) = text(&line, "ended") {
+                left.uploads[to].remove(&upload);
             } else if let (Some(dir), Some(finished)) = (text(&line, "dir"), read_finished(&line, to)) {
+                if let Some(begun) = left.begun.get_mut(&(dir.clone(), finished.name.clone())) {
+                    begun.is_finished = true;
+                }
                 left.finished.entry(dir).or_default().push(finished);
             }
         }

@@ -23,7 +23,7 @@ impl<'a> Limited<'a> {
             None => Ok(()),
             Some(limit) => Err(Error::new(
                 Kind::Timeout,
-                format!("the run has not come to its end within {limit} seconds (--max-time)"),
+                format!("the run took longer than {limit} seconds (--max-time)"),
             )
             .advise("what was finished is kept; the next run goes on from there")),
         }

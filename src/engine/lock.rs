@@ -245,11 +245,11 @@ impl Keeper<'_> {
         let taken = self.crew.persist([self.side], |sessions| {
             is_writing = false;
             let session = borrowed(sessions, self.side)?;
-            let mut found = Found::Nothing;
+            let mut seen = Found::Nothing;
             if !is_free(session, &self.path)? {
-                found = look(session, &self.path)?;
-                found = prove_age(session, found)?;
+                seen = look(session, &self.path)?;
             }
+            let mut found = prove_age(session, seen.clone())?;
             if matches!(found, Found::Stump(_)) && self.held().is_some_and(|held| !held.is_whole) {
                 // An attempt of this run was interrupted.
                 found = Found::Nothing;
@@ -276,14 +276,15 @@ impl Keeper<'_> {
                     return Err(in_use(&found, age));
                 }
             };
+            let is_absent = seen == Found::Nothing || self.make_way(session, &seen)?;
             is_writing = true;
-            let expect = match (&instead_of, self.crew.pool(self.side).target().caps().excludes_others) {
-                (None, true) => Expect::Absent,
-                (Some(_), _) | (None, false) => Expect::Anything,
+            let expect = match (is_absent, self.crew.pool(self.side).target().caps().excludes_others) {
+                (true, true) => Expect::Absent,
+                (false, _) | (true, false) => Expect::Anything,
             };
             match self.write(session, expect, true) {
                 // Another run was quicker: the next look finds its lock.
-                Err(error) if error.kind() == Kind::Changed => {
+                Err(error) if error.kind() == Kind::Changed || self.was_late(session, &error, &seen)? => {
                     is_writing = false;
                     Err(error.retrying(Retry::Later))
                 }
@@ -297,12 +298,45 @@ impl Keeper<'_> {
         }
     }
 
-    /// Writes the lock, straight under its name: nobody mistakes a part of it for a lock. The first time the listing of the root
-    /// follows, which shows its size.
-    fn write(&self, session: &mut dyn Session, expect: Expect, is_hasty: bool) -> Result<Lock> {
+    /// Removes a lock that is left over, or an old one of ours: some servers let nobody overwrite a file, or give the new one
+    /// another name. Whether it is gone; where it stays, it is overwritten.
+    ///
+    /// # Errors
+    /// [`Kind::Changed`] if it is not the one any more that was seen; what ends the conversation.
+    fn make_way(&self, session: &mut dyn Session, seen: &Found) -> Result<bool> {
+        match look(session, &self.path)? {
+            Found::Nothing => return Ok(true),
+            found if found == *seen => {}
+            _ => return Err(Error::new(Kind::Changed, "the lock has changed").retrying(Retry::Later)),
+        }
+        match gone(session.remove_file(&self.path)) {
+            Err(error) if error.retry() == Retry::NewSession => Err(error),
+            removed => Ok(removed.is_ok()),
+        }
+    }
+
+    /// Whether ours was refused because somebody else was quicker to take the same one over, where nobody may overwrite a file.
+    fn was_late(&self, session: &mut dyn Session, error: &Error, seen: &Found) -> Result<bool> {
+        if !is_refusal(error) || *seen == Found::Nothing {
+            return Ok(false);
+        }
+        let found = look(session, &self.path)?;
+        Ok(found != *seen && found.is_of_another(&self.locking.rules.owner))
+    }
+
+    /// Writes the lock. The first time straight under its name: nobody mistakes a part of it for a lock, and the listing of the root
+    /// follows, which shows its size. Later in the way of other files, which replaces it also where nothing is overwritten, or where
+    /// the new one would get another name.
+    fn write(&self, session: &mut dyn Session, expect: Expect, is_first: bool) -> Result<Lock> {
         let lock = Lock { time: self.clock.now(), holder: Some(self.locking.rules.owner.clone()) };
         let text = lock.print();
-        let put = Put { expect, size: Some(text.len() as u64), inplace: true, is_hasty, ..Put::default() };
+        let put = Put {
+            expect,
+            size: Some(text.len() as u64),
+            inplace: is_first,
+            is_hasty: is_first,
+            ..Put::default()
+        };
         // Noted before: whatever interrupts the write, what it leaves is ours to remove.
         let length = text.len() as u64;
         let was_held = self.held().replace(Held { length, is_whole: false });
@@ -324,7 +358,7 @@ impl Keeper<'_> {
     /// Looks whether the lock is still ours, or gone. `None` if no session is idle.
     ///
     /// # Errors
-    /// [`Kind::Guard`] if it is that of somebody else. Nothing else counts: it is renewed later.
+    /// [`Kind::Locked`] if it is that of somebody else. Nothing else counts: it is renewed later.
     fn look_again(&self) -> Result<Option<Seen>> {
         let Some(mut loan) = self.crew.pool(self.side).take_idle() else { return Ok(None) };
         let found = look(loan.session(), &self.path);
@@ -384,7 +418,16 @@ impl Keeper<'_> {
             *self.held() = None;
             return Err(taken_over(&found));
         }
-        let lock = self.write(session, Expect::Anything, false)?;
+        let lock = match self.write(session, Expect::Anything, false) {
+            // Perhaps only because there is one already.
+            Err(error) if is_refusal(&error) && found != Found::Nothing => {
+                match self.make_way(session, &found)? {
+                    true => self.write(session, Expect::Anything, false)?,
+                    false => return Err(error),
+                }
+            }
+            written => written?,
+        };
         Ok(LockNews::Renewed { lock, was_gone: found == Found::Nothing })
     }
 
@@ -539,7 +582,7 @@ pub struct OwnLock {
 /// True if what is there is no lock, and stays so: not all of ours has arrived.
 ///
 /// # Errors
-/// [`Kind::Guard`] if it is the lock of somebody else; what ends the conversation.
+/// [`Kind::Locked`] if it is the lock of somebody else; what ends the conversation.
 pub fn refuse_another(
     session: &mut dyn Session,
     own: &OwnLock,
@@ -556,7 +599,7 @@ pub fn refuse_another(
             Ok(found) if found.is_of_another(&own.owner) => {
                 let what = format!("{} has begun at the same moment; nothing was changed", found.holder());
                 let advice = "wait for its end, and run this again";
-                return Err(Error::new(Kind::Guard, what).advise(advice).during("lock").at(place));
+                return Err(Error::new(Kind::Locked, what).advise(advice).during("lock").at(place));
             }
             // Somebody may just be writing it.
             Ok(Found::Unreadable(_) | Found::Stump(_)) => std::thread::sleep(LOOK),
@@ -568,7 +611,7 @@ pub fn refuse_another(
 }
 
 fn taken_over(found: &Found) -> Error {
-    Error::new(Kind::Guard, format!("{} has taken the lock over; nothing more is changed", found.holder()))
+    Error::new(Kind::Locked, format!("{} has taken the lock over; nothing more is changed", found.holder()))
 }
 
 /// Asks how old a file is that is no lock, by the clock of the side that dated it.
@@ -612,11 +655,16 @@ fn in_use(found: &Found, age: Option<f64>) -> Error {
         None => "just now".to_owned(),
     };
     let what = format!("{} is at work there (its lock file was written {written})", found.holder());
-    Error::new(Kind::Guard, what)
+    Error::new(Kind::Locked, what)
         .advise("wait for its end, or pass --break-lock if it cannot be running any more")
+}
+
+/// Whether a file may not be written, perhaps because there is one already.
+fn is_refusal(error: &Error) -> bool {
+    matches!(error.kind(), Kind::Refused | Kind::Denied)
 }
 
 /// Whether a failure with the lock is one of the run: somebody else is at work, nothing works at all, or it is over.
 fn ends_the_run(error: &Error) -> bool {
-    error.is_outage() || matches!(error.kind(), Kind::Guard | Kind::Cancelled)
+    error.is_outage() || matches!(error.kind(), Kind::Locked | Kind::Cancelled)
 }

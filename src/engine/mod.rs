@@ -161,6 +161,9 @@ fn conduct(
     let crew = crew::Crew::new(run.pools, run.clock, &run.keeping, &run.threads, run.foresees);
     let keepers = lock::keepers(run, &crew);
     let mut journal = journal::Journal::new(run);
+    for side in Side::BOTH {
+        run.pools[side].target().watch_uploads(journal.watch(side));
+    }
     let outcome = std::thread::scope(|scope| {
         let threads = if choose.is_some() { 0 } else { crew.most() };
         let (report, done) = crew.start(scope, threads, &keepers);
@@ -199,6 +202,9 @@ fn conduct(
         journal.must_stay();
     }
     journal.close(run, !was_cut);
+    for side in Side::BOTH {
+        run.pools[side].target().watch_uploads(None);
+    }
     let released = release(&keepers, was_cut, observer, stats);
     failure.map_or(released, Err)
 }

@@ -17,6 +17,8 @@ pub struct Trace {
     pub name: String,
     /// The folder to remove that it is in, if any. What is in one that really goes is not counted by itself.
     pub within: Option<DoomedDir>,
+    /// Its version, see [`version`](crate::target::version); 0 if the side does not tell versions.
+    pub version: u64,
 }
 
 /// A folder of which nothing stays.

@@ -20,7 +20,7 @@ const WORTHWHILE: u64 = 8 << 20;
 /// Files from this size on, in bytes.
 pub const SPLIT: u64 = 2 * WORTHWHILE;
 const CHUNK: usize = 256 << 10;
-/// Ranges may fail so often before the file does.
+/// Ranges may fail so often, with little between, before the file does.
 const PATIENCE: usize = 8;
 /// A rest is worth dividing if it lasts so many times as long as the first bytes of a range let wait for themselves: two of these
 /// times go by until one reader has let go of it and the other has begun, and the pace of a new connection has still to grow.
@@ -43,6 +43,8 @@ pub struct Segments {
 struct State {
     ranges: Vec<Range>,
     failures: usize,
+    /// When the last of them was.
+    failed_at: Option<Instant>,
     /// The side does not begin where it should: nothing that came from the middle of the file can be trusted.
     is_misled: Option<Error>,
     /// The longest time that the first bytes of a range let wait for themselves.
@@ -98,11 +100,19 @@ impl State {
     }
 
     fn failed(&mut self, range: usize, error: &Error) {
-        self.failures += 1;
         let range = &mut self.ranges[range];
         if range.at >= range.end {
             // All bytes are there, and were not confirmed.
             range.at = range.from;
+        }
+        if range.at - range.from >= WORTHWHILE {
+            // Connections that bring so much before they are lost bring the file, too.
+            self.failures = 0;
+        }
+        // What was under way when another one failed has failed along with it.
+        if self.failed_at.is_none_or(|at| range.claimed >= at) {
+            self.failures += 1;
+            self.failed_at = Some(Instant::now());
         }
         if error.kind() == Kind::Unsupported {
             self.is_misled.get_or_insert(error.duplicate());
@@ -127,6 +137,7 @@ impl Segments {
             state: Mutex::new(State {
                 ranges,
                 failures: 0,
+                failed_at: None,
                 is_misled: None,
                 delay: Duration::ZERO,
                 is_over: false,
@@ -372,6 +383,40 @@ pub(super) mod tests {
         let refused = ended_by(&Error::new(Kind::Busy, "not confirmed"));
         assert!(!refused.is_complete(&Flow::default()).unwrap());
         assert_eq!(refused.claim(), Some((1, 50 << 20)), "it is read again");
+    }
+
+    /// Reads a range, and fails after so many bytes.
+    fn fails_after(segments: &Segments, (range, _): (usize, u64), count: u64) {
+        let mut state = segments.state();
+        state.ranges[range].at += count;
+        state.ranges[range].has_reader = false;
+        state.failed(range, &Error::new(Kind::Disconnected, "lost"));
+    }
+
+    #[test]
+    fn connections_that_are_lost_together_are_lost_once() {
+        let source = RelPath::parse("large").unwrap();
+        let segments = Segments::of(Side::Remote, source, 0, 400 << 20, Box::new(Nowhere));
+        let readers: Vec<_> = (0..2 * PATIENCE).map(|_| segments.claim().unwrap()).collect();
+        for reader in readers {
+            fails_after(&segments, reader, 1);
+        }
+        assert!(!segments.is_hopeless());
+        for _ in 1..PATIENCE {
+            assert!(!segments.is_hopeless());
+            fails_after(&segments, segments.claim().unwrap(), 1);
+        }
+        assert!(segments.is_hopeless(), "one after the other");
+    }
+
+    #[test]
+    fn connections_that_bring_a_lot_before_they_are_lost_are_no_reason_to_give_up() {
+        let source = RelPath::parse("large").unwrap();
+        let segments = Segments::of(Side::Remote, source, 0, 400 << 20, Box::new(Nowhere));
+        for _ in 0..2 * PATIENCE {
+            fails_after(&segments, segments.claim().unwrap(), WORTHWHILE);
+        }
+        assert!(!segments.is_hopeless());
     }
 
     #[test]

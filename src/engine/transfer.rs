@@ -65,7 +65,7 @@ pub fn transfer(
         return transfer;
     }
     let mut lend = |body: &mut dyn Read| {
-        was_opened = !to.copies_on_disk();
+        was_opened = !to.opens_first();
         let body = &mut Fitting { body, overlap: std::mem::take(&mut overlap) };
         let mut body =
             Counted { body, bytes: &mut bytes, was_read: &mut was_opened, flow, claim: claim.take() };

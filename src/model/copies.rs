@@ -13,8 +13,19 @@ use std::sync::Arc;
 /// More than this (bytes) is not written: a folder that is lost then counts as one of which nothing is known, and comes back.
 const MAX_SIZE: usize = 192 * 1024 * 1024;
 
-/// What a folder held: name, time (seconds) and size (bytes).
-pub type Held = BTreeMap<String, (Option<f64>, Option<u64>)>;
+/// What a folder held, by name.
+pub type Held = BTreeMap<String, Copied>;
+
+/// What was held under a name. Only the defaults for a folder.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Copied {
+    /// The time that counts, in seconds since 1970-01-01 UTC.
+    pub mtime: Option<f64>,
+    /// The size, in bytes.
+    pub size: Option<u64>,
+    /// The time that the local disk showed, to the last digit, where no other memory tells it.
+    pub exact: Option<f64>,
+}
 
 /// What folders held, by path. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -59,21 +70,28 @@ impl Copies {
     /// What a folder held.
     pub fn get(&self, path: &str) -> Option<Held> {
         let names: Map<String, Value> = serde_json::from_str(self.0.get(path)?.get()).ok()?;
-        let fact = |value: &Value| Some((value.get(0)?.as_f64(), value.get(1)?.as_u64()));
-        Some(names.iter().filter_map(|(name, value)| Some((name.clone(), fact(value)?))).collect())
+        let copied = |value: &Value| {
+            let (mtime, size) = (value.get(0)?.as_f64(), value.get(1)?.as_u64());
+            Some(Copied { mtime, size, exact: value.get(2).and_then(Value::as_f64) })
+        };
+        Some(names.iter().filter_map(|(name, value)| Some((name.clone(), copied(value)?))).collect())
     }
 
     /// How many files a folder and those below it held.
     pub fn count_files(&self, path: &str) -> u64 {
         let inside = self.below(path).map(String::as_str).chain([path]);
         let held = inside.filter_map(|path| self.get(path)).flatten();
-        held.filter(|(_, (_, size))| size.is_some()).count() as u64
+        held.filter(|(_, copied)| copied.size.is_some()).count() as u64
     }
 
     /// Remembers what a folder held.
     pub fn insert(&mut self, path: &str, held: &Held) {
-        let names = held.iter().map(|(name, (mtime, size))| (name.clone(), json!([number(*mtime), size])));
-        let names: Map<String, Value> = names.collect();
+        let value = |Copied { mtime, size, exact }: &Copied| match exact {
+            None => json!([number(*mtime), size]),
+            Some(_) => json!([number(*mtime), size, number(*exact)]),
+        };
+        let names: Map<String, Value> =
+            held.iter().map(|(name, copied)| (name.clone(), value(copied))).collect();
         if let Ok(text) = to_raw_value(&names) {
             self.0.insert(path.to_owned(), Arc::from(text));
         }
@@ -127,7 +145,8 @@ mod tests {
     use super::*;
 
     fn held() -> Held {
-        Held::from([("a".to_owned(), (Some(1.5), Some(7))), ("sub".to_owned(), (None, None))])
+        let file = Copied { mtime: Some(1.5), size: Some(7), exact: Some(1.625) };
+        Held::from([("a".to_owned(), file), ("sub".to_owned(), Copied::default())])
     }
 
     #[test]

@@ -87,12 +87,26 @@ pub struct Note {
     pub why: String,
     /// It is something that no honest side says, or that could not even be looked at, and the user must hear of it.
     pub is_error: bool,
+    /// It stands for something that is there and could not be read: whoever copies what is listed does not get all.
+    pub is_loss: bool,
+    /// It stands for content of the user that no file of another side can be: whoever wants all of it has to know.
+    pub is_stuck: bool,
 }
 
 impl Note {
     /// Something that is left out.
     pub fn new(what: impl Into<String>, why: impl Into<String>) -> Self {
-        Note { what: what.into(), why: why.into(), is_error: false }
+        Note { what: what.into(), why: why.into(), is_error: false, is_loss: false, is_stuck: false }
+    }
+
+    /// A part of a listing that is there and could not be read.
+    pub fn lost(what: impl Into<String>, why: impl Into<String>) -> Self {
+        Note { is_loss: true, ..Note::new(what, why) }
+    }
+
+    /// Content that can be found here only, for its name.
+    pub fn stuck(what: impl Into<String>, why: impl Into<String>) -> Self {
+        Note { is_stuck: true, ..Note::new(what, why) }
     }
 
     /// A name that cannot be that of an entry of this folder, or of which it is not known what it is.

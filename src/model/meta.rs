@@ -4,7 +4,7 @@
 //! tells a deletion from an addition. `mtimes`, on targets that cannot set times: the time that a file should have.
 //! pyftpsync 3.1 and 4.1 read and write the same file; whatever else it holds is kept.
 
-use super::copies::{Copies, Held};
+use super::copies::{Copied, Copies, Held};
 use super::entry::Seen;
 use super::meta_json::{
     LAST_SYNC, UNFINISHED, add_readable_times, number, pretty_print, read_peer, read_unfinished,
@@ -233,7 +233,7 @@ impl DirMeta {
         if let Value::Object(offsets) = offsets {
             match offset {
                 Some(offset) => drop(offsets.insert(name.to_owned(), number(Some(offset)))),
-                None => drop(offsets.shift_remove(name)),
+                None => drop(offsets.swap_remove(name)),
             }
         }
     }
@@ -280,7 +280,7 @@ impl DirMeta {
         }
         self.edit(peer, |entries| {
             if names.is_empty() {
-                entries.shift_remove(UNFINISHED);
+                entries.swap_remove(UNFINISHED);
             } else {
                 // Shaped like an entry, so that 3.1 and 4.1 can live with it.
                 let value = json!({"m": null, "s": null, "u": null, "names": names});
@@ -296,7 +296,7 @@ impl DirMeta {
         let mut found = false;
         for key in [&peer.id, &peer.legacy] {
             if let Some(Value::Object(entries)) = self.peers.get_mut(key) {
-                found |= entries.shift_remove(name).is_some();
+                found |= entries.swap_remove(name).is_some();
             }
         }
         self.set_offset(peer, name, None);
@@ -312,8 +312,8 @@ impl DirMeta {
         self.adopted = Some(peer.id.clone());
         let Some(held) = held else { return };
         self.record_meeting(peer, now);
-        for (name, (mtime, size)) in held {
-            self.record(peer, name, &Fact { mtime: *mtime, size: *size, ..Fact::default() }, now);
+        for (name, Copied { mtime, size, exact }) in held {
+            self.record(peer, name, &Fact { mtime: *mtime, size: *size, exact: *exact, dated: None }, now);
         }
     }
 
@@ -379,9 +379,10 @@ impl DirMeta {
     pub fn set_copies(&mut self, peer: &PeerKey, copies: &Copies) {
         let fitting = if copies.fits() { copies.clone() } else { Copies::default() };
         if self.copies(peer) != fitting {
-            match fitting.is_empty() {
-                true => drop(self.copies.remove(&peer.id)),
-                false => drop(self.copies.insert(peer.id.clone(), fitting)),
+            if fitting.is_empty() {
+                self.copies.remove(&peer.id);
+            } else {
+                self.copies.insert(peer.id.clone(), fitting);
             }
             self.changed = true;
         }
@@ -409,7 +410,7 @@ impl DirMeta {
 
     /// Forgets the time that `name` should have.
     pub fn forget_shadow(&mut self, name: &str) {
-        let found = self.mtimes.shift_remove(name).is_some();
+        let found = self.mtimes.swap_remove(name).is_some();
         self.shadows_changed |= found;
         self.changed |= found;
     }
@@ -648,7 +649,8 @@ mod tests {
     fn the_tree_survives_the_file() {
         let mut meta = DirMeta::default();
         meta.record(&key("joe"), "d", &Fact::default(), 3.0);
-        let held = BTreeMap::from([("a".to_owned(), (Some(1.5), Some(7))), ("sub".to_owned(), (None, None))]);
+        let file = Copied { mtime: Some(1.5), size: Some(7), exact: None };
+        let held = BTreeMap::from([("a".to_owned(), file), ("sub".to_owned(), Copied::default())]);
         let mut copies = Copies::default();
         copies.insert("d", &held);
         meta.set_copies(&key("joe"), &copies);

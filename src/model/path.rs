@@ -254,17 +254,6 @@ impl RelPath {
         self.text.rsplit_once('/').map_or(&self.text, |(_, name)| name)
     }
 
-    /// The bytes of the last name.
-    pub fn file_name_bytes(&self) -> Cow<'_, [u8]> {
-        match &self.raw {
-            None => Cow::Borrowed(self.file_name().as_bytes()),
-            Some(raw) => {
-                let start = raw.iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
-                Cow::Borrowed(&raw[start..])
-            }
-        }
-    }
-
     /// The path as text.
     pub fn as_str(&self) -> &str {
         &self.text
@@ -396,7 +385,6 @@ mod tests {
         let name = Name::with_raw("ä", b"\xe4").unwrap();
         let file = folder.join(&name);
         assert_eq!((file.as_str(), &*file.bytes()), ("a/b/ä", &b"a/b/\xe4"[..]));
-        assert_eq!(&*file.file_name_bytes(), b"\xe4");
         assert_eq!(file.parent().unwrap(), folder);
         assert_eq!(file.parent().unwrap().raw(), Some(&b"a/b"[..]));
         assert_eq!(file.depth(), 3);

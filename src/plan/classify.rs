@@ -113,6 +113,10 @@ pub fn is_as_seen(entry: &Entry, side: Side, seen: &Seen) -> bool {
         |now: Stamp, then: f64| compare_times(now.as_secs_f64(), then, now.grain()) == Ordering::Equal;
     let same_time = match (entry.mtime, seen.mtime) {
         (Some(now), Some(_)) if side == Side::Local && seen.exact.is_some() => is_exactly(now, seen.exact),
+        // On a disk, the other side has the time that was set there, or shows another one that was remembered with it.
+        (Some(now), Some(then)) if entry.changed.is_some() && seen.exact.is_some() => {
+            is_exactly(now, Some(then)) || is_exactly(now, seen.dated)
+        }
         (Some(now), Some(then)) => is_at(now, then) || seen.dated.is_some_and(|dated| is_at(now, dated)),
         (Some(_) | None, None) | (None, Some(_)) => true,
     };
@@ -133,12 +137,24 @@ fn is_put_back(entry: &Entry, seen: &Seen) -> bool {
     earlier > slack && to_zone > slack
 }
 
-/// Whether a file on a disk has this time, to the last digit that a number in metadata holds. Whole seconds are enough where
-/// the file has no others: an archive or another disk has dropped them.
+/// The steps, in nanoseconds, in which archives and other disks keep times: FAT and ZIP two seconds, exFAT ten milliseconds.
+const STEPS: [i64; 4] = [1_000_000, 10_000_000, 1_000_000_000, 2_000_000_000];
+/// The last digit, in seconds, that a number in metadata holds.
+const DIGIT: f64 = 1e-5;
+
+/// Whether a file on a disk has this time, to the last digit. A whole number of steps is enough if the other time rounds to it: the
+/// file has been on a disk or in an archive that keeps no others. Some round up; an edit does that as well on a disk that
+/// keeps no fine times itself.
 fn is_exactly(now: Stamp, then: Option<f64>) -> bool {
-    then.is_some_and(|then| {
-        (now.as_secs_f64() - then).abs() < 1e-5 || (now.nanos() == 0 && now.seconds() as f64 == then.floor())
-    })
+    let Some(then) = then else { return false };
+    let (later, cents) = (now.as_secs_f64() - then, then * 100.0);
+    let is_fine = (cents - cents.round()).abs() > DIGIT * 100.0;
+    let nanos = i128::from(now.seconds()) * 1_000_000_000 + i128::from(now.nanos());
+    let is_rounded = |step: i64| {
+        let is_near = later.abs() < step as f64 * 1e-9 - DIGIT;
+        (later < 0.0 || is_fine) && is_near && nanos % i128::from(step) == 0
+    };
+    later.abs() < DIGIT || STEPS.into_iter().any(is_rounded)
 }
 
 /// Compares the times of two files; `None` when a server does not tell one of them.
@@ -146,4 +162,34 @@ pub fn compare_mtimes(entries: Sides<&Entry>) -> Option<Ordering> {
     let (local, remote) = (entries.local.mtime?, entries.remote.mtime?);
     let grain = local.grain().max(remote.grain());
     Some(compare_times(local.as_secs_f64(), remote.as_secs_f64(), grain))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_that_another_disk_has_rounded_is_the_same_and_that_of_an_edit_is_not() {
+        let is = |seconds: i64, millis: u32, then: f64| {
+            is_exactly(Stamp::new(1_600_000_000 + seconds, millis * 1_000_000), Some(1.6e9 + then))
+        };
+        let fine = 1.372_456_7;
+        // FAT and ZIP down and up, whole seconds down and up, exFAT, milliseconds.
+        for (seconds, millis) in [(0, 0), (2, 0), (1, 0), (1, 370), (1, 380), (1, 372), (1, 373)] {
+            assert!(is(seconds, millis, fine), "{seconds} {millis}");
+        }
+        assert!(is_exactly(Stamp::new(1_600_000_001, 372_456_700), Some(1.6e9 + fine)));
+        for (seconds, millis) in [(1, 371), (1, 374), (1, 390), (1, 872), (3, 0), (4, 0), (-1, 0), (-2, 0)] {
+            assert!(!is(seconds, millis, fine), "{seconds} {millis}");
+        }
+        // An odd second on FAT; but where only seconds are kept, or hundredths of them, each edit is seen.
+        assert!(is(0, 0, 1.0));
+        for (seconds, millis, then) in
+            [(2, 0, 1.0), (1, 0, 0.0), (4, 0, 2.0), (0, 0, 2.0), (1, 380, 1.37), (2, 0, 1.37)]
+        {
+            assert!(!is(seconds, millis, then), "{seconds} {millis} {then}");
+        }
+        let early = |seconds| is_exactly(Stamp::new(seconds, 0), Some(-0.5));
+        assert!(early(-2) && early(-1) && !early(-3) && !early(1), "before 1970, too");
+    }
 }

@@ -58,9 +58,16 @@ pub fn is_always_omitted(name: &str) -> bool {
         || is_temporary(name)
 }
 
-/// Whether the name is one of our temporary files.
+/// Whether the name is one of our temporary files. Servers may hide one until it is complete, with something of their own in
+/// front (ProFTPD with HiddenStores: `.in.`); then the number tells that it is ours.
 pub fn is_temporary(name: &str) -> bool {
-    name.starts_with(TEMP_PREFIX)
+    let has_number =
+        |rest: &str| rest.len() >= 16 && rest.bytes().take(16).all(|byte| byte.is_ascii_hexdigit());
+    match name.split_once(TEMP_PREFIX) {
+        Some(("", _)) => true,
+        Some((front, rest)) => front.starts_with('.') && has_number(rest),
+        None => false,
+    }
 }
 
 /// A shell pattern as a regular expression, with the rules of Python's `fnmatch`: `*` and `?` match any character, also
@@ -153,6 +160,20 @@ mod tests {
     fn is_match(pattern: &str, name: &str) -> bool {
         let filter = Filter::new(&[], &[pattern.to_owned()], false).unwrap();
         !filter.matches(name, EntryKind::File)
+    }
+
+    #[test]
+    fn temporary_files_are_ours_and_nobody_elses() {
+        for (name, expected) in [
+            (".pyftpsync-tmp-notes", true),
+            (".in..pyftpsync-tmp-826f1dc6f1000004-page.html.", true),
+            (".in..pyftpsync-tmp-notes", false),
+            ("about.pyftpsync-tmp-826f1dc6f1000004", false),
+            ("my.pyftpsync-tmp-notes", false),
+            (".in.page.html.", false),
+        ] {
+            assert_eq!(is_temporary(name), expected, "{name}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::classify::Past;
 use crate::model::meta::Archive;
 use crate::model::{Entry, Name, Side, Sides};
 use crate::quoted::Quoted;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 
@@ -23,6 +24,14 @@ impl CaseMode {
     /// What two spellings of one name have in common.
     pub fn fold(self, name: &str) -> String {
         if self == CaseMode::Strict { name.to_owned() } else { name.to_lowercase() }
+    }
+
+    /// A name as it is compared where one spelling stands for the other, and is not only refused beside it.
+    pub fn joined(self, name: &str) -> Cow<'_, str> {
+        match self {
+            CaseMode::As(_) => Cow::Owned(self.fold(name)),
+            CaseMode::Refuse | CaseMode::Strict => Cow::Borrowed(name),
+        }
     }
 }
 
@@ -78,6 +87,11 @@ impl Pair {
     /// The entry of one side.
     pub fn get(&self, side: Side) -> Option<&Entry> {
         self.sides[side].as_ref()
+    }
+
+    /// The entry of one side, to be put right.
+    pub fn get_mut(&mut self, side: Side) -> Option<&mut Entry> {
+        self.sides[side].as_mut()
     }
 
     /// The entries of both sides, where both have one.

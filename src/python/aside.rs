@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// How often pending signals (Ctrl+C) are looked for.
-const SIGNALS: Duration = Duration::from_millis(50);
+pub const SIGNALS: Duration = Duration::from_millis(50);
 
 type Performance = Box<dyn FnOnce(Python<'_>) + Send>;
 
@@ -78,7 +78,14 @@ pub fn work<T: Send + 'static>(
         let cue = py.detach(|| locked(&pending).recv_timeout(SIGNALS));
         match cue {
             Ok(perform) => perform(py),
-            Err(RecvTimeoutError::Timeout) => py.check_signals().inspect_err(|_| target.interrupt())?,
+            Err(RecvTimeoutError::Timeout) => {
+                if let Err(signal) = py.check_signals() {
+                    // First: whoever is interrupted asks whether somebody still waits, before he tries again.
+                    drop(pending);
+                    target.interrupt();
+                    return Err(signal);
+                }
+            }
             // The work is done, and its outcome was sent before.
             Err(RecvTimeoutError::Disconnected) => break,
         }

@@ -26,6 +26,7 @@ pub struct PyTarget {
     base_name: String,
     sets_mtime: bool,
     removes_trees: bool,
+    has_writer: bool,
 }
 
 impl PyTarget {
@@ -42,6 +43,7 @@ impl PyTarget {
             base_name: bridge.getattr("base_name")?.extract()?,
             sets_mtime: bridge.getattr("sets_mtime")?.extract()?,
             removes_trees: bridge.getattr("removes_trees")?.extract()?,
+            has_writer: bridge.getattr("has_writer")?.extract()?,
         })
     }
 }
@@ -79,6 +81,7 @@ impl Target for PyTarget {
             stage: Arc::clone(&self.stage),
             bridge: Arc::clone(&self.bridge),
             metas: HashMap::new(),
+            has_writer: self.has_writer,
         }))
     }
 }
@@ -88,6 +91,8 @@ struct PySession {
     bridge: Arc<Py<PyAny>>,
     /// Metadata that came with a listing, until it is read.
     metas: HashMap<RelPath, String>,
+    /// Whether files are written through `open_writable()`.
+    has_writer: bool,
 }
 
 /// Name, whether it is a folder, size, time as it counts, time as listed, identity.
@@ -193,6 +198,10 @@ impl Session for PySession {
             return Err(Error::new(Kind::Size, text).during("write").at(file));
         }
         Ok(Written { size: bytes, mtime_kept, ..Written::default() })
+    }
+
+    fn opens_first(&self) -> bool {
+        self.has_writer
     }
 
     fn mkdir(&mut self, dir: &RelPath) -> Result<()> {

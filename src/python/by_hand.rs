@@ -2,7 +2,7 @@
 
 use super::aside;
 use super::errors::raise;
-use super::target::{Shared, ended, exclusive};
+use super::session::{Shared, ended, exclusive};
 use crate::error::{Error, Kind, Result};
 use crate::locked::locked;
 use crate::target::Target;

@@ -1,10 +1,17 @@
 //! The check-up of a target, for `pyftpsync doctor`.
 
-use super::aside;
+use super::aside::{self, SIGNALS};
 use super::target::Target;
-use crate::target::checkup::{Finding, check_up as examine};
+use crate::locked::locked;
+use crate::target::checkup::{Finding, look_around, try_out};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+/// How long a check-up that was interrupted may take to remove what it has written.
+const CLEARING: Duration = Duration::from_secs(10);
 
 /// Finds out what a target can do; with ``writes``, by a small temporary file that is removed again.
 ///
@@ -12,8 +19,17 @@ use pyo3::types::PyDict;
 #[pyfunction]
 pub fn check_up<'py>(py: Python<'py>, target: &Target, writes: bool) -> PyResult<Bound<'py, PyDict>> {
     let shared = target.share();
-    let worker = target.share();
-    let found = aside::work(py, &shared, move |_| examine(worker.as_ref(), writes))?;
+    let (worker, other) = (target.share(), target.share());
+    let (end, ended) = channel::<()>();
+    let tried = aside::work(py, &shared, move |caller| {
+        let _end = end;
+        try_out(worker.as_ref(), writes, &|| caller.is_waiting())
+    });
+    if tried.is_err() {
+        wait_for(py, ended)?;
+    }
+    let mut found = tried?;
+    found.extend(aside::work(py, &shared, move |_| Ok(look_around(other.as_ref())))?);
     let report = PyDict::new(py);
     for (name, finding) in found {
         match finding {
@@ -26,4 +42,16 @@ pub fn check_up<'py>(py: Python<'py>, target: &Target, writes: bool) -> PyResult
         }
     }
     Ok(report)
+}
+
+/// After a signal: waits until the work has come to its end, unless that takes long or another signal comes.
+fn wait_for(py: Python<'_>, ended: Receiver<()>) -> PyResult<()> {
+    let (ended, deadline) = (Mutex::new(ended), Instant::now() + CLEARING);
+    while Instant::now() < deadline {
+        match py.detach(|| locked(&ended).recv_timeout(SIGNALS)) {
+            Err(RecvTimeoutError::Timeout) => py.check_signals()?,
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    Ok(())
 }

@@ -2,7 +2,7 @@
 
 use crate::model::{RelPath, Side, Stamp};
 use crate::plan::guard::Limit;
-use crate::plan::{CaseMode, Mode};
+use crate::plan::{CaseMode, Filter, Mode};
 use crate::target::local::Links;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -53,6 +53,23 @@ pub fn limit(text: Option<&str>) -> PyResult<Option<Limit>> {
     text.map(Limit::parse)
         .transpose()
         .map_err(|why| PyValueError::new_err(format!("invalid option max_delete: {why}")))
+}
+
+/// The options `match` and `exclude`.
+pub fn filter(include: &[String], exclude: &[String], fold_case: bool) -> PyResult<Filter> {
+    Filter::new(include, exclude, fold_case)
+        .map_err(|bad| PyValueError::new_err(format!("invalid option match or exclude: {}", bad.0)))
+}
+
+/// The option `backup_dir`: a folder below the roots of both sides.
+pub fn backup_folder(text: &str) -> PyResult<RelPath> {
+    match RelPath::parse(text.trim_end_matches('/')) {
+        Ok(path) if !path.is_root() && !text.starts_with('/') => Ok(path),
+        Ok(_) | Err(_) => {
+            let what = format!("invalid option backup_dir: {text:?} (expected a folder below the root)");
+            Err(PyValueError::new_err(what))
+        }
+    }
 }
 
 fn unknown(what: &str, word: &str, known: &str) -> PyErr {

@@ -63,7 +63,7 @@ fn build(py: Python<'_>, error: &Error, what: &str) -> PyResult<PyErr> {
         Kind::Ssh => return silent(py, what),
         // A function: what it makes is also an exception of paramiko, where a script uses that.
         Kind::SshLogin => return imported(py, "ftpsync.sftp_target", "_login_refused", (what,)),
-        Kind::Locked => return imported(py, "ftpsync.sftp_target", "_key_locked", (what,)),
+        Kind::Passphrase => return imported(py, "ftpsync.sftp_target", "_key_locked", (what,)),
         Kind::Tls => return imported(py, "ssl", "SSLError", (1, what)),
         Kind::NotFound => PyFileNotFoundError::new_err((number(libc::ENOENT), what)),
         Kind::Exists => PyFileExistsError::new_err((number(libc::EEXIST), what)),
@@ -78,7 +78,7 @@ fn build(py: Python<'_>, error: &Error, what: &str) -> PyResult<PyErr> {
         Kind::Metadata => {
             return imported(py, "ftpsync.metadata", "IncompatibleMetadataVersionError", (what,));
         }
-        Kind::Guard => return silent(py, what),
+        Kind::Locked | Kind::Guard => return silent(py, what),
         Kind::Strategy => PyAssertionError::new_err(what),
     })
 }

@@ -3,7 +3,7 @@
 use super::aside::{self, Caller};
 use super::convert;
 use super::errors::{exception, raise};
-use super::target::{is_set, option, seconds, tls_config};
+use super::options::{is_set, option, seconds, tls_config};
 use crate::error::{Error, Kind, Result};
 use crate::locked::locked;
 use crate::model::{RelPath, Stamp};

@@ -2,7 +2,7 @@
 
 use super::aside::{self, Caller};
 use super::errors::raise;
-use super::target::PyReader;
+use super::session::{PyReader, Shared, ended, exclusive};
 use crate::error::{Error, Kind, Result};
 use crate::locked::locked;
 use crate::target::Target as CoreTarget;
@@ -18,8 +18,15 @@ type Fields = (Option<u64>, Option<u32>, Option<u32>, Option<u32>, Option<u32>, 
 /// A session with an SFTP server that may go anywhere. Paths are absolute.
 #[pyclass(frozen, module = "ftpsync._core")]
 pub struct Sftp {
-    inner: Arc<Mutex<Option<ByHand>>>,
+    inner: Inner,
     target: Arc<dyn CoreTarget>,
+}
+
+#[derive(Clone)]
+enum Inner {
+    Own(Arc<Mutex<Option<ByHand>>>),
+    /// That of a target.
+    Of(Shared),
 }
 
 impl Sftp {
@@ -28,7 +35,12 @@ impl Sftp {
         let shared: Arc<dyn CoreTarget> = Arc::<SftpTarget>::clone(target);
         let opening = Arc::clone(target);
         let session = aside::work(py, &shared, move |_| opening.by_hand())?;
-        Ok(Sftp { inner: Arc::new(Mutex::new(Some(session))), target: shared })
+        Ok(Sftp { inner: Inner::Own(Arc::new(Mutex::new(Some(session)))), target: shared })
+    }
+
+    /// Shares a session of a target, and leaves it as it was.
+    pub fn of(session: Shared, target: Arc<dyn CoreTarget>) -> Self {
+        Sftp { inner: Inner::Of(session), target }
     }
 
     fn with<T: Send + 'static>(
@@ -36,12 +48,21 @@ impl Sftp {
         py: Python<'_>,
         work: impl FnOnce(&mut ByHand, &Caller) -> Result<T> + Send + 'static,
     ) -> PyResult<T> {
-        let inner = Arc::clone(&self.inner);
-        aside::work(py, &self.target, move |caller| {
-            let mut inner = locked(&inner);
-            match inner.as_mut() {
+        let inner = self.inner.clone();
+        aside::work(py, &self.target, move |caller| match &inner {
+            Inner::Own(own) => match locked(own).as_mut() {
                 Some(session) => work(session, caller),
                 None => Err(Error::new(Kind::Disconnected, "the connection is closed")),
+            },
+            Inner::Of(shared) => {
+                let mut session = exclusive(shared)?;
+                let by_hand = session.take().ok_or_else(ended)?.into_sftp();
+                let mut by_hand = by_hand.ok_or_else(|| {
+                    Error::new(Kind::Unsupported, "this conversation is none with an SFTP server")
+                })?;
+                let result = work(&mut by_hand, caller);
+                *session = Some(by_hand.back());
+                result
             }
         })
     }
@@ -134,8 +155,11 @@ impl Sftp {
 
     /// Ends the session; harmless twice.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
-        let session = locked(&self.inner).take();
-        py.detach(|| session.map(ByHand::close));
+        // What belongs to a target is the target's to end.
+        if let Inner::Own(own) = &self.inner {
+            let session = locked(own).take();
+            py.detach(|| session.map(ByHand::close));
+        }
         raise(py, Ok(()))
     }
 }

@@ -2,8 +2,8 @@
 
 use super::aside;
 use super::errors::raise;
+use super::session::open_session;
 use super::stage::Stage;
-use super::target::open_session;
 use crate::error::Retry;
 use crate::target::Session;
 use crate::target::pool::Pool;

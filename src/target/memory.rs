@@ -141,9 +141,10 @@ struct MemorySession(MemoryTarget);
 impl MemorySession {
     fn refuse_missing_parent(&self, path: &RelPath) -> Result<()> {
         let parent = path.parent().unwrap_or_default();
-        match parent.is_root() || self.0.nodes().get(parent.as_str()) == Some(&Node::Folder) {
-            true => Ok(()),
-            false => Err(not_found("find the folder of", path)),
+        if parent.is_root() || self.0.nodes().get(parent.as_str()) == Some(&Node::Folder) {
+            Ok(())
+        } else {
+            Err(not_found("find the folder of", path))
         }
     }
 }

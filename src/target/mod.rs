@@ -29,8 +29,8 @@ use on_disk::OnDisk;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::io::Read;
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 /// What a target can do. Claiming a capability is asking the contract suite to test it.
@@ -104,6 +104,9 @@ pub trait Target: Send + Sync {
         None
     }
 
+    /// Has somebody hear of uploads that stay on this side until they are ended, whoever has begun them: `None` for nobody any more.
+    fn watch_uploads(&self, _watch: Option<UploadWatch>) {}
+
     /// The notes of this name that somebody has left. `None` if he still writes them, or if they cannot be had.
     fn left_notes(&self, _name: &str) -> Option<Box<dyn Notes>> {
         None
@@ -121,6 +124,9 @@ pub trait Target: Send + Sync {
         checkup::Findings::new()
     }
 }
+
+/// Hears of such an upload: the file, the name that the side has given to the upload, and whether it has ended.
+pub type UploadWatch = Arc<dyn Fn(&RelPath, &str, bool) + Send + Sync>;
 
 /// Notes that outlast the process.
 pub trait Notes: Send {
@@ -270,6 +276,11 @@ pub trait Session: Send {
         false
     }
 
+    /// Whether an upload may begin in the middle, by [`Put::from`], behind a part of the name [`Put::part_name`]. It may be refused.
+    fn can_write_from(&self) -> bool {
+        false
+    }
+
     /// Whether a large file comes faster when several sessions [read parts](Session::read_from) of it.
     fn gains_by_parts(&self) -> bool {
         false
@@ -338,6 +349,15 @@ pub trait Session: Send {
         Err(Error::new(Kind::Unsupported, "parts are not read here").during("read").at(file))
     }
 
+    /// Ends an upload of which [somebody has heard](Target::watch_uploads), and which nobody goes on with. One that has ended is
+    /// fine.
+    ///
+    /// # Errors
+    /// What the side says.
+    fn end_upload(&mut self, _file: &RelPath, _upload: &str) -> Result<()> {
+        Ok(())
+    }
+
     /// Puts a whole file at its name, or leaves what was there.
     ///
     /// Unless `put.inplace`: after `Ok` the complete new content is at the name, after `Err` the old content (or nothing)
@@ -351,6 +371,12 @@ pub trait Session: Send {
     /// Whether this side is a disk of this computer, onto which the system can copy files of another one.
     fn copies_on_disk(&self) -> bool {
         false
+    }
+
+    /// Whether this side opens the file before it reads anything for it: as long as nothing was read, it may be that it
+    /// could not be opened.
+    fn opens_first(&self) -> bool {
+        self.copies_on_disk()
     }
 
     /// A file, open, if it is on a disk of this computer and need not pass through a reader. It is copied by
@@ -415,6 +441,15 @@ pub trait Session: Send {
     /// # Errors
     /// [`Kind::Exists`] if a file has the name, or whatever the side refuses.
     fn mkdir(&mut self, dir: &RelPath) -> Result<()>;
+
+    /// As [`Session::mkdir`] for somebody who wants to know whether he was the first: a folder that is there already is an error,
+    /// where a side has folders of their own.
+    ///
+    /// # Errors
+    /// As [`Session::mkdir`].
+    fn make_new(&mut self, dir: &RelPath) -> Result<()> {
+        self.mkdir(dir)
+    }
 
     /// Makes many folders in one go, in order; one result for each. Sides with round trips send them in bursts.
     fn mkdirs(&mut self, dirs: &[RelPath]) -> Vec<Result<()>> {
@@ -549,6 +584,12 @@ pub trait Session: Send {
 
     /// The conversation for commands of the user's own, if it is one over FTP.
     fn as_ftp(&mut self) -> Option<ftp::ByHand<'_>> {
+        None
+    }
+
+    /// The conversation for verbs of the user's own, if it is one over SFTP.
+    #[cfg(feature = "sftp")]
+    fn into_sftp(self: Box<Self>) -> Option<sftp::ByHand> {
         None
     }
 

@@ -56,7 +56,8 @@ impl TargetUrl {
         Ok(TargetUrl {
             user: decoded(user)?,
             password: decoded(password)?.map(Secret::new),
-            host: host.to_ascii_lowercase(),
+            // The interface behind a link-local address (RFC 6874) is written with its percent sign encoded.
+            host: host.to_ascii_lowercase().replacen("%25", "%", usize::from(host.contains(':'))),
             port,
             path: path.to_owned(),
             scheme,
@@ -113,9 +114,10 @@ fn percent_decoded(scheme: &str, text: &str) -> Result<String> {
         }
     }
     let text = String::from_utf8(bytes).map_err(|_| invalid(scheme, "user or password are not UTF-8"))?;
-    match text.chars().any(|char| matches!(char, '\r' | '\n' | '\0')) {
-        true => Err(invalid(scheme, "user or password hold a line end or NUL")),
-        false => Ok(text),
+    if text.chars().any(|char| matches!(char, '\r' | '\n' | '\0')) {
+        Err(invalid(scheme, "user or password hold a line end or NUL"))
+    } else {
+        Ok(text)
     }
 }
 
@@ -141,6 +143,14 @@ impl fmt::Debug for TargetUrl {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_link_local_address_is_told_with_its_interface() {
+        for text in ["sftp://[fe80::1%25eth0]:7/x", "sftp://[FE80::1%eth0]:7/x"] {
+            let url = TargetUrl::parse(text).unwrap();
+            assert_eq!((url.host.as_str(), url.port), ("fe80::1%eth0", 7));
+        }
+    }
 
     #[test]
     fn a_url_has_its_parts_and_prints_without_secrets() {

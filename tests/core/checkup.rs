@@ -2,13 +2,17 @@
 
 use crate::contract::path;
 use crate::ftp_conversations::config;
+use crate::ftp_faults::{At, Fault, Mishap};
 use crate::ftp_server::{Quirks, Server};
-use ftpsync::error::Kind;
-use ftpsync::target::Target;
-use ftpsync::target::checkup::{Finding, Findings, check_up};
+use crate::wrapped::{Overrides, Wrapped};
+use ftpsync::error::{Error, Kind, Result};
+use ftpsync::target::checkup::{Finding, Findings, check_up, try_out};
 use ftpsync::target::ftp::{FtpConfig, FtpTarget};
 use ftpsync::target::memory::MemoryTarget;
+use ftpsync::target::{Session, Target};
 use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 fn examine(quirks: Quirks, writes: bool) -> (Server, Findings) {
@@ -63,6 +67,21 @@ fn a_server_that_refuses_changes_is_one_for_downloads() {
 }
 
 #[test]
+fn a_server_that_refuses_names_with_a_dot_is_no_server_for_downloads_only() {
+    let server = Server::start(Quirks::default());
+    server.put("/pyftpsync-doctor-0123456789abcdef", b"written by pyftpsync doctor\n");
+    server.put("/pyftpsync-doctor-x", b"28 bytes of somebody else's.");
+    let refusal = Mishap::Answer("553 Prohibited file name");
+    server.faults().plan((0..3).map(|_| Fault { at: At::Nth("STOR /.", 0), mishap: refusal.clone() }));
+    let found = check_up(&FtpTarget::new(config(&server)).unwrap(), true).unwrap();
+    is(&found, "writable", true);
+    is(&found, "temporary_names", false);
+    is(&found, "left_before", Finding::Words(vec!["pyftpsync-doctor-0123456789abcdef".to_owned()]));
+    assert!(!found.contains_key("refusal") && !found.contains_key("left_behind"), "{found:#?}");
+    assert_eq!(server.paths(), ["/", "/pyftpsync-doctor-x"]);
+}
+
+#[test]
 fn a_file_that_cannot_be_removed_again_is_named() {
     let server =
         Server::start(Quirks { answers: vec![("DELE", "550 Permission denied.")], ..Quirks::default() });
@@ -87,6 +106,11 @@ fn what_fails_is_said_of_each_way_on_its_own() {
     is(&found, "epsv", false);
     is(&found, "pasv", true);
     is(&found, "data_by", "PASV");
+    let answers = vec![("EPSV", "550 Permission denied."), ("PASV", "550 Permission denied.")];
+    let (_, found) = examine(Quirks { answers, ..Quirks::default() }, true);
+    is(&found, "epsv", false);
+    is(&found, "pasv", false);
+    is(&found, "data_by", "active");
     // The server takes a moment to notice that the sessions of the other trials are over.
     let quirks = Quirks { most: 2, notices_ends_after: Duration::from_millis(200), ..Quirks::default() };
     let (_, found) = examine(quirks, true);
@@ -173,12 +197,17 @@ fn what_the_other_engine_does_is_not_blamed_on_the_server() {
     is(&found, "writable", true);
 }
 
-/// What is found on a server that is not waited for longer than some moments.
-fn examine_hastily(quirks: Quirks) -> (Server, Findings) {
+/// Long enough for an honest answer on a busy computer.
+const HASTY: Duration = Duration::from_secs(1);
+/// For what is refused, and not waited for.
+const PATIENT: Duration = Duration::from_secs(10);
+
+/// What is found on a server that is silent, and is waited for so long.
+fn examine_with(patience: Duration, quirks: Quirks) -> (Server, Findings) {
     let server = Server::start(quirks);
     server.put("/a", b"x");
-    let (timeout, connect_timeout) = (Duration::from_millis(300), Duration::from_millis(300));
-    let config = FtpConfig { timeout, connect_timeout, connections: 1, ..config(&server) };
+    let config =
+        FtpConfig { timeout: patience, connect_timeout: patience, connections: 1, ..config(&server) };
     let found = check_up(&FtpTarget::new(config).unwrap(), true).unwrap();
     assert_eq!(server.paths(), ["/", "/a"], "something was left behind");
     (server, found)
@@ -186,7 +215,7 @@ fn examine_hastily(quirks: Quirks) -> (Server, Findings) {
 
 #[test]
 fn a_server_that_hangs_on_epsv_is_found_out_and_used_by_pasv() {
-    let (_, found) = examine_hastily(Quirks { is_silent_at: Some("EPSV"), ..Quirks::default() });
+    let (_, found) = examine_with(HASTY, Quirks { is_silent_at: Some("EPSV"), ..Quirks::default() });
     for (name, expected) in [("epsv", false), ("epsv_stalls", true), ("pasv", true), ("writable", true)] {
         is(&found, name, expected);
     }
@@ -197,7 +226,7 @@ fn a_server_that_hangs_on_epsv_is_found_out_and_used_by_pasv() {
 
 #[test]
 fn a_server_that_hangs_in_the_middle_of_mlsd_is_found_out_and_listed_by_list() {
-    let (_, found) = examine_hastily(Quirks { mlsd_stalls: true, ..Quirks::default() });
+    let (_, found) = examine_with(HASTY, Quirks { mlsd_stalls: true, ..Quirks::default() });
     for (name, expected) in [("mlsd_stalls", true), ("epsv", true), ("active", true), ("writable", true)] {
         is(&found, name, expected);
     }
@@ -216,7 +245,7 @@ fn data_connections_that_work_only_to_the_host_that_is_named_are_no_reason_to_gi
         answers: vec![("PORT", "500 no")],
         ..Quirks::default()
     };
-    let (_, found) = examine_hastily(quirks);
+    let (_, found) = examine_with(PATIENT, quirks);
     for (name, expected) in [("epsv", false), ("pasv", false), ("pasv_as_named", true), ("active", false)] {
         is(&found, name, expected);
     }
@@ -227,12 +256,93 @@ fn data_connections_that_work_only_to_the_host_that_is_named_are_no_reason_to_gi
 
 #[test]
 fn a_conversation_that_ends_in_the_middle_is_no_fault_of_the_rights() {
-    use crate::ftp_faults::{At, Fault, Mishap};
     for verb in ["MLSD", "STOR", "RNFR", "DELE"] {
         let server = Server::start(Quirks::default());
         server.faults().plan([Fault { at: At::Nth(verb, 0), mishap: Mishap::Reset }]);
         let found = check_up(&FtpTarget::new(config(&server)).unwrap(), true).unwrap();
         is(&found, "writable", true);
+        assert_eq!((server.paths(), server.faults().happened()), (vec!["/".to_owned()], 1), "{verb}");
+    }
+}
+
+#[test]
+fn what_earlier_check_ups_have_left_is_removed_and_nothing_else() {
+    let ours = [".pyftpsync-tmp-00000000000000aa-doctor", ".pyftpsync-tmp-1-.pyftpsync-tmp-2-doctor"];
+    let others = [".pyftpsync-tmp-00000000000000bb-doctor", ".pyftpsync-tmp-00000000000000cc-x", "doctor"];
+    let server = Server::start(Quirks::default());
+    server.put(&format!("/{}", ours[0]), b"written by pyftpsync doctor\n");
+    server.put(&format!("/{}", ours[1]), b"written");
+    for other in others {
+        server.put(&format!("/{other}"), b"28 bytes of somebody else's.");
+    }
+    let left = Finding::Words(ours.map(str::to_owned).to_vec());
+    let found = check_up(&FtpTarget::new(config(&server)).unwrap(), false).unwrap();
+    is(&found, "left_before", left.clone());
+    assert_eq!(server.paths().len(), 6, "nothing is changed");
+    let found = check_up(&FtpTarget::new(config(&server)).unwrap(), true).unwrap();
+    is(&found, "left_before", left);
+    assert!(!found.contains_key("left_behind"), "{found:#?}");
+    let mut names = others.map(|other| format!("/{other}")).to_vec();
+    names.insert(0, "/".to_owned());
+    names.sort();
+    assert_eq!(server.paths(), names);
+}
+
+#[test]
+fn downloads_and_uploads_are_continued_each_on_its_own_account() {
+    let refusal = Mishap::Answer("451 /x: Append/Restart not permitted, try again");
+    let cases = [("", [true, true]), ("STOR", [true, false]), ("RETR", [false, true])];
+    for (verb, [down, up]) in cases {
+        let server = Server::start(Quirks::default());
+        // Two uploads to find other things out, and the piece that is to be continued.
+        let nth = if verb == "STOR" { 3 } else { 0 };
+        let fault = Fault { at: At::Nth(verb, nth), mishap: refusal.clone() };
+        server.faults().plan((!verb.is_empty()).then_some(fault));
+        let found = check_up(&FtpTarget::new(config(&server)).unwrap(), true).unwrap();
+        is(&found, "resumes_downloads", down);
+        is(&found, "resumes_uploads", up);
+        is(&found, "writable", true);
+        assert_eq!(server.paths(), ["/"], "{verb}: something was left behind");
+    }
+    let (_, found) = examine(Quirks { ignores_rest: true, ..Quirks::default() }, true);
+    is(&found, "resumes_uploads", false);
+    let (_, found) = examine(Quirks { hides: vec!["REST"], ..Quirks::default() }, true);
+    is(&found, "resumes", false);
+    assert!(!found.contains_key("resumes_uploads"), "{found:#?}");
+}
+
+/// A server that lets nobody in a second time.
+#[derive(Clone, Default)]
+struct Once(Arc<AtomicBool>);
+
+impl Overrides for Once {
+    fn open(&self, below: &dyn Target) -> Result<Box<dyn Session>> {
+        if self.0.swap(true, Ordering::SeqCst) {
+            return Err(Error::new(Kind::Login, "not again"));
+        }
+        below.open()
+    }
+}
+
+#[test]
+fn a_file_that_was_left_because_the_line_is_gone_is_named() {
+    let server = Server::start(Quirks::default());
+    server.faults().plan([Fault { at: At::Nth("MFMT", 0), mishap: Mishap::Reset }]);
+    let target = Wrapped { below: FtpTarget::new(config(&server)).unwrap(), with: Once::default() };
+    let found = try_out(&target, true, &|| true).unwrap();
+    is(&found, "writable", false);
+    let Finding::Words(left) = &found["left_behind"] else { panic!("{found:#?}") };
+    assert!(server.paths().contains(&format!("/{}", left[0])), "{left:?} in {:?}", server.paths());
+}
+
+#[test]
+fn a_check_up_that_nobody_waits_for_removes_what_it_has_written_and_ends() {
+    for verb in ["MFMT", "RNFR /.pyftpsync", "SIZE"] {
+        let server = Server::start(Quirks::default());
+        server.faults().plan([Fault { at: At::Nth(verb, 1), mishap: Mishap::Reset }]);
+        let is_wanted = || server.faults().happened() == 0;
+        let outcome = try_out(&FtpTarget::new(config(&server)).unwrap(), true, &is_wanted);
+        assert_eq!(outcome.unwrap_err().kind(), Kind::Cancelled, "{verb}");
         assert_eq!((server.paths(), server.faults().happened()), (vec!["/".to_owned()], 1), "{verb}");
     }
 }

@@ -2,10 +2,9 @@
 
 use crate::ftp_conversations::config;
 use crate::ftp_server::{Quirks, Server};
-use crate::tree::{Outcome, Setup, TargetBox, run};
+use crate::tree::{Outcome, Setup, Shared, TargetBox, run};
 use ftpsync::model::Stamp;
 use ftpsync::plan::Mode;
-use ftpsync::target::Target;
 use ftpsync::target::ftp::FtpTarget;
 use ftpsync::target::memory::MemoryTarget;
 use std::sync::Arc;
@@ -26,14 +25,6 @@ fn compare(local: &MemoryTarget, remote: &dyn TargetBox) -> Outcome {
     outcome
 }
 
-struct Place(Arc<dyn Target>);
-
-impl TargetBox for Place {
-    fn share(&self) -> Arc<dyn Target> {
-        Arc::clone(&self.0)
-    }
-}
-
 #[test]
 fn an_ftp_server_that_tells_checksums_sends_nothing() {
     for (checksums, asks, reads) in [
@@ -46,7 +37,7 @@ fn an_ftp_server_that_tells_checksums_sends_nothing() {
         for name in ["/a", "/b"] {
             server.put(name, b"1234");
         }
-        compare(&folder(1_704_164_645), &Place(Arc::new(FtpTarget::new(config(&server)).unwrap())));
+        compare(&folder(1_704_164_645), &Shared(Arc::new(FtpTarget::new(config(&server)).unwrap())));
         let script = server.script().join(" | ");
         assert!(script.contains(asks), "{checksums:?}: {script}");
         let sent = ["RETR /a", "RETR /b"].map(|line| script.matches(line).count()).iter().sum::<usize>();

@@ -2,8 +2,6 @@
 //!
 //! `check` runs on an empty, writable target and leaves it empty. A new kind of target adds one line that calls it.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests fail like tests
-
 use ftpsync::error::{Error, Kind, Result};
 use ftpsync::model::{Entry, Listing, RelPath, Stamp};
 use ftpsync::target::{Expect, Put, Session, Target};

@@ -5,7 +5,7 @@ use crate::effort::{in_parallel, points};
 use crate::ftp_conversations::{config, trusting};
 use crate::ftp_faults::{At, Fault, Mishap};
 use crate::ftp_server::{Node as Remote, Quirks, Server, Tls, Tree};
-use crate::tree::{self, Setup, at, user_tree};
+use crate::tree::{self, Setup, Shared, at, user_tree};
 use ftpsync::plan::{Mode, Strategy};
 use ftpsync::target::ftp::{FtpConfig, FtpTarget};
 use ftpsync::target::memory::{MemoryTarget, Node};
@@ -140,15 +140,6 @@ impl Stage {
         let mut conflicts: Vec<String> = outcome.lines.iter().filter(is_conflict).cloned().collect();
         conflicts.sort();
         End { contents: self.contents(), conflicts }
-    }
-}
-
-/// A target for a run.
-pub struct Shared(pub Arc<FtpTarget>);
-
-impl tree::TargetBox for Shared {
-    fn share(&self) -> Arc<dyn ftpsync::target::Target> {
-        Arc::clone(&self.0) as Arc<dyn ftpsync::target::Target>
     }
 }
 

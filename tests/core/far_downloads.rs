@@ -3,11 +3,10 @@
 use crate::ftp_conversations::config;
 use crate::ftp_faults::{At, Fault, Gate, Mishap};
 use crate::ftp_server::{Quirks, Server};
-use crate::tree::{self, Outcome, Setup};
+use crate::tree::{self, Outcome, Setup, Shared};
 use crate::ways::proxy;
 use ftpsync::model::TEMP_PREFIX;
 use ftpsync::plan::Mode;
-use ftpsync::target::Target;
 use ftpsync::target::ftp::{FtpConfig, FtpTarget, Secret};
 use ftpsync::target::local::{Links, LocalTarget};
 use std::path::Path;
@@ -17,17 +16,8 @@ use std::time::Duration;
 const MIB: usize = 1 << 20;
 const SIZE: usize = 40 * MIB;
 
-struct Shared(Arc<dyn Target>);
-
-impl tree::TargetBox for Shared {
-    fn share(&self) -> Arc<dyn Target> {
-        Arc::clone(&self.0)
-    }
-}
-
-/// Bytes of which each part is another.
 fn content() -> Vec<u8> {
-    (0..SIZE).map(|at| (at / 7 + at / 65_521) as u8).collect()
+    tree::varied(SIZE)
 }
 
 /// A server that answers late, behind a proxy: so nobody takes it for one next door.
@@ -42,7 +32,11 @@ fn far(quirks: Quirks) -> (Server, FtpConfig) {
 fn get(folder: &Path, config: &FtpConfig) -> Outcome {
     let local = Shared(Arc::new(LocalTarget::new(folder, Links::Inside).unwrap()));
     let remote = Shared(Arc::new(FtpTarget::new(config.clone()).unwrap()));
-    let setup = Setup { threads: 3, instead_of_pauses: Some(Arc::new(|_| {})), ..Setup::new(Mode::Download) };
+    let setup = Setup {
+        threads: 3,
+        instead_of_pauses: Some(Arc::new(|_| Duration::ZERO)),
+        ..Setup::new(Mode::Download)
+    };
     tree::run(&local, &remote, &setup)
 }
 

@@ -1,12 +1,11 @@
 //! Single clauses of the rows of the fault catalogue, each at the level of a whole run where that is what counts.
 
 use crate::contract::{self, get, path, put};
-use crate::every_command::Shared;
 use crate::fault_rows::{below, download};
 use crate::ftp_conversations::{config, open, trusting};
 use crate::ftp_faults::{At, Fault, Gate, Mishap};
 use crate::ftp_server::{Quirks, Server, Tls};
-use crate::tree::{self, Setup, at, user_tree};
+use crate::tree::{self, Setup, Shared, at, user_tree};
 use ftpsync::error::Kind;
 use ftpsync::model::{RelPath, Sides};
 use ftpsync::plan::Mode;
@@ -96,6 +95,49 @@ fn rows_56_and_57_lines_that_make_no_sense_and_special_files_delete_nothing() {
         let has_warned = outcome.warnings.iter().any(|text| text.contains("incomplete"));
         assert_eq!(has_warned, is_warned, "{shown}: {outcome:?}");
     }
+}
+
+#[test]
+fn what_a_listing_lacks_for_certain_makes_no_run_a_success_that_depends_on_it() {
+    let cases = [
+        (Quirks { more_lines: vec![b"garbage"], ..Quirks::default() }, true),
+        (ends_with("226 Output truncated to 10000 matches"), true),
+        (ends_with("226 Transfer done (but failed to open directory)."), true),
+        (lists_nothing("550 Permission denied"), true),
+        // Here perhaps nothing is missing.
+        (ends_with("226 Transfer complete (limit: 100 KB/s)"), false),
+        (lists_nothing("550 No files found"), false),
+    ];
+    for (quirks, lacks) in cases {
+        let shown = format!("{:?} {:?} {:?}", quirks.listing_ends_with, quirks.answers, quirks.more_lines);
+        for (mode, deletes, depends) in [
+            (Mode::Download, false, true),
+            (Mode::Sync, false, true),
+            (Mode::Upload, true, true),
+            (Mode::Upload, false, false),
+        ] {
+            let local = MemoryTarget::new("/local");
+            local.put("ours", b"ours", at(0));
+            let server = Server::start(quirks.clone());
+            server.put("/theirs", b"theirs");
+            let mut setup = Setup::new(mode);
+            setup.policy.delete = deletes;
+            let outcome = tree::run(&local, &remote(&server), &setup);
+            assert_eq!(outcome.result.is_err(), lacks && depends, "{shown} {mode:?} {deletes}: {outcome:?}");
+            assert_eq!(outcome.stats.errors > 0, lacks && depends, "{shown}: {outcome:?}");
+            assert!(outcome.warnings.iter().any(|text| text.contains("incomplete")), "{shown}: {outcome:?}");
+            assert!(user_tree(&local).contains_key("ours"), "{shown} {mode:?}: {outcome:?}");
+            assert!(deletes || server.content("/theirs").is_some(), "{shown} {mode:?}: {outcome:?}");
+        }
+    }
+}
+
+fn lists_nothing(reply: &'static str) -> Quirks {
+    Quirks { answers: vec![("MLSD", reply), ("LIST", reply)], ..Quirks::default() }
+}
+
+fn ends_with(reply: &'static str) -> Quirks {
+    Quirks { listing_ends_with: Some(reply), ..Quirks::default() }
 }
 
 #[test]
@@ -441,9 +483,10 @@ fn row_61_what_lies_deeper_than_wanted_does_not_go_because_the_other_side_lost_i
             shallow.policy.delete = one_way;
             let outcome = tree::run(&local, &remote, &shallow);
             let what = format!("{gone} {is_gone_here} {mode:?}: {outcome:?}");
-            let is_kept = match is_gone_here {
-                true => server.content("/a/b/c/deep").is_some(),
-                false => root.path().join("a/b/c/deep").exists(),
+            let is_kept = if is_gone_here {
+                server.content("/a/b/c/deep").is_some()
+            } else {
+                root.path().join("a/b/c/deep").exists()
             };
             assert!(is_kept, "{what}");
             assert!(outcome.result.unwrap_err().to_string().contains("more than 2 folders"));

@@ -1,62 +1,29 @@
 //! Rows of the fault catalogue that need a server, or a side, that behaves badly in its own way.
 
 use crate::contract::path;
-use crate::every_command::Shared;
 use crate::ftp_conversations::{config, open, trusting};
 use crate::ftp_faults::{At, Fault, Mishap};
 use crate::ftp_server::{Node as Entry, Quirks, Server, Tls};
-use crate::tree::{self, Setup, at, user_tree};
+use crate::tree::{self, Setup, Shared, at, user_tree};
+use crate::wrapped::{Lend, Overrides, Wrapped};
 use ftpsync::engine::Keeping;
 use ftpsync::error::{Kind, Result};
-use ftpsync::model::{Listing, RelPath, Side, Sides};
+use ftpsync::model::{RelPath, Side, Sides};
 use ftpsync::plan::{CaseMode, Mode, Strategy};
 use ftpsync::target::ftp::FtpTarget;
 use ftpsync::target::local::{Links, LocalTarget};
 use ftpsync::target::memory::{MemoryTarget, Node};
-use ftpsync::target::{Caps, Put, Session, Target, Written};
-use std::io::Read;
+use ftpsync::target::{Put, Session, Target};
 use std::sync::Arc;
 
 /// A side with a bug: it panics when it is asked for a certain file.
 #[derive(Clone)]
-struct Buggy(MemoryTarget);
+struct Buggy;
 
-impl Target for Buggy {
-    fn id(&self) -> &str {
-        self.0.id()
-    }
-    fn base_name(&self) -> &str {
-        self.0.base_name()
-    }
-    fn caps(&self) -> Caps {
-        self.0.caps()
-    }
-    fn open(&self) -> Result<Box<dyn Session>> {
-        Ok(Box::new(BuggySession(self.0.open()?)))
-    }
-}
-
-struct BuggySession(Box<dyn Session>);
-
-impl Session for BuggySession {
-    fn list(&mut self, dir: &RelPath) -> Result<Listing> {
-        self.0.list(dir)
-    }
-    fn read(&mut self, file: &RelPath, lend: &mut dyn FnMut(&mut dyn Read) -> Result<()>) -> Result<()> {
+impl Overrides for Buggy {
+    fn read(&mut self, below: &mut dyn Session, file: &RelPath, lend: &mut Lend<'_>) -> Result<()> {
         assert!(!file.as_str().ends_with("bad"), "a bug of the program, as this test wants it");
-        self.0.read(file, lend)
-    }
-    fn write(&mut self, file: &RelPath, body: &mut dyn Read, put: &Put) -> Result<Written> {
-        self.0.write(file, body, put)
-    }
-    fn mkdir(&mut self, dir: &RelPath) -> Result<()> {
-        self.0.mkdir(dir)
-    }
-    fn remove_file(&mut self, file: &RelPath) -> Result<()> {
-        self.0.remove_file(file)
-    }
-    fn remove_dir(&mut self, dir: &RelPath) -> Result<()> {
-        self.0.remove_dir(dir)
+        below.read(file, lend)
     }
 }
 
@@ -70,7 +37,7 @@ fn row_16_a_panic_in_a_thread_is_an_error_of_its_file_and_the_others_are_finishe
         local.put("d1/bad", b"x", at(0));
         remote.put("d1/bad", b"old", at(-100));
         let setup = Setup { threads, ..Setup::new(Mode::Upload) };
-        let outcome = tree::run(&Buggy(local.clone()), &remote, &setup);
+        let outcome = tree::run(&Wrapped { below: local.clone(), with: Buggy }, &remote, &setup);
         assert_eq!(outcome.stats.copy_errors, 1, "{outcome:?}");
         assert!(
             outcome.failures.iter().any(|text| text.contains("d1/bad") && text.contains("internal error")),
@@ -97,6 +64,20 @@ fn row_82_the_old_file_comes_back_where_a_rename_neither_replaces_nor_succeeds()
     assert_eq!(server.paths(), ["/", "/file"], "nothing else is left");
     session.write(&path("file"), &mut &b"new"[..], &Put::default()).unwrap();
     assert_eq!(server.content("/file").unwrap(), b"new");
+}
+
+#[test]
+fn row_82_the_old_file_comes_back_also_if_the_server_is_busy_then() {
+    let at_name = |nth, mishap| Fault { at: At::Nth("RNTO /file", nth), mishap };
+    for busy in [Mishap::Answer("450 busy"), Mishap::Leave, Mishap::Reset] {
+        let (server, mut session) = open(Quirks { keeps_existing: true, ..Quirks::default() });
+        server.put("/file", b"old content");
+        server.faults().plan([at_name(1, Mishap::Answer("553 not that name")), at_name(2, busy.clone())]);
+        let error = session.write(&path("file"), &mut &b"new"[..], &Put::default()).unwrap_err();
+        assert_eq!(server.faults().happened(), 2, "{busy:?}: {error}");
+        assert_eq!(server.content("/file").as_deref(), Some(&b"old content"[..]), "{busy:?}: {error}");
+        assert_eq!(server.paths(), ["/", "/file"], "{busy:?}: nothing else is left");
+    }
 }
 
 #[test]
@@ -466,7 +447,11 @@ fn row_90_where_data_is_not_protected_nothing_is_sent() {
     let server = Server::start(Quirks { tls: Some(Tls::New), answers, ..Quirks::default() });
     server.put("/file", b"content");
     let error = FtpTarget::new(trusting(&server)).unwrap().open().err().expect("a refusal");
-    assert!(error.to_string().contains("534 not here"), "{error}");
+    assert!(
+        error.to_string().contains("refuses to encrypt data connections (PROT P): 534 not here"),
+        "{error}"
+    );
+    assert!(!error.to_string().contains("--tls-implicit"), "{error}");
     let said = server.script().join("\n");
     assert!(!said.contains("PASV") && !said.contains("EPSV") && !said.contains("MLSD"), "{said}");
 }

@@ -58,6 +58,26 @@ fn where_passive_mode_is_refused_the_server_connects() {
 }
 
 #[test]
+fn passive_mode_that_is_not_permitted_is_refused_as_well() {
+    let answers = vec![("EPSV", "550 Permission denied."), ("PASV", "550 Permission denied.")];
+    let server = Server::start(Quirks { answers, ..Quirks::default() });
+    let target = target(config(&server));
+    let mut session = target.open().unwrap();
+    put(session.as_mut(), "file", b"content");
+    assert_eq!(get(session.as_mut(), "file").unwrap(), b"content");
+    assert!(told(&target)[0].contains("(--ftp-active): 550 Permission denied."), "{:?}", told(&target));
+}
+
+#[test]
+fn where_no_way_to_connect_is_permitted_a_folder_does_not_look_empty() {
+    let answers = ["EPSV", "PASV", "PORT"].map(|verb| (verb, "550 Permission denied.")).to_vec();
+    let server = Server::start(Quirks { answers, ..Quirks::default() });
+    let error = target(config(&server)).open().unwrap().list(&RelPath::root()).unwrap_err();
+    assert!(error.to_string().contains("550 Permission denied."), "{error}");
+    assert!(error.to_string().contains("this is about the data connection"), "{error}");
+}
+
+#[test]
 fn the_contract_holds_in_the_mode_that_was_fallen_back_to() {
     contract::check(&target(config(&Server::start(without_passive()))));
 }

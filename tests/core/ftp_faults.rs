@@ -3,8 +3,6 @@
 //! Commands are counted over all conversations, from 0, in the order in which they arrive; or one waits for the n-th of those
 //! that begin with a text.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests fail like tests
-
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;

@@ -1,19 +1,20 @@
 //! Single mishaps with an FTP server, each at a moment of its own choosing.
 
 use crate::contract::path;
-use crate::every_command::Shared;
 use crate::ftp_conversations::{config, open, open_learned, write, write_behind};
 use crate::ftp_faults::{At, Fault, Gate, Mishap};
 use crate::ftp_server::{Node, Quirks, Server};
-use crate::tree::{self, Setup};
-use ftpsync::error::{Kind, Retry};
-use ftpsync::model::{RelPath, Stamp};
+use crate::tree::{self, Setup, Shared};
+use crate::wrapped::{Overrides, Wrapped};
+use ftpsync::error::{Kind, Result, Retry};
+use ftpsync::model::{Listing, RelPath, Stamp};
 use ftpsync::plan::Mode;
 use ftpsync::target::ftp::{FtpConfig, FtpTarget};
 use ftpsync::target::local::{Links, LocalTarget};
-use ftpsync::target::{Expect, Put, Target as _};
+use ftpsync::target::{Expect, Put, Session, Target};
 use std::fs;
 use std::sync::Arc;
+use std::sync::mpsc::{self, Sender};
 use std::time::{Duration, Instant};
 
 fn fault(start: &'static str, nth: usize, mishap: Mishap) -> Fault {
@@ -43,18 +44,34 @@ impl Pair {
         fs::read(self.folder.path().join(name)).ok()
     }
 
+    fn disk(&self) -> LocalTarget {
+        LocalTarget::new(self.folder.path(), Links::Inside).unwrap()
+    }
+
     fn run(&self) -> tree::Outcome {
-        let local = LocalTarget::new(self.folder.path(), Links::Inside).unwrap();
+        self.run_from(self.disk())
+    }
+
+    fn run_from(&self, local: impl Target + 'static) -> tree::Outcome {
         let remote = Shared(Arc::new(FtpTarget::new(config(&self.server)).unwrap()));
-        tree::run(&local, &remote, &Setup::new(Mode::Sync))
+        tree::run(&Shared(Arc::new(local)), &remote, &Setup::new(Mode::Sync))
     }
 
     /// Does something while the server holds back this command.
     fn run_and_meanwhile(&self, command: &'static str, act: impl FnOnce()) -> tree::Outcome {
+        self.run_from_and_meanwhile(self.disk(), command, act)
+    }
+
+    fn run_from_and_meanwhile(
+        &self,
+        local: impl Target + 'static,
+        command: &'static str,
+        act: impl FnOnce(),
+    ) -> tree::Outcome {
         let gate = Arc::new(Gate::default());
         self.server.faults().plan([fault(command, 0, Mishap::Hold(Arc::clone(&gate)))]);
         std::thread::scope(|scope| {
-            let running = scope.spawn(|| self.run());
+            let running = scope.spawn(|| self.run_from(local));
             let is_reached = gate.is_reached();
             act();
             gate.open();
@@ -137,6 +154,18 @@ fn a_file_that_grows_while_it_is_sent_is_not_taken_for_synchronised() {
     assert!(pair.is_in_step());
 }
 
+/// A disk that tells when it has been listed.
+#[derive(Clone)]
+struct Telling(Sender<()>);
+
+impl Overrides for Telling {
+    fn list(&mut self, below: &mut dyn Session, dir: &RelPath) -> Result<Listing> {
+        let listing = below.list(dir);
+        self.0.send(()).unwrap();
+        listing
+    }
+}
+
 #[test]
 fn row_25_a_file_that_vanishes_before_it_is_sent_is_an_error_and_no_deletion() {
     let pair = Pair::new();
@@ -145,9 +174,10 @@ fn row_25_a_file_that_vanishes_before_it_is_sent_is_an_error_and_no_deletion() {
     assert!(pair.run().result.is_ok());
     pair.put("a", b"edited");
     pair.put("b", b"edited, too");
-    let outcome = pair.run_and_meanwhile("MLSD", || {
-        // The disk has long answered when the server may.
-        std::thread::sleep(Duration::from_millis(300));
+    let (told, listed) = mpsc::channel();
+    let disk = Wrapped { below: pair.disk(), with: Telling(told) };
+    let outcome = pair.run_from_and_meanwhile(disk, "MLSD", || {
+        listed.recv_timeout(Duration::from_secs(10)).unwrap();
         fs::remove_file(pair.folder.path().join("a")).unwrap();
     });
     assert_eq!(outcome.stats.copy_errors, 1, "{outcome:?}");
@@ -287,15 +317,15 @@ fn of_a_packet_in_which_a_command_was_lost_nothing_counts_as_deleted() {
         session.list(&RelPath::root()).unwrap();
         // An empty line is no reply.
         server.faults().plan([fault("DELE", 20, Mishap::Answer(""))]);
-        let results = match is_looked_at {
-            false => session.remove_files(&names.iter().map(|name| path(name)).collect::<Vec<_>>()),
-            true => {
-                let expect = Expect::File(Some(1), None);
-                let files: Vec<_> = names.iter().map(|name| (path(name), expect)).collect();
-                session.remove_if_still(&files, false)
-            }
+        let results = if is_looked_at {
+            let expect = Expect::File(Some(1), None);
+            let files: Vec<_> = names.iter().map(|name| (path(name), expect)).collect();
+            session.remove_if_still(&files, false)
+        } else {
+            session.remove_files(&names.iter().map(|name| path(name)).collect::<Vec<_>>())
         };
         assert!(server.content("/f20").is_some());
+        assert_eq!(results.len(), names.len());
         for (name, result) in names.iter().zip(results) {
             let error = result.expect_err(name);
             assert_eq!(error.retry(), Retry::NewSession, "{name}: {error}");
@@ -426,4 +456,23 @@ fn active_mode_in_which_nothing_comes_is_given_up_again() {
     assert_eq!(target.open().unwrap().list(&RelPath::root()).unwrap().entries.len(), 1);
     let script = server.script().join(" | ");
     assert!(script.contains("EPSV") && script.contains("MLSD") && !script.contains("PORT"), "{script}");
+}
+
+#[test]
+fn a_refused_data_connection_is_told_although_the_server_waits_for_one() {
+    let server = Server::start(Quirks::default());
+    server.put("/a", b"x");
+    let patience = Duration::from_secs(1);
+    let target = FtpTarget::new(FtpConfig { timeout: patience, ..config(&server) }).unwrap();
+    let mut session = target.open().unwrap();
+    session.list(&RelPath::root()).unwrap();
+    server.faults().plan([
+        fault("EPSV", 0, Mishap::Answer("425 address already in use")),
+        fault("RETR", 0, Mishap::Answer("")),
+    ]);
+    let error = session.read(&path("a"), &mut |_| Ok(())).unwrap_err();
+    assert_eq!(server.faults().happened(), 2);
+    assert_eq!((error.kind(), error.reply().map(|(code, _)| code)), (Kind::Busy, Some(425)), "{error}");
+    assert!(!session.is_alive(), "what the server says to the transfer may still come");
+    assert!(target.open().unwrap().list(&RelPath::root()).is_ok());
 }

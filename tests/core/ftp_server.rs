@@ -2,8 +2,7 @@
 //!
 //! It really speaks FTP over loopback, one thread for each conversation, and keeps a log of what arrived in which packet.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests fail like tests
-
+use crate::eventually::eventually;
 use crate::ftp_faults::{Faults, Mishap};
 use ftpsync::model::path::folded;
 use ftpsync::target::digest::{Algorithm, Digest};
@@ -373,14 +372,11 @@ impl Server {
 
     /// Has the server notice that a conversation has ended; waits for that end, but not for ever.
     pub fn notice_end(&self) {
-        for _ in 0..1_000 {
+        eventually(|| {
             let ended = self.state.unnoticed.swap(0, Ordering::SeqCst);
             self.state.open.fetch_sub(ended, Ordering::SeqCst);
-            if ended > 0 {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
+            ended > 0
+        });
     }
 
     /// Puts a file.
@@ -426,13 +422,7 @@ impl Server {
 
     /// Waits until no conversation is under way; false after ten seconds.
     pub fn is_quiet(&self) -> bool {
-        for _ in 0..1_000 {
-            if self.state.open.load(Ordering::SeqCst) == 0 {
-                return true;
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        false
+        eventually(|| self.state.open.load(Ordering::SeqCst) == 0)
     }
 
     /// How many have come, to be let in or not.
@@ -563,9 +553,10 @@ impl Conversation {
     }
 
     fn converse(&mut self) -> std::io::Result<()> {
-        let greeting = match self.quirks.greets_briefly {
-            true => "220 ready",
-            false => "220-Welcome\r\n123 users are online\r\n220 ready",
+        let greeting = if self.quirks.greets_briefly {
+            "220 ready"
+        } else {
+            "220-Welcome\r\n123 users are online\r\n220 ready"
         };
         if self.say(greeting).is_err() {
             return Ok(());
@@ -881,8 +872,14 @@ impl Conversation {
 
     fn listen(&mut self, answer: impl Fn(u16) -> String) -> Goes {
         let own = self.control()?.socket().local_addr()?.ip();
-        let listener = TcpListener::bind((self.quirks.data_at.unwrap_or(own), 0))?;
-        let port = listener.local_addr()?.port();
+        let (listener, port) = loop {
+            let listener = TcpListener::bind((self.quirks.data_at.unwrap_or(own), 0))?;
+            let port = listener.local_addr()?.port();
+            // On an address of its own it must not be the port of somebody else, who would take the connection.
+            if self.quirks.data_at.is_none_or(|at| at == own) || TcpListener::bind((own, port)).is_ok() {
+                break (listener, port);
+            }
+        };
         self.give_up_port();
         self.passive = Some(listener);
         self.say(&answer(port))

@@ -4,6 +4,7 @@
 use crate::effort::rounds;
 use crate::simulation::dice::Dice;
 use crate::tree::{self, Setup, at, user_tree};
+use ftpsync::error::Kind;
 use ftpsync::model::lock::Lock;
 use ftpsync::model::meta::{Fact, PeerKey};
 use ftpsync::model::{DirMeta, EntryKind, Name, RelPath};
@@ -99,10 +100,13 @@ fn feed(corpus: &str, mut read: impl FnMut(&[u8])) {
         }
         for _ in 0..rounds(6_000, 2_000_000) {
             let bytes = mutator.next();
-            let begun = Instant::now();
-            read(&bytes);
-            let taken = begun.elapsed();
-            assert!(taken < Duration::from_secs(2), "{taken:?} for {:?}", String::from_utf8_lossy(&bytes));
+            let mut is_quick = || {
+                let begun = Instant::now();
+                read(&bytes);
+                begun.elapsed() < Duration::from_secs(2)
+            };
+            // Other programs may hold it up once, but not again and again.
+            assert!((0..3).any(|_| is_quick()), "slow: {:?}", String::from_utf8_lossy(&bytes));
         }
     }
 }
@@ -168,7 +172,7 @@ fn a_reply_that_never_ends_is_refused_before_it_fills_the_memory() {
             Ok(Some(reply)) => panic!("{reply:?}"),
         }
     };
-    assert!(!refused.to_string().is_empty());
+    assert_eq!(refused.kind(), Kind::Protocol, "{refused}");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use ftpsync::error::{Error, Kind, Result, Retry};
 use ftpsync::model::RelPath;
 use ftpsync::target::ftp::{Engine, FtpConfig, FtpTarget, Secret, TlsConfig};
 use ftpsync::target::s3::{S3Config, S3Target};
+use ftpsync::target::sftp::{SftpConfig, SftpTarget};
 use ftpsync::target::{Put, Target};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -461,15 +462,38 @@ fn a_proxy_that_drips_is_given_up() {
     for (scheme, act) in drips {
         let proxy = Some(Secret::new(format!("{scheme}://127.0.0.1:{}", stranger(act))));
         let ftp = impatient(FtpConfig { proxy: proxy.clone(), ..FtpConfig::new("ftp.example", "/") });
-        let mut s3 = S3Config { proxy, anonymous: true, ..S3Config::new("bucket", "") };
+        let mut s3 = S3Config { proxy: proxy.clone(), anonymous: true, ..S3Config::new("bucket", "") };
         (s3.endpoint, s3.connect_timeout) = (Some("http://s3.example".to_owned()), PATIENCE);
         let s3 = S3Target::new(s3).unwrap();
-        for target in [&ftp as &dyn Target, &s3] {
+        let mut ssh = SftpConfig { proxy: proxy.clone(), ..SftpConfig::new("ssh.example", "/") };
+        ssh.connect_timeout = PATIENCE;
+        let ssh = SftpTarget::new(ssh).unwrap();
+        for target in [&ftp as &dyn Target, &s3, &ssh] {
             let error = fails(scheme, || target.open()?.list(&RelPath::root()).map(drop));
             assert_eq!(error.kind(), Kind::Timeout, "{error}");
             assert!(error.to_string().contains("the proxy"), "{error}");
         }
     }
+}
+
+#[test]
+fn an_interrupt_ends_the_wait_for_a_proxy() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let proxy = listener.local_addr().unwrap().port();
+    let mut config = SftpConfig::new("ssh.example", "/");
+    config.proxy = Some(Secret::new(format!("socks5h://127.0.0.1:{proxy}")));
+    let target = SftpTarget::new(config).unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let (mut socket, _) = listener.accept().unwrap();
+            // It was asked, and says nothing.
+            socket.read_exact(&mut [0; 3]).unwrap();
+            target.interrupt();
+            hold(socket);
+        });
+        let error = fails("a silent proxy", || target.open().map(drop));
+        assert_eq!(error.kind(), Kind::Disconnected, "{error}");
+    });
 }
 
 /// What a server of S3 begins to say, and never ends.

@@ -3,8 +3,7 @@
 use crate::contract::put;
 use crate::ftp_conversations::config;
 use crate::ftp_server::{Quirks, Server};
-use crate::round_trips::Shared;
-use crate::tree::{Setup, at, run};
+use crate::tree::{Setup, Shared, at, run};
 use ftpsync::plan::Mode;
 use ftpsync::target::Target;
 use ftpsync::target::ftp::FtpTarget;

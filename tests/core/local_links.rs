@@ -1,9 +1,12 @@
 //! Folders that are swapped for links while a run is at work lead nobody out of the root.
 
 use crate::contract::path;
+use crate::tree::{Setup, at, run, user_tree};
 use ftpsync::error::Kind;
-use ftpsync::model::{RelPath, Stamp};
+use ftpsync::model::{RelPath, Side, Stamp};
+use ftpsync::plan::{CaseMode, Mode};
 use ftpsync::target::local::{Links, LocalTarget};
+use ftpsync::target::memory::MemoryTarget;
 use ftpsync::target::{Expect, Put, Session, Target};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -176,5 +179,32 @@ fn what_is_kept_has_two_names_and_never_takes_one_that_something_has() {
     session.keep(&path("file"), &path("kept")).unwrap();
     for (name, text) in [("file", "old"), ("kept", "old"), ("taken", "precious")] {
         assert_eq!(std::fs::read_to_string(root.path().join(name)).unwrap(), text, "{name}");
+    }
+}
+
+#[test]
+fn what_is_left_out_under_one_spelling_keeps_the_other_one_where_they_are_one_name() {
+    for spelling in Side::BOTH {
+        let root = tempfile::tempdir().unwrap();
+        let (local, remote) =
+            (LocalTarget::new(root.path(), Links::Inside).unwrap(), MemoryTarget::new("/remote"));
+        for name in ["keep", "more", "Photo"] {
+            fs::write(root.path().join(name), name).unwrap();
+        }
+        remote.put("photo", b"remote", at(-100));
+        let mut setup = Setup::new(Mode::Sync);
+        setup.policy.case = CaseMode::As(spelling);
+        let outcome = run(&local, &remote, &setup);
+        assert!(outcome.result.is_ok() && outcome.stats.files_written.remote == 3, "{outcome:?}");
+        // Whoever has moved it to another disk has left a link.
+        fs::remove_file(root.path().join("Photo")).unwrap();
+        symlink("/elsewhere/photo", root.path().join("Photo")).unwrap();
+        for mode in [Mode::Sync, Mode::Upload, Mode::Download] {
+            setup.policy.mode = mode;
+            setup.policy.delete = mode != Mode::Sync;
+            let outcome = run(&local, &remote, &setup);
+            assert!(user_tree(&remote).contains_key("photo"), "{mode:?}: {outcome:?}");
+            assert!(!root.path().join("photo").exists(), "{mode:?}: {outcome:?}");
+        }
     }
 }

@@ -1,16 +1,17 @@
 //! The lock file in runs over trees in memory: who may go on, what waits, and that it is gone at every exit.
 
 use super::tree::{at, user_tree};
+use super::wrapped::{Lend, Overrides, Wrapped};
 use ftpsync::engine::{self, Clock, Event, LockState, Locking, NoHooks, Observer, Run, Stats};
 use ftpsync::error::{Error, Kind, Result};
 use ftpsync::model::lock::{Holder, Lock};
 use ftpsync::model::{LOCK_FILE_NAME, Listing, RelPath, Sides, Stamp};
 use ftpsync::plan::guard::GuardRules;
 use ftpsync::plan::lock::LockRules;
-use ftpsync::plan::{Filter, Mode, Policy};
+use ftpsync::plan::{Filter, Mode, Policy, Strategy};
 use ftpsync::target::memory::{MemoryTarget, Node};
 use ftpsync::target::pool::Pool;
-use ftpsync::target::{Caps, Put, Session, Target, Written};
+use ftpsync::target::{Expect, Put, Session, Target, Written};
 use std::io::Read;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
@@ -94,6 +95,10 @@ impl Remote {
         self
     }
 
+    fn target(&self) -> Wrapped<MemoryTarget, Remote> {
+        Wrapped { below: self.tree.clone(), with: self.clone() }
+    }
+
     fn note(&self, verb: &str, path: &RelPath) -> Result<()> {
         let line = format!("{verb} {}", if path.is_root() { "." } else { path.as_str() });
         self.log.add(line.clone());
@@ -112,55 +117,51 @@ impl Remote {
     }
 }
 
-impl Target for Remote {
-    fn id(&self) -> &str {
-        self.tree.id()
-    }
-    fn base_name(&self) -> &str {
+impl Overrides for Remote {
+    fn base_name<'a>(&'a self, _: &'a dyn Target) -> &'a str {
         "mem://h/"
     }
-    fn caps(&self) -> Caps {
-        self.tree.caps()
-    }
-    fn open(&self) -> Result<Box<dyn Session>> {
+    fn open(&self, below: &dyn Target) -> Result<Box<dyn Session>> {
         self.log.add("open".into());
         (self.before)("open")?;
-        Ok(Box::new(Conversation { remote: self.clone(), inner: self.tree.open()? }))
+        self.wrap(below.open()?)
     }
-    fn interrupt(&self) {
+    fn interrupt(&self, _: &dyn Target) {
         self.log.add("interrupt".into());
     }
-}
-
-struct Conversation {
-    remote: Remote,
-    inner: Box<dyn Session>,
-}
-
-impl Session for Conversation {
-    fn list(&mut self, dir: &RelPath) -> Result<Listing> {
-        self.remote.note("list", dir)?;
-        self.inner.list(dir)
+    fn list(&mut self, below: &mut dyn Session, dir: &RelPath) -> Result<Listing> {
+        self.note("list", dir)?;
+        below.list(dir)
     }
-    fn read(&mut self, file: &RelPath, lend: &mut dyn FnMut(&mut dyn Read) -> Result<()>) -> Result<()> {
-        self.remote.note("read", file)?;
-        self.inner.read(file, lend)
+    fn read(&mut self, below: &mut dyn Session, file: &RelPath, lend: &mut Lend<'_>) -> Result<()> {
+        self.note("read", file)?;
+        below.read(file, lend)
     }
-    fn write(&mut self, file: &RelPath, body: &mut dyn Read, put: &Put) -> Result<Written> {
-        self.remote.note("write", file)?;
-        self.inner.write(file, body, put)
+    fn write(
+        &mut self,
+        below: &mut dyn Session,
+        file: &RelPath,
+        body: &mut dyn Read,
+        put: &Put,
+    ) -> Result<Written> {
+        self.note("write", file)?;
+        below.write(file, body, put)
     }
-    fn mkdir(&mut self, dir: &RelPath) -> Result<()> {
-        self.remote.note("mkdir", dir)?;
-        self.inner.mkdir(dir)
+    fn mkdir(&mut self, below: &mut dyn Session, dir: &RelPath) -> Result<()> {
+        self.note("mkdir", dir)?;
+        below.mkdir(dir)
     }
-    fn remove_file(&mut self, file: &RelPath) -> Result<()> {
-        self.remote.note("remove", file)?;
-        self.inner.remove_file(file)
+    fn remove_file(&mut self, below: &mut dyn Session, file: &RelPath) -> Result<()> {
+        self.note("remove", file)?;
+        below.remove_file(file)
     }
-    fn remove_dir(&mut self, dir: &RelPath) -> Result<()> {
-        self.remote.note("remove", dir)?;
-        self.inner.remove_dir(dir)
+    fn remove_dir(&mut self, below: &mut dyn Session, dir: &RelPath) -> Result<()> {
+        self.note("remove", dir)?;
+        below.remove_dir(dir)
+    }
+    fn still(&mut self, _: &mut dyn Session, names: &[(RelPath, Expect)]) -> Vec<Result<Option<bool>>> {
+        // As a server that tells nothing about a file but by its content.
+        names.iter().map(|_| Ok(None)).collect()
     }
 }
 
@@ -214,6 +215,7 @@ struct Setup {
     open: usize,
     /// What no other run has.
     token: &'static str,
+    strategy: Option<Strategy>,
 }
 
 impl Setup {
@@ -228,13 +230,15 @@ impl Setup {
             guard_off: true,
             open: 0,
             token: "ours",
+            strategy: None,
         }
     }
 
     fn run(&self, local: &MemoryTarget, remote: &Remote) -> Outcome {
-        let pools = Sides::new(Pool::new(Arc::new(local.clone()), 4), Pool::new(Arc::new(remote.clone()), 4));
+        let pools =
+            Sides::new(Pool::new(Arc::new(local.clone()), 4), Pool::new(Arc::new(remote.target()), 4));
         for _ in 0..self.open {
-            pools.remote.add(remote.open().unwrap());
+            pools.remote.add(pools.remote.target().open().unwrap());
         }
         let owner = Holder {
             host: Some("here".into()),
@@ -243,9 +247,10 @@ impl Setup {
             token: Some(self.token.into()),
         };
         let rules = LockRules { owner, age: 900.0, breaks: self.breaks };
+        let policy = Policy::new(self.mode);
         let run = Run {
             pools: &pools,
-            policy: Policy { delete: true, ..Policy::new(self.mode) },
+            policy: Policy { delete: true, strategy: self.strategy.or(policy.strategy), ..policy },
             filter: Filter::all(),
             guard: GuardRules { limit: None, is_off: self.guard_off },
             compares_contents: false,
@@ -349,7 +354,7 @@ fn a_fresh_lock_of_somebody_else_stops_the_run_before_anything_is_changed() {
     let before = (local.tree(), remote.tree.tree());
     let outcome = Setup::new(Mode::Sync).run(&local, &remote);
     let error = outcome.result.unwrap_err();
-    assert_eq!(error.kind(), Kind::Guard);
+    assert_eq!(error.kind(), Kind::Locked);
     let text = error.to_string();
     assert_eq!(
         text,
@@ -391,7 +396,7 @@ fn a_lock_that_is_being_written_counts_as_one() {
     let (local, remote) = (local(), Remote::new());
     local.put("a", b"1", at(0));
     remote.tree.put(LOCK_FILE_NAME, b"", Stamp::from_secs_f64(START - 2.0).unwrap());
-    assert_eq!(Setup::new(Mode::Upload).run(&local, &remote).result.unwrap_err().kind(), Kind::Guard);
+    assert_eq!(Setup::new(Mode::Upload).run(&local, &remote).result.unwrap_err().kind(), Kind::Locked);
     assert!(user_tree(&remote.tree).is_empty());
 }
 
@@ -415,7 +420,7 @@ fn a_lock_that_was_never_finished_is_taken_over_after_two_minutes_of_the_sides_o
         assert!(outcome.told.contains(&line.to_owned()), "{:?}", outcome.told);
         assert!(user_tree(&remote.tree).contains_key("a") && remote.lock().is_none());
         let (remote, outcome) = after_a_stump(115.0, ahead);
-        assert_eq!(outcome.result.unwrap_err().kind(), Kind::Guard, "somebody may still be writing it");
+        assert_eq!(outcome.result.unwrap_err().kind(), Kind::Locked, "somebody may still be writing it");
         assert_eq!(remote.tree.tree().into_keys().collect::<Vec<_>>(), [LOCK_FILE_NAME]);
     }
 }
@@ -435,7 +440,7 @@ fn after_a_lock_by_another_clock(age: f64, ahead: f64) -> (Remote, Outcome) {
 fn a_living_lock_is_honoured_however_wrong_a_clock_is() {
     for ahead in [0.0, 7200.0, -7200.0, 1e8, -1e8] {
         let (remote, outcome) = after_a_lock_by_another_clock(170.0, ahead);
-        assert_eq!(outcome.result.unwrap_err().kind(), Kind::Guard, "{ahead}");
+        assert_eq!(outcome.result.unwrap_err().kind(), Kind::Locked, "{ahead}");
         assert_eq!(remote.tree.tree().into_keys().collect::<Vec<_>>(), [LOCK_FILE_NAME]);
     }
     for ahead in [0.0, 7200.0, -7200.0] {
@@ -538,7 +543,7 @@ fn somebody_who_wrote_his_lock_over_ours_is_noticed_within_seconds() {
         Ok(())
     });
     let error = setup.run(&local, &remote).result.unwrap_err();
-    assert_eq!(error.kind(), Kind::Guard);
+    assert_eq!(error.kind(), Kind::Locked);
     assert!(error.to_string().contains("has taken the lock over; nothing more is changed"), "{error}");
     assert_eq!(remote.lock().unwrap().time, START, "the lock is theirs");
 }
@@ -642,7 +647,7 @@ fn a_lock_that_the_server_calls_busy_counts_by_its_time() {
         _ => Ok(()),
     });
     let error = Setup::new(Mode::Sync).run(&local, &remote).result.unwrap_err();
-    assert_eq!(error.kind(), Kind::Guard);
+    assert_eq!(error.kind(), Kind::Locked);
     assert!(error.to_string().contains("written 2 seconds ago"), "{error}");
 }
 
@@ -692,7 +697,7 @@ fn a_lock_that_somebody_took_over_ends_the_run_and_stays() {
     });
     let outcome = setup.run(&local, &remote);
     let error = outcome.result.unwrap_err();
-    assert_eq!(error.kind(), Kind::Guard);
+    assert_eq!(error.kind(), Kind::Locked);
     assert!(error.to_string().contains("process 4711 on web1 has taken the lock over"), "{error}");
     assert_eq!(remote.log.changes(), [WRITE, "write slow"]);
     assert_eq!(remote.lock().unwrap().print(), foreign(0.0));
@@ -808,7 +813,7 @@ fn a_lock_of_somebody_who_was_quicker_after_a_write_that_was_lost_stays() {
         _ => Ok(()),
     });
     let outcome = Setup::new(Mode::Upload).run(&local, &remote);
-    assert_eq!(outcome.result.unwrap_err().kind(), Kind::Guard);
+    assert_eq!(outcome.result.unwrap_err().kind(), Kind::Locked);
     assert_eq!(remote.lock().unwrap().print(), foreign(0.0));
 }
 
@@ -858,5 +863,169 @@ fn a_lock_that_the_side_does_not_let_go_of_keeps_no_later_run_of_the_same_proces
         Holder { host: Some("here".into()), system: Some("boot".into()), process: Some(1), token: None };
     let theirs = Holder { token: Some("somebody".into()), ..theirs };
     remote.put_lock(&Lock { time: START - 1.0, holder: Some(theirs) }.print());
-    assert_eq!(run("refused third").result.unwrap_err().kind(), Kind::Guard);
+    assert_eq!(run("refused third").result.unwrap_err().kind(), Kind::Locked);
+}
+
+/// A side that lets nobody overwrite a file.
+fn keeping_what_is_there() -> Remote {
+    let remote = Remote::new();
+    let tree = remote.tree.clone();
+    remote.before(move |line| match line {
+        WRITE if tree.tree().contains_key(LOCK_FILE_NAME) => {
+            Err(Error::new(Kind::Denied, "550 Overwrite permission denied"))
+        }
+        _ => Ok(()),
+    })
+}
+
+#[test]
+fn a_lock_that_is_left_over_is_removed_first_for_sides_that_overwrite_nothing() {
+    let (local, remote) = (local(), keeping_what_is_there());
+    local.put("a", b"1", at(0));
+    remote.put_lock(&foreign(1000.0));
+    let outcome = Setup::new(Mode::Upload).run(&local, &remote);
+    assert!(outcome.result.is_ok(), "{:?}", outcome.result);
+    let about_lock: Vec<String> =
+        remote.log.changes().into_iter().filter(|line| [WRITE, REMOVE].contains(&line.as_str())).collect();
+    assert_eq!(about_lock, [REMOVE, WRITE, REMOVE], "{:?}", outcome.told);
+    assert_eq!(outcome.states[0], "remote held 0");
+    assert!(remote.lock().is_none());
+}
+
+#[test]
+fn a_lock_that_is_left_over_and_may_not_be_removed_is_overwritten() {
+    let (local, remote) = (local(), Remote::new());
+    local.put("a", b"1", at(0));
+    remote.put_lock(&foreign(1000.0));
+    let tree = remote.tree.clone();
+    let remote = remote.before(move |line| match line {
+        REMOVE if tree.tree().contains_key(LOCK_FILE_NAME) => Err(Error::new(Kind::Refused, "550 no DELE")),
+        _ => Ok(()),
+    });
+    let outcome = Setup::new(Mode::Upload).run(&local, &remote);
+    assert!(outcome.result.is_ok(), "{:?}", outcome.result);
+    assert_eq!(outcome.states[0], "remote held 0");
+}
+
+#[test]
+fn a_lock_that_is_no_longer_the_one_that_was_left_over_is_not_removed() {
+    let (local, remote) = (local(), Remote::new());
+    local.put("a", b"1", at(0));
+    remote.put_lock(&foreign(1000.0));
+    let (tree, log) = (remote.tree.clone(), Arc::clone(&remote.log));
+    let remote = remote.before(move |line| {
+        // Somebody else takes it over between the two looks.
+        if line == "read .pyftpsync-lock.json" && log.count(line) == 2 {
+            tree.put(LOCK_FILE_NAME, foreign(0.0).as_bytes(), at(0));
+        }
+        Ok(())
+    });
+    let outcome = Setup::new(Mode::Upload).run(&local, &remote);
+    assert_eq!(outcome.result.unwrap_err().kind(), Kind::Locked);
+    assert!(!remote.log.changes().iter().any(|line| line == WRITE || line == REMOVE));
+    assert_eq!(remote.lock().unwrap().print(), foreign(0.0));
+}
+
+#[test]
+fn who_comes_late_where_nothing_is_overwritten_does_not_go_on_without_a_lock() {
+    let (local, remote) = (local(), Remote::new());
+    local.put("a", b"1", at(0));
+    remote.put_lock(&foreign(1000.0));
+    let tree = remote.tree.clone();
+    let remote = remote.before(move |line| match line {
+        WRITE => {
+            tree.put(LOCK_FILE_NAME, foreign(0.0).as_bytes(), at(0));
+            Err(Error::new(Kind::Denied, "550 Overwrite permission denied"))
+        }
+        _ => Ok(()),
+    });
+    let outcome = Setup::new(Mode::Upload).run(&local, &remote);
+    let error = outcome.result.unwrap_err();
+    assert_eq!(error.kind(), Kind::Locked);
+    assert!(error.to_string().contains("process 4711 on web1 is at work there"), "{error}");
+    assert!(user_tree(&remote.tree).is_empty());
+}
+
+#[test]
+fn a_lock_is_renewed_also_where_nothing_is_overwritten() {
+    let (local, remote) = (local(), keeping_what_is_there());
+    local.put("slow", b"1", at(0));
+    let setup = Setup::new(Mode::Upload);
+    let (log, clock, before) =
+        (Arc::clone(&remote.log), Arc::clone(&setup.clock), Arc::clone(&remote.before));
+    let remote = remote.before(move |line| {
+        if line == "write slow" {
+            for round in 1..=3 {
+                clock.advance(180.0);
+                // Refused, and once more.
+                log.wait_for(WRITE, 1 + 2 * round);
+            }
+        }
+        before(line)
+    });
+    let outcome = setup.run(&local, &remote);
+    assert!(outcome.result.is_ok(), "{:?}", outcome.result);
+    assert!(outcome.states.contains(&"remote held 180".to_owned()), "{:?}", outcome.states);
+    assert!(!outcome.told.iter().any(|line| line.contains("renew")), "{:?}", outcome.told);
+    assert!(remote.lock().is_none());
+}
+
+#[test]
+fn a_clock_that_is_hours_off_is_told_where_the_newer_file_wins() {
+    for (strategy, ahead, says) in [
+        (Strategy::New, 32_398.0, Some("9 hours ahead of")),
+        (Strategy::Old, -18_000.0, Some("5 hours behind")),
+        (Strategy::New, 30.0, None),
+        (Strategy::Skip, 32_400.0, None),
+    ] {
+        for grain in [0, 60] {
+            let (local, mut remote) = (local(), Remote::new());
+            let now = Stamp::from_secs_f64(START + ahead).unwrap().with_grain(grain);
+            remote.tree = remote.tree.dating(now);
+            local.put("a", b"1", at(0));
+            let setup = Setup { strategy: Some(strategy), ..Setup::new(Mode::Sync) };
+            let told = setup.run(&local, &remote).told;
+            let line = says.map(|says| {
+            format!(
+                "3 The clock of remote is {says} that of this computer: where that may decide which of two files is \
+                 newer, both are left alone."
+            )
+        });
+            let warned = told.iter().find(|line| line.starts_with("3 The clock"));
+            assert_eq!(warned, line.as_ref(), "{told:?}");
+            let tells = told.iter().any(|line| line.contains("Server time offset"));
+            assert_eq!(tells, grain == 0, "{told:?}");
+        }
+    }
+}
+
+#[test]
+fn where_a_clock_is_hours_off_the_older_of_two_edits_replaces_nothing() {
+    let (ahead, hour) = (32_400.0, 3600);
+    let (local, mut remote) = (local(), Remote::new());
+    for name in ["doubtful", "ours", "theirs"] {
+        local.put(name, b"0", at(0));
+    }
+    assert!(Setup::new(Mode::Sync).run(&local, &remote).result.is_ok());
+    remote.tree = remote.tree.dating(Stamp::from_secs_f64(START + ahead).unwrap());
+    for (name, here, there) in [("doubtful", 50, 55), ("ours", 55, 50), ("theirs", 50, 60)] {
+        local.put(name, b"here", at(here * hour));
+        remote.tree.put(name, b"there", at(there * hour));
+    }
+    let setup = Setup { strategy: Some(Strategy::New), ..Setup::new(Mode::Sync) };
+    let outcome = setup.run(&local, &remote);
+    assert!(outcome.result.is_ok(), "{:?}", outcome.result);
+    let content = |tree: &MemoryTarget, name: &str| match tree.tree().remove(name) {
+        Some(Node::File(bytes, _)) => String::from_utf8(bytes).unwrap(),
+        other => panic!("{name}: {other:?}"),
+    };
+    for (name, here, there) in
+        [("doubtful", "here", "there"), ("ours", "here", "here"), ("theirs", "there", "there")]
+    {
+        assert_eq!(
+            (content(&local, name), content(&remote.tree, name)),
+            (here.into(), there.into()),
+            "{name}"
+        );
+    }
 }

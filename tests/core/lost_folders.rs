@@ -1,12 +1,12 @@
 //! Folders that one side lost, and what is in them on the other one. Each of these was found by playing many worlds.
 
 use super::tree::{Setup, at, run, trees, user_tree};
-use ftpsync::error::Result;
-use ftpsync::model::{Listing, RelPath, Side, Stamp};
+use super::wrapped::{Lend, Overrides, Wrapped};
+use ftpsync::error::{Error, Kind, Result};
+use ftpsync::model::{Entry, Listing, META_FILE_NAME, Note, RelPath, Side, Stamp};
 use ftpsync::plan::{Mode, Strategy};
+use ftpsync::target::Session;
 use ftpsync::target::memory::{MemoryTarget, Node};
-use ftpsync::target::{Caps, Expect, Put, Session, Target, Written};
-use std::io::Read;
 
 /// Long before any run.
 fn long_ago() -> Stamp {
@@ -196,56 +196,22 @@ fn new_folders_with_nothing_but_what_is_left_out_come_back_with_the_folder_that_
 
 /// A side whose listing of the root lacks a folder, and says that something is missing.
 #[derive(Clone)]
-struct Hiding(MemoryTarget);
+struct Hiding;
 
-impl Target for Hiding {
-    fn id(&self) -> &str {
-        self.0.id()
-    }
-    fn base_name(&self) -> &str {
-        self.0.base_name()
-    }
-    fn caps(&self) -> Caps {
-        self.0.caps()
-    }
-    fn open(&self) -> Result<Box<dyn Session>> {
-        Ok(Box::new(HidingSession(self.0.open()?)))
-    }
-}
-
-struct HidingSession(Box<dyn Session>);
-
-impl Session for HidingSession {
-    fn list(&mut self, dir: &RelPath) -> Result<Listing> {
-        let mut listing = self.0.list(dir)?;
+impl Overrides for Hiding {
+    fn list(&mut self, below: &mut dyn Session, dir: &RelPath) -> Result<Listing> {
+        let mut listing = below.list(dir)?;
         if dir.is_root() {
             listing.entries.retain(|entry| entry.name.as_str() != "d");
             listing.complete = false;
         }
         Ok(listing)
     }
-    fn still(&mut self, names: &[(RelPath, Expect)]) -> Vec<Result<Option<bool>>> {
-        self.0.still(names)
-    }
-    fn read(&mut self, file: &RelPath, lend: &mut dyn FnMut(&mut dyn Read) -> Result<()>) -> Result<()> {
-        self.0.read(file, lend)
-    }
-    fn write(&mut self, file: &RelPath, body: &mut dyn Read, put: &Put) -> Result<Written> {
-        self.0.write(file, body, put)
-    }
-    fn mkdir(&mut self, dir: &RelPath) -> Result<()> {
-        self.0.mkdir(dir)
-    }
-    fn remove_file(&mut self, file: &RelPath) -> Result<()> {
-        self.0.remove_file(file)
-    }
-    fn remove_dir(&mut self, dir: &RelPath) -> Result<()> {
-        self.0.remove_dir(dir)
-    }
 }
 
 #[test]
 fn a_folder_that_only_a_listing_lacks_keeps_its_memory_and_edits_in_it_are_no_conflicts() {
+    let hidden = |tree: &MemoryTarget| Wrapped { below: tree.clone(), with: Hiding };
     // The files lie in the folder, or the folder only leads to them.
     for (hiding, dir) in Side::BOTH.into_iter().flat_map(|side| [(side, "d"), (side, "d/e")]) {
         let (local, remote) = trees();
@@ -258,15 +224,56 @@ fn a_folder_that_only_a_listing_lacks_keeps_its_memory_and_edits_in_it_are_no_co
         remote.put(b, b"edited there", at(100));
         let before = (user_tree(&local), user_tree(&remote));
         let outcome = match hiding {
-            Side::Local => run(&Hiding(local.clone()), &remote, &Setup::new(Mode::Sync)),
-            Side::Remote => run(&local, &Hiding(remote.clone()), &Setup::new(Mode::Sync)),
+            Side::Local => run(&hidden(&local), &remote, &Setup::new(Mode::Sync)),
+            Side::Remote => run(&local, &hidden(&remote), &Setup::new(Mode::Sync)),
         };
         assert_eq!((user_tree(&local), user_tree(&remote)), before, "{outcome:?}");
         assert!(outcome.warnings.iter().any(|text| text.starts_with("Left alone: d: ")), "{outcome:?}");
+        assert!(outcome.result.is_err(), "not all was done: {outcome:?}");
         let again = run(&local, &remote, &Setup::new(Mode::Sync));
         assert_eq!(again.stats.conflict_files, 0, "{again:?}");
         assert_eq!(user_tree(&local), user_tree(&remote), "{again:?}");
         assert_eq!(user_tree(&local).get(b), Some(&Node::File(b"edited there".to_vec(), at(100))));
         assert_eq!(user_tree(&local).get(a), Some(&Node::File(b"edited here".to_vec(), at(100))));
     }
+}
+
+/// A side on a failing disk: the metadata of a folder can neither be looked at nor read.
+#[derive(Clone)]
+struct Failing;
+
+impl Overrides for Failing {
+    fn list(&mut self, below: &mut dyn Session, dir: &RelPath) -> Result<Listing> {
+        let mut listing = below.list(dir)?;
+        let unseen = |entry: &mut Entry| dir.as_str() == "d" && entry.name.as_str() == META_FILE_NAME;
+        for entry in listing.entries.extract_if(.., unseen) {
+            listing.complete = false;
+            listing.notes.push(Note::refused(META_FILE_NAME, "Input/output error"));
+            listing.present_but_skipped.push(entry.name);
+        }
+        Ok(listing)
+    }
+    fn read(&mut self, below: &mut dyn Session, file: &RelPath, lend: &mut Lend<'_>) -> Result<()> {
+        if file.as_str() == format!("d/{META_FILE_NAME}") {
+            return Err(Error::new(Kind::Io, "Input/output error").during("read").at(file));
+        }
+        below.read(file, lend)
+    }
+}
+
+#[test]
+fn a_memory_that_cannot_be_looked_at_is_not_absent() {
+    let (local, remote) = trees();
+    for name in ["d/deleted", "d/stays", "other"] {
+        local.put(name, b"1", at(0));
+    }
+    sync(&local, &remote);
+    remote.take("d/deleted");
+    local.put("other", b"edited", at(100));
+    let outcome = run(&Wrapped { below: local.clone(), with: Failing }, &remote, &Setup::new(Mode::Sync));
+    assert!(outcome.failures.iter().any(|text| text.contains(META_FILE_NAME)), "{outcome:?}");
+    assert!(outcome.result.is_err() && !has(&remote, "d/deleted"), "it does not come back: {outcome:?}");
+    assert_eq!(user_tree(&remote).get("other"), Some(&Node::File(b"edited".to_vec(), at(100))));
+    sync(&local, &remote);
+    assert!(!has(&local, "d/deleted") && !has(&remote, "d/deleted") && has(&local, "d/stays"));
 }

@@ -1,6 +1,7 @@
 //! SFTP against the real OpenSSH.
 
 use super::contract::{assert_names, check, get, path, put};
+use super::eventually::eventually;
 use super::real_servers::RealServer;
 use ftpsync::error::{Error, Kind, Result, Retry};
 use ftpsync::model::{Name, RelPath, Stamp};
@@ -8,6 +9,9 @@ use ftpsync::target::ftp::Secret;
 use ftpsync::target::local::Links;
 use ftpsync::target::sftp::{HostKeys, SftpConfig, SftpTarget};
 use ftpsync::target::{Expect, Put, Session, Target};
+use russh::keys::PrivateKey;
+use russh::keys::ssh_key::private::{KeypairData, SkEd25519};
+use russh::keys::ssh_key::{LineEnding, public};
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Read, Write};
@@ -101,7 +105,7 @@ impl<'a> Agent<'a> {
             Command::new("ssh-agent").arg("-D").arg("-a").arg(&socket).stdout(Stdio::null()).spawn();
         let Ok(process) = process else { panic!("ssh-agent is not installed") };
         let agent = Agent { server, socket, process };
-        wait_for(|| agent.socket.exists());
+        assert!(eventually(|| agent.socket.exists()));
         agent
     }
 
@@ -118,6 +122,13 @@ impl Drop for Agent<'_> {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
     }
+}
+
+/// What a file tells of a key that only a security key has.
+fn key_of_a_token() -> PrivateKey {
+    let public = public::SkEd25519::new(public::Ed25519PublicKey([7; 32]), "ssh:");
+    let private = SkEd25519::new(public, 1, vec![1; 64]).unwrap();
+    PrivateKey::new(KeypairData::SkEd25519(private), "token").unwrap()
 }
 
 #[test]
@@ -167,6 +178,61 @@ fn keys_and_passwords_log_in() {
 }
 
 #[test]
+fn a_server_that_is_old_is_spoken_with_as_ssh_does() {
+    let Some(server) = OpenSsh::start_kind("openssh-aged") else { return };
+    check(&server.target());
+}
+
+#[test]
+fn a_server_that_is_too_old_is_spoken_with_where_the_configuration_allows_it() {
+    let Some(server) = OpenSsh::start_kind("openssh-ancient") else { return };
+    let file = server.secrets.join("config");
+    let with = |settings: &str| {
+        fs::write(&file, settings).unwrap();
+        server.open_with(|config| {
+            config.key_files = vec![server.secrets.join("user_rsa")];
+            config.ssh_config = vec![file.clone()];
+        })
+    };
+    let refusal = |settings: &str| {
+        let Err(error) = with(settings) else { panic!("it opened") };
+        error.to_string()
+    };
+    let mut settings = String::new();
+    // Each answer names the setting that is wanted next.
+    for wanted in ["KexAlgorithms +diffie-hellman-group14-sha1", "Ciphers +aes128-cbc"] {
+        let error = refusal(&settings);
+        assert!(error.contains("could not connect to") && error.contains("algorithm in common"), "{error}");
+        assert!(error.ends_with(&format!("in ~/.ssh/config: {wanted}")), "{error}");
+        settings.push_str(&format!("{wanted}\n"));
+    }
+    let error = refusal(&settings);
+    assert!(error.contains("the server refused /") && error.contains("user_rsa"), "{error}");
+    settings.push_str("PubkeyAcceptedAlgorithms ssh-rsa\n");
+    put(with(&settings).unwrap().as_mut(), "file", b"x");
+    assert_eq!(fs::read(server.root().join("file")).unwrap(), b"x");
+}
+
+#[test]
+fn the_key_of_a_security_key_is_left_to_the_agent() {
+    let Some(server) = OpenSsh::start() else { return };
+    let key = server.secrets.join("token");
+    let made = key_of_a_token();
+    fs::write(&key, made.to_openssh(LineEnding::LF).unwrap()).unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    let authorized = server.secrets.join("authorized_keys");
+    let known = fs::read_to_string(&authorized).unwrap();
+    fs::write(&authorized, format!("{known}{}\n", made.public_key().to_openssh().unwrap())).unwrap();
+    // Other ways in stay open, and if there are none it is said why.
+    let first = vec![key.clone(), server.secrets.join("user_ed25519")];
+    server.open_with(|config| config.key_files = first).unwrap();
+    let error = server.refusal(|config| config.key_files = vec![key]);
+    assert_eq!(error.kind(), Kind::SshLogin, "{error}");
+    assert!(error.to_string().contains("security key (FIDO)"), "{error}");
+    assert!(error.to_string().contains("ssh-add"), "{error}");
+}
+
+#[test]
 fn unusable_key_files_say_what_to_do() {
     let Some(server) = OpenSsh::start() else { return };
     let with = |name: &str| {
@@ -180,7 +246,7 @@ fn unusable_key_files_say_what_to_do() {
     assert_eq!(missing.kind(), Kind::NotFound, "{missing}");
     assert!(missing.to_string().contains("there is no such file; check the path"), "{missing}");
     let locked = with("locked_ed25519");
-    assert_eq!(locked.kind(), Kind::Locked, "{locked}");
+    assert_eq!(locked.kind(), Kind::Passphrase, "{locked}");
     assert!(locked.to_string().contains("it is encrypted, and no passphrase is given"), "{locked}");
     let no_key = with("known_hosts");
     assert!(no_key.to_string().contains("others can read it"), "{no_key}");
@@ -201,7 +267,7 @@ fn a_wrong_passphrase_is_told() {
             config.key_files = vec![server.secrets.join(format!("locked_{kind}"))];
             config.passphrase = Some(Secret::new("close sesame"));
         });
-        assert_eq!(error.kind(), Kind::Locked);
+        assert_eq!(error.kind(), Kind::Passphrase);
         assert!(error.to_string().contains("the passphrase does not open it"), "{error}");
         assert!(!error.to_string().contains("close sesame"));
     }
@@ -263,6 +329,41 @@ fn an_agent_logs_in() {
     assert!(error.to_string().contains("stranger.pub (it holds only the public key"), "{error}");
     // One that does not answer is in nobody's way.
     server.open_with(|config| config.agent = Some(socket.clone())).unwrap();
+}
+
+#[test]
+fn an_agent_with_more_keys_than_the_server_looks_at_does_not_keep_the_password_out() {
+    let Some(server) = OpenSsh::start_kind("openssh-strict") else { return };
+    let agent = Agent::start(&server);
+    ["stranger", "host_rsa", "host_ecdsa"].iter().for_each(|name| agent.add(name));
+    let with = |password: Option<&str>| {
+        server.open_with(|config| {
+            config.agent = Some(agent.socket.clone());
+            config.key_files.clear();
+            config.password = password.map(Secret::new);
+        })
+    };
+    let session = with(Some(&server.password)).unwrap();
+    assert!(
+        session.greeting().iter().any(|(_, line)| line.contains("(password)")),
+        "{:?}",
+        session.greeting()
+    );
+    let Err(wrong) = with(Some("geheim")) else { panic!("it opened") };
+    assert_eq!(wrong.kind(), Kind::SshLogin, "{wrong}");
+    assert!(wrong.to_string().contains("the server refused password"), "{wrong}");
+    let Err(without) = with(None) else { panic!("it opened") };
+    assert!(without.to_string().contains("Too many authentication failures"), "{without}");
+    assert!(without.to_string().contains("IdentitiesOnly yes"), "{without}");
+    // As ssh does it, keys can be left out from the start.
+    let file = server.secrets.join("config");
+    fs::write(&file, "PubkeyAuthentication no\n").unwrap();
+    let nothing = server.refusal(|config| {
+        config.agent = Some(agent.socket.clone());
+        config.key_files.clear();
+        config.ssh_config = vec![file];
+    });
+    assert!(nothing.to_string().contains("there is nothing to log in with"), "{nothing}");
 }
 
 #[test]
@@ -357,10 +458,14 @@ fn a_certificate_of_the_host_is_as_good_as_its_key() {
     let Some(server) = OpenSsh::start_kind("openssh-certified") else { return };
     let public = |name: &str| fs::read_to_string(server.secrets.join(name)).unwrap();
     let known = server.secrets.join("my_hosts");
-    let with = |text: String| {
+    let with_all = |text: String, host_keys: HostKeys| {
         fs::write(&known, text).unwrap();
-        server.open_with(|config| config.known_hosts = vec![known.clone()])
+        server.open_with(|config| {
+            config.known_hosts = vec![known.clone()];
+            config.host_keys = host_keys;
+        })
     };
+    let with = |text: String| with_all(text, HostKeys::Known);
     let (authority, stranger) = (public("authority.pub"), public("stranger.pub"));
     for hosts in ["*".to_owned(), "127.0.0.1".to_owned(), format!("[127.0.0.1]:{}", server.port)] {
         let session = with(format!("@cert-authority {hosts} {authority}")).unwrap();
@@ -374,6 +479,13 @@ fn a_certificate_of_the_host_is_as_good_as_its_key() {
     refused(format!("@cert-authority * {stranger}"), "another authority has signed it");
     refused(format!("@cert-authority other.example.com {authority}"), "is not known");
     refused(format!("@cert-authority * {authority}@revoked * {authority}"), "it is revoked in");
+    // What is revoked is no new host, and no known one either; a line without the port counts.
+    let revoked = format!("@cert-authority 127.0.0.1 {authority}@revoked 127.0.0.1 {authority}");
+    for text in [revoked.clone(), format!("{revoked}{}", public("known_hosts"))] {
+        let Err(error) = with_all(text.clone(), HostKeys::AcceptNew) else { panic!("accepted: {text}") };
+        assert!(error.to_string().contains("it is revoked in"), "{error}");
+        with_all(text, HostKeys::Unchecked).unwrap();
+    }
     // Without a good certificate the key itself counts.
     with(format!("@cert-authority * {stranger}{}", public("known_hosts"))).unwrap();
 }
@@ -410,7 +522,7 @@ fn the_command_of_the_ssh_configuration_makes_the_connection() {
         let mut commands = processes.filter_map(|process| fs::read(process.path().join("cmdline")).ok());
         commands.any(|command| String::from_utf8_lossy(&command).contains(&*script.to_string_lossy()))
     };
-    wait_for(|| !is_running());
+    assert!(eventually(|| !is_running()));
 
     let Err(error) = with("no-such-program --password secret") else { panic!("it opened") };
     let text = error.to_string();
@@ -472,6 +584,8 @@ fn a_missing_root_is_told_or_made() {
     let error = server.refusal(|config| config.root = below.to_str().unwrap().into());
     assert_eq!(error.kind(), Kind::NotFound);
     assert!(error.to_string().contains("--create-folder"), "{error}");
+    let home = fs::canonicalize(server.root()).unwrap();
+    assert!(error.to_string().contains(&format!(", and the login leads to {}; ", home.display())), "{error}");
     let mut session = server
         .open_with(|config| {
             config.root = below.to_str().unwrap().into();
@@ -648,7 +762,7 @@ fn times_that_sftp_cannot_hold_are_said_not_to_be_kept() {
 }
 
 #[test]
-fn an_interrupt_ends_a_transfer_within_a_second() {
+fn an_interrupt_ends_a_transfer_soon() {
     let Some(server) = OpenSsh::start() else { return };
     let target = server.target();
     let mut session = target.open().unwrap();
@@ -684,7 +798,7 @@ fn a_lost_connection_is_an_error_that_a_new_session_cures() {
     let error = session.write(&path("old"), &mut body, &Put::default()).unwrap_err();
     assert_eq!(error.retry(), Retry::NewSession, "{error}");
     assert!(error.to_string().starts_with("could not write \"old\": "), "{error}");
-    wait_for(|| !session.is_alive());
+    assert!(eventually(|| !session.is_alive()));
     let mut again = target.open().unwrap();
     assert_eq!(get(again.as_mut(), "old").unwrap(), b"old");
     let error = session.list(&RelPath::root()).unwrap_err();
@@ -797,13 +911,5 @@ impl Read for CutAfter<'_> {
         }
         buffer.fill(b'n');
         Ok(buffer.len())
-    }
-}
-
-fn wait_for(mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while !condition() {
-        assert!(Instant::now() < deadline, "it did not happen");
-        std::thread::sleep(Duration::from_millis(10));
     }
 }

@@ -3,7 +3,7 @@
 use crate::ftp_conversations::config;
 use crate::ftp_faults::{At, Fault, Gate, Mishap};
 use crate::ftp_server::{Quirks, Server};
-use crate::tree::{self, Setup};
+use crate::tree::{self, Setup, Shared};
 use ftpsync::error::Kind;
 use ftpsync::model::{RelPath, Stamp, TEMP_PREFIX};
 use ftpsync::plan::Mode;
@@ -13,6 +13,7 @@ use ftpsync::target::{Put, RESUMED, Target};
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 const MIB: usize = 1024 * 1024;
 const CUT: usize = 5 * MIB;
@@ -20,17 +21,8 @@ const SIZE: usize = RESUMED as usize + MIB;
 /// 2024-01-02 03:04:05, the time of every file of the server.
 const THEN: i64 = 1_704_164_645;
 
-struct Shared(Arc<dyn Target>);
-
-impl tree::TargetBox for Shared {
-    fn share(&self) -> Arc<dyn Target> {
-        Arc::clone(&self.0)
-    }
-}
-
-/// Bytes of which each part is another.
 fn content() -> Vec<u8> {
-    (0..SIZE).map(|at| (at / 7 + at / 65_521) as u8).collect()
+    tree::varied(SIZE)
 }
 
 fn put_local(folder: &Path, content: &[u8], at: i64) {
@@ -58,6 +50,19 @@ fn cut(server: &Server, command: &'static str, count: usize) {
 }
 
 const UPLOAD: &str = "STOR /.pyftpsync-tmp-";
+
+/// A file, and a server with a part of it: its upload was cut, and the run has failed to go on with it.
+fn with_part() -> (Server, tempfile::TempDir) {
+    let server = Server::start(Quirks::default());
+    let folder = tempfile::tempdir().unwrap();
+    put_local(folder.path(), &content(), THEN);
+    let cut = Fault { at: At::Nth(UPLOAD, 0), mishap: Mishap::CutData(CUT) };
+    let refused = |number| Fault { at: At::Nth("REST", number), mishap: Mishap::Reset };
+    server.faults().plan(std::iter::once(cut).chain((0..3).map(refused)));
+    assert!(sync(folder.path(), &server, Mode::Upload).result.is_err());
+    assert_eq!(server.content("/big"), None);
+    (server, folder)
+}
 
 fn offsets(server: &Server) -> Vec<usize> {
     let script = server.script().join(" | ");
@@ -89,20 +94,46 @@ fn an_upload_goes_on_where_it_was_cut() {
 }
 
 #[test]
-fn an_upload_goes_on_in_another_run() {
+fn a_part_that_the_server_holds_for_a_lost_session_is_not_waited_for() {
     let server = Server::start(Quirks::default());
     let folder = tempfile::tempdir().unwrap();
     put_local(folder.path(), &content(), THEN);
-    cut(&server, UPLOAD, 1);
-    // Nothing is tried again once the user has had enough; here, once the server refuses.
+    // vsftpd locks what a session writes, also if nobody writes there any more.
+    let gate = Arc::new(Gate::default());
     server.faults().plan([
         Fault { at: At::Nth(UPLOAD, 0), mishap: Mishap::CutData(CUT) },
-        Fault { at: At::Nth("REST", 0), mishap: Mishap::Reset },
-        Fault { at: At::Nth("REST", 1), mishap: Mishap::Reset },
-        Fault { at: At::Nth("REST", 2), mishap: Mishap::Reset },
+        Fault { at: At::Nth(UPLOAD, 1), mishap: Mishap::Hold(Arc::clone(&gate)) },
     ]);
-    assert!(sync(folder.path(), &server, Mode::Upload).result.is_err());
-    assert_eq!(server.content("/big"), None);
+    let local = Shared(Arc::new(LocalTarget::new(folder.path(), Links::Inside).unwrap()));
+    let config = FtpConfig { timeout: Duration::from_millis(800), ..config(&server) };
+    let remote = Shared(Arc::new(FtpTarget::new(config).unwrap()));
+    tree::run(&local, &remote, &Setup::new(Mode::Upload)).result.unwrap();
+    assert_eq!((server.faults().happened(), offsets(&server)), (2, vec![CUT]));
+    assert!(server.content("/big") == Some(content()));
+    assert!(!server.paths().iter().any(|path| path.contains(TEMP_PREFIX)), "{:?}", server.paths());
+    gate.open();
+}
+
+#[test]
+fn a_part_whose_name_is_refused_for_what_a_lost_session_has_left_gets_another_one() {
+    let server = Server::start(Quirks::default());
+    let folder = tempfile::tempdir().unwrap();
+    put_local(folder.path(), &content(), THEN);
+    // ProFTPD with HiddenStores.
+    let refusal = Mishap::Answer("550 /x: Temporary hidden file /.in.x. already exists");
+    server.faults().plan([Fault { at: At::Nth(UPLOAD, 0), mishap: refusal }]);
+    let outcome = sync(folder.path(), &server, Mode::Upload);
+    outcome.result.unwrap();
+    assert!(!outcome.lines.iter().any(|line| line.contains("temporary names")), "{:?}", outcome.lines);
+    assert_eq!(server.faults().happened(), 1);
+    assert!(server.content("/big") == Some(content()));
+    let said = server.script().join(" | ");
+    assert!(!said.contains("STOR /big"), "{said}");
+}
+
+#[test]
+fn an_upload_goes_on_in_another_run() {
+    let (server, folder) = with_part();
     offsets(&server);
     sync(folder.path(), &server, Mode::Upload).result.unwrap();
     assert_eq!(offsets(&server), [CUT]);
@@ -112,16 +143,7 @@ fn an_upload_goes_on_in_another_run() {
 
 #[test]
 fn another_source_begins_anew() {
-    let server = Server::start(Quirks::default());
-    let folder = tempfile::tempdir().unwrap();
-    put_local(folder.path(), &content(), THEN);
-    server.faults().plan([
-        Fault { at: At::Nth(UPLOAD, 0), mishap: Mishap::CutData(CUT) },
-        Fault { at: At::Nth("REST", 0), mishap: Mishap::Reset },
-        Fault { at: At::Nth("REST", 1), mishap: Mishap::Reset },
-        Fault { at: At::Nth("REST", 2), mishap: Mishap::Reset },
-    ]);
-    assert!(sync(folder.path(), &server, Mode::Upload).result.is_err());
+    let (server, folder) = with_part();
     let other: Vec<u8> = content().iter().map(|byte| byte ^ 0xFF).collect();
     put_local(folder.path(), &other, THEN + 10);
     offsets(&server);
@@ -138,16 +160,7 @@ fn other_content() -> Vec<u8> {
 #[test]
 #[cfg(unix)]
 fn a_source_of_which_only_the_content_is_another_begins_anew() {
-    let server = Server::start(Quirks::default());
-    let folder = tempfile::tempdir().unwrap();
-    put_local(folder.path(), &content(), THEN);
-    server.faults().plan([
-        Fault { at: At::Nth(UPLOAD, 0), mishap: Mishap::CutData(CUT) },
-        Fault { at: At::Nth("REST", 0), mishap: Mishap::Reset },
-        Fault { at: At::Nth("REST", 1), mishap: Mishap::Reset },
-        Fault { at: At::Nth("REST", 2), mishap: Mishap::Reset },
-    ]);
-    assert!(sync(folder.path(), &server, Mode::Upload).result.is_err());
+    let (server, folder) = with_part();
     assert!(server.paths().iter().any(|path| path.contains(TEMP_PREFIX)), "there is a part");
     put_local(folder.path(), &other_content(), THEN);
     offsets(&server);
@@ -432,16 +445,7 @@ fn what_cannot_be_continued_does_not_stay_on_the_server() {
 
 #[test]
 fn parts_of_an_earlier_run_go_where_no_file_can_be_continued() {
-    let server = Server::start(Quirks::default());
-    let folder = tempfile::tempdir().unwrap();
-    put_local(folder.path(), &content(), THEN);
-    server.faults().plan([
-        Fault { at: At::Nth(UPLOAD, 0), mishap: Mishap::CutData(CUT) },
-        Fault { at: At::Nth("REST", 0), mishap: Mishap::Reset },
-        Fault { at: At::Nth("REST", 1), mishap: Mishap::Reset },
-        Fault { at: At::Nth("REST", 2), mishap: Mishap::Reset },
-    ]);
-    assert!(sync(folder.path(), &server, Mode::Upload).result.is_err());
+    let (server, folder) = with_part();
     assert!(server.paths().iter().any(|path| path.contains(TEMP_PREFIX)), "there is a part");
     // With --verify everything is sent anew.
     let local = Shared(Arc::new(LocalTarget::new(folder.path(), Links::Inside).unwrap()));
@@ -454,16 +458,7 @@ fn parts_of_an_earlier_run_go_where_no_file_can_be_continued() {
 #[test]
 fn the_part_of_a_file_that_has_arrived_in_another_way_does_not_stay() {
     for has_arrived in [false, true] {
-        let server = Server::start(Quirks::default());
-        let folder = tempfile::tempdir().unwrap();
-        put_local(folder.path(), &content(), THEN);
-        server.faults().plan([
-            Fault { at: At::Nth(UPLOAD, 0), mishap: Mishap::CutData(CUT) },
-            Fault { at: At::Nth("REST", 0), mishap: Mishap::Reset },
-            Fault { at: At::Nth("REST", 1), mishap: Mishap::Reset },
-            Fault { at: At::Nth("REST", 2), mishap: Mishap::Reset },
-        ]);
-        assert!(sync(folder.path(), &server, Mode::Upload).result.is_err());
+        let (server, folder) = with_part();
         if has_arrived {
             server.put("/big", &content());
         }

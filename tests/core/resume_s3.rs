@@ -1,23 +1,18 @@
 //! Large objects of S3 go on where a download has ended, and only behind what is surely a part of this very version.
 
-use crate::s3_fake::{FakeS3, Question};
-use crate::tree::{self, Setup, TargetBox};
+use crate::s3_fake::{Answer, FakeS3, Question};
+use crate::tree::{self, Setup, Shared, varied};
 use ftpsync::model::TEMP_PREFIX;
 use ftpsync::plan::Mode;
+use ftpsync::target::RESUMED;
 use ftpsync::target::local::{Links, LocalTarget};
 use ftpsync::target::s3::{S3Config, S3Target};
-use ftpsync::target::{RESUMED, Target};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 const MIB: usize = 1024 * 1024;
 const CUT: usize = 5 * MIB;
 const SIZE: usize = RESUMED as usize + MIB;
-
-/// Bytes of which each part is another.
-fn content(size: usize) -> Vec<u8> {
-    (0..size).map(|at| (at / 7 + at / 65_521) as u8).collect()
-}
 
 /// A run with the bucket as it looks from near by, or from far away.
 fn sync_from(is_far: bool, folder: &Path, bucket: &FakeS3) -> tree::Outcome {
@@ -26,19 +21,11 @@ fn sync_from(is_far: bool, folder: &Path, bucket: &FakeS3) -> tree::Outcome {
 
 fn sync_with(config: S3Config, folder: &Path) -> tree::Outcome {
     let local = LocalTarget::new(folder, Links::Inside).unwrap();
-    tree::run(&local, &Bucket(Arc::new(S3Target::new(config).unwrap())), &Setup::new(Mode::Download))
+    tree::run(&local, &Shared(Arc::new(S3Target::new(config).unwrap())), &Setup::new(Mode::Download))
 }
 
 fn sync(folder: &Path, bucket: &FakeS3) -> tree::Outcome {
     sync_from(false, folder, bucket)
-}
-
-struct Bucket(Arc<dyn Target>);
-
-impl TargetBox for Bucket {
-    fn share(&self) -> Arc<dyn Target> {
-        Arc::clone(&self.0)
-    }
 }
 
 fn is_fetched(question: &Question) -> bool {
@@ -69,29 +56,29 @@ fn interrupted(bucket: &FakeS3, folder: &Path) {
     assert_eq!(parts(folder).len(), 1);
     assert!(!folder.join("big").exists());
     let asked = ranges(bucket);
-    let rest = (format!("bytes={CUT}-{}", SIZE - 1), etag(&content(SIZE)));
+    let rest = (format!("bytes={CUT}-{}", SIZE - 1), etag(&varied(SIZE)));
     assert_eq!(asked[1..], vec![rest; 4], "within the run");
 }
 
 #[test]
 fn a_download_goes_on_in_another_run() {
     let bucket = FakeS3::start();
-    bucket.put("big", &content(SIZE));
+    bucket.put("big", &varied(SIZE));
     let folder = tempfile::tempdir().unwrap();
     interrupted(&bucket, folder.path());
     sync(folder.path(), &bucket).result.unwrap();
-    assert_eq!(ranges(&bucket), [(format!("bytes={CUT}-"), etag(&content(SIZE)))]);
-    assert!(std::fs::read(folder.path().join("big")).unwrap() == content(SIZE));
+    assert_eq!(ranges(&bucket), [(format!("bytes={CUT}-"), etag(&varied(SIZE)))]);
+    assert!(std::fs::read(folder.path().join("big")).unwrap() == varied(SIZE));
     assert_eq!(parts(folder.path()), [] as [PathBuf; 0]);
 }
 
 #[test]
 fn another_version_of_the_same_size_and_time_begins_anew() {
     let bucket = FakeS3::start();
-    bucket.put("big", &content(SIZE));
+    bucket.put("big", &varied(SIZE));
     let folder = tempfile::tempdir().unwrap();
     interrupted(&bucket, folder.path());
-    let other: Vec<u8> = content(SIZE).iter().map(|byte| byte ^ 0xFF).collect();
+    let other: Vec<u8> = varied(SIZE).iter().map(|byte| byte ^ 0xFF).collect();
     bucket.put("big", &other);
     sync(folder.path(), &bucket).result.unwrap();
     assert_eq!(ranges(&bucket), [(String::new(), etag(&other))]);
@@ -101,7 +88,7 @@ fn another_version_of_the_same_size_and_time_begins_anew() {
 #[test]
 fn a_part_that_was_damaged_meanwhile_is_found_out_and_fetched_again() {
     let bucket = FakeS3::start();
-    bucket.put("big", &content(SIZE));
+    bucket.put("big", &varied(SIZE));
     let folder = tempfile::tempdir().unwrap();
     interrupted(&bucket, folder.path());
     let part = parts(folder.path()).remove(0);
@@ -111,25 +98,25 @@ fn a_part_that_was_damaged_meanwhile_is_found_out_and_fetched_again() {
     sync(folder.path(), &bucket).result.unwrap();
     let starts: Vec<_> = ranges(&bucket).into_iter().map(|(range, _)| range).collect();
     assert_eq!(starts, [format!("bytes={CUT}-"), String::new()]);
-    assert!(std::fs::read(folder.path().join("big")).unwrap() == content(SIZE));
+    assert!(std::fs::read(folder.path().join("big")).unwrap() == varied(SIZE));
 }
 
 #[test]
 fn a_part_that_is_complete_is_put_in_place_without_fetching_anything() {
     let bucket = FakeS3::start();
-    bucket.put("big", &content(SIZE));
+    bucket.put("big", &varied(SIZE));
     let folder = tempfile::tempdir().unwrap();
     interrupted(&bucket, folder.path());
-    std::fs::write(parts(folder.path()).remove(0), content(SIZE)).unwrap();
+    std::fs::write(parts(folder.path()).remove(0), varied(SIZE)).unwrap();
     sync(folder.path(), &bucket).result.unwrap();
-    assert!(std::fs::read(folder.path().join("big")).unwrap() == content(SIZE));
+    assert!(std::fs::read(folder.path().join("big")).unwrap() == varied(SIZE));
     assert_eq!(ranges(&bucket).len(), 1, "there is no byte behind the last one");
 }
 
 #[test]
 fn far_away_several_ranges_come_at_the_same_time_all_of_one_version() {
     let bucket = FakeS3::start();
-    let content = content(24 * MIB + 5);
+    let content = varied(24 * MIB + 5);
     bucket.put("big", &content);
     bucket.answer_together(3);
     let folder = tempfile::tempdir().unwrap();
@@ -146,7 +133,7 @@ fn far_away_several_ranges_come_at_the_same_time_all_of_one_version() {
 #[test]
 fn an_answer_that_comes_slowly_goes_on_in_ranges() {
     let bucket = FakeS3::start();
-    let content = content(44 * MIB);
+    let content = varied(44 * MIB);
     bucket.put("big", &content);
     for (split_below, comes_in_ranges) in [(0, false), (u64::MAX, true)] {
         let folder = tempfile::tempdir().unwrap();
@@ -166,7 +153,7 @@ fn an_answer_that_comes_slowly_goes_on_in_ranges() {
 #[test]
 fn a_range_that_is_cut_goes_on_where_it_was_cut() {
     let bucket = FakeS3::start();
-    let content = content(24 * MIB);
+    let content = varied(24 * MIB);
     bucket.put("big", &content);
     let folder = tempfile::tempdir().unwrap();
     bucket.cut(is_fetched, MIB, 3);
@@ -177,4 +164,61 @@ fn a_range_that_is_cut_goes_on_where_it_was_cut() {
         |start: usize| asked.iter().any(|(range, _)| range.starts_with(&format!("bytes={start}-")));
     assert!(continued(MIB), "{asked:?}");
     assert_eq!(asked.len(), 3 + 3, "{asked:?}");
+}
+
+fn upload(folder: &Path, bucket: &FakeS3) -> tree::Outcome {
+    let local = LocalTarget::new(folder, Links::Inside).unwrap();
+    tree::run(&local, &Shared(Arc::new(bucket.target())), &Setup::new(Mode::Upload))
+}
+
+fn is_end(question: &Question) -> bool {
+    question.method == "DELETE" && question.has("uploadId")
+}
+
+#[test]
+fn uploads_that_a_run_could_not_end_are_ended_by_the_next_one_and_no_others() {
+    let bucket = FakeS3::start();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("big"), varied(SIZE)).unwrap();
+    bucket.answer(|question| question.has("partNumber"), Answer::refusal(403, "AccessDenied"), 1000);
+    // As with a run that is killed: it cannot say that it gives up.
+    bucket.answer(is_end, Answer::refusal(403, "AccessDenied"), 2);
+    assert!(upload(folder.path(), &bucket).result.is_err());
+    bucket.begin_upload("big");
+    assert_eq!((bucket.uploads(), parts(folder.path()).len()), (2, 1));
+    // The file never comes again.
+    std::fs::remove_file(folder.path().join("big")).unwrap();
+    upload(folder.path(), &bucket).result.unwrap();
+    assert_eq!((bucket.uploads(), parts(folder.path()).len()), (2, 1), "once more it could not be ended");
+    let lines = upload(folder.path(), &bucket).lines;
+    assert_eq!(bucket.uploads(), 1, "that of another program: {lines:?}");
+    assert_eq!(parts(folder.path()), [] as [PathBuf; 0]);
+    bucket.asked();
+    upload(folder.path(), &bucket).result.unwrap();
+    assert!(!bucket.asked().iter().any(is_end));
+}
+
+#[test]
+fn a_run_that_is_killed_has_noted_which_uploads_it_has_begun_and_ended() {
+    let bucket = FakeS3::start();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a"), varied(SIZE)).unwrap();
+    std::fs::write(folder.path().join("b"), varied(SIZE)).unwrap();
+    let notes: Arc<Mutex<Vec<String>>> = Arc::default();
+    for key in ["a", "b"] {
+        let (notes, folder) = (Arc::clone(&notes), folder.path().to_owned());
+        let is_part = move |question: &Question| question.has("partNumber") && question.key == key;
+        bucket.then(is_part, move |_| {
+            let read = |path: PathBuf| std::fs::read_to_string(path).unwrap();
+            notes.lock().unwrap().extend(parts(&folder).into_iter().map(read));
+        });
+    }
+    let local = LocalTarget::new(folder.path(), Links::Inside).unwrap();
+    let setup = Setup { threads: 1, ..Setup::new(Mode::Upload) };
+    tree::run(&local, &Shared(Arc::new(bucket.target())), &setup).result.unwrap();
+    let notes = notes.lock().unwrap();
+    let has = |at: usize, text: &str| notes[at].contains(text);
+    assert!(has(0, r#""upload":"upload-1""#) && !has(0, r#""ended""#), "{}", notes[0]);
+    assert!(has(1, r#""ended":"upload-1""#) && has(1, r#""upload":"upload-2""#), "{}", notes[1]);
+    assert_eq!(parts(folder.path()), [] as [PathBuf; 0], "a run that ends in good order leaves none");
 }

@@ -1,13 +1,13 @@
 //! Large files over SFTP go on where an interrupted transfer has ended.
 
 use crate::sftp_server::{Habits, SftpServer};
-use crate::tree::{self, Setup, TargetBox};
+use crate::tree::{self, Setup, Shared};
 use ftpsync::model::TEMP_PREFIX;
 use ftpsync::plan::Mode;
+use ftpsync::target::RESUMED;
 use ftpsync::target::ftp::Secret;
 use ftpsync::target::local::{Links, LocalTarget};
 use ftpsync::target::sftp::{HostKeys, SftpConfig, SftpTarget};
-use ftpsync::target::{RESUMED, Target};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,23 +19,14 @@ const SIZE: usize = RESUMED as usize + MIB;
 const UNDER_WAY: usize = 64 * 32 * 1024;
 const THEN: i64 = 1_704_164_645;
 
-/// Bytes of which each part is another.
 fn content() -> Vec<u8> {
-    (0..SIZE).map(|at| (at / 7 + at / 65_521) as u8).collect()
+    tree::varied(SIZE)
 }
 
 fn put(folder: &Path, content: &[u8], at: i64) {
     let path = folder.join("big");
     std::fs::write(&path, content).unwrap();
     filetime::set_file_mtime(&path, filetime::FileTime::from_unix_time(at, 0)).unwrap();
-}
-
-struct Place(Arc<dyn Target>);
-
-impl TargetBox for Place {
-    fn share(&self) -> Arc<dyn Target> {
-        Arc::clone(&self.0)
-    }
 }
 
 struct World {
@@ -69,7 +60,7 @@ impl World {
         config.host_keys = HostKeys::Unchecked;
         config.verify = self.is_verifying;
         let local = LocalTarget::new(self.here.path(), Links::Inside).unwrap();
-        tree::run(&local, &Place(Arc::new(SftpTarget::new(config).unwrap())), &Setup::new(mode))
+        tree::run(&local, &Shared(Arc::new(SftpTarget::new(config).unwrap())), &Setup::new(mode))
     }
 
     /// Where bytes of the file were read or written since the last call; those of small files begin at 0.

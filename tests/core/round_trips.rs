@@ -2,31 +2,24 @@
 //!
 //! Each packet is a round trip, each data connection two more.
 
+use crate::eventually::eventually;
 use crate::ftp_conversations::{config, trusting};
 use crate::ftp_faults::{At, Fault, Gate, Mishap};
 use crate::ftp_server::{Quirks, Server, Tls};
-use crate::tree::{Outcome, Setup, TargetBox, at, run};
+use crate::tree::{Outcome, Setup, Shared, at, run};
+use crate::wrapped::{Overrides, Wrapped};
 use ftpsync::error::Result;
 use ftpsync::model::{META_FILE_NAME, RelPath, TEMP_PREFIX};
 use ftpsync::plan::{Mode, Strategy};
 use ftpsync::target::ftp::FtpTarget;
 use ftpsync::target::memory::MemoryTarget;
-use ftpsync::target::{Caps, Session, Target};
+use ftpsync::target::{Session, Target};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const LOCK: &str = "/.pyftpsync-lock.json";
 const LOGIN: [&str; 2] = ["USER joe", "PASS s3cret-word | SYST | FEAT | TYPE I | OPTS UTF8 ON | CWD /"];
-
-/// A target that several share.
-pub struct Shared(pub Arc<dyn Target>);
-
-impl TargetBox for Shared {
-    fn share(&self) -> Arc<dyn Target> {
-        Arc::clone(&self.0)
-    }
-}
 
 /// One run by one session, which locks the server, as in a new process.
 fn alone(local: &MemoryTarget, server: &Server, mode: Mode) -> Outcome {
@@ -138,28 +131,17 @@ fn a_lock_whose_removal_is_not_answered_is_removed_in_another_conversation() {
 }
 
 /// A server that is far away, and how many sessions it has.
-struct Far {
-    server: FtpTarget,
-    sessions: AtomicUsize,
-}
+#[derive(Clone, Default)]
+struct Far(Arc<AtomicUsize>);
 
-impl Target for Far {
-    fn id(&self) -> &str {
-        self.server.id()
-    }
-    fn base_name(&self) -> &str {
-        self.server.base_name()
-    }
-    fn caps(&self) -> Caps {
-        self.server.caps()
-    }
-    fn open(&self) -> Result<Box<dyn Session>> {
-        let session = self.server.open()?;
-        self.sessions.fetch_add(1, Ordering::SeqCst);
-        Ok(session)
-    }
-    fn round_trip(&self) -> Option<Duration> {
+impl Overrides for Far {
+    fn round_trip(&self, _: &dyn Target) -> Option<Duration> {
         Some(Duration::from_millis(20))
+    }
+    fn open(&self, below: &dyn Target) -> Result<Box<dyn Session>> {
+        let session = below.open()?;
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Ok(session)
     }
 }
 
@@ -182,17 +164,14 @@ fn the_other_sessions_log_in_while_the_first_one_takes_the_lock() {
         }
         let gate = Arc::new(Gate::default());
         server.faults().plan([Fault { at: At::Nth("STOR", 0), mishap: Mishap::Hold(Arc::clone(&gate)) }]);
-        let target = FtpTarget::new(config(&server)).unwrap();
-        let far = Far { server: target, sessions: AtomicUsize::new(0) };
-        let far = Arc::new(far);
+        let far = Far::default();
+        let target = Wrapped { below: FtpTarget::new(config(&server)).unwrap(), with: far.clone() };
+        let remote = Shared(Arc::new(target));
         let setup = Setup { threads: 5, sessions: 8, locks: true, is_open: true, ..Setup::new(Mode::Upload) };
         std::thread::scope(|scope| {
-            let run = scope.spawn(|| run(&local, &Shared(Arc::clone(&far) as Arc<dyn Target>), &setup));
-            let deadline = Instant::now() + Duration::from_secs(10);
-            while far.sessions.load(Ordering::SeqCst) < wanted && Instant::now() < deadline {
-                std::thread::sleep(Duration::from_millis(5));
-            }
-            let there = far.sessions.load(Ordering::SeqCst);
+            let run = scope.spawn(|| run(&local, &remote, &setup));
+            eventually(|| far.0.load(Ordering::SeqCst) >= wanted);
+            let there = far.0.load(Ordering::SeqCst);
             gate.open();
             run.join().unwrap().result.unwrap();
             assert_eq!(there, wanted);
@@ -283,11 +262,7 @@ fn files_are_copied_while_a_later_folder_is_still_being_listed() {
         std::thread::scope(|scope| {
             let run = scope.spawn(|| run(&local, &remote, &setup));
             let is_held = gate.is_reached();
-            let deadline = Instant::now() + Duration::from_secs(10);
-            while !has_arrived() && Instant::now() < deadline {
-                std::thread::sleep(Duration::from_millis(5));
-            }
-            let was_in_time = has_arrived();
+            let was_in_time = eventually(has_arrived);
             gate.open();
             run.join().unwrap().result.unwrap();
             assert!(is_held && was_in_time, "{mode:?}: the listing was held: {is_held}");

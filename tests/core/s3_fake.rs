@@ -2,8 +2,6 @@
 //!
 //! It knows no signatures; moto and s3s-fs are there for that.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests fail like tests
-
 use ftpsync::target::ftp::Secret;
 use ftpsync::target::s3::{S3Config, S3Target};
 use std::collections::{BTreeMap, BTreeSet};
@@ -191,6 +189,11 @@ impl FakeS3 {
         self.state.lock().unwrap().is_late = true;
     }
 
+    /// Begins an upload of this key, as another program does.
+    pub fn begin_upload(&self, key: &str) {
+        self.state.lock().unwrap().uploads.insert("of another".to_owned(), (key.to_owned(), BTreeMap::new()));
+    }
+
     /// How many uploads have begun and not ended.
     pub fn uploads(&self) -> usize {
         self.state.lock().unwrap().uploads.len()
@@ -237,9 +240,12 @@ impl FakeS3 {
 
     /// From now on it encrypts, and ETags of contents and parts only look like sums.
     pub fn lock_up(&self) {
-        self.name_all(|etag| match etag.contains('-') {
-            true => etag.to_owned(),
-            false => format!("{:x}", md5::compute(format!("locked {etag}"))),
+        self.name_all(|etag| {
+            if etag.contains('-') {
+                etag.to_owned()
+            } else {
+                format!("{:x}", md5::compute(format!("locked {etag}")))
+            }
         });
         self.state.lock().unwrap().is_locked = true;
     }
@@ -413,9 +419,10 @@ impl State {
                     if wanted.is_some_and(|etag| !self.is_careless && etag.trim_matches('"') != found.1) {
                         return Answer::refusal(412, "PreconditionFailed");
                     }
-                    let date = match self.is_careless {
-                        true => "",
-                        false => "<LastModified>2026-01-02T03:08:05.000Z</LastModified>",
+                    let date = if self.is_careless {
+                        ""
+                    } else {
+                        "<LastModified>2026-01-02T03:08:05.000Z</LastModified>"
                     };
                     let told =
                         format!("<CopyObjectResult><ETag>\"{}\"</ETag>{date}</CopyObjectResult>", found.1);

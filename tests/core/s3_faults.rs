@@ -219,6 +219,41 @@ fn keys_that_are_left_out_are_told_by_their_path_below_the_root() {
     }
 }
 
+#[test]
+fn keys_that_no_file_can_have_are_told_once_where_they_were_wanted_and_delete_nothing() {
+    for (mode, is_wanted) in [(Mode::Download, true), (Mode::Sync, true), (Mode::Upload, false)] {
+        let (local, bucket) = (MemoryTarget::new("/local"), FakeS3::start());
+        let mut setup = Setup::new(mode);
+        setup.policy.delete = is_wanted;
+        match is_wanted {
+            true => bucket.put("good", b"x"),
+            false => local.put("good", b"x", at(0)),
+        }
+        let plain = run(&local, &bucket, &setup);
+        assert_eq!(plain.warnings, Vec::<String>::new(), "{mode:?}");
+        bucket.put("marker/", b"");
+        let odd = ["/y", "sub//a", "sub//b", "sub/./c", "content/", "twice", "twice/x"];
+        odd.iter().for_each(|key| bucket.put(key, b"x"));
+        let outcome = run(&local, &bucket, &setup);
+        outcome.result.unwrap();
+        // What begins alike is one of them; markers of folders hold nothing.
+        let told = "Not everything of the remote side was dealt with: what 5 keys stand for cannot be local files (one of them \
+                    is \"twice\"; -v names all).";
+        assert_eq!(outcome.warnings, if is_wanted { vec![told] } else { vec![] }, "{mode:?}");
+        assert_eq!(outcome.failures, Vec::<String>::new());
+        assert_eq!(outcome.stats.files_deleted, 0);
+        assert!(odd.iter().all(|key| bucket.get(key).is_some()), "{mode:?}: {:?}", bucket.keys());
+        opened(&bucket).remove_file(&path("good")).unwrap();
+        let outcome = run(&local, &bucket, &setup);
+        outcome.result.unwrap();
+        assert_eq!(
+            outcome.stats.files_deleted,
+            u64::from(is_wanted),
+            "{mode:?}: a deletion is one all the same"
+        );
+    }
+}
+
 /// Files whose names a server written in Go cannot list as they are, synchronised with it once.
 fn with_odd_names() -> (MemoryTarget, FakeS3, Setup) {
     let (local, bucket) = (MemoryTarget::new("/local"), FakeS3::start());
@@ -730,6 +765,18 @@ fn a_service_of_keys_that_is_busy_is_a_reason_to_wait() {
 }
 
 #[test]
+fn a_clock_that_is_wrong_is_told_where_roles_are_lent() {
+    let (_fake, lender, config, _home) = with_role();
+    let told = "<Error><Code>SignatureDoesNotMatch</Code><Message>Signature expired: 1 is now earlier than 2</Message></Error>";
+    lender.answer(|_| true, Answer::new(403, told), 1000);
+    let error = refusal(config).to_string();
+    assert!(
+        error.contains("Signature expired") && error.ends_with("set the clock of this computer"),
+        "{error}"
+    );
+}
+
+#[test]
 fn keys_never_show() {
     let fake = FakeS3::start();
     fake.answer(|_| true, Answer::refusal(403, "AccessDenied"), 1000);
@@ -752,7 +799,8 @@ fn keys_come_from_files_programs_containers_and_machines() {
          [profile elsewhere]\nservices = loc\naws_access_key_id = AKELSEWHERE\naws_secret_access_key = x\n", fake.config().endpoint.unwrap())
          + "[profile program]\ncredential_process = sh -c 'printf \"{\\\"AccessKeyId\\\":\\\"AKPROGRAM\\\",\\\"SecretAccessKey\\\":\\\"x\\\"}\"'\n\
          [profile plain]\naws_access_key_id = AKPLAIN\naws_secret_access_key = x\nregion = eu-west-1\n\
-         [profile sso]\nsso_session = x\n",
+         [profile sso]\nsso_session = x\n[profile login]\nlogin_session = x\n\
+         [profile mfa]\nrole_arn = r\nmfa_serial = m\nsource_profile = plain\n",
     )
     .unwrap();
     let machine = FakeS3::start();
@@ -808,6 +856,16 @@ fn keys_come_from_files_programs_containers_and_machines() {
     );
     assert!(signed_by(with(&[])).contains("=AKMACHINE/"));
     assert!(refusal(with(&[("AWS_PROFILE", "sso")])).to_string().contains("credential_process"));
+    let login = refusal(with(&[("AWS_PROFILE", "login")])).to_string();
+    assert!(login.contains("`aws login`") && login.contains("credential_process"), "{login}");
+    let mfa = refusal(with(&[("AWS_PROFILE", "mfa")])).to_string();
+    assert!(mfa.contains("\"mfa\"") && mfa.contains("(mfa_serial)") && mfa.contains("--format env"), "{mfa}");
+    let variables = [
+        ("AWS_CONTAINER_CREDENTIALS_FULL_URI", at.as_str()),
+        ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "/nowhere/token"),
+    ];
+    let token = refusal(with(&variables)).to_string();
+    assert!(token.contains("could not read \"/nowhere/token\""), "{token}");
     assert!(
         refusal(with(&[("AWS_EC2_METADATA_DISABLED", "true")])).to_string().contains("AWS_ACCESS_KEY_ID")
     );

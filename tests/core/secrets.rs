@@ -73,6 +73,18 @@ fn what_a_proxy_repeats_of_the_login_is_in_no_error_of_a_bucket() {
     assert!(!format!("{error:?}").contains(LOGIN_IN_BASE64), "{error:?}");
 }
 
+#[cfg(feature = "sftp")]
+#[test]
+fn what_a_proxy_repeats_of_the_login_is_in_no_error_of_an_sftp_server() {
+    use ftpsync::target::sftp::{SftpConfig, SftpTarget};
+    let mut config = SftpConfig::new("ssh.example", "/");
+    config.proxy = Some(Secret::new(format!("http://joe:geheim99@127.0.0.1:{}", repeating_proxy())));
+    assert!(!format!("{config:?}").contains("geheim"));
+    let error = failure(SftpTarget::new(config).unwrap().open());
+    assert!(error.to_string().contains("502 bad gateway (Basic ***)"), "{error}");
+    assert!(!format!("{error:?}").contains(LOGIN_IN_BASE64), "{error:?}");
+}
+
 #[test]
 fn a_server_that_repeats_the_password_of_the_proxy_does_not_bring_it_into_errors() {
     let says = vec![("DELE", "550 not for http://joe:ge%40heim@proxy, that is am9lOmdlQGhlaW0= and ge@heim")];

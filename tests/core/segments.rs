@@ -1,15 +1,14 @@
 //! Large files from far away come over several connections, and arrive whole or not at all.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests fail like tests
-
 use crate::tree::{Setup, at, run};
+use crate::wrapped::{Lend, Overrides, Wrapped};
 use ftpsync::engine::Keeping;
 use ftpsync::error::{Error, Kind, Result, Retry};
-use ftpsync::model::{Listing, RelPath};
+use ftpsync::model::RelPath;
 use ftpsync::plan::Mode;
 use ftpsync::target::local::{Links, LocalTarget};
 use ftpsync::target::memory::{MemoryTarget, Node};
-use ftpsync::target::{Caps, Expect, Put, Session, Target, Written};
+use ftpsync::target::{Caps, Expect, Session, Target};
 use std::io::{self, Read};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
@@ -58,82 +57,49 @@ impl Far {
         }
     }
 
+    fn target(&self) -> Wrapped<MemoryTarget, Far> {
+        Wrapped { below: self.tree.clone(), with: self.clone() }
+    }
+
     fn starts(&self) -> Vec<usize> {
         self.seen.starts.lock().unwrap().clone()
     }
 }
 
-impl Target for Far {
-    fn id(&self) -> &str {
-        self.tree.id()
+impl Overrides for Far {
+    fn caps(&self, below: &dyn Target) -> Caps {
+        Caps { is_networked: true, ..below.caps() }
     }
-    fn base_name(&self) -> &str {
-        self.tree.base_name()
-    }
-    fn caps(&self) -> Caps {
-        Caps { is_networked: true, ..self.tree.caps() }
-    }
-    fn open(&self) -> Result<Box<dyn Session>> {
-        Ok(Box::new(Conversation { place: self.clone(), inner: self.tree.open()? }))
-    }
-    fn round_trip(&self) -> Option<Duration> {
+    fn round_trip(&self, _: &dyn Target) -> Option<Duration> {
         Some(self.round_trip)
     }
-}
-
-struct Conversation {
-    place: Far,
-    inner: Box<dyn Session>,
-}
-
-impl Session for Conversation {
-    fn list(&mut self, dir: &RelPath) -> Result<Listing> {
-        self.inner.list(dir)
-    }
-    fn read(&mut self, file: &RelPath, lend: &mut dyn FnMut(&mut dyn Read) -> Result<()>) -> Result<()> {
-        self.inner.read(file, lend)
-    }
-    fn can_read_from(&self) -> bool {
+    fn can_read_from(&self, _: &dyn Session) -> bool {
         true
     }
-    fn gains_by_parts(&self) -> bool {
-        !self.place.has_enough || self.place.starts().len() < self.place.together
+    fn gains_by_parts(&self, _: &dyn Session) -> bool {
+        !self.has_enough || self.starts().len() < self.together
     }
     fn read_from(
         &mut self,
+        below: &mut dyn Session,
         file: &RelPath,
         start: u64,
-        lend: &mut dyn FnMut(&mut dyn Read) -> Result<()>,
+        lend: &mut Lend<'_>,
     ) -> Result<()> {
-        let (start, place) = (usize::try_from(start).unwrap(), self.place.clone());
+        let start = usize::try_from(start).unwrap();
         let reader = {
-            let mut starts = place.seen.starts.lock().unwrap();
+            let mut starts = self.seen.starts.lock().unwrap();
             starts.push(start);
-            place.seen.came.notify_all();
+            self.seen.came.notify_all();
             starts.len() - 1
         };
-        self.inner.read(file, &mut |body| {
+        below.read(file, &mut |body| {
             io::copy(&mut body.take(start as u64), &mut io::sink())?;
-            lend(&mut Slow { body, place: &place, reader, count: 0 })
+            lend(&mut Slow { body, place: self, reader, count: 0 })
         })
     }
-    fn write(&mut self, file: &RelPath, body: &mut dyn Read, put: &Put) -> Result<Written> {
-        self.inner.write(file, body, put)
-    }
-    fn mkdir(&mut self, dir: &RelPath) -> Result<()> {
-        self.inner.mkdir(dir)
-    }
-    fn remove_file(&mut self, file: &RelPath) -> Result<()> {
-        self.inner.remove_file(file)
-    }
-    fn remove_dir(&mut self, dir: &RelPath) -> Result<()> {
-        self.inner.remove_dir(dir)
-    }
-    fn still(&mut self, names: &[(RelPath, Expect)]) -> Vec<Result<Option<bool>>> {
-        match self.place.tells {
-            true => self.inner.still(names),
-            false => names.iter().map(|_| Ok(None)).collect(),
-        }
+    fn still(&mut self, below: &mut dyn Session, names: &[(RelPath, Expect)]) -> Vec<Result<Option<bool>>> {
+        if self.tells { below.still(names) } else { names.iter().map(|_| Ok(None)).collect() }
     }
 }
 
@@ -184,7 +150,7 @@ impl Here {
 
     fn get_keeping(&self, far: &Far, keeping: Keeping) -> crate::tree::Outcome {
         let local = LocalTarget::new(self.0.path(), Links::Inside).unwrap();
-        run(&local, far, &Setup { threads: 4, keeping, ..Setup::new(Mode::Download) })
+        run(&local, &far.target(), &Setup { threads: 4, keeping, ..Setup::new(Mode::Download) })
     }
 
     /// Puts a file that is older than that of the server.
@@ -268,7 +234,7 @@ fn what_has_to_be_kept_on_the_side_that_a_large_file_comes_from_is_there_first()
     let far = Far::with(&whole, 1);
     let disk = LocalTarget::new(here.0.path(), Links::Inside).unwrap();
     let keeping = Keeping { has_trash: true, run: "now".into(), ..Keeping::default() };
-    run(&far, &disk, &Setup { threads: 4, keeping, ..Setup::new(Mode::Sync) }).result.unwrap();
+    run(&far.target(), &disk, &Setup { threads: 4, keeping, ..Setup::new(Mode::Sync) }).result.unwrap();
     assert!(here.large() == whole);
     let kept = far.tree.tree().remove(".pyftpsync-trash/now/large");
     assert!(matches!(&kept, Some(Node::File(bytes, _)) if bytes == b"old"), "{:?}", far.starts());

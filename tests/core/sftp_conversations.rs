@@ -1,8 +1,9 @@
 //! SFTP with servers that are odd: what they do to the contract, and what is said about them.
 
 use super::contract::{assert_names, check, get, path, put};
+use super::eventually::eventually;
 use super::sftp_server::{Habits, SftpServer};
-use super::tree;
+use super::tree::{self, Shared};
 use ftpsync::error::{Error, Kind, Result, Retry};
 use ftpsync::model::{RelPath, Stamp};
 use ftpsync::target::ftp::Secret;
@@ -10,6 +11,7 @@ use ftpsync::target::sftp::{HostKeys, SftpConfig, SftpTarget};
 use ftpsync::target::{Expect, Put, Session, Target};
 use russh::MethodKind;
 use std::fs;
+use std::io::Write as _;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -111,38 +113,11 @@ fn what_is_printed_instead_of_answers_is_told() {
     assert!(error.to_string().contains(r#"ended the session: "sh: 1: sftp-server: not found""#), "{error}");
 }
 
-#[test]
-fn a_port_where_something_else_answers_is_told() {
+/// Connects to something that treats everybody alike, in a thread of its own.
+fn refused_by(mut treat: impl FnMut(std::net::TcpStream) + Send + 'static) -> Error {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    std::thread::spawn(move || {
-        for socket in listener.incoming() {
-            let _ = std::io::Write::write_all(&mut socket.unwrap(), b"220 FTP server ready\r\n");
-        }
-    });
-    let mut config = SftpConfig::new("127.0.0.1", "/");
-    config.port = port;
-    config.timeout = Duration::from_secs(2);
-    config.connect_timeout = config.timeout;
-    let error = refusal(SftpTarget::new(config).unwrap().open());
-    assert!(
-        error.to_string().starts_with(&format!("could not connect to \"127.0.0.1:{port}\": ")),
-        "{error}"
-    );
-}
-
-/// Connects to something that says `words` to everybody, and then waits as all servers do.
-fn refused_where_somebody_says(words: &'static [u8]) -> Error {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    std::thread::spawn(move || {
-        let mut open = Vec::new();
-        for socket in listener.incoming() {
-            let mut socket = socket.unwrap();
-            let _ = std::io::Write::write_all(&mut socket, words);
-            open.push(socket);
-        }
-    });
+    std::thread::spawn(move || listener.incoming().for_each(|socket| treat(socket.unwrap())));
     let mut config = SftpConfig::new("127.0.0.1", "/");
     config.port = port;
     config.timeout = Duration::from_secs(2);
@@ -153,6 +128,20 @@ fn refused_where_somebody_says(words: &'static [u8]) -> Error {
         "{error}"
     );
     error
+}
+
+/// The same, where it says `words`, and then waits as all servers do.
+fn refused_where_somebody_says(words: &'static [u8]) -> Error {
+    let mut open = Vec::new();
+    refused_by(move |mut socket| {
+        let _ = socket.write_all(words);
+        open.push(socket);
+    })
+}
+
+#[test]
+fn a_port_where_something_else_answers_is_told() {
+    refused_by(|mut socket| drop(socket.write_all(b"220 FTP server ready\r\n")));
 }
 
 #[test]
@@ -198,12 +187,6 @@ fn times_that_do_not_come_back_are_said_not_to_be_kept_and_not_tried_again() {
 
 #[test]
 fn times_that_are_refused_are_remembered_and_nothing_is_sent_twice() {
-    struct Shared(Arc<dyn Target>);
-    impl tree::TargetBox for Shared {
-        fn share(&self) -> Arc<dyn Target> {
-            Arc::clone(&self.0)
-        }
-    }
     let server = start(|habits| habits.refuses_times = true);
     let local = ftpsync::target::memory::MemoryTarget::new("/local");
     local.put("file", b"content", tree::at(0));
@@ -304,12 +287,11 @@ fn a_new_file_of_somebody_else_is_not_replaced_where_the_server_refuses_to() {
         let mut session = open(&server);
         let put = Put { expect: Expect::Absent, ..Put::default() };
         let mut body = &b"ours"[..];
-        let error = match lags {
-            false => session.write(&path("file"), &mut body, &put).unwrap_err(),
-            true => {
-                session.write_behind(&path("file"), &mut body, &put).unwrap();
-                session.settled(true).unwrap().remove(0).1.unwrap_err()
-            }
+        let error = if lags {
+            session.write_behind(&path("file"), &mut body, &put).unwrap();
+            session.settled(true).unwrap().remove(0).1.unwrap_err()
+        } else {
+            session.write(&path("file"), &mut body, &put).unwrap_err()
         };
         assert_eq!(error.kind(), Kind::Changed, "{error}");
         assert_eq!(get(session.as_mut(), "file").unwrap(), b"file");
@@ -362,6 +344,46 @@ fn where_not_even_the_old_file_comes_back_the_error_says_where_it_is() {
 }
 
 #[test]
+fn where_a_level_of_the_root_cannot_be_made_that_one_is_told_and_not_what_lies_below() {
+    let server = start(|habits| habits.closed = Some("closed"));
+    open(&server).mkdir(&path("closed")).unwrap();
+    open(&server).mkdir(&path("closed/there")).unwrap_err();
+    let made = |root: &str| {
+        let mut config = config(&server, "right");
+        config.root = format!("{}/{root}", config.root.trim_end_matches('/'));
+        config.create_root = true;
+        SftpTarget::new(config).unwrap().open().map(drop)
+    };
+    for root in ["closed/new", "closed/new/deep/er"] {
+        let error = made(root).unwrap_err();
+        assert_eq!(error.kind(), Kind::Denied, "{error}");
+        assert!(error.to_string().ends_with("/closed/new\": permission denied"), "{error}");
+    }
+    made("open/new/deep").unwrap();
+}
+
+#[test]
+fn where_nothing_may_be_renamed_it_is_said_what_to_do() {
+    for has_extensions in [true, false] {
+        let server = start(|habits| (habits.denies_renames, habits.has_extensions) = (true, has_extensions));
+        let mut session = open(&server);
+        let put = Put { size: Some(1), ..Put::default() };
+        let told = |error: &Error| {
+            assert!(error.kind() == Kind::Denied && error.to_string().ends_with("try --inplace"), "{error}");
+        };
+        told(&session.write(&path("a"), &mut &b"1"[..], &put).unwrap_err());
+        if session.write_behind(&path("a"), &mut &b"1"[..], &put).is_ok_and(|written| written.is_none()) {
+            told(session.settled(true).unwrap()[0].1.as_ref().unwrap_err());
+        }
+        assert_names(session.as_mut(), "", &[]);
+        let inplace = Put { inplace: true, ..put };
+        session.write(&path("a"), &mut &b"1"[..], &inplace).unwrap();
+        told(&session.write(&path("a"), &mut &b"2"[..], &put).unwrap_err());
+        assert_eq!(get(session.as_mut(), "a").unwrap(), b"1");
+    }
+}
+
+#[test]
 fn a_disk_that_is_full_is_told_although_the_server_gives_no_reason() {
     let server = start(|habits| habits.room = 100);
     let mut session = open(&server);
@@ -373,6 +395,10 @@ fn a_disk_that_is_full_is_told_although_the_server_gives_no_reason() {
     let settled = session.settled(true).unwrap();
     assert!(matches!(&settled[..], [(_, Err(error))] if error.kind() == Kind::Full), "{settled:?}");
     assert_names(session.as_mut(), "", &[]);
+    // Without the extension, nobody knows.
+    let server = start(|habits| (habits.room, habits.has_extensions) = (100, false));
+    let error = open(&server).write(&path("a"), &mut &[7; 101][..], &put).unwrap_err();
+    assert!(error.to_string().ends_with("; perhaps its disk is full or a quota is used up"), "{error}");
     // A file that was refused although there is room has another reason.
     let server = start(|habits| habits.refuses_writes = true);
     let error = open(&server).write(&path("a"), &mut &[7; 101][..], &put).unwrap_err();
@@ -522,11 +548,7 @@ fn a_session_that_is_dropped_ends_on_the_server() {
     // The connection stays.
     let _other = target.open().unwrap();
     drop(target.open().unwrap());
-    let begun = std::time::Instant::now();
-    while *sessions.lock().unwrap() > 1 {
-        assert!(begun.elapsed() < Duration::from_secs(10), "it is still there");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    assert!(eventually(|| *sessions.lock().unwrap() <= 1), "it is still there");
 }
 
 #[test]

@@ -82,6 +82,10 @@ pub struct Habits {
     /// Bytes for which there is room: larger pieces are refused, without a reason.
     pub room: u64,
     pub refuses_writes: bool,
+    /// It renames nothing.
+    pub denies_renames: bool,
+    /// Nothing can be made in folders of this name.
+    pub closed: Option<&'static str>,
     /// It says that it has given a file this name, and has not.
     pub forgets_to_place: Option<&'static str>,
     /// SFTP sessions that run.
@@ -140,6 +144,8 @@ impl Default for Habits {
             flood: (0, 0),
             room: u64::MAX,
             refuses_writes: false,
+            denies_renames: false,
+            closed: None,
             forgets_to_place: None,
             takes_away: None,
             sessions: Arc::default(),
@@ -182,9 +188,10 @@ impl SftpServer {
             channel_buffer_size,
             maximum_packet_size: habits.trickles.map_or(usual.maximum_packet_size, |(bytes, _)| bytes as u32),
             keys: vec![PrivateKey::from_openssh(HOST_KEY).unwrap()],
-            methods: match habits.refuses_passwords {
-                true => MethodSet::from([MethodKind::Password, habits.login].as_slice()),
-                false => MethodSet::from([habits.login].as_slice()),
+            methods: if habits.refuses_passwords {
+                MethodSet::from([MethodKind::Password, habits.login].as_slice())
+            } else {
+                MethodSet::from([habits.login].as_slice())
             },
             auth_rejection_time: std::time::Duration::ZERO,
             ..usual
@@ -580,13 +587,24 @@ impl Files {
                 Ok((104, body))
             }
             13 => fs::remove_file(self.path(fields.text())).and(done),
-            14 => fs::create_dir(self.path(fields.text())).and(done),
+            14 => {
+                let path = self.path(fields.text());
+                let is_closed = self
+                    .habits
+                    .closed
+                    .is_some_and(|name| path.parent().is_some_and(|above| above.ends_with(name)));
+                if is_closed && !path.exists() {
+                    return Err(ErrorKind::PermissionDenied.into());
+                }
+                fs::create_dir(path).and(done)
+            }
             15 => fs::remove_dir(self.path(fields.text())).and(done),
             16 => {
                 let path = fields.text();
                 Ok((104, [1_u32.to_be_bytes().to_vec(), text(path), text(b""), vec![0; 4]].concat()))
             }
             17 => Ok((105, attributes(&fs::metadata(self.path(fields.text()))?))),
+            18 if self.habits.denies_renames => Ok(status(3)),
             18 => {
                 let (from, to) = (self.path(fields.text()), self.path(fields.text()));
                 self.habits.renames.lock().unwrap().push("rename".into());
@@ -620,6 +638,9 @@ impl Files {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<(u8, Vec<u8>)> {
+        if self.habits.denies_renames {
+            return Ok(status(3));
+        }
         if self.habits.forgets_to_place.is_some_and(|name| to.ends_with(name)) {
             return Ok(status(0));
         }

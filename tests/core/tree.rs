@@ -13,7 +13,7 @@ use ftpsync::target::memory::{MemoryTarget, Node};
 use ftpsync::target::pool::Pool;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What one run did.
 #[derive(Debug)]
@@ -35,6 +35,8 @@ pub struct Setup {
     pub compares_contents: bool,
     pub threads: usize,
     pub time_limit: Option<f64>,
+    /// Tells how many seconds the run has taken; without it the time stands still.
+    pub elapsed: Option<Arc<dyn Fn() -> f64 + Send + Sync>>,
     pub max_depth: usize,
     /// Sessions with each side, at most.
     pub sessions: usize,
@@ -45,8 +47,8 @@ pub struct Setup {
     /// The time, in seconds since 1970-01-01 UTC.
     pub now: f64,
     pub keeping: engine::Keeping,
-    /// Called with each pause between attempts, which then takes no time.
-    pub instead_of_pauses: Option<Arc<dyn Fn(Duration) + Send + Sync>>,
+    /// Called with each pause between attempts; tells how long it really is, at the longest to the end of the run.
+    pub instead_of_pauses: Option<Arc<dyn Fn(Duration) -> Duration + Send + Sync>>,
 }
 
 impl Setup {
@@ -59,6 +61,7 @@ impl Setup {
             compares_contents: false,
             threads: 2,
             time_limit: None,
+            elapsed: None,
             max_depth: 256,
             sessions: 4,
             locks: false,
@@ -70,22 +73,19 @@ impl Setup {
     }
 }
 
-/// The date stands still; so does the time, unless it is limited.
-struct Frozen<'a>(&'a Setup, Option<Instant>);
+/// The date stands still; so does the time, unless a test tells it.
+struct Frozen<'a>(&'a Setup);
 
 impl Clock for Frozen<'_> {
     fn now(&self) -> f64 {
         self.0.now
     }
     fn elapsed(&self) -> f64 {
-        self.1.map_or(0.0, |begun| begun.elapsed().as_secs_f64())
+        self.0.elapsed.as_ref().map_or(0.0, |told| told())
     }
     fn pause(&self, length: Duration) -> Duration {
         match &self.0.instead_of_pauses {
-            Some(called) => {
-                called(length);
-                Duration::ZERO
-            }
+            Some(called) => called(length),
             None => length,
         }
     }
@@ -162,7 +162,7 @@ pub fn run(local: &dyn TargetBox, remote: &dyn TargetBox, setup: &Setup) -> Outc
         time_limit: setup.time_limit,
         max_depth: setup.max_depth,
         threads: setup.threads..=setup.threads,
-        clock: &Frozen(setup, setup.time_limit.map(|_| Instant::now())),
+        clock: &Frozen(setup),
     };
     let mut observer = Collect::default();
     let mut stats = Stats::default();
@@ -182,9 +182,23 @@ impl<T: Target + Clone + 'static> TargetBox for T {
     }
 }
 
+/// A target of which the run takes no copy: what its sessions learn stays with it.
+pub struct Shared(pub Arc<dyn Target>);
+
+impl TargetBox for Shared {
+    fn share(&self) -> Arc<dyn Target> {
+        Arc::clone(&self.0)
+    }
+}
+
 /// A point in time that tests speak of as `at(0)`, `at(10)`.
 pub fn at(seconds: i64) -> Stamp {
     Stamp::new(1_600_000_000 + seconds, 0)
+}
+
+/// Bytes of which each part is another.
+pub fn varied(size: usize) -> Vec<u8> {
+    (0..size).map(|at| (at / 7 + at / 65_521) as u8).collect()
 }
 
 /// The files and folders of a tree, without our own files.
@@ -201,7 +215,7 @@ pub fn trees() -> (MemoryTarget, MemoryTarget) {
 #[test]
 fn threads_that_fail_at_the_same_time_try_again_at_different_times() {
     let setup = Setup::new(Mode::Sync);
-    let clock = Frozen(&setup, None);
+    let clock = Frozen(&setup);
     let chances: Vec<f64> = (0..8).map(|_| clock.chance()).collect();
     assert!(chances.iter().all(|chance| (0.0..=1.0).contains(chance)), "{chances:?}");
     assert!(chances.iter().any(|chance| (chance - chances[0]).abs() > 0.001), "{chances:?}");

@@ -136,12 +136,11 @@ fn a_disk_that_keeps_something_else_is_noticed() {
         let mut body = Meddled { folder: folder.path(), body: NEW };
         let outcome = target.open().unwrap().write(&path("a"), &mut body, &Put::default());
         let held = std::fs::read(folder.path().join("a")).unwrap();
-        match verify {
-            true => {
-                assert_eq!(outcome.unwrap_err().kind(), Kind::Corrupt);
-                assert_eq!(held, OLD);
-            }
-            false => assert_ne!(held, NEW, "the test meddles with nothing"),
+        if verify {
+            assert_eq!(outcome.unwrap_err().kind(), Kind::Corrupt);
+            assert_eq!(held, OLD);
+        } else {
+            assert_ne!(held, NEW, "the test meddles with nothing")
         }
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }

@@ -2,9 +2,9 @@
 
 use crate::contract;
 use crate::ftp_conversations::{config, listed_names, write};
-use crate::ftp_server::{Quirks, Server};
+use crate::ftp_server::{Quirks, Server, Tls};
 use ftpsync::target::Target;
-use ftpsync::target::ftp::{FtpConfig, FtpTarget, Secret};
+use ftpsync::target::ftp::{FtpConfig, FtpTarget, Secret, TlsConfig};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream};
 use std::time::Duration;
@@ -21,6 +21,19 @@ fn the_contract_holds_over_ipv6_in_both_modes() {
     for active in [false, true] {
         let (_server, config) = on_ipv6(Quirks::default());
         contract::check(&FtpTarget::new(FtpConfig { active, ..config }).unwrap());
+    }
+}
+
+#[test]
+fn an_address_may_name_an_interface() {
+    let (_server, config) = on_ipv6(Quirks { tls: Some(Tls::New), ..Quirks::default() });
+    for active in [false, true] {
+        let host = "::1%1".into();
+        let tls = Some(TlsConfig { verify: false, ..TlsConfig::default() });
+        let target = FtpTarget::new(FtpConfig { host, active, tls, ..config.clone() }).unwrap();
+        let mut session = target.open().unwrap();
+        write(session.as_mut(), "a", b"content").unwrap();
+        assert_eq!(listed_names(session.as_mut()), ["a"]);
     }
 }
 

@@ -271,7 +271,11 @@ RULES = [
         reason="A side that has lost most of what was known is not followed.",
         scenarios="mass deletion",
         theirs=COUNTS,
-        ours=(r"The remote side lost 7 of 8 known files .*", *COUNTS),
+        ours=(
+            r"The DELETE lines above were not carried out: .*",
+            r"The remote side lost 7 of 8 known files .*",
+            *COUNTS,
+        ),
         fields=frozenset({"exit", "local", "meta"}),
         holds=lambda reference, ours: (
             ours["exit"] == 1 and nothing_lost(reference, ours) and len(ours["local"]) == 8
@@ -456,6 +460,7 @@ RULES = [
         "alone, and where the older of two files lies that met for the first time.",
         ours=(
             r" *\d+ (problems? in this run|conflicts? left alone; .*|older files? gave way .*):?",
+            r" *\(DRY-RUN\) \d+ older files? would give way .*",
             # Scripts may indent what they print.
             r"(    )?  (?! )\S.*",
         ),

@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 
 import servers
+import small_servers
 from ftpsync.util import set_pyftpsync_logger
+from rough import Sides
 from servers import Kind, Server, Unavailable
 from servers.base import StartServer
 from skipping import missing
@@ -77,15 +79,13 @@ def pyftpdlib_server(start_server: StartServer) -> Server:
 
 
 @pytest.fixture
-def vsftpd_server(start_server: StartServer) -> Server:
-    return start_server(servers.VSFTPD)
+def sides(tmp_path: Path) -> Sides:
+    """Two folders that have not met yet, and the command line; some modules have others."""
+    return Sides(tmp_path)
 
 
 @pytest.fixture
-def proftpd_server(start_server: StartServer) -> Server:
-    return start_server(servers.PROFTPD)
-
-
-@pytest.fixture
-def pureftpd_server(start_server: StartServer) -> Server:
-    return start_server(servers.PUREFTPD)
+def server(sides: Sides) -> Iterator[small_servers.Small]:
+    """Shows the remote side; some modules have others."""
+    with small_servers.ftp_server(sides.remote) as small:
+        yield small

@@ -16,6 +16,7 @@ from urllib.parse import quote
 import servers
 from ftpsync.targets import _Target, make_target
 from memory_target import MemoryTarget
+from rough import stumps
 from servers import Server, s3
 
 #: Path to content and time, without what belongs to this tool.
@@ -81,8 +82,7 @@ class DiskPlace(Place):
         return DiskPlace(self.folder / name, f"{self.url}/{name}", self._trust)
 
     def is_being_written(self) -> bool:
-        parts = list(self.folder.glob(".pyftpsync-tmp-*"))
-        return any(part.stat().st_size > 0 for part in parts if part.exists())
+        return bool(stumps(self.folder))
 
     def target(self, **options: Any) -> _Target:
         return make_target(self.url, {"no_verify_host_keys": True, **self._trust, **options})

@@ -20,6 +20,17 @@ from skipping import missing
 Treatment = Callable[[int, bytes], bytes | None]
 
 
+def stumps(folder: Path) -> list[Path]:
+    """Temporary files with something in them."""
+    found = []
+    for path in folder.glob(".pyftpsync-tmp-*"):
+        # One that the run has meanwhile put at its name is none.
+        with suppress(FileNotFoundError):
+            if path.suffix != ".journal" and path.stat().st_size > 0:
+                found.append(path)
+    return found
+
+
 class Relay:
     """Passes on what comes to a port of its own.
 
@@ -159,3 +170,15 @@ def small_disk(folder: Path, size: str) -> list[str]:
         'umount "$below"; rmdir "$below"; exit $code'
     )
     return ["unshare", *user, "--mount", "sh", "-c", script, "sh", str(folder), size]
+
+
+def nobody(sides: Sides) -> list[str]:
+    """A launcher that takes all rights away, so that modes count. The files are its own."""
+    if os.geteuid() != 0:
+        return []
+    # Who runs the tests may read the interpreter, and loses only the right to ignore modes.
+    return (
+        ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
+        if shutil.which("setpriv")
+        else missing("setpriv")
+    )

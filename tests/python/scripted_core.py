@@ -7,10 +7,15 @@ from __future__ import annotations
 
 import ftplib
 import posixpath
+import sys
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+import pytest
+
+import ftpsync
 
 
 @dataclass
@@ -62,6 +67,15 @@ class Server:
         return [path for path in self.tree if path != "/" and posixpath.dirname(path) == folder]
 
 
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> Server:
+    """Puts a script in the place of the core, and lets user and password in."""
+    server = Server(user="u", password="p")
+    core = server.core()
+    monkeypatch.setitem(sys.modules, "ftpsync._core", core)
+    monkeypatch.setattr(ftpsync, "_core", core, raising=False)
+    return server
+
+
 @dataclass
 class Trace:
     listener: Callable[[str, str], object]
@@ -73,6 +87,10 @@ class Native:
     server: Server
     arguments: dict[str, Any]
     id: str
+
+    @property
+    def first_host(self) -> tuple[str, str]:
+        return self.arguments["host"], self.arguments["host"]
 
     @property
     def user(self) -> str:

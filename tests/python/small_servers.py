@@ -36,14 +36,26 @@ class Small:
         is_alone: Whether no client is connected any more, and nothing of any is still to be written.
     """
 
-    def __init__(self, port: int, scheme: str = "ftp", is_alone: Callable[[], bool] = lambda: True) -> None:
+    def __init__(
+        self,
+        port: int,
+        scheme: str = "ftp",
+        is_alone: Callable[[], bool] = lambda: True,
+        line: type[Any] | None = None,
+    ) -> None:
         self.port = port
+        self._line = line
         self.url = f"{scheme}://{LOGIN}@127.0.0.1:{port}/"
         self.commands: list[str] = []
         self.is_alone = is_alone
 
+    def hurry(self) -> None:
+        """Lets data be moved without a limit from now on."""
+        assert self._line is not None, "it has never had one"
+        self._line.read_limit = self._line.write_limit = 0
 
-def throttled(bytes_per_second: int) -> type:
+
+def throttled(bytes_per_second: int) -> type[Any]:
     """Returns a kind of data connection that moves so many bytes a second, or without a limit for 0."""
     limits = {"read_limit": bytes_per_second, "write_limit": bytes_per_second}
     # A client that is gone before it is served is let go of before the base class has set this.
@@ -147,8 +159,9 @@ def ftp_server(
             return str(found.parent / next(alike, found.name))
 
     Session.authorizer = authorizer
-    if certificate is None:
-        Session.dtp_handler = throttled(bytes_per_second or 0)
+    line = throttled(bytes_per_second or 0) if certificate is None else None
+    if line is not None:
+        Session.dtp_handler = line
     Session.abstracted_fs = Folding
     # A loop of its own, so that several servers can run at the same time.
     server = FTPServer((host, 0), Session, ioloop=IOLoop())
@@ -159,7 +172,7 @@ def ftp_server(
         return all(isinstance(held, listeners) for held in list(server.ioloop.socket_map.values()))
 
     scheme = "ftp" if certificate is None else "ftps"
-    small = Small(server.address[1], scheme, is_alone)
+    small = Small(server.address[1], scheme, is_alone, line)
     stop = threading.Event()
 
     def serve() -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import ftplib
 import gc
 import io
 import socket
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from ftpsync.synchronizers import UploadSynchronizer
 from ftpsync.targets import FsTarget, _Target, make_target
 from servers import Server
 from servers.base import StartServer
+from waiting import wait_for
 
 KINDS = ["disk", *(f"{kind.name}{tls}" for kind in servers.ALL for tls in ("", "+tls"))]
 
@@ -87,6 +88,19 @@ def test_every_verb_works_without_a_synchronizer(place: tuple[Path, _Target]) ->
     target.close()
     with target:  # It can be opened again.
         assert target.get_dir() == []
+
+
+def test_a_folder_that_is_there_cannot_be_made_again(place: tuple[Path, _Target]) -> None:
+    folder, target = place
+    (folder / "file").write_text("here")
+    with target:
+        target.mkdir("sub")
+        for name in ("sub", "file"):
+            with pytest.raises(ftplib.all_errors):
+                target.mkdir(name)
+        with target.enter_subdir("sub"):
+            target.mkdir("sub")
+        assert sorted(entry.name for entry in target.get_dir()) == ["file", "sub"]
 
 
 def test_a_block_that_fails_closes_the_target(on_server: tuple[Path, _Target]) -> None:
@@ -180,10 +194,7 @@ def test_a_target_that_is_forgotten_ends_its_conversation(start_server: StartSer
     assert established(server.port) == 1
     del target
     gc.collect()
-    deadline = time.monotonic() + 5
-    while established(server.port) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert established(server.port) == 0
+    wait_for(lambda: established(server.port) == 0, "the end of the conversation")
 
 
 def established(port: int) -> int:

@@ -12,9 +12,9 @@ import servers
 from chaos import Chaos, Plan, Trouble, chaos, weather
 from effort import is_thorough
 from rough import contents
+from server_worlds import Result, World, make_world
 from servers import Kind
 from servers.base import StartServer
-from test_end_to_end import Result, World, make_world
 
 FTP = [pytest.param(kind, id=kind.name) for kind in servers.ALL]
 EVERY = [pytest.param(kind, id=kind.name) for kind in servers.EVERY]

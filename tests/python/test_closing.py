@@ -9,14 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from folders import put
 from ftpsync._closing import Closing
 from small_servers import ftp_server
-
-
-def put(path: Path, text: str, age: int = 0) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    os.utime(path, (1.6e9 - age, 1.6e9 - age))
 
 
 class World:
@@ -120,6 +115,15 @@ def test_what_lost_at_the_first_contact_is_said_to_be_in_the_trash(world: World)
     told, _ = world.run()
     assert told[0].startswith("1 older file gave way")
     assert (world.local / told[1].strip()).read_text() == "older"
+
+
+def test_a_dry_run_does_not_say_that_something_is_in_the_trash(world: World) -> None:
+    put(world.local / "d/a", "newer", 10)
+    put(world.remote / "d/a", "older", 500)
+    world.run("-n")
+    *_, told, place = world.said.splitlines()
+    assert told.startswith("(DRY-RUN) 1 older file would give way") and " would be kept " in told
+    assert place.endswith("/d/a") and not (world.local / place.strip()).exists()
 
 
 def test_a_backup_that_lies_in_the_trash_is_no_file_that_gave_way_at_the_first_contact(world: World) -> None:

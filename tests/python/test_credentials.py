@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import getpass
 import json
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -228,6 +229,27 @@ def test_no_verbosity_shows_a_password(sides: Sides, server: Small, verbosity: s
     assert bool(shown) == (verbosity == "-vvv") and all("***" in line for line in shown)
 
 
+@pytest.mark.parametrize("stdin", ["null", "closed"])
+@pytest.mark.parametrize(("user", "wanted"), [("joe@", "the password of joe at"), ("", "the credentials of")])
+def test_no_question_is_written_where_nobody_can_be_asked(
+    sides: Sides, server: Small, stdin: str, user: str, wanted: str
+) -> None:
+    command = [sys.executable, "-m", "ftpsync.pyftpsync", "upload", str(sides[0]), bare(server, user)]
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" <&-', "sh", *command] if stdin == "closed" else command,
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,  # Without a terminal, wherever the tests run.
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(f"ERROR: Cannot ask for {wanted} {HOST}: nobody answers.")
+    assert "Enter " not in done.stdout + done.stderr and "echoed" not in done.stderr
+    assert names(sides[1]) == set()
+
+
 def test_a_refused_password_is_one_line_where_nobody_can_be_asked(sides: Sides, server: Small) -> None:
     url = server.url.replace("pass-word", "wrong")
     done = command_line("upload", str(sides[0]), url, "--no-keyring")
@@ -235,9 +257,10 @@ def test_a_refused_password_is_one_line_where_nobody_can_be_asked(sides: Sides, 
     assert "Traceback" not in done.stderr
     assert "GetPassWarning" not in done.stderr
     assert done.stderr.splitlines()[-1].endswith(
-        f"ERROR: Cannot ask for the password of joe at {HOST}: nobody answers. Set PYFTPSYNC_PASSWORD, or store user "
-        "and password in the keyring or in .netrc and leave the user out of the URL."
+        "530 Authentication failed. There is nobody to ask for another password: if that was wrong, correct it where "
+        "it stands: in the URL, in PYFTPSYNC_PASSWORD, in the keyring or in .netrc."
     )
+    assert f'ERROR: could not log in to "{HOST}:' in done.stderr
     assert names(sides[1]) == set()
 
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
+import re
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from rough import Sides, contents
+from rough import Sides, contents, nobody, stumps
 from small_servers import Small, ftp_server
-from test_rough_disks import nobody
+from waiting import wait_for
 
 # The server of the tests does not close the file of an upload whose client is dead.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -26,38 +26,9 @@ PATIENT = ("--timeout", "10")
 
 
 @pytest.fixture
-def sides(tmp_path: Path) -> Sides:
-    return Sides(tmp_path)
-
-
-@pytest.fixture
 def slow(sides: Sides) -> Iterator[Small]:
     with ftp_server(sides.remote, bytes_per_second=256 * 1024) as small:
         yield small
-
-
-@pytest.fixture
-def server(sides: Sides) -> Iterator[Small]:
-    with ftp_server(sides.remote) as small:
-        yield small
-
-
-def wait_for(is_so: Callable[[], object]) -> None:
-    until = time.monotonic() + 20
-    while not is_so():
-        assert time.monotonic() < until, "it never came"
-        time.sleep(0.01)
-
-
-def stumps(folder: Path) -> list[Path]:
-    """Temporary files with something in them."""
-    found = []
-    for path in folder.glob(".pyftpsync-tmp-*"):
-        # One that the run has meanwhile put at its name is none.
-        with contextlib.suppress(FileNotFoundError):
-            if path.suffix != ".journal" and path.stat().st_size > 0:
-                found.append(path)
-    return found
 
 
 def started(sides: Sides, verb: str, url: str, *options: str) -> subprocess.Popen[str]:
@@ -72,19 +43,23 @@ def begun(sides: Sides, verb: str, url: str, target: Path) -> subprocess.Popen[s
     return process
 
 
-def left_with_a_stump(sides: Sides, verb: str, url: str, *options: str) -> Path:
-    """Kills a run in the middle of a large file that it writes under its own name. Returns what it has left of it."""
+def left_with_a_stump(sides: Sides, verb: str, server: Small, *options: str) -> Path:
+    """Kills a run in the middle of a large file that it writes under its own name. Returns what it has left of it.
+
+    From then on the server is a fast one.
+    """
     source, target = (sides.local, sides.remote) if verb == "upload" else (sides.remote, sides.local)
     (source / "large").write_bytes(LARGE)
     # Of an hour ago: what the dead run has written is newer.
     os.utime(source / "large", (time.time() - 3600,) * 2)
     stump = target / "large"
-    with started(sides, verb, url, *options) as process:
+    with started(sides, verb, server.url, *options) as process:
         wait_for(lambda: stump.exists() and stump.read_bytes()[:1] == LARGE[:1])
         process.kill()
         process.communicate()
     content = stump.read_bytes()
     assert 0 < len(content) < len(LARGE) and LARGE.startswith(content)
+    server.hurry()
     return stump
 
 
@@ -103,6 +78,7 @@ def test_rows_01_to_04_a_kill_in_the_middle_of_a_file_costs_neither_content(
     with begun(sides, verb, slow.url, target) as process:
         process.kill()
         process.communicate()
+    slow.hurry()
     now = contents(target)
     assert now.get("large") == (None if is_new else b"old")
     assert {name: body for name, body in now.items() if name in before} == before
@@ -134,7 +110,7 @@ def test_row_01_what_a_dead_upload_has_left_under_the_name_itself_is_no_edit(
         (sides.local / "large").write_bytes(b"old")
         os.utime(sides.local / "large", (1.6e9, 1.6e9))
         assert sides.run("sync", server.url, *PATIENT, *options).returncode == 0
-    stump = left_with_a_stump(sides, "upload", server.url, *options)
+    stump = left_with_a_stump(sides, "upload", server, *options)
     # Nobody is to get the beginning in place of the whole, not even who insists.
     down = sides.run("download", server.url, "--force", *PATIENT, *options)
     assert down.returncode == 1 and "only the beginning" in down.stderr, down.stdout + down.stderr
@@ -158,7 +134,7 @@ def test_row_01_what_a_dead_download_has_left_under_the_name_itself_is_no_edit(
         (sides.remote / "large").write_bytes(b"old")
         os.utime(sides.remote / "large", (1.6e9, 1.6e9))
         assert sides.run("sync", slow.url, *PATIENT).returncode == 0
-    left_with_a_stump(sides, "download", slow.url, "--inplace")
+    left_with_a_stump(sides, "download", slow, "--inplace")
     up = sides.run("upload", slow.url, "--force", "--inplace", *PATIENT)
     assert up.returncode == 1 and "only the beginning" in up.stderr, up.stdout + up.stderr
     assert (sides.remote / "large").read_bytes() == LARGE
@@ -173,7 +149,7 @@ def test_row_01_an_edit_after_a_dead_upload_is_an_edit(sides: Sides, slow: Small
     (sides.local / "large").write_bytes(b"old")
     os.utime(sides.local / "large", (1.6e9, 1.6e9))
     assert sides.run("sync", slow.url, *PATIENT).returncode == 0
-    stump = left_with_a_stump(sides, "upload", slow.url, "--inplace")
+    stump = left_with_a_stump(sides, "upload", slow, "--inplace")
     edited = stump.read_bytes()[:-1] + b"!"
     stump.write_bytes(edited)
     again = sides.run("sync", slow.url, "--resolve", "skip", *PATIENT)
@@ -184,7 +160,7 @@ def test_row_01_an_edit_after_a_dead_upload_is_an_edit(sides: Sides, slow: Small
 def test_row_01_what_a_dead_upload_has_left_counts_only_until_the_file_was_synchronised(
     sides: Sides, slow: Small
 ) -> None:
-    left_with_a_stump(sides, "upload", slow.url, "--inplace")
+    left_with_a_stump(sides, "upload", slow, "--inplace")
     [journal] = sides.local.glob(".pyftpsync-tmp-*.journal")
     told = journal.read_bytes()
     assert sides.run("sync", slow.url, *PATIENT).returncode == 0
@@ -260,5 +236,8 @@ def test_row_23_a_local_folder_that_is_suddenly_empty_deletes_nothing(
         return
     assert done.returncode == 1, done.stdout
     assert "--allow-mass-delete" in done.stderr, done.stderr
+    assert re.search(r"DELETE MISSING.*The DELETE lines above were not carried out", done.stdout, re.S), (
+        done.stdout
+    )
     assert sides.run(verb, server.url, *options, "--allow-mass-delete").returncode == 0
     assert contents(sides.remote) == {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import socket
 import socketserver
 import subprocess
@@ -92,6 +93,7 @@ def test_people_can_read_it(pyftpdlib_server: Server, tmp_path: Path) -> None:
         "  listing       MLSD; 0 entries; names with a dot are shown",
         "  times         set by MFMT, read back as set",
         "  data          connections by EPSV, PASV, active mode",
+        "  resuming      transfers can be continued (REST)",
         "  - Files are written under a temporary name, checked, and renamed.",
         "Nothing seems wrong.",
     ):
@@ -105,6 +107,57 @@ def test_a_server_for_downloads_only_is_said_to_be_one(tmp_path: Path) -> None:
         assert "Downloads only." in found["uses"]
         (problem,) = (a["problem"] for a in found["advice"] if a["problem"].startswith("Changes are refused"))
         assert problem.endswith("privileges."), problem
+
+
+def test_a_check_up_that_is_interrupted_removes_its_file_first(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    started: list[subprocess.Popen[str]] = []
+
+    def interrupt(command: str) -> None:
+        if command.startswith("MFMT"):
+            started[0].send_signal(signal.SIGINT)
+
+    # It waits for the answer to that with two files on the server.
+    with ftp_server(root, before=interrupt, silent_at=("MFMT",)) as server:
+        words = [
+            sys.executable,
+            "-m",
+            "ftpsync",
+            "doctor",
+            server.url,
+            "--no-prompt",
+            "--no-keyring",
+            "--no-netrc",
+        ]
+        with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+            started.append(process)
+            output, _ = process.communicate(timeout=60)
+        assert process.returncode == 3, output
+        assert list(root.iterdir()) == [], output
+
+
+def test_what_an_interrupted_check_up_has_left_is_told_and_removed(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    left = root / ".pyftpsync-tmp-0123456789abcdef-doctor"
+    left.write_bytes(b"written by pyftpsync doctor\n")
+    with ftp_server(root) as server:
+        text = doctor(tmp_path, server.url, "--read-only").stdout
+        assert f"has left a temporary file: {left.name}." in text, text
+        assert left.exists()
+        text = doctor(tmp_path, server.url).stdout
+        assert "what an earlier check-up had left was removed, too" in " ".join(text.split()), text
+        assert "Nothing seems wrong." in text
+    assert list(root.iterdir()) == []
+
+
+def test_what_is_continued_is_told_apart_for_both_ways(start_server: StartServer, tmp_path: Path) -> None:
+    server = start_server(servers.ProFtpd(restarts_uploads=False))
+    done = doctor(tmp_path, server.url)
+    line = "  resuming      downloads can be continued (REST); uploads begin anew"
+    assert line in done.stdout.splitlines(), done
+    assert list(server.root.iterdir()) == []
 
 
 def test_nothing_is_written_with_read_only(tmp_path: Path) -> None:
@@ -242,6 +295,9 @@ def test_what_is_wrong_is_told_with_what_helps(quirk: dict[str, Any], remedy: st
         found = report(tmp_path, server.url)
         remedies = [advice["remedy"] for advice in found["advice"]]
         assert found["usable"] and [told for told in remedies if remedy in told], found
+        if "clock_ahead" in quirk:
+            problems = [advice["problem"] for advice in found["advice"]]
+            assert "The clock of the server is 1 hour ahead of this computer." in problems, found
     left = sorted(path.name for path in root.iterdir())
     if remedy == "Remove it by hand.":
         assert left == found["left_behind"] and any(left[0] in each["problem"] for each in found["advice"])
@@ -293,5 +349,11 @@ def test_advice_names_the_option() -> None:
         assert option in remedies, remedies
     sick["epsv"] = True
     assert "--trust-pasv-host" not in str(doctor_command._advice(sick)), "there is a way without it"
+    sick |= {"epsv": False, "pasv_as_named": False, "tls": None}
+    assert "which ports are open" in str(doctor_command._advice(sick))
+    sick["error"] = 'could not list "/": 522 SSL/TLS required on the data channel'
+    assert "which ports are open" not in str(doctor_command._advice(sick))
+    assert "ftps://" in str(doctor_command._advice(sick))
+    sick["error"] = None
     sick["uses"], sick["advice"] = [], []
     assert "1 of 4 at the same time" in in_words(sick)

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from rough import Sides
+from rough import Sides, nobody
 from small_servers import ftp_server
-from test_rough_disks import nobody
 
 
 def nothing(sides: Sides) -> None:

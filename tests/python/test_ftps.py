@@ -5,16 +5,19 @@ from __future__ import annotations
 import datetime
 import os
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 import trustme
 
 import servers
+from server_worlds import World, assert_clear_error, bodies, make_world, write
 from servers import Kind
 from servers.base import StartServer
 from servers.certificates import Certificates
-from test_end_to_end import World, assert_clear_error, bodies, make_world, write
+from small_servers import ftp_server
+from small_worlds import command_line
 
 MANY = 100
 
@@ -161,8 +164,6 @@ def test_a_certificate_that_signs_itself_can_be_trusted_by_file_or_pin(
     start_server: StartServer, tmp_path: Path
 ) -> None:
     """What `openssl req -x509` makes: a certificate that calls itself an authority."""
-    import subprocess
-
     folder = tmp_path / "proof"
     folder.mkdir()
     made = Certificates(folder / "ca.pem", folder / "chain.pem", folder / "key.pem", folder / "both.pem")
@@ -185,8 +186,6 @@ def test_a_certificate_without_names_for_servers_is_called_that(
     start_server: StartServer, tmp_path: Path
 ) -> None:
     """Old devices have a certificate whose host is in its common name only."""
-    import subprocess
-
     folder = tmp_path / "proof"
     folder.mkdir()
     made = Certificates(folder / "ca.pem", folder / "chain.pem", folder / "key.pem", folder / "both.pem")
@@ -228,6 +227,18 @@ def test_old_tls_is_explained(start_server: StartServer, tmp_path: Path, old: Ki
     world = make_world(start_server(old, tls=True, proof=shown), tmp_path / "world")
     result = world.run("sync", code=1)
     assert_clear_error(result, "not safe any more.*before TLS 1.2, or without ECDHE.*operator")
+
+
+def test_a_server_that_negotiates_anew_in_the_middle_is_told_with_the_option_that_helps(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    world = make_world(start_server(servers.ProFtpd(renegotiates=True), tls=True), tmp_path)
+    (world.remote / "large").write_bytes(os.urandom(6 << 20))
+    result = world.run("download", code=1)
+    assert_clear_error(result, "large.*demands to negotiate TLS anew.*--tls-max 1.3.*TLSRenegotiate none")
+    assert not (world.local / "large").exists()
+    world.run("download", "--tls-max", "1.3")
+    assert bodies(world.local) == bodies(world.remote)
 
 
 @pytest.mark.parametrize("options", [[], ["--tls-max", "1.2"], ["--tls-max", "1.3"]])
@@ -276,4 +287,27 @@ def test_a_certificate_of_the_user_that_is_of_no_use_is_a_usage_error(
     no_key = world.run("sync", "--tls-cert", str(mine.chain), code=1)
     assert_clear_error(no_key, "cannot read the key of your certificate from .*chain.pem")
     strange = world.run("sync", "--tls-cert", str(mine.chain), "--tls-key", str(other.key), code=1)
-    assert_clear_error(strange, "certificate of --tls-cert is of no use")
+    assert_clear_error(strange, "certificate of --tls-cert is of no use.*key is that of another one")
+    for locks in (["pkcs8", "-topk8", "-passout"], ["ec", "-aes128", "-passout"]):
+        locked = tmp_path / locks[0]
+        lock = ["openssl", *locks, "pass:x", "-in", str(mine.key), "-out", str(locked)]
+        subprocess.run(lock, check=True, capture_output=True)
+        answer = world.run("sync", "--tls-cert", str(mine.chain), "--tls-key", str(locked), code=1)
+        assert_clear_error(answer, "locked by a password.*openssl pkey -in ")
+
+
+def test_a_server_that_protects_no_data_gets_none_and_is_not_asked_for_another_password(
+    tmp_path: Path,
+) -> None:
+    for folder in ("local", "remote"):
+        (tmp_path / folder).mkdir()
+    write(tmp_path / "local", "a")
+    shown = proof(tmp_path / "proof", trustme.CA().issue_cert("127.0.0.1"))
+    refuses = {"PROT": "534 Unwilling to accept security parameters"}
+    with ftp_server(tmp_path / "remote", certificate=shown.both, refuses=refuses) as server:
+        words = ("upload", str(tmp_path / "local"), server.url, "--tls-ca", str(shown.chain))
+        done = command_line(*words, cwd=tmp_path)
+    assert done.returncode == 1, done
+    assert "refuses to encrypt data connections (PROT P): 534" in done.stderr
+    assert "Could not login" not in done.stderr and "Enter password" not in done.stderr
+    assert not os.listdir(tmp_path / "remote")

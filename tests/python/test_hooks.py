@@ -13,8 +13,10 @@ from unittest import mock
 
 import pytest
 
+from folders import put, tree
 from ftpsync import synchronizers
 from ftpsync.metadata import DirMetadata
+from ftpsync.resources import EntryPair, FileEntry
 from ftpsync.synchronizers import (
     BaseSynchronizer,
     BiDirSynchronizer,
@@ -74,12 +76,6 @@ def lines() -> Any:
     set_pyftpsync_logger(previous)
 
 
-def put(path: Path, text: str, age: int = 0) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    os.utime(path, (1.6e9 - age, 1.6e9 - age))
-
-
 def make(root: Path) -> None:
     """A pair of trees with every kind of situation, after a first synchronisation."""
     local, remote = root / "local", root / "remote"
@@ -107,14 +103,6 @@ def run(kind: type[Any], root: Path, options: dict[str, Any]) -> Any:
     )
     assert synchronizer.run() is True
     return synchronizer
-
-
-def tree(root: Path) -> dict[str, Any]:
-    return {
-        str(path.relative_to(root)): path.read_text() if path.is_file() else None
-        for path in sorted(root.rglob("*"))
-        if not path.name.startswith(".pyftpsync-")
-    }
 
 
 def hooked(kind: type[Any], names: tuple[str, ...] = HOOKS) -> type[Any]:
@@ -234,12 +222,16 @@ def test_a_filter_that_is_patched_leaves_out_what_it_says(
     assert (world / "remote" / "new" / "sub" / "deep").read_text() == "deep"
 
 
-@pytest.mark.parametrize("change", ["operation_map", "META_FILE_NAME"])
+@pytest.mark.parametrize("change", ["operation_map", "META_FILE_NAME", "EPS_TIME", "classify"])
 def test_a_change_that_would_have_no_effect_is_refused(
     change: str, world: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if change == "operation_map":
         monkeypatch.setitem(synchronizers.operation_map, ("new", "missing"), "equal")
+    elif change == "EPS_TIME":
+        monkeypatch.setattr(FileEntry, change, 3601)
+    elif change == "classify":
+        monkeypatch.setattr(EntryPair, change, lambda self, known: "equal")
     else:
         monkeypatch.setattr(DirMetadata, change, ".mine.json")
     before = tree(world)
@@ -792,7 +784,7 @@ def count_calls(kind: type[Any], root: Path) -> int:
 @pytest.mark.parametrize("mode", MODES)
 def test_a_plain_run_does_not_enter_python_for_its_files(mode: str, tmp_path: Path, lines: list[str]) -> None:
     entered = []
-    for count in (10, 10_000):
+    for count in (10, 2_000):
         root = tmp_path / str(count)
         for side in ("local", "remote"):
             for number in range(count):

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
+from folders import put, texts
 from ftpsync.synchronizers import BiDirSynchronizer, DownloadSynchronizer, UploadSynchronizer
 from ftpsync.targets import FsTarget, make_target
+from ftpsync.util import set_pyftpsync_logger
 from small_servers import ftp_server
 
 
-def put(path: Path, text: str, age: int = 0) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    os.utime(path, (1.6e9 - age, 1.6e9 - age))
-
-
-def contents(root: Path) -> dict[str, str]:
-    return {
-        path.relative_to(root).as_posix(): path.read_text()
-        for path in root.rglob("*")
-        if path.is_file() and not path.name.startswith(".pyftpsync-")
-    }
+@pytest.fixture
+def lines() -> Iterator[list[str]]:
+    """What is written, from the logger."""
+    seen: list[str] = []
+    logger = mock.Mock()
+    for level in ("debug", "info", "warning", "error"):
+        getattr(logger, level).side_effect = lambda text, **_: seen.append(text)
+    previous = set_pyftpsync_logger(logger)
+    yield seen
+    set_pyftpsync_logger(previous)
 
 
 def between_disks(kind: type[Any], root: Path, **options: Any) -> Any:
@@ -98,7 +99,7 @@ def test_hooks_use_a_server_that_has_no_connection_left(
         synchronizer = kind(local(str(tmp_path / "local")), make_target(server.url), {"verbose": 0})
         synchronizer.run()
         assert synchronizer.error_count() == 0
-    assert contents(tmp_path / "remote") == contents(tmp_path / "local")
+    assert texts(tmp_path / "remote") == texts(tmp_path / "local")
 
 
 def test_two_servers_with_one_connection_each(tmp_path: Path) -> None:
@@ -115,8 +116,8 @@ def test_two_servers_with_one_connection_each(tmp_path: Path) -> None:
         synchronizer = Comparing(make_target(one.url), make_target(other.url), {"verbose": 0})
         synchronizer.run()
         assert synchronizer.error_count() == 0
-    assert contents(tmp_path / "remote") == contents(tmp_path / "local")
-    assert len(contents(tmp_path / "remote")) == 4
+    assert texts(tmp_path / "remote") == texts(tmp_path / "local")
+    assert len(texts(tmp_path / "remote")) == 4
 
 
 # --- Options ---
@@ -144,8 +145,8 @@ def test_how_conflicts_are_settled_may_change(how: str, tmp_path: Path) -> None:
     between_disks(BiDirSynchronizer, tmp_path)
     make_conflicts(tmp_path)
     between_disks(Decided, tmp_path, resolve="skip")
-    assert contents(tmp_path / "local") == {"one": "one here", "two": "two there, later"}
-    assert contents(tmp_path / "remote") == contents(tmp_path / "local")
+    assert texts(tmp_path / "local") == {"one": "one here", "two": "two there, later"}
+    assert texts(tmp_path / "remote") == texts(tmp_path / "local")
 
 
 def test_an_answer_for_all_conflicts_may_be_taken_back(tmp_path: Path) -> None:
@@ -164,7 +165,7 @@ def test_an_answer_for_all_conflicts_may_be_taken_back(tmp_path: Path) -> None:
     )
     synchronizer.resolve_all = "local"
     synchronizer.run()
-    assert sorted(contents(tmp_path / "remote").values()) == ["one here", "two there, later"]
+    assert sorted(texts(tmp_path / "remote").values()) == ["one here", "two there, later"]
 
 
 def test_deletions_may_be_called_off(tmp_path: Path) -> None:
@@ -179,7 +180,7 @@ def test_deletions_may_be_called_off(tmp_path: Path) -> None:
     for name in ("old", "precious"):
         (tmp_path / "local" / name).unlink()
     between_disks(Careful, tmp_path, delete=True, allow_mass_delete=True)
-    assert sorted(contents(tmp_path / "remote")) == ["kept", "precious"]
+    assert sorted(texts(tmp_path / "remote")) == ["kept", "precious"]
 
 
 def test_force_may_be_switched_on(tmp_path: Path) -> None:
@@ -193,7 +194,7 @@ def test_force_may_be_switched_on(tmp_path: Path) -> None:
     between_disks(UploadSynchronizer, tmp_path)
     make_conflicts(tmp_path)
     between_disks(Forcing, tmp_path)
-    assert contents(tmp_path / "remote") == contents(tmp_path / "local")
+    assert texts(tmp_path / "remote") == texts(tmp_path / "local")
 
 
 def test_each_folder_may_have_its_own_patterns(tmp_path: Path) -> None:
@@ -211,7 +212,7 @@ def test_each_folder_may_have_its_own_patterns(tmp_path: Path) -> None:
         put(tmp_path / "local" / name, f"{name}, edited", -1000)
     put(tmp_path / "local/a/.ignore", "*.key .ignore")
     between_disks(WithIgnoreFiles, tmp_path, exclude="*.bak")
-    found = contents(tmp_path / "remote")
+    found = texts(tmp_path / "remote")
     assert {name for name, text in found.items() if text.endswith("edited")} == {
         "a/one.txt",
         "b/one.txt",
@@ -229,10 +230,108 @@ def test_a_run_that_changes_things_cannot_become_a_dry_run(tmp_path: Path) -> No
     put(tmp_path / "local/file", "text")
     with pytest.raises(RuntimeError, match="dry_run was changed"):
         between_disks(Afraid, tmp_path)
-    assert contents(tmp_path / "remote") == {}
+    assert texts(tmp_path / "remote") == {}
+
+
+@pytest.mark.parametrize("hook", ["on_copy_local", "_before_sync"])
+def test_how_much_is_shown_may_change(hook: str, tmp_path: Path, lines: list[str]) -> None:
+    def passing(self: Any, subject: Any) -> Any:
+        self.verbose = {"quiet": 2, "loud": 4}.get(subject.name, self.verbose)
+        return getattr(UploadSynchronizer, hook)(self, subject)
+
+    names = ["1", "quiet", "2", "loud", "same"]
+    for name in names:
+        put(tmp_path / "local" / name, name)
+    put(tmp_path / "remote/same", "same")
+    local = FsTarget(str(tmp_path / "local"))
+    listed = local.get_dir
+    local.get_dir = lambda: sorted(listed(), key=lambda entry: names.index(entry.name))  # type: ignore[method-assign]
+    kind = type("Mine", (UploadSynchronizer,), {hook: passing})
+    kind(local, FsTarget(str(tmp_path / "remote")), {"verbose": 3}).run()
+    told = [line.split()[-1] for line in lines if line.startswith(("COPY", "EQUAL"))]
+    # All entries are looked at before the first one is dealt with.
+    assert told == (["1", "loud", "same"] if hook == "on_copy_local" else ["1", "quiet", "2", "loud", "same"])
 
 
 # --- Entries ---
+
+
+@pytest.mark.parametrize("hook", ["re_classify_pair", "on_need_compare", "on_conflict"])
+def test_a_time_that_a_handler_puts_right_decides(hook: str, tmp_path: Path) -> None:
+    def passing(self: Any, pair: Any) -> Any:
+        pair.remote.mtime -= 3600
+        return getattr(BiDirSynchronizer, hook)(self, pair)
+
+    kind = type("HourAhead", (BiDirSynchronizer,), {hook: passing})
+    if hook == "on_conflict":
+        put(tmp_path / "local/file", "first")
+        between_disks(BiDirSynchronizer, tmp_path)
+    put(tmp_path / "local/file", "really newer", -1800)
+    put(tmp_path / "remote/file", "only seems newer", -3600)
+    between_disks(kind, tmp_path, resolve="new")
+    assert texts(tmp_path / "remote") == {"file": "really newer"}
+    assert texts(tmp_path / "local")["file"] == "really newer"
+
+
+def test_a_copy_gets_the_time_that_its_handler_has_given_the_source(tmp_path: Path) -> None:
+    class Dated(UploadSynchronizer):
+        def on_copy_local(self, pair: Any) -> Any:
+            pair.local.mtime = 1.5e9
+            return super().on_copy_local(pair)
+
+    put(tmp_path / "local/file", "text")
+    between_disks(Dated, tmp_path)
+    assert (tmp_path / "remote/file").stat().st_mtime == 1.5e9
+
+
+@pytest.mark.parametrize("mode", ["upload", "download"])
+def test_a_handler_finds_what_is_remembered_of_its_copy(mode: str, tmp_path: Path) -> None:
+    kind, source = (UploadSynchronizer, "local") if mode == "upload" else (DownloadSynchronizer, "remote")
+    found = {}
+
+    class Mine(kind):  # type: ignore[misc, valid-type]
+        def remember(self, pair: Any) -> None:
+            entry = getattr(pair, source)
+            info = entry.target.get_sync_info(pair.name)
+            found[pair.rel_path] = (info["m"], info["s"])
+            assert entry.is_dir() or entry.was_modified_since_last_sync() is False
+
+        def on_copy_local(self, pair: Any) -> Any:
+            super().on_copy_local(pair)
+            self.remember(pair)
+
+        def on_copy_remote(self, pair: Any) -> Any:
+            super().on_copy_remote(pair)
+            self.remember(pair)
+
+    put(tmp_path / source / "file", "text")
+    put(tmp_path / source / "folder/inner", "inner")
+    between_disks(Mine, tmp_path)
+    assert found == {"file": (1.6e9, 4), "folder": (None, None)}
+    put(tmp_path / source / "file", "edited", -1000)
+    put(tmp_path / source / "folder/inner", "edited!", -1000)
+    between_disks(Mine, tmp_path)
+    assert (found["file"], found["folder/inner"]) == ((1.6e9 + 1000, 6), (1.6e9 + 1000, 7))
+    put(tmp_path / source / "file", "not yet", -2000)
+    with pytest.raises(AssertionError):  # A dry run remembers nothing.
+        between_disks(Mine, tmp_path, dry_run=True)
+
+
+def test_a_handler_finds_what_a_server_on_the_local_side_remembers(tmp_path: Path) -> None:
+    found = []
+
+    class Mine(UploadSynchronizer):
+        def on_equal(self, pair: Any) -> Any:
+            info = pair.local.get_sync_info()
+            found.append((pair.name, info["m"], info["s"], pair.remote.was_modified_since_last_sync()))
+            return super().on_equal(pair)
+
+    put(tmp_path / "server/file", "text")
+    (tmp_path / "disk").mkdir()
+    with ftp_server(tmp_path / "server") as server:
+        for _ in range(2):
+            Mine(make_target(server.url), FsTarget(str(tmp_path / "disk")), {"verbose": 0}).run()
+    assert found == [("file", 1.6e9, 4, False)]
 
 
 @pytest.mark.parametrize("dry_run", [False, True])

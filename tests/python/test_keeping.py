@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from folders import put, texts
 from ftpsync.synchronizers import BiDirSynchronizer, DownloadSynchronizer, UploadSynchronizer
 from ftpsync.targets import make_target
 from small_servers import ftp_server
@@ -47,19 +48,6 @@ def world(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[World]:
         yield World(local, remote, server.url)
 
 
-def put(path: Path, text: str, age: int = 0) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    os.utime(path, (1.6e9 - age, 1.6e9 - age))
-    return path
-
-
-def contents(root: Path) -> dict[str, str]:
-    """The files of a side, ours and those of the trash aside."""
-    files = (path for path in root.rglob("*") if path.is_file() and ".pyftpsync-" not in str(path))
-    return {str(path.relative_to(root)): path.read_text() for path in files}
-
-
 def kept(folder: Path) -> dict[str, str]:
     """What lies in the folders of the runs below a folder."""
     files = (path for path in folder.rglob("*") if path.is_file())
@@ -76,7 +64,7 @@ def test_row_100_what_loses_at_the_first_contact_is_in_the_trash(world: World) -
     world.run(dry_run=True)
     assert not (world.local / TRASH).exists()
     world.run()
-    assert contents(world.local) == contents(world.remote)
+    assert texts(world.local) == texts(world.remote)
     assert kept(world.local / TRASH) == {"d/newer here": "older", "newer there": "older"}
     assert not (world.remote / TRASH).exists()
     assert world.idle()
@@ -90,7 +78,7 @@ def test_trash_can_be_done_without(world: World) -> None:
     put(world.local / "a", "older", 20)
     put(world.remote / "a", "new", 10)
     world.run(no_trash=True)
-    assert contents(world.local) == {"a": "new"}
+    assert texts(world.local) == {"a": "new"}
     assert not (world.local / TRASH).exists()
 
 
@@ -142,7 +130,7 @@ def test_a_backup_folder_gets_what_is_overwritten_or_deleted_on_its_side(world: 
     assert kept(world.local / "old/copies") == {"b": "b", "g": "g"}
     assert not (world.remote / "d").exists()
     for side in (world.local, world.remote):
-        left = {name: text for name, text in contents(side).items() if not name.startswith("old/")}
+        left = {name: text for name, text in texts(side).items() if not name.startswith("old/")}
         assert left == {"a": "a, edited here", "b": "b, edited there"}
     assert world.idle(backup_dir="old/copies")
 
@@ -224,8 +212,8 @@ def test_both_versions_of_a_conflict_can_be_kept(world: World) -> None:
         put(side / name, text, age)
     (world.remote / "d/deleted there").unlink()
     world.run(resolve="keep-both")
-    assert contents(world.local) == contents(world.remote)
-    found = {name: text for name, text in contents(world.local).items() if not name[-1].isdigit()}
+    assert texts(world.local) == texts(world.remote)
+    found = {name: text for name, text in texts(world.local).items() if not name[-1].isdigit()}
     assert found.pop("newer here.txt") == "here, newer"
     assert found.pop("newer there.txt") == "there, newer"
     assert found.pop("d/deleted there") == "edited"
@@ -246,5 +234,5 @@ def test_keeping_both_is_an_answer_for_all_that_follow(world: World, monkeypatch
     world.run(resolve="ask")
     assert len(questions) == 1
     assert "Skip, Binary" in questions[0], "the documented question"
-    assert sorted(contents(world.local).values()) == ["here", "here", "there", "there"]
-    assert contents(world.local) == contents(world.remote)
+    assert sorted(texts(world.local).values()) == ["here", "here", "there", "there"]
+    assert texts(world.local) == texts(world.remote)

@@ -15,19 +15,15 @@ from pathlib import Path
 import pytest
 
 from effort import points
+from folders import put
 from servers import certificates
 from small_servers import Small, ftp_server
+from waiting import wait_for
 
 # The server of the tests does not close the file of an upload whose client is dead.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 Contents = dict[str, bytes | None]
-
-
-def put(path: Path, text: str, age: int = 0) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    os.utime(path, (1.6e9 - age, 1.6e9 - age))
 
 
 def contents(root: Path) -> Contents:
@@ -95,11 +91,8 @@ class Stage:
 
     def let_time_pass(self) -> None:
         """Lets a lock that was never finished be some minutes old: so long it counts as one."""
-        until = time.monotonic() + 30
-        while not self.server.is_alone():
-            # What the dead process has sent is still to be carried out.
-            assert time.monotonic() < until, "the server does not notice that its client is gone"
-            time.sleep(0.01)
+        # What the dead process has sent is still to be carried out.
+        wait_for(self.server.is_alone, "the notice of the server that its client is gone")
         lock = self.remote / ".pyftpsync-lock.json"
         if lock.is_file() and not lock.read_text().endswith("}"):
             some_minutes_ago = time.time() - 150

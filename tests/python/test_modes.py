@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import servers
+from server_worlds import bodies, make_world, write
 from servers.base import StartServer
-from test_end_to_end import bodies, make_world, write
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from folders import put, texts
 from ftpsync.metadata import DirMetadata
 from ftpsync.resources import EntryPair
 from ftpsync.synchronizers import BiDirSynchronizer, UploadSynchronizer
 from small_servers import ftp_server
-from test_reliability import contents, put, run
+from test_reliability import run
 
 Sides = tuple[Path, Path]
 
@@ -46,7 +47,7 @@ def test_a_folder_that_takes_the_name_of_another_one_keeps_what_is_in_it(
     for _ in range(2):
         run(kind, local, str(remote), delete=True)
         for side in sides:
-            held = contents(side)
+            held = texts(side)
             assert {held.get(f"a/new {number}") for number in range(4)} == {"new"}
             assert not any(name.startswith("b/") for name in held)
 
@@ -76,7 +77,7 @@ def test_files_that_come_back_with_their_folder_from_a_backup_stay(sides: Sides)
     shutil.copytree(local.parent / "backup", local / "d")
     run(BiDirSynchronizer, local, str(remote))
     for side in sides:
-        assert {f"d/{number}" for number in range(6)} <= contents(side).keys()
+        assert {f"d/{number}" for number in range(6)} <= texts(side).keys()
 
 
 @pytest.mark.parametrize("name", ["a real folder", "the real folder", "real"])
@@ -95,11 +96,22 @@ def test_a_link_to_a_folder_of_the_tree_has_a_memory_of_its_own(
         stats = run(kind, local, str(remote)).get_stats()
         assert stats["files_written"] == copied
         for folder in (local / name, remote / name, remote / "link"):
-            assert contents(folder) == {"a": "edited", "gone later": "x", "new": "new"}
+            assert texts(folder) == {"a": "edited", "gone later": "x", "new": "new"}
     (local / name / "gone later").unlink()
     run(kind, local, str(remote), delete=True)
     for folder in (local / name, remote / name, remote / "link"):
-        assert contents(folder) == {"a": "edited", "new": "new"}
+        assert texts(folder) == {"a": "edited", "new": "new"}
+
+
+def test_an_edit_behind_a_link_of_the_same_size_within_two_seconds_is_seen(sides: Sides) -> None:
+    local, remote = sides
+    put(local / "real" / "a", "old")
+    (local / "link").symlink_to("real")
+    run(BiDirSynchronizer, local, str(remote))
+    put(local / "real" / "a", "new", -1)
+    for copied in (2, 0):
+        assert run(BiDirSynchronizer, local, str(remote)).get_stats()["files_written"] == copied
+        assert [(remote / folder / "a").read_text() for folder in ("real", "link")] == ["new", "new"]
 
 
 def cut(
@@ -168,6 +180,28 @@ def test_files_put_back_after_their_deletion_was_interrupted_stay(sides: Sides) 
         assert len(list((side / "d").glob("photo*"))) == 6_000
 
 
+def test_files_put_back_where_an_interrupted_run_has_deleted_them_stay(sides: Sides) -> None:
+    local, remote = sides
+    for number in range(10_000):
+        put(local / "d" / f"photo {number}", "x")
+    run(BiDirSynchronizer, local, str(remote))
+    backup = local.parent / "backup"
+    shutil.copytree(remote / "d", backup)
+    for number in range(4_500):
+        (local / "d" / f"photo {number}").unlink()
+    # To list the folder takes longer than to delete a part of it.
+    some = [remote / "d" / f"photo {number}" for number in range(0, 4_500, 90)]
+    cut(sides, lambda: sum(not path.exists() for path in some) > 12, by=signal.SIGKILL)
+    deleted = [path for path in backup.glob("photo*") if not (remote / "d" / path.name).exists()]
+    assert 500 < len(deleted) < 4_500
+    for path in deleted:
+        shutil.copy2(path, remote / "d" / path.name)
+    run(BiDirSynchronizer, local, str(remote), allow_mass_delete=True)
+    for side in sides:
+        assert {path.name for path in deleted} <= {path.name for path in (side / "d").iterdir()}
+        assert len(list((side / "d").glob("photo*"))) == 5_500 + len(deleted)
+
+
 @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGKILL])
 @pytest.mark.parametrize(("verb", "number"), [("DELE", 3), ("DELE", 8), ("RMD", 1), ("RMD", 2)])
 def test_a_folder_put_back_after_its_deletion_on_a_server_was_cut_off_stays(
@@ -200,7 +234,7 @@ def test_a_folder_put_back_after_its_deletion_on_a_server_was_cut_off_stays(
         shutil.copytree(local.parent / "backup", local / "d")
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     for side in sides:
-        assert sum(name.startswith("d/") for name in contents(side)) == 8
+        assert sum(name.startswith("d/") for name in texts(side)) == 8
 
 
 def test_a_file_put_back_into_a_folder_that_stays_for_a_conflict_stays(sides: Sides) -> None:
@@ -235,10 +269,10 @@ def test_a_folder_that_gets_a_file_before_it_is_deleted_remembers_its_other_peer
 
     with pytest.raises(Exception, match="not empty"):
         run(Meanwhile, local, str(remote))
-    assert contents(local / "d").keys() == {"new"}
+    assert texts(local / "d").keys() == {"new"}
     run(BiDirSynchronizer, local, str(second))
     for side in (local, second):
-        assert contents(side / "d").keys() == {"new"}
+        assert texts(side / "d").keys() == {"new"}
 
 
 def test_what_a_killed_run_has_cut_off_is_known_until_a_run_has_looked_at_it(sides: Sides) -> None:
@@ -269,7 +303,7 @@ def test_a_root_that_holds_only_what_is_left_out_counts_as_empty(
     put(local / "lost+found" / "x", "x")
     with pytest.raises(RuntimeError, match="local side is empty"):
         run(kind, local, str(remote), delete=True, exclude=["lost+found"])
-    assert len(contents(remote)) == 23
+    assert len(texts(remote)) == 23
 
 
 def test_what_two_runs_keep_in_the_same_second_lies_apart(
@@ -301,11 +335,11 @@ def test_the_old_name_of_a_file_that_could_not_be_copied_under_its_new_one_stays
         refusals[refused] = "550 No."
         with pytest.raises((OSError, ftplib.Error)):
             run(UploadSynchronizer, local, server.url, delete=True, no_lock=True)
-        assert "old name" in contents(remote)
-        assert ("useless" in contents(remote)) == (refused == "MKD")
+        assert "old name" in texts(remote)
+        assert ("useless" in texts(remote)) == (refused == "MKD")
         refusals.clear()
         run(UploadSynchronizer, local, server.url, delete=True)
-    assert contents(remote) == contents(local)
+    assert texts(remote) == texts(local)
 
 
 @pytest.mark.parametrize("pretty", [False, True])
@@ -338,4 +372,4 @@ def test_runs_of_one_folder_with_two_others_at_the_same_time_both_remember(
         for other in (remote, second):
             stats = run(BiDirSynchronizer, local, str(other)).get_stats()
             assert (stats["conflict_files"], stats["files_deleted"]) == (0, 1)
-            assert contents(other) == contents(local)
+            assert texts(other) == texts(local)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import ftplib
 import io
 import json
-import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from folders import put
 from ftpsync.synchronizers import BiDirSynchronizer, DownloadSynchronizer, UploadSynchronizer
 from ftpsync.targets import FsTarget, _Target, make_target
 from memory_target import MemoryTarget
@@ -19,12 +20,6 @@ from small_servers import ftp_server
 
 # The server of the tests does not close the file of an upload whose client has gone.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
-
-def put(path: Path, text: str, mtime: float = 1.6e9) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    os.utime(path, (mtime, mtime))
 
 
 def copy_by_hand(src: Any, dest: Any, entry: Any) -> None:
@@ -87,7 +82,7 @@ def check_memory(kind: type[Any], root: Path, remote: Callable[[], _Target]) -> 
     assert run(BiDirSynchronizer, FsTarget(str(local)), remote())["entries_touched"] == 0
     (local / "f1").unlink()
     (local / "d/g1").unlink()
-    put(local / "f2", "edited", 1.6e9 + 60)
+    put(local / "f2", "edited", age=-60)
     put(local / "new", "new")
     stats = run(kind, FsTarget(str(local)), remote())
     assert (stats["files_deleted"], stats["conflict_files"]) == (2, 0)
@@ -140,8 +135,7 @@ def test_a_copy_that_is_not_told_is_not_remembered(tmp_path: Path) -> None:
     (tmp_path / "remote").mkdir()
     sides = tmp_path / "local", tmp_path / "remote"
     run(Silent, *(FsTarget(str(side)) for side in sides))
-    meta = tmp_path / "local/.pyftpsync-meta.json"
-    assert not meta.exists() or '"a"' not in meta.read_text()
+    assert not (tmp_path / "local/.pyftpsync-meta.json").exists()
 
 
 def test_what_a_handler_has_forgotten_is_new_the_next_time(tmp_path: Path) -> None:
@@ -416,3 +410,101 @@ def test_a_run_that_a_hook_ends_leaves_nothing_and_counts_what_was_done(tmp_path
         assert hidden == []
         assert [path.name for path in local.iterdir() if path.name.startswith(".pyftpsync-tmp")] == []
         assert len(names_in(remote)) == 9 * (attempt + 1)
+
+
+class Heard(UploadSynchronizer):
+    """One of its steps fails; what `on_error()` hears of that, and says to it."""
+
+    fails: str
+    answer: bool
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.heard: list[tuple[str, str, bool, bool]] = []
+
+    def on_error(self, exc: BaseException, pair: Any) -> bool:
+        self.heard.append((str(exc), pair.rel_path, pair.local is not None, pair.remote is not None))
+        return self.answer
+
+    def _fail(self, step: str, entry: Any) -> None:
+        if step == self.fails and entry.name.startswith("bad"):
+            raise ValueError(step)
+
+    def _copy_file(self, src: Any, dest: Any, file_entry: Any) -> None:
+        self._fail("_copy_file", file_entry)
+        super()._copy_file(src, dest, file_entry)
+
+    def _copy_recursive(self, src: Any, dest: Any, dir_entry: Any) -> None:
+        self._fail("_copy_recursive", dir_entry)
+        super()._copy_recursive(src, dest, dir_entry)
+
+    def _remove_file(self, file_entry: Any) -> None:
+        self._fail("_remove_file", file_entry)
+        super()._remove_file(file_entry)
+
+    def _remove_dir(self, dir_entry: Any) -> None:
+        self._fail("_remove_dir", dir_entry)
+        super()._remove_dir(dir_entry)
+
+
+class HeardThroughHandlers(Heard):
+    """The same, with a handler around each step, which every exception passes."""
+
+    passed: int = 0
+
+    def on_copy_local(self, pair: Any) -> Any:
+        return self._watch(super().on_copy_local, pair)
+
+    def on_delete_remote(self, pair: Any) -> Any:
+        return self._watch(super().on_delete_remote, pair)
+
+    def _watch(self, handler: Callable[[Any], Any], pair: Any) -> Any:
+        try:
+            return handler(pair)
+        except ValueError:
+            self.passed += 1
+            raise
+
+
+@pytest.mark.parametrize("kind", [Heard, HeardThroughHandlers])
+@pytest.mark.parametrize("answer", [True, False])
+@pytest.mark.parametrize("step", ["_copy_file", "_copy_recursive", "_remove_file", "_remove_dir"])
+def test_on_error_hears_once_of_a_step_that_fails(
+    tmp_path: Path, step: str, answer: bool, kind: type[Heard]
+) -> None:
+    local, remote = tmp_path / "local", tmp_path / "remote"
+    for name in ("bad gone", "bad goner/x", "good gone", "bad edited"):
+        put(local / name, "text")
+    remote.mkdir()
+    options = {"verbose": 0, "delete": True}
+    UploadSynchronizer(FsTarget(str(local)), FsTarget(str(remote)), dict(options)).run()
+    for name in ("bad gone", "good gone"):
+        (local / name).unlink()
+    shutil.rmtree(local / "bad goner")
+    put(local / "bad edited", "another text", -100_000_000)
+    for name in ("bad new/x", "good new/x"):
+        put(local / name, "text")
+
+    synchronizer = kind(FsTarget(str(local)), FsTarget(str(remote)), options)
+    synchronizer.fails, synchronizer.answer = step, answer
+    if answer:
+        assert synchronizer.run() is True
+    else:
+        with pytest.raises(ValueError, match=f"^{step}$"):
+            synchronizer.run()
+
+    name, sides = {
+        "_copy_file": ("bad edited", (True, True)),
+        "_copy_recursive": ("bad new", (True, False)),
+        "_remove_file": ("bad gone", (False, True)),
+        "_remove_dir": ("bad goner", (False, True)),
+    }[step]
+    assert synchronizer.heard == [(step, name, *sides)]
+    assert not isinstance(synchronizer, HeardThroughHandlers) or synchronizer.passed == 1
+    if answer:
+        left = {"_copy_file": "text"}.get(step, "another text")
+        assert (remote / "bad edited").read_text() == left
+        assert (remote / "bad new").exists() == (step != "_copy_recursive")
+        assert (remote / "bad gone").exists() == (step == "_remove_file")
+        assert (remote / "bad goner").exists() == (step == "_remove_dir")
+        assert (remote / "good new/x").read_text() == "text" and not (remote / "good gone").exists()

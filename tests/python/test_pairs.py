@@ -337,7 +337,7 @@ class TestCommandLine:
         told = command("upload", one.url, other.url, "--checksum", "--stateless")
         assert "SET TIME          >  a" in told and "Wrote 0/1 files" in told
         assert one.all_files() == other.all_files() == {"a": (b"a", THEN)}
-        assert "invalid option stateless" in command("sync", one.url, other.url, "--stateless", code=1)
+        assert "invalid option stateless" in command("sync", one.url, other.url, "--stateless", code=2)
 
     def test_a_task_may_name_two_servers(
         self, make_place: MakePlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -14,10 +15,10 @@ import pytest
 import ftpsync._proxy
 import servers
 from ftpsync._proxy import proxy_for, without_password
-from servers import Server, proxies
+from server_worlds import World, assert_clear_error, bodies, make_world, write
+from servers import Server, openssh, proxies
 from servers.base import StartServer
 from small_servers import ftp_server
-from test_end_to_end import World, assert_clear_error, bodies, make_world, write
 
 LOGIN = ":".join(quote(each, safe="") for each in proxies.CREDENTIALS)
 
@@ -103,6 +104,155 @@ def test_the_environment_names_proxies_and_exceptions(
         world.run("sync", "--proxy", "none")
         assert not proxy.asked
     assert bodies(world.remote) == bodies(world.local)
+
+
+@pytest.fixture
+def over_ssh(start_server: StartServer, tmp_path: Path) -> World:
+    """A server for SFTP that is known under every name."""
+    world = make_world(start_server(servers.OPENSSH), tmp_path)
+    configure(world, "Host *", f"HostKeyAlias [127.0.0.1]:{world.server.port}")
+    write(world.local, "up", os.urandom(300_000))
+    write(world.local, "folder/up too")
+    write(world.remote, "down", os.urandom(300_000))
+    return world
+
+
+def configure(world: World, *lines: str) -> None:
+    """Writes the configuration of ssh."""
+    (world.home / ".ssh" / "config").write_text("".join(f"{line}\n" for line in lines))
+
+
+@pytest.mark.parametrize("scheme", ["socks5", "socks5h", "http"])
+def test_sftp_goes_through_the_proxy(over_ssh: World, scheme: str) -> None:
+    world = over_ssh
+    with proxies.running(wants_login=True) as proxy:
+        through = ("--proxy", f"{scheme}://{LOGIN}@127.0.0.1:{proxy.port}", "-vvv")
+        runs = [
+            world.run(command, *through, url=by_name(world.server, "localhost"))
+            for command in ("upload", "download", "sync")
+        ]
+    assert bodies(world.local) == bodies(world.remote)
+    assert len(bodies(world.local)) == 3
+    assert {port for _, port in proxy.asked} == {world.server.port}
+    hosts = {host for host, _ in proxy.asked}
+    assert hosts <= ({"127.0.0.1", "::1"} if scheme == "socks5" else {"localhost"})
+    shown = "".join(run.out + run.err for run in runs)
+    assert "s3cret" not in shown and quote(proxies.CREDENTIALS[1]) not in shown
+
+
+def test_for_sftp_names_that_only_the_proxy_knows_are_enough(over_ssh: World) -> None:
+    url = by_name(over_ssh.server, "inside.test")
+    with proxies.running() as proxy:
+        for scheme in ("socks5h", "http"):
+            over_ssh.run("sync", "--proxy", f"{scheme}://127.0.0.1:{proxy.port}", url=url)
+        assert proxy.asked == [("inside.test", over_ssh.server.port)] * 2
+        here = over_ssh.run("sync", "--proxy", f"socks5://127.0.0.1:{proxy.port}", url=url, code=1)
+        assert_clear_error(here, 'could not connect to "inside.test.*unknown host "inside.test"')
+    assert bodies(over_ssh.remote) == bodies(over_ssh.local)
+
+
+def test_for_sftp_exceptions_may_name_the_host_as_it_is_called_or_as_it_is(
+    over_ssh: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = over_ssh.server.port
+    configure(over_ssh, "Host box", "HostName 127.0.0.1", f"HostKeyAlias [127.0.0.1]:{port}")
+    url = by_name(over_ssh.server, "box")
+    with proxies.running() as proxy:
+        monkeypatch.setenv("ALL_PROXY", f"socks5h://127.0.0.1:{proxy.port}")
+        over_ssh.run("sync", url=url)
+        assert proxy.asked == [("127.0.0.1", port)]
+        for exempt in ("127.0.0.0/8", "box", "*"):
+            monkeypatch.setenv("NO_PROXY", exempt)
+            over_ssh.run("sync", url=url)
+        over_ssh.run("sync", "--proxy", "none", url=url)
+        assert len(proxy.asked) == 1
+    assert bodies(over_ssh.remote) == bodies(over_ssh.local)
+
+
+def test_the_first_jump_host_is_what_the_proxy_is_asked_for(
+    over_ssh: World, start_server: StartServer, tmp_path: Path
+) -> None:
+    jump = start_server(servers.OPENSSH)
+    openssh.make_known(jump, over_ssh.home)
+    configure(
+        over_ssh,
+        "Host behind",
+        "  HostName 127.0.0.1",
+        "  ProxyJump jump",
+        f"  HostKeyAlias [127.0.0.1]:{over_ssh.server.port}",
+        "Host jump",
+        "  HostName 127.0.0.1",
+        f"  Port {jump.port}",
+        f"  User {jump.user}",
+        f"  IdentityFile {openssh.secrets(jump)}/user_ed25519",
+    )
+    with proxies.running() as proxy:
+        through = ("--proxy", f"http://127.0.0.1:{proxy.port}")
+        over_ssh.run("sync", *through, url=by_name(over_ssh.server, "behind"))
+    assert proxy.asked == [("127.0.0.1", jump.port)]
+    assert bodies(over_ssh.remote) == bodies(over_ssh.local)
+
+
+def test_the_option_wins_over_a_proxy_command_and_that_over_the_environment(
+    over_ssh: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port, script, called = over_ssh.server.port, tmp_path / "relay.py", tmp_path / "called"
+    script.write_text(
+        "import os, pathlib, socket, sys, threading\n"
+        f"pathlib.Path({str(called)!r}).touch()\n"
+        f"s = socket.create_connection(('127.0.0.1', {port}))\n"
+        "def up():\n    while data := os.read(0, 65536): s.sendall(data)\n"
+        "threading.Thread(target=up, daemon=True).start()\n"
+        "while data := s.recv(65536): os.write(1, data)\n"
+    )
+    command = f"ProxyCommand {sys.executable} {script}"
+    configure(over_ssh, "Host *", f"HostKeyAlias [127.0.0.1]:{port}", command)
+    told = "The ProxyCommand of the ssh configuration is not used: --proxy names another way."
+    with proxies.running() as proxy:
+        url = f"socks5://127.0.0.1:{proxy.port}"
+        assert told in over_ssh.run("sync", "--proxy", url).out
+        assert proxy.asked == [("127.0.0.1", port)] and not called.exists()
+        monkeypatch.setenv("ALL_PROXY", url)
+        for options in ([], ["--proxy", "none"]):
+            assert told not in over_ssh.run("sync", *options).out
+            assert called.exists()
+            called.unlink()
+        assert len(proxy.asked) == 1
+    assert bodies(over_ssh.remote) == bodies(over_ssh.local)
+
+
+@pytest.mark.parametrize("scheme", ["socks5", "http"])
+def test_for_sftp_what_the_proxy_refuses_is_said_in_its_words(over_ssh: World, scheme: str) -> None:
+    at = f'could not connect to "127.0.0.1:{over_ssh.server.port}": '
+    with proxies.running(wants_login=True) as proxy:
+        place = f"127.0.0.1:{proxy.port}"
+        for login in ("", "joe:geheim@"):
+            result = over_ssh.run("sync", "--proxy", f"{scheme}://{login}{place}", code=1)
+            assert_clear_error(result, f"{at}the proxy {scheme}://{place} says: .*(user|password)")
+            assert "geheim" not in result.err + result.out
+        proxy.wants_login = False
+        proxy.allows = {443}
+        result = over_ssh.run("sync", "--proxy", f"{scheme}://{place}", code=1)
+        assert_clear_error(result, "rules do not allow" if scheme == "socks5" else "port 443")
+    result = over_ssh.run("sync", "--proxy", f"{scheme}://joe:geheim@{place}", code=1)
+    assert_clear_error(result, f"{at}the proxy {scheme}://{place} cannot be reached: connection refused")
+    assert "geheim" not in result.err + result.out
+    result = over_ssh.run("sync", "--proxy", f"https://joe:geheim@{place}", code=1)
+    assert_clear_error(result, "URL of the proxy.*socks5h and http")
+    assert "geheim" not in result.err + result.out
+
+
+@pytest.mark.parametrize("scheme", ["socks5", "http"])
+def test_for_sftp_a_silent_proxy_and_a_silent_server_are_told_apart(over_ssh: World, scheme: str) -> None:
+    with proxies.running(is_silent=True) as proxy, socket.create_server(("127.0.0.1", 0)) as mute:
+        options = ("--proxy", f"{scheme}://127.0.0.1:{proxy.port}", "--timeout", "1")
+        assert_clear_error(over_ssh.run("sync", *options, code=1), "the proxy .* does not answer")
+        proxy.is_silent = False
+        port = mute.getsockname()[1]
+        url = over_ssh.url.replace(f":{over_ssh.server.port}/", f":{port}/")
+        result = over_ssh.run("sync", *options, url=url, code=1)
+        assert_clear_error(result, f'"127.0.0.1:{port}": no answer for 1 seconds; it goes through the proxy')
+    assert bodies(over_ssh.remote).keys() == {"down"}, "nothing was done"
 
 
 @pytest.mark.parametrize("scheme", ["socks5", "http"])

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from folders import put, texts
 from ftpsync.metadata import DirMetadata
 from ftpsync.synchronizers import BiDirSynchronizer, DownloadSynchronizer, UploadSynchronizer
 from ftpsync.targets import make_target
@@ -23,13 +24,6 @@ def sides(tmp_path: Path) -> tuple[Path, Path]:
     for name in ("local", "remote"):
         (tmp_path / name).mkdir()
     return tmp_path / "local", tmp_path / "remote"
-
-
-def put(path: Path, text: str, age: int = 0) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    os.utime(path, (1.6e9 - age, 1.6e9 - age))
-    return path
 
 
 def run(kind: type[Any], local: Path, url: str, **options: Any) -> Any:
@@ -121,11 +115,6 @@ def settled(sides: tuple[Path, Path]) -> tuple[Path, Path]:
     return local, remote
 
 
-def contents(root: Path) -> dict[str, str]:
-    files = (path for path in root.rglob("*") if path.is_file() and ".pyftpsync-" not in str(path))
-    return {str(path.relative_to(root)): path.read_text() for path in files}
-
-
 @pytest.mark.parametrize("damage", DAMAGED.values(), ids=DAMAGED.keys())
 def test_row_44_45_damaged_metadata_deletes_nothing_and_lets_no_time_decide(
     sides: tuple[Path, Path], damage: Callable[[str], str], caplog: Any
@@ -138,10 +127,10 @@ def test_row_44_45_damaged_metadata_deletes_nothing_and_lets_no_time_decide(
     caplog.clear()
     assert stats["files_deleted"] == stats["errors"] == 0
     assert stats["conflict_files_skipped"] == 2
-    assert contents(local)["edited here"] == contents(remote)["edited there"] == "edited"
-    assert contents(local)["edited there"] == "edited there"
-    assert contents(remote)["edited here"] == "edited here"
-    assert contents(local).keys() == contents(remote).keys() >= {"lost here", "lost there", "d/lost there"}
+    assert texts(local)["edited here"] == texts(remote)["edited there"] == "edited"
+    assert texts(local)["edited there"] == "edited there"
+    assert texts(remote)["edited here"] == "edited here"
+    assert texts(local).keys() == texts(remote).keys() >= {"lost here", "lost there", "d/lost there"}
     # It is whole again: what is deleted from now on is.
     (local / "same").unlink()
     stats = run(BiDirSynchronizer, local, str(remote), verbose=3).get_stats()
@@ -162,7 +151,7 @@ def test_row_44_damaged_metadata_puts_the_deletions_of_a_one_way_run_off(
     (local / META).write_text("{")
     assert run(kind, local, str(remote), delete=True).get_stats()["files_deleted"] == 0
     assert run(kind, local, str(remote), delete=True).get_stats()["files_deleted"] == 1
-    assert contents(source) == contents(target)
+    assert texts(source) == texts(target)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become somebody who may not read the file")
@@ -170,8 +159,8 @@ def test_row_45_metadata_that_may_not_be_read_is_an_error_of_its_folder(sides: t
     local, remote = settled(sides)
     done = as_nobody(BiDirSynchronizer, local, remote, "(local / 'd' / '.pyftpsync-meta.json').chmod(0)")
     assert ".pyftpsync-meta.json" in done.stderr
-    assert "d/lost there" in contents(local), "and nothing is concluded from an empty memory"
-    assert "lost there" not in contents(local), "the other folders go on"
+    assert "d/lost there" in texts(local), "and nothing is concluded from an empty memory"
+    assert "lost there" not in texts(local), "the other folders go on"
     assert done.stdout.strip() == "1"
 
 
@@ -180,7 +169,7 @@ def test_row_46_a_hostile_remote_memory_is_not_believed(sides: tuple[Path, Path]
     put(local / "a", "a")
     with ftp_server(remote, without=["MFMT"]) as server:
         run(BiDirSynchronizer, local, server.url)
-        expected = contents(local), contents(remote)
+        expected = texts(local), texts(remote)
         entry = {"m": 1e308, "s": -1, "u": "x"}
         names = {"a": {"m": -1e308, "s": 1, "u": 1e308}, "../b": entry, "": entry, "x" * 5000: [[]]}
         documents = [
@@ -194,7 +183,7 @@ def test_row_46_a_hostile_remote_memory_is_not_believed(sides: tuple[Path, Path]
             (remote / META).write_text(document)
             caplog.clear()
             run(BiDirSynchronizer, local, server.url, verbose=3)
-            assert (contents(local), contents(remote)) == expected, document[:80]
+            assert (texts(local), texts(remote)) == expected, document[:80]
             is_whole = document.startswith('{"_file_version": 3, "mtimes": {"')
             assert ("Could not read meta info" in caplog.text) is not is_whole, caplog.text
 
@@ -205,12 +194,12 @@ def test_row_48_a_memory_that_is_lost_deletes_nothing(sides: tuple[Path, Path], 
     with ftp_server(remote, without=["MFMT"]) as server:
         run(BiDirSynchronizer, local, server.url)
         put(local / "new", "new")
-        before = contents(local).keys() | contents(remote).keys()
+        before = texts(local).keys() | texts(remote).keys()
         for folder in (sides[side], sides[side] / "d"):
             (folder / META).unlink(missing_ok=True)
         stats = run(BiDirSynchronizer, local, server.url).get_stats()
         assert stats["files_deleted"] == 0
-        assert contents(local).keys() == contents(remote).keys() == before
+        assert texts(local).keys() == texts(remote).keys() == before
 
 
 def test_row_49_two_servers_of_one_host_and_path_do_not_share_a_memory(tmp_path: Path) -> None:
@@ -222,10 +211,10 @@ def test_row_49_two_servers_of_one_host_and_path_do_not_share_a_memory(tmp_path:
     with ftp_server(one) as first, ftp_server(two) as second:
         run(BiDirSynchronizer, local, first.url)
         stats = run(BiDirSynchronizer, local, second.url).get_stats()
-        assert (stats["files_deleted"], contents(two)) == (0, {"a": "a", "b": "b"})
+        assert (stats["files_deleted"], texts(two)) == (0, {"a": "a", "b": "b"})
         (one / "a").unlink()
         run(BiDirSynchronizer, local, first.url)
-        assert contents(local) == {"b": "b"}
+        assert texts(local) == {"b": "b"}
 
 
 def test_row_50_a_file_that_comes_back_after_its_deletion_is_synchronised_again(
@@ -237,10 +226,10 @@ def test_row_50_a_file_that_comes_back_after_its_deletion_is_synchronised_again(
     run(BiDirSynchronizer, local, str(remote))
     (local / "a").unlink()
     run(BiDirSynchronizer, local, str(remote))
-    assert "a" not in contents(remote)
+    assert "a" not in texts(remote)
     put(local / "a", "a")
     run(BiDirSynchronizer, local, str(remote))
-    assert contents(remote)["a"] == "a"
+    assert texts(remote)["a"] == "a"
 
 
 def test_row_51_after_an_edit_and_a_deletion_in_one_folder_the_next_run_is_idle(
@@ -253,7 +242,7 @@ def test_row_51_after_an_edit_and_a_deletion_in_one_folder_the_next_run_is_idle(
     (local / "a").unlink()
     put(remote / "b", "edited", -100)
     run(BiDirSynchronizer, local, str(remote))
-    assert contents(local) == contents(remote) == {"b": "edited", "c": "c", "d": "d"}
+    assert texts(local) == texts(remote) == {"b": "edited", "c": "c", "d": "d"}
     stats = run(BiDirSynchronizer, local, str(remote)).get_stats()
     assert stats["entries_touched"] == stats["conflict_files"] == 0
 
@@ -275,6 +264,36 @@ def test_row_32_an_edit_of_the_same_size_within_two_seconds_is_seen(
     run(kind, local, str(remote))
     assert (remote / "a").read_text() == "new"
     assert run(kind, local, str(remote)).get_stats()["entries_touched"] == 0
+
+
+@pytest.mark.parametrize("came_from", ["local", "remote"])
+@pytest.mark.parametrize("later", [1, 0.25])
+def test_row_32_an_edit_on_the_other_disk_within_two_seconds_is_seen(
+    sides: tuple[Path, Path], came_from: str, later: float
+) -> None:
+    local, remote = sides
+    source = {"local": local, "remote": remote}[came_from]
+    for name in ("a", "untouched"):
+        os.utime(put(source / name, "old"), (1.6e9 + 0.123456789, 1.6e9 + 0.123456789))
+    run(BiDirSynchronizer, local, str(remote))
+    at = (remote / "a").stat().st_mtime + later
+    (remote / "a").write_text("new")
+    os.utime(remote / "a", (at, at))
+    run(BiDirSynchronizer, local, str(remote))
+    assert (local / "a").read_text() == "new"
+    assert run(BiDirSynchronizer, local, str(remote)).get_stats()["entries_touched"] == 0
+
+
+def test_files_that_both_disks_changed_to_the_same_are_left_alone(sides: tuple[Path, Path]) -> None:
+    local, remote = sides
+    put(local / "a", "old")
+    run(BiDirSynchronizer, local, str(remote))
+    for number, side in enumerate(sides):
+        at = 1.6e9 + 100.123456789 + number
+        os.utime(put(side / "a", "edited"), (at, at))
+    for _ in range(3):
+        stats = run(UploadSynchronizer, local, str(remote)).get_stats()
+        assert stats["entries_touched"] == stats["conflict_files"] == 0
 
 
 def test_times_that_have_lost_their_fractions_are_no_edits(sides: tuple[Path, Path]) -> None:

@@ -12,10 +12,10 @@ import pytest
 
 import servers
 from rough import Sides, relayed
+from server_worlds import bodies, make_world, times, write
 from servers import Kind, openssh, proxies, s3
 from servers.base import StartServer
 from skipping import missing
-from test_end_to_end import bodies, make_world, times, write
 
 SIZE = 12_000_000
 CUT = 7_000_000

@@ -5,29 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
 from rough import Sides, Treatment, relayed
-from small_servers import LOGIN, Small, ftp_server
+from small_servers import LOGIN, Small
 
 
 @contextmanager
 def rough(server: Small, piece: int, treat: Treatment) -> Iterator[str]:
     with relayed(server.port, piece, treat) as port:
         yield f"ftp://{LOGIN}@127.0.0.1:{port}/"
-
-
-@pytest.fixture
-def sides(tmp_path: Path) -> Sides:
-    return Sides(tmp_path)
-
-
-@pytest.fixture
-def server(sides: Sides) -> Iterator[Small]:
-    with ftp_server(sides.remote) as small:
-        yield small
 
 
 def test_row_80_replies_one_byte_at_a_time(sides: Sides, server: Small) -> None:

@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,20 +15,9 @@ import pytest
 from ftpsync import pyftpsync
 from ftpsync.synchronizers import UploadSynchronizer
 from rough import Sides, contents
-from small_servers import Small, ftp_server
+from small_servers import Small
 
 NAMES = ("\u00fcml\u00e4ut \u20ac.txt", "\U0001f600", "\u65e5\u672c")
-
-
-@pytest.fixture
-def sides(tmp_path: Path) -> Sides:
-    return Sides(tmp_path)
-
-
-@pytest.fixture
-def server(sides: Sides) -> Iterator[Small]:
-    with ftp_server(sides.remote) as small:
-        yield small
 
 
 def run(

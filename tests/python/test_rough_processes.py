@@ -6,13 +6,11 @@ import json
 import resource
 import subprocess
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from rough import Sides
-from small_servers import Small, ftp_server
+from small_servers import Small
 
 # The server of the tests does not close the files of a client that is gone.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -21,20 +19,13 @@ META = ".pyftpsync-meta.json"
 
 
 @pytest.fixture
-def sides(tmp_path: Path) -> Sides:
-    sides = Sides(tmp_path)
+def sides(sides: Sides) -> Sides:
     for number in range(60):
         for side, what in ((sides.local, "up"), (sides.remote, "down")):
             folder = side / f"folder {number % 6}"
             folder.mkdir(exist_ok=True)
             (folder / f"{what}{number}").write_text(f"{what} {number}")
     return sides
-
-
-@pytest.fixture
-def server(sides: Sides) -> Iterator[Small]:
-    with ftp_server(sides.remote) as small:
-        yield small
 
 
 def nothing_is_half(sides: Sides, before: list[dict[str, bytes]]) -> None:

@@ -13,16 +13,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pyftpdlib.authorizers import DummyAuthorizer
-from pyftpdlib.handlers import FTPHandler
-from pyftpdlib.servers import FTPServer
 
 from ftpsync import _core
 from ftpsync.ftp_target import FTPTarget
@@ -35,16 +32,11 @@ from ftpsync.synchronizers import (
 )
 from ftpsync.targets import FsTarget
 from ftpsync.util import CliSilentRuntimeError
-from small_servers import throttled
+from rough import stumps
+from small_servers import ftp_server
+from waiting import wait_for
 
 DEADLINE = 30.0
-
-
-def wait_until(condition: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < end, f"waited {DEADLINE} s for: {what}"
-        time.sleep(0.01)
 
 
 @pytest.fixture
@@ -52,22 +44,8 @@ def slow_server(tmp_path: Path) -> Iterator[tuple[Path, str]]:
     """A server that moves 256 KiB a second; yields its root and its URL."""
     root = tmp_path / "server"
     root.mkdir()
-    users = DummyAuthorizer()
-    users.add_user("joe", "pass-word", str(root), perm="elradfmwMT")
-    handler = type("Handler", (FTPHandler,), {"authorizer": users, "dtp_handler": throttled(256 * 1024)})
-    server = FTPServer(("127.0.0.1", 0), handler)
-    stop = threading.Event()
-
-    def serve() -> None:
-        while not stop.is_set():
-            server.serve_forever(timeout=0.05, blocking=False)
-
-    thread = threading.Thread(target=serve)
-    thread.start()
-    yield root, f"ftp://joe:pass-word@127.0.0.1:{server.address[1]}/"
-    stop.set()
-    thread.join()
-    server.close_all()
+    with ftp_server(root, bytes_per_second=256 * 1024) as server:
+        yield root, server.url
 
 
 def start(command: str, local: Path, url: str, *options: str) -> subprocess.Popen[str]:
@@ -77,10 +55,6 @@ def start(command: str, local: Path, url: str, *options: str) -> subprocess.Pope
 
 def temporaries(folder: Path) -> list[Path]:
     return [path for path in folder.iterdir() if path.name.startswith(".pyftpsync-tmp-")]
-
-
-def is_arriving(folder: Path) -> bool:
-    return any(path.stat().st_size > 0 for path in temporaries(folder))
 
 
 # -- being stopped ---------------------------------------------------------------------------------
@@ -98,8 +72,8 @@ def test_row_05_an_interrupted_download_keeps_the_old_file_and_the_next_run_fini
     (root / "big").write_bytes(bytes(1 << 20))
     (root / "small").write_bytes(b"small")
     process = start("download", local, url)
-    wait_until(lambda: is_arriving(local), "the first bytes")
-    wait_until(lambda: (local / "small").exists(), "the small file")
+    wait_for(lambda: bool(stumps(local)), "the first bytes")
+    wait_for(lambda: (local / "small").exists(), "the small file")
     begun = time.monotonic()
     process.send_signal(how)
     _, errors = process.communicate(timeout=DEADLINE)
@@ -125,7 +99,7 @@ def test_ctrl_c_during_an_upload_keeps_the_old_file(slow_server: tuple[Path, str
     os.utime(root / "big", (1e9, 1e9))
     (local / "big").write_bytes(bytes(8 << 20))
     process = start("upload", local, url)
-    wait_until(lambda: is_arriving(root), "the first bytes")
+    wait_for(lambda: bool(stumps(root)), "the first bytes")
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=DEADLINE)
     assert process.returncode == 3, errors

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import servers
+from folders import put
 from ftpsync.synchronizers import BiDirSynchronizer, DownloadSynchronizer, UploadSynchronizer
 from ftpsync.targets import FsTarget, make_target
 from servers.base import StartServer
-
-
-def put(path: Path, text: str, age: int = 0) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    os.utime(path, (1.6e9 - age, 1.6e9 - age))
-    return path
 
 
 def names(root: Path) -> set[str]:

@@ -11,9 +11,9 @@ import pytest
 
 import servers
 from ftpsync.targets import make_target
+from server_worlds import assert_clear_error, bodies, make_world, times, write
 from servers import Kind
 from servers.base import StartServer
-from test_end_to_end import assert_clear_error, bodies, make_world, times, write
 
 ENGINE = ("--ftp-engine", "suppaftp")
 

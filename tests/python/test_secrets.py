@@ -46,7 +46,7 @@ def talking_server(answers: dict[str, str], banner: str | None = "220 ready") ->
         def handle(self) -> None:
             word = ""
             if banner is None:
-                time.sleep(3)
+                self.rfile.read()  # Until the client has enough.
                 return
             self.wfile.write(f"{banner}\r\n".encode())
             for line in self.rfile:

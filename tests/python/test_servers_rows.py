@@ -6,15 +6,16 @@ import os
 import shutil
 import socket
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 import servers
+from server_worlds import World, bodies, make_world, write
 from servers import Kind
 from servers.base import StartServer
 from small_worlds import command_line
-from test_end_to_end import World, bodies, make_world, write
 
 #: pyftpdlib replaces what is not UTF-8 before anybody sees it.
 KEEPERS_OF_BYTES = [servers.VSFTPD, servers.PROFTPD, servers.PUREFTPD]
@@ -193,6 +194,35 @@ def test_q19_names_that_pure_ftpd_does_not_keep_are_told_and_leave_no_others(
         )
         assert there == ["files", "fine"], "nothing under another name, and no temporary files"
         assert bodies(world.local) == mine
+
+
+@pytest.mark.parametrize("zone", ["EAST-9", "WEST5"])
+@pytest.mark.parametrize("sets_times", [False, True])
+def test_q10_where_times_are_those_of_another_zone_the_older_edit_never_replaces_the_newer_one(
+    start_server: StartServer, tmp_path: Path, sets_times: bool, zone: str
+) -> None:
+    world = make_world(start_server(servers.VsFtpd(zone=zone, sets_times=sets_times)), tmp_path)
+    # Edits: so many hours ago here, and on the server.
+    edits = {"close": (2, 1), "closer": (1, 2), "there": (20, 1), "here": (1, 20)}
+    for name in edits:
+        write(world.local, name, "as it was")
+    world.run("sync")
+    now = time.time()
+    for name, ages in edits.items():
+        for root, text, age in zip((world.local, world.remote), ("here", "there"), ages, strict=True):
+            write(root, name, text)
+            os.utime(root / name, (now - age * 3600,) * 2)
+    result = world.run("sync", "--resolve", "new")
+    found = {name: ((world.local / name).read_text(), (world.remote / name).read_text()) for name in edits}
+    newer = {"close": "there", "closer": "here", "there": "there", "here": "here"}
+    # Which times were set by somebody, and are right, nobody can tell there.
+    doubtful = [] if not sets_times else ["close"] if zone == "WEST5" else ["closer"]
+    expected = {name: (text, text) for name, text in newer.items()} | dict.fromkeys(
+        doubtful, ("here", "there")
+    )
+    assert found == expected, result
+    assert ("Cannot resolve using 'new' strategy" in result.out) == bool(doubtful), result
+    assert "both are left alone" in result.out
 
 
 @pytest.mark.parametrize("shows_dots", [False, True])

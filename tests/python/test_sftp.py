@@ -455,6 +455,34 @@ def test_a_refused_password_is_asked_for_again(place: Place, monkeypatch: pytest
     target.close()
 
 
+def test_a_refused_login_is_the_error_where_nobody_can_be_asked(place: Place) -> None:
+    server = place.server
+    (place.home / "local").mkdir()
+
+    def upload(user: str) -> str:
+        url, words = f"sftp://{user}@127.0.0.1:{server.port}{place.root}", ("--no-keyring", "--no-netrc")
+        done = subprocess.run(
+            [sys.executable, "-m", "ftpsync", "upload", str(place.home / "local"), url, *words],
+            capture_output=True,
+            encoding="utf-8",
+            env={**os.environ, "HOME": str(place.home), "NO_COLOR": "1"},
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 1 and "Traceback" not in done.stderr
+        return done.stderr.splitlines()[-1]
+
+    wrong = upload(f"{server.user}:guessed")
+    assert "could not log in to" in wrong and "the server refused password" in wrong
+    assert "There is nobody to ask for another password" in wrong and "PYFTPSYNC_PASSWORD" in wrong
+    assert "guessed" not in wrong
+    nothing = upload(server.user)
+    assert "there is nothing to log in with" in nothing
+    assert "There is nobody to ask for a password: set PYFTPSYNC_PASSWORD" in nothing
+
+
 def test_the_passphrase_of_a_key_is_asked_for(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     answers = iter(["wrong", openssh.PASSPHRASE])
     monkeypatch.setattr(getpass, "getpass", lambda prompt: next(answers))
@@ -475,6 +503,7 @@ def test_the_passphrase_of_a_key_is_asked_for(place: Place, monkeypatch: pytest.
 
 def test_an_unknown_host_is_refused_with_its_fingerprint(place: Place, tmp_path: Path) -> None:
     (place.home / ".ssh" / "known_hosts").unlink()
+    configure(place, "HashKnownHosts no")  # Other systems have other habits.
     with pytest.raises(CliSilentRuntimeError, match=r"ssh-ed25519 SHA256:.*--no-verify-host-keys") as caught:
         place.target().open()
     assert caught.value.min_verbosity == 4
@@ -499,6 +528,100 @@ def test_a_changed_key_is_always_refused_and_its_line_named(place: Place) -> Non
 
 
 # -- the command line --------------------------------------------------------------------------------------
+
+
+def test_an_address_may_name_the_interface_behind_which_it_is(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    both = (("ListenAddress", "127.0.0.1\nListenAddress ::1"),)
+    place = make_place(start_server(servers.OpenSsh(settings=both)), tmp_path / "home")
+    configure(place, f"HostKeyAlias [127.0.0.1]:{place.server.port}")
+    (tmp_path / "local").mkdir()
+    (tmp_path / "local" / "file").write_text("x")
+    # The number of the loopback interface, with the percent sign as RFC 6874 has it and as people write it.
+    encoded, plain = (place.server.url.replace("127.0.0.1", address) for address in ("[::1%251]", "[::1%1]"))
+    place.run("upload", str(tmp_path / "local"), encoded)
+    assert place.files() == {"file": b"x"}
+    assert "file" in place.run("tree", "--files", plain)
+    assert make_target("ftp://[fe80::1%25eth0]:21/").host == "fe80::1%eth0"
+    nowhere = place.run("tree", place.server.url.replace("127.0.0.1", "[fe80::1%25nowhere]"), code=1)
+    assert 'could not find the host "fe80::1%nowhere"' in nowhere
+
+
+def configure(place: Place, *lines: str) -> None:
+    """Writes the configuration of ssh."""
+    (place.home / ".ssh" / "config").write_text("".join(f"{line}\n" for line in lines))
+
+
+@pytest.mark.parametrize("setting", ["accept-new", "no", "off"])
+def test_the_configuration_may_trust_new_hosts_and_a_changed_key_is_refused_all_the_same(
+    place: Place, setting: str
+) -> None:
+    configure(place, f"StrictHostKeyChecking {setting}", "HashKnownHosts no")
+    known = place.home / ".ssh" / "known_hosts"
+    before = known.read_text()
+    known.unlink()
+    told = "was not known: ssh-ed25519 SHA256:"
+    shown = place.run("tree", place.server.url)
+    assert told in shown and f"It was added to {known}." in shown
+    (learned,) = known.read_text().splitlines()
+    assert learned in before
+    assert told not in place.run("tree", place.server.url)
+    known.write_text(f"[127.0.0.1]:{place.server.port} {(place.keys / 'stranger.pub').read_text()}")
+    logins = place.server.output().count("Accepted password")
+    shown = place.run("tree", place.server.url, code=1)
+    assert "has changed" in shown and f"{known}, line 1" in shown
+    assert ("StrictHostKeyChecking no of the ssh configuration" in shown) == (setting != "accept-new")
+    assert place.server.output().count("Accepted password") == logins == 2
+
+
+@pytest.mark.parametrize("setting", ["yes", "ask"])
+def test_the_option_wins_over_a_configuration_that_trusts_no_new_hosts(place: Place, setting: str) -> None:
+    configure(place, f"StrictHostKeyChecking {setting}")
+    known = place.home / ".ssh" / "known_hosts"
+    known.unlink()
+    assert "is not known" in place.run("tree", place.server.url, code=1)
+    assert not known.exists()
+    assert f"It was added to {known}." in place.run("tree", place.server.url, "--accept-new-host-key")
+
+
+def test_new_hosts_are_written_where_and_how_the_configuration_says(place: Place, tmp_path: Path) -> None:
+    ssh, port = place.home / ".ssh", place.server.port
+    known = (ssh / "known_hosts").read_text()
+    (ssh / "known_hosts").unlink()
+    everywhere = tmp_path / "of the machine"
+    everywhere.write_text("")
+    usual = ("StrictHostKeyChecking accept-new", f"GlobalKnownHostsFile '{everywhere}'")
+    plain = (*usual, "HashKnownHosts no", "UserKnownHostsFile ~/.ssh/hosts/%k")
+    url = place.server.url.replace("127.0.0.1", "box")
+    host = ("Host box", "HostName 127.0.0.1")
+
+    # One file for each host, as the manual of ssh suggests.
+    (ssh / "hosts").mkdir()
+    configure(place, *plain, *host)
+    assert f"It was added to {ssh}/hosts/box." in place.run("tree", url)
+    configure(place, *plain, *host, "HostKeyAlias alias")
+    place.run("tree", url)
+    assert (ssh / "hosts" / "box").read_text().startswith(f"[127.0.0.1]:{port} ssh-ed25519 ")
+    assert (ssh / "hosts" / "alias").read_text().startswith("alias ssh-ed25519 ")
+
+    # Nobody reads hashes.
+    configure(place, *usual, "HashKnownHosts yes", *host)
+    place.run("tree", url)
+    assert "was not known" not in place.run("tree", url)
+    assert (ssh / "known_hosts").read_text().startswith("|1|")
+    found = openssh.keygen("-F", f"[127.0.0.1]:{port}", "-f", str(ssh / "known_hosts"))
+    assert "ssh-ed25519" in found
+
+    # What belongs to the machine is read, and never written.
+    configure(place, *usual, "UserKnownHostsFile none", *host)
+    for _ in range(2):
+        assert "It is trusted, and kept nowhere." in place.run("tree", url)
+    configure(place, *usual, "UserKnownHostsFile /dev/null", *host)
+    assert "It was added to /dev/null." in place.run("tree", url)
+    assert everywhere.read_text() == ""
+    everywhere.write_text(known)
+    assert "was not known" not in place.run("tree", url)
 
 
 def test_tasks_know_the_options(place: Place, tmp_path: Path) -> None:
@@ -570,6 +693,18 @@ def test_a_root_may_be_named_otherwise_by_hand(place: Place) -> None:
                 target.cwd(outside)
 
 
+def test_a_folder_that_is_there_cannot_be_made_again_by_hand(place: Place) -> None:
+    (place.root / "file").write_text("x")
+    with make_target(place.server.url, QUIET) as target:
+        target.mkdir("folder")
+        for name in ("folder", "file"):
+            with pytest.raises(FileExistsError, match="it is there already"):
+                target.mkdir(name)
+        with pytest.raises(FileNotFoundError):
+            target.mkdir("missing/folder")
+        assert sorted(entry.name for entry in target.get_dir()) == ["file", "folder"]
+
+
 def test_nothing_behind_the_port_is_one_clear_error(place: Place, tmp_path: Path) -> None:
     shown = place.run("upload", str(tmp_path), "sftp://joe:secret@127.0.0.1:9/x", code=1)
     assert "could not connect to" in shown and "secret" not in shown
@@ -586,6 +721,42 @@ def test_a_server_that_grants_few_sessions_gets_few(start_server: StartServer, t
         (local / f"{number % 7}" / f"{number}").write_bytes(os.urandom(1000 * number))
     place.run("upload", str(local), place.server.url, "--connections", "8")
     assert place.files() == {path.relative_to(local).as_posix(): path.read_bytes() for path in _files(local)}
+
+
+@pytest.mark.parametrize("most", ["1", "2"])
+def test_the_server_by_hand_needs_no_session_of_its_own(
+    start_server: StartServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: str
+) -> None:
+    place = make_place(start_server(servers.OpenSsh(settings=(("MaxSessions", most),))), tmp_path / "home")
+    monkeypatch.setenv("HOME", str(place.home))
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    local = tmp_path / "local"
+    local.mkdir()
+    for name in ("one", "two", "three"):
+        (local / name).write_text(f"text of {name}")
+    (place.root / "site").mkdir()
+
+    class Upload(UploadSynchronizer):
+        def on_copy_local(self, pair: Any) -> Any:
+            done = super().on_copy_local(pair)
+            self.remote.sftp.chmod(f"{place.root}/site/{pair.rel_path}", 640)
+            return done
+
+    target = place.target("/site")
+    synchronizer = Upload(FsTarget(str(local)), target, {"verbose": 0})
+    synchronizer.run()
+    assert synchronizer.error_count() == 0
+    assert place.files() == {
+        f"site/{path.relative_to(local)}": path.read_bytes() for path in _files(local) if path.name[0] != "."
+    }
+    assert {path.stat().st_mode & 0o777 for path in _files(place.root)} == {0o640}
+    # Outside a run as well, with the way back to the root of the target.
+    with target:
+        assert target.sftp is not None
+        assert target.sftp.listdir("/") and target.sftp.listdir() == ["one", "three", "two"]
+        target.sftp.putfo(io.BytesIO(b"by hand"), f"{place.root}/beside")
+        assert (place.root / "beside").read_bytes() == b"by hand"
+        assert sorted(entry.name for entry in target.get_dir()) == ["one", "three", "two"]
 
 
 def test_a_server_without_sftp_is_one_clear_error(start_server: StartServer, tmp_path: Path) -> None:

@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 
-import ftpsync
 from ftpsync import _steps, pyftpsync, sftp_target, util
 from ftpsync._errors import harmless, printable
 from ftpsync._s3_uri import parse
@@ -23,7 +22,7 @@ from ftpsync.ftp_target import FTPTarget
 from ftpsync.sftp_target import AuthenticationException, PasswordRequiredException, SFTPTarget
 from ftpsync.synchronizers import ALWAYS_OMIT, TRASH_NAME, BiDirSynchronizer, UploadSynchronizer
 from ftpsync.targets import FsTarget, make_target
-from scripted_core import Server
+from scripted_core import Server, stand_in
 
 EVIL = "\x1b]0;owned\x07\x1b[2J\x9b31m\rover"
 CONTROLS = [chr(code) for code in (*range(0x20), *range(0x7F, 0xA0))]
@@ -40,11 +39,7 @@ def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Server:
-    server = Server(user="u", password="p")
-    core = server.core()
-    monkeypatch.setitem(sys.modules, "ftpsync._core", core)
-    monkeypatch.setattr(ftpsync, "_core", core, raising=False)
-    return server
+    return stand_in(monkeypatch)
 
 
 def assert_tame(text: str, *, times: int = 1) -> None:

@@ -20,13 +20,12 @@ from typing import Any
 
 import pytest
 
-import ftpsync
 from ftpsync import util
 from ftpsync.ftp_target import FTPTarget, FtpTarget
 from ftpsync.resources import DirectoryEntry, FileEntry
 from ftpsync.targets import DirMetadata, FsTarget, _get_encoding_opt, _Target, make_target
 from ftpsync.util import CliSilentRuntimeError
-from scripted_core import Server
+from scripted_core import Server, stand_in
 
 META = DirMetadata.META_FILE_NAME
 LOCK = DirMetadata.LOCK_FILE_NAME
@@ -44,11 +43,7 @@ def printed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Server:
-    server = Server(user="u", password="p")
-    core = server.core()
-    monkeypatch.setitem(sys.modules, "ftpsync._core", core)
-    monkeypatch.setattr(ftpsync, "_core", core, raising=False)
-    return server
+    return stand_in(monkeypatch)
 
 
 class Run:

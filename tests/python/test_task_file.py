@@ -161,6 +161,7 @@ FLAGS = """allow_mass_delete break_lock create_folder delete delete_unmatched dr
         ("case", "upper", "choose from strict, local, remote"),
         ("links", "copy", "choose from follow, skip"),
         ("connections", "0", "expected a whole number of at least 1"),
+        ("connections", "65", "expected a whole number from 1 to 64"),
         ("connections", "true", "expected a whole number of at least 1"),
         ("lock_age", "soon", "expected a number of seconds"),
         ("max_delete", "101%", "expected a number of files"),

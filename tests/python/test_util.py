@@ -250,6 +250,17 @@ class TestCredentials:
         assert "pw" not in capsys.readouterr().out
         assert util.get_credentials_for_url("h", {"no_netrc": True}) is None
 
+    def test_an_entry_of_netrc_without_a_user_is_not_used(self, home: Path, capsys: Any) -> None:
+        netrc = home / ".netrc"
+        netrc.write_text("machine h password geheim\n")
+        netrc.chmod(0o600)
+        assert util.get_credentials_for_url("h", {}) is None
+        captured = capsys.readouterr()
+        assert (
+            "names no user" in captured.err or "is not understood" in captured.err
+        )  # Python 3.10 refuses it.
+        assert "geheim" not in captured.out + captured.err
+
     def test_misses_are_told_from_verbosity_4(self, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
         monkeypatch.setattr(util, "keyring", Keyring())
         assert util.get_credentials_for_url("h", {"verbose": 3}) is None
@@ -263,6 +274,29 @@ class TestCredentials:
         monkeypatch.setattr(util, "keyring", BrokenKeyring())
         assert util.get_credentials_for_url("h", {}) is None
         assert capsys.readouterr().err.startswith("Could not get password from keyring ")
+
+    def test_a_keyring_that_cannot_be_imported_is_reported_and_survived(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Path
+    ) -> None:
+        (tmp_path / "keyring.py").write_text("raise AttributeError('no such entry point')")
+        monkeypatch.syspath_prepend(str(tmp_path))
+        monkeypatch.delitem(sys.modules, "keyring", raising=False)
+        monkeypatch.delattr(util, "keyring")
+        assert util.get_credentials_for_url("h", {}) is None
+        util.save_password("h", "joe", "secret")
+        lines = capsys.readouterr().err.splitlines()
+        assert lines[0] == "Could not load the package keyring (AttributeError): no such entry point"
+        assert lines[1].startswith("Could not store credentials")
+
+    def test_somebody_without_a_login_name_is_offered_none(
+        self, monkeypatch: pytest.MonkeyPatch, answers: list[str]
+    ) -> None:
+        def nobody() -> str:
+            raise KeyError("getpwuid(): uid not found: 1234")
+
+        monkeypatch.setattr(getpass, "getuser", nobody)
+        assert util.prompt_for_password("h") == ("joe", "secret")
+        assert answers[0] == "Enter username for h: "
 
     def test_a_distinct_user_needs_to_be_asked(self, answers: list[str]) -> None:
         with pytest.raises(RuntimeError, match=r"^Cannot get credentials for a distinct user \(bob\)"):

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 import servers
+from server_worlds import World, assert_clear_error, bodies, make_world, times, write
 from servers import Kind, proxies
 from servers.base import StartServer
-from test_end_to_end import World, assert_clear_error, bodies, make_world, times, write
 
 WITH_CHECKSUMS = replace(servers.PROFTPD, modules=("mod_digest.c",))
 

@@ -386,7 +386,7 @@ fn refuse_twin(session: &mut dyn Session, file: &RelPath) -> Result<()> {
 }
 
 fn taken_for_another() -> Error {
-    let why = "this side takes it for the same as another name, which differs only in case or in the form of its characters";
+    let why = "this side takes it for the same name as another one, which differs only in case or in its form of Unicode";
     Error::new(Kind::Clash, why)
 }
 

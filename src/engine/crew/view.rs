@@ -7,7 +7,7 @@ use crate::engine::lock::refuse_another;
 use crate::error::{Error, Kind, Result, Retry};
 use crate::locked::locked;
 use crate::model::meta::{MAX_LOCAL_META_SIZE, MAX_META_SIZE, MetaError};
-use crate::model::{DirMeta, Entry, EntryKind, LOCK_FILE_NAME, META_FILE_NAME, Name, RelPath, Side};
+use crate::model::{DirMeta, Entry, EntryKind, LOCK_FILE_NAME, META_FILE_NAME, Name, Note, RelPath, Side};
 use crate::plan::filter::is_temporary;
 use crate::target::layer::shadow_mtime;
 use crate::target::pool::Pool;
@@ -44,13 +44,18 @@ impl Crew<'_> {
             }
             name != META_FILE_NAME && !is_lock && !is_temporary(name)
         });
+        // A memory that is there and cannot even be looked at is not absent. Reading it tells why.
+        let is_memory = |note: &Note| note.is_error && note.what == META_FILE_NAME;
+        if meta_size.is_none() && listing.notes.iter().any(is_memory) {
+            meta_size = Some(0);
+        }
         // The keepers need it meanwhile.
         let own = locked(&self.locks)[side].clone();
         if let (Some((size, _)), Some(own)) = (lock, own) {
             let place = self.pools[side].target().base_name();
             let refused = refuse_another(session, &own, size, place);
             locked(&self.stumps)[side] = matches!(refused, Ok(true));
-            locked(&self.lost_locks)[side] |= matches!(&refused, Err(error) if error.kind() == Kind::Guard);
+            locked(&self.lost_locks)[side] |= matches!(&refused, Err(error) if error.kind() == Kind::Locked);
             refused?;
         }
         let mut view = View { leftovers, lock, meta_time, meta_file, ..View::default() };

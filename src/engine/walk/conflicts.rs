@@ -1,6 +1,6 @@
 //! Conflicts: settled by the strategy, or by the user.
 
-use super::pairs::{expected, paths_of};
+use super::copies::{expected, paths_of};
 use super::removal::Reason;
 use super::*;
 use crate::model::path::folded;
@@ -57,7 +57,7 @@ impl Walk<'_> {
             return Err(error.during("resolve the conflict of").at(dir.join(&step.pair.name)));
         };
         self.event(Event::Conflict { dir, step, is_asked: strategy == Strategy::Ask })?;
-        let resolution = resolve(&step.pair, strategy);
+        let resolution = resolve(&step.pair, strategy, self.locks.ahead);
         let needs_answer = match resolution {
             Resolution::Ask => true,
             Resolution::SameTime => self.run.asks_at_same_time,
@@ -80,6 +80,10 @@ impl Walk<'_> {
         if answer.for_all {
             self.resolve_all = Some(answer.strategy);
         }
-        Ok(resolve(&step.pair, answer.strategy))
+        let resolution = resolve(&step.pair, answer.strategy, self.locks.ahead);
+        if resolution == Resolution::SameTime {
+            self.event(Event::SameTime { dir, step, strategy: answer.strategy })?;
+        }
+        Ok(resolution)
     }
 }

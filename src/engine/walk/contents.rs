@@ -1,6 +1,6 @@
 //! Contents that are compared (`--checksum`, or after a run that was killed), and times that are set where only they differ.
 
-use super::pairs::expected;
+use super::copies::expected;
 use super::*;
 use crate::plan::contents::{Question, may_be_stump, needs_look};
 
@@ -26,10 +26,9 @@ impl Walk<'_> {
                 continue;
             }
             let paths = Sides::from_fn(|side| paths[side].join(&entries[side].name));
-            self.comparing += 1;
             self.submit(Job::Compare { name, paths, question })?;
         }
-        while self.comparing > 0 {
+        while self.under_way.comparisons > 0 {
             self.wait()?;
         }
         Ok(std::mem::take(&mut self.compared))
@@ -42,9 +41,8 @@ impl Walk<'_> {
         paths: Sides<RelPath>,
         question: Question,
     ) -> Result<Option<bool>> {
-        self.comparing += 1;
         self.submit(Job::Compare { name: name.clone(), paths, question })?;
-        while self.comparing > 0 {
+        while self.under_way.comparisons > 0 {
             self.wait()?;
         }
         Ok(self.compared.remove(&name).and_then(|(_, result)| result.ok()))

@@ -52,6 +52,91 @@ impl Foreseen {
     }
 }
 
+/// What is listed before its turn.
+#[derive(Default)]
+pub(super) struct Foresight {
+    /// Folders that will probably be visited, listed before anybody knows.
+    foreseen: HashMap<Ticket, Foreseen>,
+    /// Where they are.
+    guesses: HashMap<RelPath, Ticket>,
+    /// Folders that are links.
+    links: Sides<HashSet<RelPath>>,
+    /// The link whose folders are being visited.
+    island: Option<Sides<RelPath>>,
+    /// Listings under way.
+    listings: usize,
+    /// The last look has found less to list than there was room for, and nothing has come since.
+    is_exhausted: bool,
+}
+
+impl Foresight {
+    /// Something new is known: there may be something to list ahead again.
+    pub(super) fn look_again(&mut self) {
+        self.is_exhausted = false;
+    }
+
+    /// Whether a folder of the local side is a link, or below one.
+    pub(super) fn is_behind_link(&self, dir: &RelPath) -> bool {
+        let links = &self.links.local;
+        !links.is_empty()
+            && std::iter::successors(Some(dir.clone()), RelPath::parent).any(|above| links.contains(&above))
+    }
+
+    /// Whether a folder is a link on one of the sides.
+    fn is_link(&self, paths: &Sides<RelPath>) -> bool {
+        Side::BOTH.into_iter().any(|side| self.links[side].contains(&paths[side]))
+    }
+
+    /// Whether a folder is a link, or lies outside of the one that is being visited.
+    fn crosses_shore(&self, paths: &Sides<RelPath>) -> bool {
+        match &self.island {
+            Some(island) if island == paths => false,
+            Some(island) if !paths.local.is_inside(&island.local) => true,
+            _ => self.is_link(paths),
+        }
+    }
+
+    fn remember_links(&mut self, dir: &RelPath, side: Side, view: &View) {
+        let links = view.entries.iter().filter(|entry| entry.is_link && entry.is_folder());
+        self.links[side].extend(links.map(|link| dir.join(&link.name)));
+    }
+
+    fn add(&mut self, ticket: Ticket, folder: Foreseen) {
+        self.guesses.extend(folder.key().cloned().map(|dir| (dir, ticket)));
+        self.foreseen.insert(ticket, folder);
+    }
+
+    fn take(&mut self, ticket: Ticket) -> Option<Foreseen> {
+        let foreseen = self.foreseen.remove(&ticket)?;
+        if let Some(key) = foreseen.key() {
+            self.guesses.remove(key);
+        }
+        Some(foreseen)
+    }
+
+    /// Takes what is foreseen of a folder that is to be visited now.
+    fn take_for(&mut self, folder: &Folder) -> Option<(Ticket, Foreseen)> {
+        let key = if folder.visit.lists(Side::Local) { &folder.paths.local } else { &folder.paths.remote };
+        let ticket = *self.guesses.get(key)?;
+        let foreseen = self.foreseen.get(&ticket)?;
+        let dirs = Sides::from_fn(|side| match folder.visit.lists(side) {
+            true => Some(folder.paths[side].clone()),
+            false => foreseen.dirs[side].clone(),
+        });
+        let is_it = foreseen.is_at(&dirs);
+        if is_it { Some((ticket, self.take(ticket)?)) } else { None }
+    }
+
+    /// Drops guesses that have not come true, with all that was expected in them.
+    fn drop_all(&mut self, mut wrong: Vec<Ticket>) {
+        while let Some(ticket) = wrong.pop() {
+            if let Some(foreseen) = self.take(ticket) {
+                wrong.extend(foreseen.children);
+            }
+        }
+    }
+}
+
 impl Walk<'_> {
     /// Asks for listings: that of the next folder in any case, then those that come later.
     pub(super) fn list_ahead(&mut self) -> Result<()> {
@@ -60,18 +145,18 @@ impl Walk<'_> {
         {
             if self.crosses_shore(next) {
                 self.wait_for_all()?;
-                self.island =
-                    self.folders.get(&next).filter(|_| self.is_link(next)).map(|link| link.paths.clone());
+                let paths = self.folders.get(&next).map(|folder| folder.paths.clone());
+                self.ahead.island = paths.filter(|paths| self.ahead.is_link(paths));
             }
             self.request(next)?;
         }
         let most = AT_A_TIME * (*self.run.threads.end()).max(1);
-        if !self.may_look_ahead || self.listings >= most {
+        if self.ahead.is_exhausted || self.ahead.listings >= most {
             return Ok(());
         }
-        let due = self.due(most - self.listings);
+        let due = self.due(most - self.ahead.listings);
         // Nothing changes about that until another listing has come, or another folder is on the agenda.
-        self.may_look_ahead = due.len() == most - self.listings;
+        self.ahead.is_exhausted = due.len() < most - self.ahead.listings;
         due.into_iter().try_for_each(|ticket| self.request(ticket))
     }
 
@@ -84,7 +169,7 @@ impl Walk<'_> {
                 break;
             };
             let (is_submitted, views, children) =
-                match (self.folders.get(&ticket), self.foreseen.get(&ticket)) {
+                match (self.folders.get(&ticket), self.ahead.foreseen.get(&ticket)) {
                     (Some(folder), _) => (folder.is_submitted, &folder.views, &folder.children),
                     (None, Some(foreseen)) => (foreseen.is_submitted, &foreseen.views, &foreseen.children),
                     (None, None) => continue,
@@ -120,7 +205,7 @@ impl Walk<'_> {
                     jobs.push(Job::List { ticket, side, dir: folder.paths[side].clone(), make });
                 }
             }
-        } else if let Some(foreseen) = self.foreseen.get_mut(&ticket) {
+        } else if let Some(foreseen) = self.ahead.foreseen.get_mut(&ticket) {
             foreseen.is_submitted = true;
             for side in Side::BOTH {
                 if let Some(dir) = foreseen.dirs[side].clone() {
@@ -128,7 +213,7 @@ impl Walk<'_> {
                 }
             }
         }
-        self.listings += jobs.len();
+        self.ahead.listings += jobs.len();
         jobs.into_iter().try_for_each(|job| self.submit(job))?;
         if is_source_known { self.make_remotely(ticket) } else { Ok(()) }
     }
@@ -138,7 +223,7 @@ impl Walk<'_> {
     fn make_remotely(&mut self, ticket: Ticket) -> Result<()> {
         let Some(folder) = self.folders.get(&ticket) else { return Ok(()) };
         let (dir, opposite) = (folder.paths.local.clone(), folder.paths.remote.clone());
-        let is_behind_link = self.is_behind_link(&dir);
+        let is_behind_link = self.ahead.is_behind_link(&dir);
         let Some(folder) = self.folders.get_mut(&ticket) else { return Ok(()) };
         let Some(Ok(source)) = &mut folder.views.local else {
             // What cannot be read is not made either; the visit tells why.
@@ -162,7 +247,7 @@ impl Walk<'_> {
         let Some(folder) = self.folders.get(&ticket) else { return Ok(()) };
         let dir = folder.paths.remote.clone();
         let has_twin = matches!(folder.visit, Visit::Copy { has_twin: true, .. });
-        self.listings += 1;
+        self.ahead.listings += 1;
         self.submit(Job::List { ticket, side: Side::Remote, dir, make: Make::new(has_twin) })
     }
 
@@ -180,17 +265,24 @@ impl Walk<'_> {
 
     /// Takes a listing, and guesses what will be visited inside.
     pub(super) fn take_listing(&mut self, ticket: Ticket, side: Side, view: Result<Box<View>>) -> Result<()> {
-        self.listings -= 1;
-        self.may_look_ahead = true;
+        self.ahead.listings -= 1;
+        self.ahead.look_again();
         let mut view = view;
         if let Ok(view) = &mut view
             && self.policy.follows
         {
             view.meta.put_aside();
         }
-        self.remember_links(ticket, side, &view);
+        let dir = match (self.folders.get(&ticket), self.ahead.foreseen.get(&ticket)) {
+            (Some(folder), _) => Some(folder.paths[side].clone()),
+            (None, Some(foreseen)) => foreseen.dirs[side].clone(),
+            (None, None) => None,
+        };
+        if let (Some(dir), Ok(view)) = (dir, &view) {
+            self.ahead.remember_links(&dir, side, view);
+        }
         if let (ROOT, Side::Local, Ok(view)) = (ticket, side, &view) {
-            self.contents = view.meta.copies(&self.peer);
+            self.memory.contents = view.meta.copies(&self.peer);
         }
         if let Some(folder) = self.folders.get_mut(&ticket) {
             folder.views[side] = Some(view);
@@ -198,12 +290,12 @@ impl Walk<'_> {
             if side == Side::Local && folder.is_submitted && folder.is_made_remotely() {
                 self.make_remotely(ticket)?;
             }
-        } else if let Some(foreseen) = self.foreseen.get_mut(&ticket) {
+        } else if let Some(foreseen) = self.ahead.foreseen.get_mut(&ticket) {
             foreseen.views[side] = Some(view);
         }
-        let children = match (self.folders.get(&ticket), self.foreseen.get(&ticket)) {
+        let children = match (self.folders.get(&ticket), self.ahead.foreseen.get(&ticket)) {
             (Some(folder), _) => {
-                let is_doomed = matches!(folder.visit, Visit::Remove { .. });
+                let is_doomed = matches!(folder.visit, Visit::Remove(_));
                 let dirs =
                     Sides::from_fn(|side| folder.visit.lists(side).then(|| folder.paths[side].clone()));
                 match folder.is_ready() {
@@ -223,32 +315,31 @@ impl Walk<'_> {
 
     /// Takes these for the folders expected in a folder. What was expected before and still is stays as far as it is listed.
     fn expect(&mut self, parent: Ticket, children: Vec<Foreseen>) {
-        let before = match (self.folders.get_mut(&parent), self.foreseen.get_mut(&parent)) {
+        let before = match (self.folders.get_mut(&parent), self.ahead.foreseen.get_mut(&parent)) {
             (Some(folder), _) => std::mem::take(&mut folder.children),
             (None, Some(foreseen)) => std::mem::take(&mut foreseen.children),
             (None, None) => return,
         };
         let is_expected = |ticket: &Ticket| {
-            let known = self.foreseen.get(ticket);
+            let known = self.ahead.foreseen.get(ticket);
             known.is_some_and(|known| children.iter().any(|child| child.is_at(&known.dirs)))
         };
         let (_, wrong): (Vec<Ticket>, Vec<Ticket>) = before.iter().partition(|ticket| is_expected(ticket));
-        self.drop_guesses(wrong);
+        self.ahead.drop_all(wrong);
         let mut tickets = Vec::with_capacity(children.len());
         for child in children {
-            let known = child.key().and_then(|dir| self.guesses.get(dir).copied());
+            let known = child.key().and_then(|dir| self.ahead.guesses.get(dir).copied());
             let ticket = match known.filter(|ticket| before.contains(ticket)) {
                 Some(ticket) => ticket,
                 None => {
                     let ticket = self.new_ticket();
-                    self.guesses.extend(child.key().cloned().map(|dir| (dir, ticket)));
-                    self.foreseen.insert(ticket, child);
+                    self.ahead.add(ticket, child);
                     ticket
                 }
             };
             tickets.push(ticket);
         }
-        match (self.folders.get_mut(&parent), self.foreseen.get_mut(&parent)) {
+        match (self.folders.get_mut(&parent), self.ahead.foreseen.get_mut(&parent)) {
             (Some(folder), _) => folder.children = tickets,
             (None, Some(foreseen)) => foreseen.children = tickets,
             (None, None) => {}
@@ -274,7 +365,7 @@ impl Walk<'_> {
         }
         let seen = LazyCell::new(|| view.meta.archive(&self.peer).seen.unwrap_or_default());
         let is_remembered = |entry: &&Entry| {
-            let has_copy = self.contents.leads_to(local.join(&entry.name).as_str());
+            let has_copy = self.memory.contents.leads_to(local.join(&entry.name).as_str());
             has_copy || seen.contains_key(entry.name.as_str())
         };
         folders
@@ -288,31 +379,9 @@ impl Walk<'_> {
             .collect()
     }
 
-    fn remember_links(&mut self, ticket: Ticket, side: Side, view: &Result<Box<View>>) {
-        let dir = match (self.folders.get(&ticket), self.foreseen.get(&ticket)) {
-            (Some(folder), _) => Some(&folder.paths[side]),
-            (None, Some(foreseen)) => foreseen.dirs[side].as_ref(),
-            (None, None) => None,
-        };
-        let (Some(dir), Ok(view)) = (dir, view) else { return };
-        let links = view.entries.iter().filter(|entry| entry.is_link && entry.is_folder());
-        self.links[side].extend(links.map(|link| dir.join(&link.name)));
-    }
-
-    /// Whether a folder that is to be visited is a link on one of the sides.
-    fn is_link(&self, ticket: Ticket) -> bool {
-        let Some(folder) = self.folders.get(&ticket) else { return false };
-        Side::BOTH.into_iter().any(|side| self.links[side].contains(&folder.paths[side]))
-    }
-
     /// Whether a folder that is to be visited is a link, or lies outside of the one that is being visited.
     fn crosses_shore(&self, ticket: Ticket) -> bool {
-        let Some(folder) = self.folders.get(&ticket) else { return false };
-        match &self.island {
-            Some(island) if *island == folder.paths => false,
-            Some(island) if !folder.paths.local.is_inside(&island.local) => true,
-            _ => self.is_link(ticket),
-        }
+        self.folders.get(&ticket).is_some_and(|folder| self.ahead.crosses_shore(&folder.paths))
     }
 
     /// The folders in a folder that will probably be visited.
@@ -368,32 +437,21 @@ impl Walk<'_> {
 
     /// Gives a folder that is to be visited what was listed of it already.
     pub(super) fn schedule_one(&mut self, mut folder: Folder) -> Ticket {
-        let key = if folder.visit.lists(Side::Local) { &folder.paths.local } else { &folder.paths.remote };
-        let known = self.guesses.get(key).copied().filter(|ticket| {
-            self.foreseen.get(ticket).is_some_and(|foreseen| {
-                foreseen.is_at(&Sides::from_fn(|side| match folder.visit.lists(side) {
-                    true => Some(folder.paths[side].clone()),
-                    false => foreseen.dirs[side].clone(),
-                }))
-            })
-        });
-        let Some(ticket) = known else {
+        let Some((ticket, foreseen)) = self.ahead.take_for(&folder) else {
             let ticket = self.new_ticket();
             self.folders.insert(ticket, folder);
             return ticket;
         };
-        if let Some(foreseen) = self.take_guess(ticket) {
-            let Foreseen { mut views, is_submitted, children, .. } = foreseen;
-            for side in Side::BOTH {
-                if folder.visit.lists(side) {
-                    folder.views[side] = views[side].take();
-                    folder.is_awaited[side] = is_submitted && folder.views[side].is_none();
-                }
+        let Foreseen { mut views, is_submitted, children, .. } = foreseen;
+        for side in Side::BOTH {
+            if folder.visit.lists(side) {
+                folder.views[side] = views[side].take();
+                folder.is_awaited[side] = is_submitted && folder.views[side].is_none();
             }
-            let makes = matches!(folder.visit, Visit::Copy { .. });
-            folder.is_submitted = is_submitted && !makes;
-            folder.children = children;
         }
+        let makes = matches!(folder.visit, Visit::Copy { .. });
+        folder.is_submitted = is_submitted && !makes;
+        folder.children = children;
         self.folders.insert(ticket, folder);
         ticket
     }
@@ -402,22 +460,6 @@ impl Walk<'_> {
     pub(super) fn forget_guesses(&mut self, ticket: Ticket) {
         let Some(folder) = self.folders.get_mut(&ticket) else { return };
         let wrong = std::mem::take(&mut folder.children);
-        self.drop_guesses(wrong);
-    }
-
-    fn drop_guesses(&mut self, mut wrong: Vec<Ticket>) {
-        while let Some(ticket) = wrong.pop() {
-            if let Some(foreseen) = self.take_guess(ticket) {
-                wrong.extend(foreseen.children);
-            }
-        }
-    }
-
-    fn take_guess(&mut self, ticket: Ticket) -> Option<Foreseen> {
-        let foreseen = self.foreseen.remove(&ticket)?;
-        if let Some(key) = foreseen.key() {
-            self.guesses.remove(key);
-        }
-        Some(foreseen)
+        self.ahead.drop_all(wrong);
     }
 }

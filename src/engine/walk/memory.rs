@@ -3,15 +3,25 @@
 use super::*;
 use crate::engine::job::Since;
 use crate::model::Seen;
-use crate::model::copies::Held;
+use crate::model::copies::{Copied, Held};
 use crate::plan::classify::is_as_seen;
 use std::sync::Arc;
 
-/// How old a temporary file must be to be taken for a left-over, in seconds.
-const LEFTOVER_AGE: f64 = 24.0 * 3600.0;
+/// What this run knows of what was, and what it has to write down.
+#[derive(Default)]
+pub(super) struct Memory {
+    /// What every folder below the root held when it was last synchronised.
+    pub(super) contents: Copies,
+    /// When that was written (seconds since 1970-01-01 UTC), if by this version.
+    pub(super) copied_at: Option<f64>,
+    /// Something in a folder below the root is remembered differently than before.
+    has_news: bool,
+    /// Metadata that is being written, or waits for it.
+    unwritten: HashMap<(Side, RelPath), Unwritten>,
+}
 
 /// Metadata of a folder that is complete, on its way to the disk.
-pub(super) struct Unwritten {
+struct Unwritten {
     ticket: Ticket,
     opposite: RelPath,
     text: Option<Arc<str>>,
@@ -54,7 +64,7 @@ impl Walk<'_> {
             if let Job::WriteMeta { side, dir, opposite, text, since, .. } = &job {
                 let (opposite, since) = (opposite.clone(), since.clone());
                 let unwritten = Unwritten { ticket, opposite, text: text.clone(), since };
-                self.unwritten.insert((*side, dir.clone()), unwritten);
+                self.memory.unwritten.insert((*side, dir.clone()), unwritten);
                 match text {
                     Some(text) => self.stats.meta_bytes_written += text.chars().count() as u64,
                     None => {
@@ -76,8 +86,8 @@ impl Walk<'_> {
         let meta = &mut root.metas.local;
         // Metadata that pyftpsync 3.1 or 4.1 has written is not written anew for the copies alone.
         let is_theirs = meta.was_read() && meta.copies(&self.peer).is_empty();
-        if self.has_news || meta.is_changed() || !is_theirs {
-            meta.set_copies(&self.peer, &self.contents);
+        if self.memory.has_news || meta.is_changed() || !is_theirs {
+            meta.set_copies(&self.peer, &self.memory.contents);
         }
     }
 
@@ -94,14 +104,14 @@ impl Walk<'_> {
 
     fn has_written(&mut self, ticket: Ticket, place: &(Side, RelPath)) {
         // A folder that was removed and made again may have two under way.
-        if self.unwritten.get(place).is_some_and(|unwritten| unwritten.ticket == ticket) {
-            self.unwritten.remove(place);
+        if self.memory.unwritten.get(place).is_some_and(|unwritten| unwritten.ticket == ticket) {
+            self.memory.unwritten.remove(place);
         }
     }
 
     /// The metadata of a folder that has to be written: never on a remote side that is only read, nor in a folder that goes.
     pub(super) fn metadata_jobs(&self, ticket: Ticket, folder: &mut Folder) -> Vec<Job> {
-        if let Visit::Remove { doomed, .. } = folder.visit
+        if let Visit::Remove(Removal { doomed, .. }) = folder.visit
             && !self.removals.is_kept(doomed)
         {
             return Vec::new();
@@ -116,7 +126,7 @@ impl Walk<'_> {
             Side::BOTH.into_iter().for_each(|side| folder.metas[side].put_back());
         }
         // Behind a link the file is that of another folder. What this one holds is remembered in the root.
-        let is_behind_link = self.is_behind_link(&folder.paths.local);
+        let is_behind_link = self.ahead.is_behind_link(&folder.paths.local);
         let writes = |side: Side| match side {
             Side::Local => !is_behind_link,
             Side::Remote => self.policy.mode != Mode::Download,
@@ -147,7 +157,7 @@ impl Walk<'_> {
 
     /// A source that may only be read can be copied all the same: files are then told apart by size and time alone.
     pub(super) fn cannot_remember(&mut self, error: &Error) -> Result<()> {
-        if std::mem::replace(&mut self.source_is_sealed, true) {
+        if std::mem::replace(&mut self.told.of_sealed_source, true) {
             return Ok(());
         }
         let text = format!("Nothing is remembered on the side that is only read: {}", error.reason());
@@ -197,7 +207,7 @@ impl Walk<'_> {
         }
         // What did not come to its end was not done, also if its turn had not even come.
         for side in Side::BOTH {
-            let undone = std::mem::take(&mut self.unanswered[side]);
+            let undone = std::mem::take(&mut self.under_way.unanswered[side]);
             self.stats.files_written[side] -= undone;
             self.stats.entries_touched -= undone;
         }
@@ -212,7 +222,7 @@ impl Walk<'_> {
         {
             self.keep_copies(root);
         }
-        let complete = std::mem::take(&mut self.unwritten).into_iter();
+        let complete = std::mem::take(&mut self.memory.unwritten).into_iter();
         let complete = complete.map(|((side, dir), Unwritten { ticket, opposite, text, since })| {
             Job::WriteMeta { ticket, side, dir, opposite, text, since }
         });
@@ -229,41 +239,36 @@ impl Walk<'_> {
     /// What was deleted is no longer among what the folder held. A folder that stays although the local side has lost it is
     /// remembered only there.
     fn forget_gone(&mut self, folder: &Folder) {
-        self.contents.forget(folder.paths.local.as_str(), &folder.gone);
+        self.memory.contents.forget(folder.paths.local.as_str(), &folder.gone);
     }
 
     /// Strikes from the memory of a folder what is not its own. The file goes where its folder goes: to another name, into a
     /// backup and back again; and behind a link it is that of another folder. The copy in the root tells what this path held.
     pub(super) fn disown(&self, dir: &RelPath, meta: &mut DirMeta) {
-        if dir.is_root() || self.contents.is_empty() || meta.is_damaged() {
+        if dir.is_root() || self.memory.contents.is_empty() || meta.is_damaged() {
             return;
         }
-        let held = self.contents.get(dir.as_str());
-        if self.is_behind_link(dir) {
+        let held = self.memory.contents.get(dir.as_str());
+        if self.ahead.is_behind_link(dir) {
             // A run that was killed may have begun to make it anew.
             let held = held.filter(|_| !self.journal.has_left());
             meta.replace_memory(&self.peer, held.as_ref(), self.run.clock.now());
             return;
         }
-        let (Some(seen), Some(written)) = (meta.archive(&self.peer).seen, self.copied_at) else { return };
+        let (Some(seen), Some(written)) = (meta.archive(&self.peer).seen, self.memory.copied_at) else {
+            return;
+        };
         let held = held.unwrap_or_default();
         for (name, seen) in seen {
             // A run that was killed has not come to the root.
             let is_known_there = seen.is_own && seen.synced.is_some_and(|at| at <= written);
-            let is_held = held.get(&name).is_some_and(|(mtime, size)| {
+            let is_held = held.get(&name).is_some_and(|Copied { mtime, size, .. }| {
                 *size == seen.size && mtime.unwrap_or_default() == seen.mtime.unwrap_or_default()
             });
             if is_known_there && !is_held {
                 meta.forget(&self.peer, &name);
             }
         }
-    }
-
-    /// Whether a folder is a link, or below one.
-    pub(super) fn is_behind_link(&self, dir: &RelPath) -> bool {
-        let links = &self.links.local;
-        !links.is_empty()
-            && std::iter::successors(Some(dir.clone()), RelPath::parent).any(|above| links.contains(&above))
     }
 
     /// Whether pyftpsync 3.1 or 4.1 may have remembered a folder, which do not tell what is in it.
@@ -280,13 +285,15 @@ impl Walk<'_> {
 
     /// In a folder that was to go and is on both sides again, what could not go is to go still, and is no news to the next run.
     fn remember_what_stays(&self, folder: &mut Folder) {
-        if !matches!(folder.visit, Visit::Remove { doomed, .. } if self.removals.is_back(doomed)) {
+        if !matches!(folder.visit, Visit::Remove(Removal { doomed, .. }) if self.removals.is_back(doomed)) {
             return;
         }
-        let held = self.contents.get(folder.paths.local.as_str()).unwrap_or_default();
+        let held = self.memory.contents.get(folder.paths.local.as_str()).unwrap_or_default();
         let known = folder.metas.local.archive(&self.peer).seen.unwrap_or_default();
-        for (name, (mtime, size)) in held.iter().filter(|(name, _)| !known.contains_key(name.as_str())) {
-            let fact = Fact { mtime: *mtime, size: *size, ..Fact::default() };
+        for (name, Copied { mtime, size, exact }) in
+            held.iter().filter(|(name, _)| !known.contains_key(name.as_str()))
+        {
+            let fact = Fact { mtime: *mtime, size: *size, exact: *exact, dated: None };
             folder.metas.local.record(&self.peer, name, &fact, self.run.clock.now());
         }
     }
@@ -294,24 +301,32 @@ impl Walk<'_> {
     /// Keeps a copy of what a folder remembers, for the day when the folder is lost together with its memory.
     fn remember_contents(&mut self, folder: &Folder) {
         let path = folder.paths.local.as_str();
-        let goes = matches!(folder.visit, Visit::Remove { doomed, .. } if !self.removals.is_kept(doomed));
+        let goes =
+            matches!(folder.visit, Visit::Remove(Removal { doomed, .. }) if !self.removals.is_kept(doomed));
         let is_made = matches!(folder.visit, Visit::Copy { .. });
         let is_news = is_made || folder.metas.local.is_changed();
         // The copy may be missing, as after a run that did not come to the root, or may have been lost.
-        let is_missing = folder.visit == Visit::Compare && !self.contents.contains(path);
+        let is_missing = folder.visit == Visit::Compare && !self.memory.contents.contains(path);
         if folder.paths.local.is_root() || goes || !(is_news || is_missing) {
             return;
         }
+        // Elsewhere the folder's own memory tells it.
+        let is_behind_link = self.ahead.is_behind_link(&folder.paths.local);
+        let copied = |Seen { mtime, size, exact, dated, .. }: Seen| Copied {
+            mtime,
+            size,
+            exact: exact.filter(|_| is_behind_link && dated.is_none()),
+        };
         let names = match folder.metas.local.archive(&self.peer).seen {
             Some(seen) if is_news || seen.values().all(|seen| seen.is_own) => {
-                seen.into_iter().map(|(name, seen)| (name, (seen.mtime, seen.size))).collect()
+                seen.into_iter().map(|(name, seen)| (name, copied(seen))).collect()
             }
             // Also of a folder that held nothing it is known that it held nothing: what is in it later is new.
-            None if is_made || (is_news && self.contents.contains(path)) => Held::default(),
+            None if is_made || (is_news && self.memory.contents.contains(path)) => Held::default(),
             Some(_) | None => return,
         };
-        self.has_news |= is_news;
-        self.contents.insert(path, &names);
+        self.memory.has_news |= is_news;
+        self.memory.contents.insert(path, &names);
     }
 
     /// Has the folders remember what user code has said. One that is not under way is the business of that code.
@@ -324,7 +339,7 @@ impl Walk<'_> {
             // A copy that this run makes is remembered once it is made: user code hears of it before.
             let is_ahead = |side: Side| {
                 let path = Name::new(name.as_str()).map(|name| folder.paths[side].join(&name)).ok();
-                path.is_some_and(|path| self.copies_made.get(&(side, path)) == Some(&false))
+                path.is_some_and(|path| self.outcomes.made.get(&(side, path)) == Some(&false))
             };
             match said {
                 Said::Agreed(..) if Side::BOTH.into_iter().any(is_ahead) => {}
@@ -342,14 +357,21 @@ impl Walk<'_> {
 
     /// What a folder that is gone from the local side held, if it is known.
     pub(super) fn remembered_of(&self, folder: &RelPath) -> Option<HashMap<String, Seen>> {
-        let names = self.contents.get(folder.as_str())?;
-        let seen = |(mtime, size)| Seen { mtime, size, dated: None, exact: None, synced: None, is_own: true };
-        Some(names.into_iter().map(|(name, fact)| (name, seen(fact))).collect())
+        let names = self.memory.contents.get(folder.as_str())?;
+        let seen = |Copied { mtime, size, exact }| Seen {
+            mtime,
+            size,
+            dated: None,
+            exact,
+            synced: None,
+            is_own: true,
+        };
+        Some(names.into_iter().map(|(name, copied)| (name, seen(copied))).collect())
     }
 
     /// Forgets what a folder held, and all below it.
     pub(super) fn forget_tree(&mut self, folder: &RelPath) {
-        self.contents.forget_tree(folder.as_str());
+        self.memory.contents.forget_tree(folder.as_str());
     }
 
     /// Takes in what dead runs have told in the root, and sets the journals of others apart.
@@ -366,6 +388,32 @@ impl Walk<'_> {
         if self.journal.has_left() {
             let count = self.journal.count();
             self.note(4, &format!("an interrupted run goes on: {count} of its copies were finished"))?;
+            self.end_uploads()?;
+        }
+        Ok(())
+    }
+
+    /// Ends what dead runs have begun to upload to a side that this mode changes: it would stay there unseen, and cost room.
+    fn end_uploads(&mut self) -> Result<()> {
+        if !self.executor.is_live() {
+            return Ok(());
+        }
+        let source = self.policy.mode.source();
+        for side in Side::BOTH.into_iter().filter(|side| source != Some(*side)) {
+            for (upload, path) in self.journal.uploads_left(side) {
+                let run = self.run;
+                let Ok(mut loan) = run.pools[side].take() else { return Ok(()) };
+                // Where that fails, the journal stays for the next run.
+                let ended = loan.session().end_upload(&path, &upload);
+                loan.keep();
+                if ended.is_ok() {
+                    self.journal.upload_ended(side, &upload);
+                    self.note(
+                        4,
+                        &format!("{side}: removed what an interrupted run left behind: a part of {path}"),
+                    )?;
+                }
+            }
         }
         Ok(())
     }
@@ -383,10 +431,13 @@ impl Walk<'_> {
         // Of several copies of a file only the last one may be there.
         let last: HashMap<String, usize> =
             news.iter().enumerate().map(|(index, noted)| (noted.name.clone(), index)).collect();
+        let there = Sides::new(&views.local, &views.remote).map(|view| {
+            view.entries.iter().map(|entry| (entry.name.as_str(), entry)).collect::<HashMap<_, _>>()
+        });
         let mut index = 0..;
         news.retain(|noted| {
             index.next() == last.get(&noted.name).copied()
-                && has_survived(noted, now, &views[noted.to].entries)
+                && has_survived(noted, now, there[noted.to].get(noted.name.as_str()).copied())
         });
         for Noted { name, to, fact, written, at } in &news {
             views.local.meta.record(&self.peer, name, fact, *at);
@@ -411,7 +462,7 @@ impl Walk<'_> {
         if !self.journal.has_left() {
             return;
         }
-        let since = views.local.meta_time.or(self.copied_at);
+        let since = views.local.meta_time.or(self.memory.copied_at);
         let mut gone: HashSet<String> = self.journal.removed_from(dir, since).into_iter().collect();
         let fold = |name: &str| self.run.policy.case.fold(name);
         let names = Sides::new(&views.local, &views.remote).map(|view| {
@@ -419,10 +470,21 @@ impl Walk<'_> {
             entries.chain(&view.present_but_skipped).map(|name| fold(name.as_str())).collect::<HashSet<_>>()
         });
         let seen = views.local.meta.archive(&self.peer).seen.unwrap_or_default();
-        for (name, from, at) in self.journal.going_from(dir) {
+        let versions = Sides::from_fn(|side| {
+            let (target, entries) = (self.run.pools[side].target().as_ref(), &views[side].entries);
+            entries
+                .iter()
+                .map(|entry| (entry.name.as_str(), version(target, entry)))
+                .collect::<HashMap<_, _>>()
+        });
+        for Going { name, from, at, version } in self.journal.going_from(dir) {
             // What was remembered since knows better.
             let is_older = seen.get(name).and_then(|seen| seen.synced).is_none_or(|synced| synced <= *at);
-            if is_older && !names[*from].contains(&fold(name)) {
+            // Another file than the one that was to go.
+            let is_another = versions[*from]
+                .get(name.as_str())
+                .is_some_and(|now| *version != 0 && *now != 0 && now != version);
+            if is_older && (is_another || !names[*from].contains(&fold(name))) {
                 gone.insert(name.clone());
             }
         }
@@ -432,50 +494,18 @@ impl Walk<'_> {
 
     /// Forgets what a folder held under these names, and below them.
     pub(super) fn forget_inside(&mut self, dir: &RelPath, names: &HashSet<String>) {
-        self.contents.forget(dir.as_str(), names);
+        self.memory.contents.forget(dir.as_str(), names);
         for name in names.iter().filter_map(|name| Name::new(name.as_str()).ok()) {
             self.forget_tree(&dir.join(&name));
         }
-    }
-
-    /// Removes temporary files that a run has left behind, from a side that this mode changes. Young ones may belong to a
-    /// run that goes on elsewhere, unless the journal of a dead one names them.
-    pub(super) fn clear_leftovers(
-        &mut self,
-        paths: &Sides<RelPath>,
-        leftovers: &Sides<Vec<Entry>>,
-        parts: &Sides<HashSet<String>>,
-    ) -> Result<()> {
-        if !self.executor.is_live() {
-            return Ok(());
-        }
-        let source = self.policy.mode.source();
-        for side in Side::BOTH.into_iter().filter(|side| source != Some(*side)) {
-            for leftover in &leftovers[side] {
-                let is_old = leftover
-                    .mtime_org
-                    .is_some_and(|at| at.as_secs_f64() + LEFTOVER_AGE < self.run.clock.now());
-                let path = paths[side].join(&leftover.name);
-                let is_of_dead = self.journal.is_left(side, &path);
-                if (is_old || is_of_dead) && !parts[side].contains(leftover.name.as_str()) {
-                    self.note(4, &format!("{side}: removed what an interrupted run left behind: {path}"))?;
-                    self.removals.add_file(
-                        side,
-                        Doomed { path, gone_from: None, is_wished: false, expect: Expect::Anything },
-                        None,
-                    );
-                }
-            }
-        }
-        Ok(())
     }
 }
 
 /// Whether a copy that a dead run has noted is still there, or was and somebody has worked on it since. A power cut, here or on the
 /// server, may have spared the note and not the file: then there is what the copy was to replace, or nothing. That need not be what
 /// both sides agreed on before: it may be an edit that lost a conflict, or what an earlier run had copied.
-fn has_survived(noted: &Noted, now: f64, entries: &[Entry]) -> bool {
-    let Some(entry) = entries.iter().find(|entry| entry.name.as_str() == noted.name) else { return false };
+fn has_survived(noted: &Noted, now: f64, there: Option<&Entry>) -> bool {
+    let Some(entry) = there else { return false };
     let Fact { mtime, size, dated, exact } = noted.fact;
     let dated = dated.or(noted.written);
     let new = Seen { mtime, size, dated, exact, synced: None, is_own: true };

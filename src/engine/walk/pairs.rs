@@ -1,5 +1,6 @@
 //! One pair: judged, and what follows from it is set in motion.
 
+use super::copies::paths_of;
 use super::removal::Reason;
 use super::*;
 use crate::plan::contents::Question;
@@ -71,7 +72,7 @@ impl Walk<'_> {
             folder.metas.local.forget(&self.peer, name);
             // It may have been a folder.
             if let Ok(name) = Name::new(name) {
-                self.contents.forget_tree(folder.paths.local.join(&name).as_str());
+                self.memory.contents.forget_tree(folder.paths.local.join(&name).as_str());
             }
         }
     }
@@ -79,10 +80,10 @@ impl Walk<'_> {
     pub(super) fn judge_pair(&mut self, plan: &mut Plan, pair: Pair) -> Result<()> {
         let path = plan.dir.join(&pair.name);
         if self.hooks.hears_lines() {
-            self.subjects.insert(path.clone(), pair.clone());
+            self.told.subjects.insert(path.clone(), pair.clone());
         }
         let judged = self.judge(plan, pair, &path);
-        self.subjects.remove(&path);
+        self.told.subjects.remove(&path);
         judged
     }
 
@@ -246,7 +247,8 @@ impl Walk<'_> {
                     "Left alone: {path}: it was on both sides, and may be missing only from the {to} listing."
                 );
                 self.warn(&text)?;
-                self.action_of(Effect::Skip(Skip::Copy { to }), path, is_folder)
+                self.action_of(Effect::Skip(Skip::Copy { to }), path, is_folder)?;
+                self.failed(path, Error::new(Kind::Refused, format!("Not copied to the {to} side: {path}.")))
             }
             Effect::Copy { to } => {
                 let line = Line::copy(to, step.changes[to.other()]);
@@ -276,7 +278,7 @@ impl Walk<'_> {
                 if matches!(skip, Skip::Deletion { .. })
                     && self.policy.mode == Mode::Sync
                     && is_remembered
-                    && !std::mem::replace(&mut self.told_of_others_memory, true)
+                    && !std::mem::replace(&mut self.told.of_others_memory, true)
                 {
                     self.note(
                         3,
@@ -297,7 +299,7 @@ impl Walk<'_> {
     /// back: what is in it would have to be forgotten first, and an edit on that side would come out as a conflict.
     fn may_be_hidden(&self, plan: &Plan, step: &Step, side: Side) -> bool {
         let is_doubtful = !plan.complete[side] && !plan.is_damaged;
-        is_doubtful && self.contents.leads_to(paths_of(&plan.paths, &step.pair, side).local.as_str())
+        is_doubtful && self.memory.contents.leads_to(paths_of(&plan.paths, &step.pair, side).local.as_str())
     }
 
     /// A folder that both sides have is visited.
@@ -337,313 +339,9 @@ impl Walk<'_> {
         }
         let mtime = entry.mtime.map(Stamp::as_secs_f64);
         let exact = self.run.exact_time(entry.mtime_org);
-        let fact = Fact { mtime, size: entry.size, exact, dated: told.map(Stamp::as_secs_f64) };
+        let shown = told.or_else(|| shown_by_disk(step.pair.get(Side::Remote), entry.mtime));
+        let fact = Fact { mtime, size: entry.size, exact, dated: shown.map(Stamp::as_secs_f64) };
         folder.metas.local.record(&self.peer, step.pair.name.as_str(), &fact, self.run.clock.now());
-    }
-
-    pub(super) fn copy(
-        &mut self,
-        plan: &mut Plan,
-        step: &Step,
-        path: &RelPath,
-        to: Side,
-        line: Line,
-    ) -> Result<()> {
-        if step.pair.get(to.other()).is_none() {
-            return Ok(());
-        }
-        self.action(line, path, step.pair.is_folder())?;
-        self.copy_entry(plan, step, to)
-    }
-
-    fn copy_entry(&mut self, plan: &mut Plan, step: &Step, to: Side) -> Result<()> {
-        let Some(entry) = step.pair.get(to.other()) else {
-            return Ok(());
-        };
-        let paths = paths_of(&plan.paths, &step.pair, to);
-        self.note_judged(plan, step);
-        match entry.kind {
-            EntryKind::File => {
-                if step.pair.past == Past::NoArchive
-                    && let Some(folder) = self.folders.get_mut(&plan.ticket)
-                {
-                    folder.unfinished.insert(step.pair.name.to_string());
-                }
-                let has_twin = self.has_twin(plan.ticket, step.pair.name.as_str());
-                let expect = match self.policy.overwrites(to) {
-                    // Whatever is at a name that is not listed may be its twin, which nobody has asked to overwrite.
-                    true if !has_twin || step.pair.get(to).is_some() => Expect::Anything,
-                    _ => expected(step.pair.get(to)),
-                };
-                let mode = step.pair.get(to).and_then(|old| old.mode);
-                let landing = match self.keep_for(step, to, &paths) {
-                    Some(keep) => Landing::Over(expect, mode, keep),
-                    None => Landing::At(expect, mode),
-                };
-                self.copy_file(plan.ticket, step.pair.name.as_str(), entry, to, &paths, landing)
-            }
-            EntryKind::Folder => {
-                let name = step.pair.name.as_str();
-                self.copy_subfolder(plan.ticket, name, entry, to, &paths, &mut plan.children)
-            }
-        }
-    }
-
-    /// Where the file of a side is kept before it is replaced, if it is.
-    fn keep_for(&self, step: &Step, to: Side, paths: &Sides<RelPath>) -> Option<Keep> {
-        step.pair.get(to)?;
-        let keeping = &self.run.keeping;
-        if let Some(kept) = keeping.backup_of(&paths[to]) {
-            return Some(Keep { on: to, to: kept, entry: None, is_trashed: false });
-        }
-        let is_first_contact = self.policy.mode == Mode::Sync && step.pair.past == Past::NoArchive;
-        // A side that cannot rename cannot put its own file aside; what it gets is no reason to refuse the copy.
-        let can_keep = to == Side::Remote || self.run.pools.local.target().caps().renames;
-        let kept = keeping.trash_of(&paths.local).filter(|_| is_first_contact && can_keep)?;
-        Some(Keep { on: Side::Local, to: kept, entry: None, is_trashed: true })
-    }
-
-    /// Copies a folder of a folder; what is still to be visited for that is added to `children`.
-    pub(super) fn copy_subfolder(
-        &mut self,
-        ticket: Ticket,
-        name: &str,
-        entry: &Entry,
-        to: Side,
-        paths: &Sides<RelPath>,
-        children: &mut Vec<Folder>,
-    ) -> Result<()> {
-        let (hooks, dir) = (self.hooks, paths.local.parent().unwrap_or_default());
-        let verdict = hooks.leaf(Leaf::CopyFolder, to, &dir, entry, &mut || {
-            let begun = self.begin_subfolder(ticket, name, to, paths)?;
-            self.finish_at_once(begun.into_iter().collect())
-        })?;
-        if verdict == Verdict::Proceed {
-            children.extend(self.begin_subfolder(ticket, name, to, paths)?);
-        }
-        Ok(())
-    }
-
-    pub(super) fn begin_subfolder(
-        &mut self,
-        ticket: Ticket,
-        name: &str,
-        to: Side,
-        paths: &Sides<RelPath>,
-    ) -> Result<Option<Folder>> {
-        self.note_copy(to, paths);
-        self.stats.dirs_created += 1;
-        self.stats.entries_touched += 1;
-        // What is in a new folder is shown by a dry run only where nobody relies on the old counters.
-        if !self.executor.is_live() && !self.policy.follows {
-            let made = Finished { deed: "mkdir", path: &paths[to], side: to, bytes: 0, error: None };
-            return self.event(Event::Finished(made)).map(|()| None);
-        }
-        self.hold(ticket);
-        let above = paths.local.parent().unwrap_or_default();
-        self.journal.begun(self.run, &above, name, to);
-        let has_twin = self.has_twin(ticket, name);
-        let visit = Visit::Copy { to, name: name.to_owned(), has_twin };
-        Ok(Some(Folder::new(paths.clone(), visit, Some(ticket))))
-    }
-
-    pub(super) fn copy_file(
-        &mut self,
-        ticket: Ticket,
-        name: &str,
-        entry: &Entry,
-        to: Side,
-        paths: &Sides<RelPath>,
-        landing: Landing,
-    ) -> Result<()> {
-        let (hooks, dir) = (self.hooks, paths.local.parent().unwrap_or_default());
-        let verdict = hooks.leaf(Leaf::CopyFile, to, &dir, entry, &mut || {
-            self.begin_file(ticket, name, entry, to, paths, landing.clone())?;
-            self.wait_for_copies()
-        })?;
-        match verdict {
-            Verdict::Proceed => self.begin_file(ticket, name, entry, to, paths, landing),
-            Verdict::Leave | Verdict::Gone => Ok(()),
-        }
-    }
-
-    /// Notes that a copy is ahead, where user code may have wishes that depend on it.
-    fn note_copy(&mut self, to: Side, paths: &Sides<RelPath>) {
-        if self.hooks.is_any() {
-            self.copies_made.insert((to.other(), paths[to.other()].clone()), false);
-        }
-    }
-
-    fn begin_file(
-        &mut self,
-        ticket: Ticket,
-        name: &str,
-        entry: &Entry,
-        to: Side,
-        paths: &Sides<RelPath>,
-        landing: Landing,
-    ) -> Result<()> {
-        self.note_copy(to, paths);
-        self.stats.files_written[to] += 1;
-        self.stats.entries_touched += 1;
-        self.unanswered[to] += 1;
-        self.hold(ticket);
-        let needs_folders = matches!(landing, Landing::NewFolder);
-        let (expect, mode, keep) = match landing {
-            Landing::At(expect, mode) => (expect, mode, None),
-            Landing::Over(expect, mode, keep) => (expect, mode, Some(keep)),
-            Landing::NewFolder => (Expect::Absent, None, None),
-        };
-        let put = Put {
-            expect,
-            size: entry.size,
-            mtime: entry.mtime,
-            mode,
-            inplace: self.run.inplace,
-            is_hasty: false,
-            from: 0,
-            is_repeated: false,
-            version: version(self.run.pools[to.other()].target().as_ref(), entry),
-        };
-        if self.executor.is_live() {
-            // Its metadata lies in the folder of the ticket, also where the file lands below it.
-            let dir = self.folders.get(&ticket).map(|folder| folder.paths.local.clone()).unwrap_or_default();
-            self.journal.begun(self.run, &dir, name, to);
-            self.journal.sets_off(self.run, to, &paths[to]);
-            if put.is_resumable() {
-                let part = put.part_name(paths[to].file_name());
-                let above = paths[to].parent().unwrap_or_default();
-                if let Ok(part) = Name::new(part) {
-                    self.journal.part(self.run, to, &above.join(&part));
-                }
-            }
-        }
-        let job = Box::new(CopyJob {
-            ticket,
-            name: name.to_owned(),
-            to,
-            source: paths[to.other()].clone(),
-            listed: expected(Some(entry)),
-            target: paths[to].clone(),
-            put,
-            keep,
-            needs_folders,
-            may_lag: true,
-            has_twin: self.has_twin(ticket, name),
-        });
-        self.twins.admit(job).map_or(Ok(()), |job| self.submit(Job::Copy(job)))
-    }
-
-    pub(super) fn copied(
-        &mut self,
-        job: Box<CopyJob>,
-        was_opened: bool,
-        result: Result<crate::target::Written>,
-    ) -> Result<()> {
-        let may_leave_something =
-            result.as_ref().is_err_and(|error| error.retry() == crate::error::Retry::NewSession);
-        if !may_leave_something {
-            self.journal.arrives(job.to, &job.target);
-        }
-        self.unanswered[job.to] = self.unanswered[job.to].saturating_sub(1);
-        match result {
-            Ok(written) => {
-                let now = self.run.clock.now();
-                self.judged.remove(job.shown());
-                if !self.copies_made.is_empty() {
-                    self.copies_made.insert((job.to.other(), job.source.clone()), true);
-                }
-                self.copy_second(&job)?;
-                if let Some(Keep { to, is_trashed: true, .. }) = &job.keep {
-                    self.event(Event::Trashed(to))?;
-                }
-                if let Some(folder) = self.folders.get_mut(&job.ticket) {
-                    if let Visit::Remove { doomed, .. } = folder.visit {
-                        self.removals.comes_back(doomed);
-                    }
-                    folder.unfinished.remove(&job.name);
-                    let mtime = job.put.mtime.map(Stamp::as_secs_f64);
-                    let shown = if job.to == Side::Local { written.shown } else { job.put.mtime };
-                    let fact = Fact {
-                        mtime,
-                        size: Some(written.size),
-                        dated: written.dated.map(Stamp::as_secs_f64),
-                        exact: self.run.exact_time(shown),
-                    };
-                    folder.metas.local.record(&self.peer, &job.name, &fact, now);
-                    let dir = folder.paths.local.clone();
-                    let meta = &mut folder.metas[job.to];
-                    let mut written_there = None;
-                    // A target that cannot keep the time gets it remembered; an old memory is kept true.
-                    if let Some(mtime) =
-                        mtime.filter(|_| !written.mtime_kept || meta.shadow(&job.name).is_some())
-                    {
-                        let written_at = written.dated.map_or(now, Stamp::as_secs_f64);
-                        written_there = Some(written_at);
-                        meta.set_shadow(
-                            &job.name,
-                            Shadow { mtime, size: Some(written.size), written: written_at },
-                        );
-                    }
-                    let name = job.name.clone();
-                    let finished = Noted { name, to: job.to, fact, written: written_there, at: now };
-                    self.journal.finished(self.run, &dir, &finished);
-                }
-            }
-            Err(error) => {
-                self.failed_copies[job.to].insert(job.put.size);
-                if error.has_damaged() {
-                    self.journal.must_stay();
-                }
-                if error.has_damaged()
-                    && let Some(folder) = self.folders.get_mut(&job.ticket)
-                {
-                    // What is there now is no version of the file that could win over the other side.
-                    folder.unfinished.remove(&job.name);
-                    folder.metas.local.forget(&self.peer, &job.name);
-                }
-                let path = &job.shown().clone();
-                let text = format!("Could not copy {path}: {}", error.reason());
-                self.stats.errors += 1;
-                self.stats.copy_errors += 1;
-                // After the first one that found no room, the others were not even tried.
-                if !error.was_told() {
-                    self.event(Event::Failure(&text))?;
-                    if matches!(error.reply(), Some((452 | 552, _))) {
-                        self.warn(&match job.put.size {
-                            None | Some(0) => {
-                                format!("Nothing more is copied to the {} side: it has no room left.", job.to)
-                            }
-                            Some(size) => format!(
-                                "No file of {size} bytes or more is copied to the {} side any more: it has no room for that.",
-                                job.to
-                            ),
-                        })?;
-                    }
-                }
-                // A file that cannot even be opened is counted, as it always was; what fails later is an error of the run. So
-                // is what an FTP server says when it is to send a file to the disk: it opens none before.
-                let is_to_disk = !self.run.pools[job.to].target().caps().is_networked;
-                let was_begun = was_opened || (is_to_disk && error.reply().is_some());
-                let is_failure = was_begun || !self.run.ignore_copy_errors;
-                if is_failure && !self.is_forgiven(path, &error)? {
-                    self.failure.get_or_insert(error.told());
-                }
-            }
-        }
-        self.release(Some(job.ticket))
-    }
-}
-
-impl Walk<'_> {
-    /// A file that has given way to another one is a file of its own now: the other side gets it, too.
-    fn copy_second(&mut self, job: &CopyJob) -> Result<()> {
-        let Some(Keep { on, to: kept, entry: Some(entry), .. }) = &job.keep else { return Ok(()) };
-        let mut paths = Sides::new(kept.clone(), kept.clone());
-        paths[on.other()] = job.source.parent().unwrap_or_default().join(&entry.name);
-        let to = on.other();
-        self.action(Line::copy(to, Change::New), &paths.local, false)?;
-        self.begin_file(job.ticket, entry.name.as_str(), entry, to, &paths, Landing::At(Expect::Absent, None))
     }
 }
 
@@ -658,18 +356,10 @@ fn stump_error(side: Side) -> Error {
     Error::new(Kind::Size, detail).during("copy").advise(advice)
 }
 
-/// The paths of a pair on both sides; the side that does not have it uses the other's name, in its own bytes.
-pub(super) fn paths_of(folder: &Sides<RelPath>, pair: &Pair, absent: Side) -> Sides<RelPath> {
-    Sides::from_fn(|side| match pair.get(side) {
-        Some(entry) => folder[side].join(&entry.name),
-        None => {
-            debug_assert_eq!(side, absent);
-            folder[side].join(&pair.name.without_raw())
-        }
-    })
-}
-
-/// What the plan knows to be at a name.
-pub(super) fn expected(entry: Option<&Entry>) -> Expect {
-    entry.map_or(Expect::Absent, |entry| Expect::File(entry.size, entry.mtime_org))
+/// The time of a file of a disk, if it is not this one.
+fn shown_by_disk(entry: Option<&Entry>, at: Option<Stamp>) -> Option<Stamp> {
+    entry
+        .filter(|entry| entry.changed.is_some())
+        .and_then(|entry| entry.mtime)
+        .filter(|shown| Some(*shown) != at)
 }

@@ -1,6 +1,6 @@
 //! Deletions: looked into while walking, carried out at the end.
 
-use super::pairs::{expected, paths_of};
+use super::copies::{expected, paths_of};
 use super::*;
 use crate::error::Retry;
 use std::collections::BTreeMap;
@@ -14,6 +14,15 @@ pub(super) enum Reason {
     Decided,
     /// User code wants it, whatever the other side has.
     Wished,
+}
+
+/// What became of copies, as far as deletions depend on it.
+#[derive(Default)]
+pub(super) struct Outcomes {
+    /// What is to be copied, by its source, and whether that was done: only where user code may have wishes that depend on it.
+    pub(super) made: HashMap<(Side, RelPath), bool>,
+    /// The sizes of files whose copy to a side has failed; `None` stands for a folder.
+    pub(super) failed: Sides<HashSet<Option<u64>>>,
 }
 
 /// Files deleted by one job at least, unless there are fewer.
@@ -33,8 +42,8 @@ impl Walk<'_> {
         let verdict = hooks.leaf(leaf, on, &dir, entry, &mut || {
             self.doom(plan, step, entry, on, why);
             Ok(())
-        })?;
-        if verdict == Verdict::Proceed {
+        });
+        if self.settled(&plan.dir.join(&step.pair.name), verdict)? == Verdict::Proceed {
             self.doom(plan, step, entry, on, why);
         }
         Ok(())
@@ -47,7 +56,8 @@ impl Walk<'_> {
         let other = paths_of(&plan.paths, &step.pair, on.other())[on.other()].clone();
         let is_lost = why != Reason::Wished && step.pair.get(on.other()).is_none();
         let gone_from = is_lost.then_some(other);
-        let trace = Trace { ticket: plan.ticket, name: step.pair.name.to_string(), within: None };
+        let version = version(self.run.pools[on].target().as_ref(), entry);
+        let trace = Trace { ticket: plan.ticket, name: step.pair.name.to_string(), within: None, version };
         self.hold(plan.ticket);
         match entry.kind {
             EntryKind::Folder if entry.is_link => {
@@ -79,7 +89,7 @@ impl Walk<'_> {
                 };
                 let doomed = self.removals.add_dir(on, path, trace);
                 let paths = paths_of(&plan.paths, &step.pair, on.other());
-                let visit = Visit::Remove { on, doomed, scope };
+                let visit = Visit::Remove(Removal { on, doomed, scope });
                 plan.children.push(Folder::new(paths, visit, Some(plan.ticket)));
             }
         }
@@ -89,16 +99,11 @@ impl Walk<'_> {
     pub(super) fn remove_folder(
         &mut self,
         ticket: Ticket,
-        on: Side,
-        doomed: DoomedDir,
-        scope: Scope,
-        views: Sides<View>,
+        within: Removal,
+        mut views: Sides<View>,
     ) -> Result<Vec<Folder>> {
-        let Some(folder) = self.folders.get(&ticket) else {
-            return Ok(Vec::new());
-        };
-        let (dir, paths) = (folder.shown().clone(), folder.paths.clone());
-        let mut views = views;
+        let Some(folder) = self.folders.get(&ticket) else { return Ok(Vec::new()) };
+        let (dir, paths, on) = (folder.shown().clone(), folder.paths.clone(), within.on);
         self.disown(&paths.local, &mut views[on].meta);
         self.recall_removed(&paths.local, &mut views);
         let mut view = std::mem::take(&mut views[on]);
@@ -107,41 +112,29 @@ impl Walk<'_> {
             archive.seen = self.remembered_of(&paths.local);
         }
         if view.meta.was_read() {
-            self.removals.has_meta(doomed);
+            self.removals.has_meta(within.doomed);
         }
         if !view.complete || !view.present_but_skipped.is_empty() {
-            self.removals.keep(doomed);
+            self.removals.keep(within.doomed);
         }
         if view.complete {
-            // Both sides have lost these: one that comes back is new.
-            let names = view.entries.iter().map(|entry| &entry.name).chain(&view.present_but_skipped);
-            let present: HashSet<&str> = names.map(Name::as_str).collect();
-            let remembered = archive.seen.iter().flatten().map(|(name, _)| name);
-            let vanished: HashSet<String> =
-                remembered.filter(|name| !present.contains(name.as_str())).cloned().collect();
-            vanished.iter().for_each(|name| view.meta.forget(&self.peer, name));
-            self.forget_inside(&paths.local, &vanished);
+            self.forget_lost(&paths.local, &mut view, &archive);
         }
         if let Some(folder) = self.folders.get_mut(&ticket) {
             folder.metas[on] = view.meta;
             folder.meta_file = if on == Side::Local { view.meta_file } else { Expect::Anything };
         }
         for leftover in &view.leftovers {
-            let doomed = Doomed {
-                path: paths[on].join(&leftover.name),
-                gone_from: None,
-                is_wished: false,
-                expect: Expect::Anything,
-            };
+            let path = paths[on].join(&leftover.name);
+            let doomed = Doomed { path, gone_from: None, is_wished: false, expect: Expect::Anything };
             self.removals.add_file(on, doomed, None);
         }
         let (mut children, mut tells_why) = (Vec::new(), true);
         for entry in view.entries {
-            let name = entry.name.clone();
-            let path = dir.join(&name);
-            let is_match = self.filter.matches(name.as_str(), entry.kind);
+            let path = dir.join(&entry.name);
+            let is_match = self.filter.matches(entry.name.as_str(), entry.kind);
             if !is_match && !self.policy.delete_unmatched {
-                self.removals.keep(doomed);
+                self.removals.keep(within.doomed);
                 if std::mem::take(&mut tells_why) {
                     // There was a line which said that it would go.
                     self.note(3, &format!("[{dir}] stays: the filter leaves out what is in it."))?;
@@ -150,54 +143,77 @@ impl Walk<'_> {
                 continue;
             }
             let inner = Sides::from_fn(|side| {
-                paths[side].join(&if side == on { name.clone() } else { name.without_raw() })
+                paths[side].join(&if side == on { entry.name.clone() } else { entry.name.without_raw() })
             });
             if entry.is_folder() && !entry.is_link {
-                let trace = Trace { ticket, name: name.to_string(), within: Some(doomed) };
-                self.hold(ticket);
-                let inner_doomed = self.removals.add_dir(on, inner[on].clone(), trace);
-                let is_new = archive.seen.is_some()
-                    && !matches!(Past::of(&archive, name.as_str()).of_kind(entry.kind), Past::Listed(_));
-                let scope = match scope {
-                    // It came after the last synchronisation, so no time says anything about what is in it.
-                    Scope::Unchanged(_) if is_new => Scope::Unchanged(None),
-                    Scope::Unchanged(_) | Scope::Everything | Scope::Excluded | Scope::Wished => scope,
-                };
-                let visit = Visit::Remove { on, doomed: inner_doomed, scope };
-                children.push(Folder::new(inner, visit, Some(ticket)));
+                children.push(self.doom_subfolder(ticket, within, &entry, inner, &archive));
                 continue;
             }
             self.tally.known += 1;
-            let is_changed = match (scope, &archive.seen) {
-                (Scope::Everything | Scope::Excluded | Scope::Wished, _) => false,
-                (Scope::Unchanged(_), Some(_)) => {
-                    is_changed_since(&entry, on, &Past::of(&archive, name.as_str()))
-                }
-                // Nothing remembers the inside of the folder. After runs of pyftpsync 4.1 alone the time can tell; one of ours
-                // ended before it could say what was in it.
-                (Scope::Unchanged(Some(synced)), None) => {
-                    on == Side::Local || !self.contents.is_empty() || is_touched_after(&entry, synced)
-                }
-                (Scope::Unchanged(None), None) => true,
-            };
-            if is_match && is_changed {
-                let past = Past::of(&archive, name.as_str());
-                self.settle_survivor(ticket, on, doomed, entry, past, &inner, &path)?;
+            if is_match && self.is_survivor(within, &entry, &archive) {
+                let past = Past::of(&archive, entry.name.as_str());
+                self.settle_survivor(ticket, within, entry, past, &inner, &path)?;
             } else {
-                self.doom_file(ticket, on, (doomed, scope), &entry, &inner);
+                self.doom_file(ticket, within, &entry, &inner);
             }
         }
         Ok(children)
     }
 
-    pub(super) fn doom_file(
+    /// Both sides have lost these: one that comes back is new.
+    fn forget_lost(&mut self, dir: &RelPath, view: &mut View, archive: &Archive) {
+        let names = view.entries.iter().map(|entry| &entry.name).chain(&view.present_but_skipped);
+        let present: HashSet<&str> = names.map(Name::as_str).collect();
+        let remembered = archive.seen.iter().flatten().map(|(name, _)| name);
+        let lost: HashSet<String> =
+            remembered.filter(|name| !present.contains(name.as_str())).cloned().collect();
+        lost.iter().for_each(|name| view.meta.forget(&self.peer, name));
+        self.forget_inside(dir, &lost);
+    }
+
+    /// A folder in a folder that goes: it is looked into as well.
+    fn doom_subfolder(
         &mut self,
         ticket: Ticket,
-        on: Side,
-        (within, scope): (DoomedDir, Scope),
+        within: Removal,
         entry: &Entry,
-        paths: &Sides<RelPath>,
-    ) {
+        paths: Sides<RelPath>,
+        archive: &Archive,
+    ) -> Folder {
+        let (on, name) = (within.on, entry.name.as_str());
+        let trace = Trace { ticket, name: name.to_owned(), within: Some(within.doomed), version: 0 };
+        self.hold(ticket);
+        let doomed = self.removals.add_dir(on, paths[on].clone(), trace);
+        let is_new =
+            archive.seen.is_some() && !matches!(Past::of(archive, name).of_kind(entry.kind), Past::Listed(_));
+        let scope = match within.scope {
+            // It came after the last synchronisation, so no time says anything about what is in it.
+            Scope::Unchanged(_) if is_new => Scope::Unchanged(None),
+            scope => scope,
+        };
+        Folder::new(paths, Visit::Remove(Removal { on, doomed, scope }), Some(ticket))
+    }
+
+    /// Whether a file of a folder that goes was changed since the last synchronisation.
+    fn is_survivor(&self, within: Removal, entry: &Entry, archive: &Archive) -> bool {
+        match (within.scope, &archive.seen) {
+            (Scope::Everything | Scope::Excluded | Scope::Wished, _) => false,
+            (Scope::Unchanged(_), Some(_)) => {
+                is_changed_since(entry, within.on, &Past::of(archive, entry.name.as_str()))
+            }
+            // Nothing remembers the inside of the folder. After runs of pyftpsync 4.1 alone the time can tell; one of ours ended
+            // before it could say what was in it.
+            (Scope::Unchanged(Some(synced)), None) => {
+                within.on == Side::Local
+                    || !self.memory.contents.is_empty()
+                    || is_touched_after(entry, synced)
+            }
+            (Scope::Unchanged(None), None) => true,
+        }
+    }
+
+    fn doom_file(&mut self, ticket: Ticket, within: Removal, entry: &Entry, paths: &Sides<RelPath>) {
+        let Removal { on, doomed: folder, scope } = within;
         match scope {
             Scope::Wished => self.tally.wished += 1,
             Scope::Everything | Scope::Unchanged(_) | Scope::Excluded => self.tally.doomed[on] += 1,
@@ -207,22 +223,22 @@ impl Walk<'_> {
         let gone_from = scope.needs_absence().then(|| paths[on.other()].clone());
         let is_wished = scope == Scope::Wished;
         let doomed = Doomed { path: paths[on].clone(), gone_from, is_wished, expect };
-        let trace = Trace { ticket, name: entry.name.to_string(), within: Some(within) };
+        let version = version(self.run.pools[on].target().as_ref(), entry);
+        let trace = Trace { ticket, name: entry.name.to_string(), within: Some(folder), version };
         self.removals.add_file(on, doomed, Some(trace));
     }
 
     /// A file that was edited in a folder that the other side lost: a conflict of its own.
-    #[expect(clippy::too_many_arguments, reason = "one call, whose arguments are all distinct in type")]
-    pub(super) fn settle_survivor(
+    fn settle_survivor(
         &mut self,
         ticket: Ticket,
-        on: Side,
-        doomed: DoomedDir,
+        within: Removal,
         entry: Entry,
         past: Past,
         paths: &Sides<RelPath>,
         path: &RelPath,
     ) -> Result<()> {
+        let Removal { on, doomed, .. } = within;
         let name = entry.name.clone();
         let mut sides = Sides::<Option<Entry>>::default();
         sides[on] = Some(entry.clone());
@@ -236,7 +252,7 @@ impl Walk<'_> {
         self.stats.conflict_files += 1;
         let dir = path.parent().unwrap_or_default();
         if self.hooks.hears_lines() {
-            self.subjects.insert(path.clone(), step.pair.clone());
+            self.told.subjects.insert(path.clone(), step.pair.clone());
         }
         match self.decide(&dir, &step)? {
             Resolution::Copy { to } if allows_copy(&self.policy, to) => {
@@ -246,7 +262,7 @@ impl Walk<'_> {
             }
             Resolution::Delete { on: side } if side == on => {
                 self.action(Line::conflict_delete(on), path, false)?;
-                self.doom_file(ticket, on, (doomed, Scope::Everything), &entry, paths);
+                self.doom_file(ticket, Removal { scope: Scope::Everything, ..within }, &entry, paths);
                 Ok(())
             }
             Resolution::Copy { .. }
@@ -271,6 +287,8 @@ impl Walk<'_> {
             for trace in self.removals.take_traces() {
                 self.release(Some(trace.ticket))?;
             }
+            // The lines were written when nobody could know how many there would be.
+            self.note(3, "The DELETE lines above were not carried out: all that they name is still there.")?;
             return self.problem(&RelPath::root(), error);
         }
         self.spare_uncopied()?;
@@ -303,22 +321,20 @@ impl Walk<'_> {
 
     /// Notes in the journal what is about to be deleted.
     fn note_removals(&mut self, side: Side, traces: Vec<(RelPath, Trace)>) {
-        let mut by_folder: BTreeMap<Ticket, (Vec<RelPath>, Vec<String>)> = BTreeMap::new();
+        let mut by_folder: BTreeMap<Ticket, Vec<(RelPath, Trace)>> = BTreeMap::new();
         for (path, trace) in traces {
-            let (paths, names) = by_folder.entry(trace.ticket).or_default();
-            paths.push(path);
-            names.push(trace.name);
+            by_folder.entry(trace.ticket).or_default().push((path, trace));
         }
-        for (ticket, (paths, names)) in by_folder {
+        for (ticket, going) in by_folder {
             if let Some(folder) = self.folders.get(&ticket) {
-                self.journal.removes(self.run, &folder.paths.local, &names, side, paths);
+                self.journal.removes(self.run, &folder.paths.local, side, going);
             }
         }
     }
 
     /// What user code wants to go after it was copied, as when things are fetched, stays where the copy was not made.
     fn spare_uncopied(&mut self) -> Result<()> {
-        let copies = std::mem::take(&mut self.copies_made);
+        let copies = std::mem::take(&mut self.outcomes.made);
         let was_asked = |side: Side, path: &RelPath| {
             let above = std::iter::successors(Some(path.clone()), RelPath::parent);
             above.into_iter().any(|path| copies.contains_key(&(side, path)))
@@ -337,7 +353,7 @@ impl Walk<'_> {
     /// A file that was given another name looks deleted under the old one. If it could not be copied under the new one, the old
     /// one stays: it may be the only one there.
     fn spare_renamed(&mut self) -> Result<()> {
-        let failed = std::mem::take(&mut self.failed_copies);
+        let failed = std::mem::take(&mut self.outcomes.failed);
         let may_be_one = |side: Side, file: &Doomed| {
             let size = match file.expect {
                 Expect::File(size, _) => size,
@@ -400,7 +416,7 @@ impl Walk<'_> {
             let (Some(above), Ok(name)) = (self.folders.get(&trace.ticket), Name::new(trace.name)) else {
                 continue;
             };
-            let held = self.contents.get(above.paths.local.as_str()).unwrap_or_default();
+            let held = self.memory.contents.get(above.paths.local.as_str()).unwrap_or_default();
             let archive = above.metas.local.archive(&self.peer);
             if held.contains_key(name.as_str())
                 || matches!(Past::of(&archive, name.as_str()), Past::Listed(_))

@@ -2,6 +2,23 @@
 
 use super::*;
 
+/// What was told, and what is kept to tell it by.
+#[derive(Default)]
+pub(super) struct Told {
+    /// The first problem with a single entry.
+    pub(super) failure: Option<Error>,
+    /// Pairs that may still fail, by the path they are shown under; only where somebody wants to hear of errors.
+    pub(super) judged: HashMap<RelPath, (RelPath, Step)>,
+    /// Pairs that are being judged, by the path they are shown under; only where somebody wants to see them in lines.
+    pub(super) subjects: HashMap<RelPath, Pair>,
+    /// How much was left out of what the run was to bring from each side, and one of it.
+    pub(super) stuck: Sides<Option<(u64, String)>>,
+    /// Why the memory of an older release deletes nothing.
+    pub(super) of_others_memory: bool,
+    /// That the source takes no metadata.
+    pub(super) of_sealed_source: bool,
+}
+
 impl Walk<'_> {
     pub(super) fn event(&mut self, event: Event<'_>) -> Result<()> {
         self.observer.event(event, self.stats)
@@ -11,7 +28,7 @@ impl Walk<'_> {
         if !self.observer.wants(line.level) {
             return Ok(());
         }
-        let pair = self.subjects.get(path);
+        let pair = self.told.subjects.get(path);
         self.observer.event(Event::Action { line, path, is_folder, pair }, self.stats)
     }
 
@@ -34,6 +51,25 @@ impl Walk<'_> {
         for side in Side::BOTH {
             for (level, text) in self.run.pools[side].target().news() {
                 self.note(level, &text)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells what cannot be brought to the other side, once for the whole run: it is not in the hands of whoever starts it.
+    pub(super) fn tell_stuck(&mut self) -> Result<()> {
+        for side in Side::BOTH {
+            if let Some((count, one)) = self.told.stuck[side].take() {
+                let (keys, such) = match count {
+                    1 => ("1 key".to_owned(), "it is"),
+                    count => (format!("{count} keys"), "one of them is"),
+                };
+                let text = format!(
+                    "Not everything of the {side} side was dealt with: what {keys} stand for cannot be local files ({such} {}; -v \
+                     names all).",
+                    Quoted(&one)
+                );
+                self.warn(&text)?;
             }
         }
         Ok(())
@@ -66,7 +102,7 @@ impl Walk<'_> {
         let text = error.to_string();
         self.event(Event::Failure(&text))?;
         if !self.is_forgiven(path, &error)? {
-            self.failure.get_or_insert(error.told());
+            self.told.failure.get_or_insert(error.told());
         }
         Ok(())
     }
@@ -74,7 +110,15 @@ impl Walk<'_> {
     /// Keeps what was decided about a pair for the case that it fails, if somebody wants to hear of that.
     pub(super) fn note_judged(&mut self, plan: &Plan, step: &Step) {
         if self.hooks.hears_errors() {
-            self.judged.insert(plan.dir.join(&step.pair.name), (plan.dir.clone(), step.clone()));
+            self.told.judged.insert(plan.dir.join(&step.pair.name), (plan.dir.clone(), step.clone()));
+        }
+    }
+
+    /// What became of a copy or deletion that user code may carry out itself. An error that it is content with leaves all as it is.
+    pub(super) fn settled(&mut self, path: &RelPath, verdict: Result<Verdict>) -> Result<Verdict> {
+        match verdict {
+            Err(error) if self.is_forgiven(path, &error)? => Ok(Verdict::Leave),
+            verdict => verdict,
         }
     }
 
@@ -83,7 +127,7 @@ impl Walk<'_> {
         if !self.hooks.hears_errors() {
             return Ok(false);
         }
-        let judged = self.judged.remove(path);
+        let judged = self.told.judged.remove(path);
         self.hooks.forgives(path, judged.as_ref().map(|(dir, step)| (dir, step)), error)
     }
 }

@@ -20,7 +20,7 @@ pub fn start_active(
     before: &[Command],
     verb: &Command,
 ) -> Attempt<Started> {
-    let listener = TcpListener::bind((control.local_ip(), 0)).map_err(Error::from)?;
+    let listener = TcpListener::bind(control.local_end()).map_err(Error::from)?;
     let mut packet = before.to_vec();
     packet.push(port_command(listener.local_addr().map_err(Error::from)?)?);
     let mut replies = control.burst(&packet)?;
@@ -71,7 +71,7 @@ fn port_command(address: SocketAddr) -> Result<Command> {
 pub fn check_is_alone(control: &mut Control) -> Result<()> {
     let Some(listener) = control.listener.take() else { return Ok(()) };
     while let Ok((_, peer)) = listener.accept() {
-        if Host::Ip(peer.ip()) == *control.host() {
+        if Host::from(peer) == *control.host() {
             control.doubt();
             let text = "two connections came for one transfer";
             return Err(Error::new(Kind::Busy, text).retrying(Retry::NewSession));
@@ -92,7 +92,7 @@ pub fn accept(server: &Server, listener: &TcpListener, from: &Host) -> Result<Tc
     let deadline = Instant::now() + server.config.connect_timeout;
     loop {
         match listener.accept() {
-            Ok((socket, peer)) if Host::Ip(peer.ip()) == *from => {
+            Ok((socket, peer)) if Host::from(peer) == *from => {
                 socket.set_nonblocking(false)?;
                 return Ok(socket);
             }

@@ -141,7 +141,7 @@ impl FtpSession {
         let started = data::start(&self.server, &mut self.control, &before, &stor, Begin::AtOnce)?;
         self.take_steps(started.before)?;
         let sent = match started.outcome {
-            Err(reply) => Err(self.refused(&temp, &reply)),
+            Err(reply) => Err(self.not_stored(&temp, &reply)),
             Ok(channel) => self.send_body(channel, body, put.size, Place::Aside).map_err(|(cut, told)| {
                 self.discard(&temp);
                 match cut {

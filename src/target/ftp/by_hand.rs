@@ -187,7 +187,7 @@ impl<'a> ByHand<'a> {
     /// # Errors
     /// What the system says.
     pub fn listen(&mut self) -> Result<Listener> {
-        let listener = TcpListener::bind((self.session.control.local_ip(), 0))?;
+        let listener = TcpListener::bind(self.session.control.local_end())?;
         let from = self.session.control.host().clone();
         Ok(Listener { listener, from, door: self.door() })
     }

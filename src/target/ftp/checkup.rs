@@ -87,7 +87,8 @@ impl FtpTarget {
             },
         );
         found.insert("reads_times", features.has("MDTM").into());
-        let was_tried = learned.renames == Some(true);
+        // What is written in place replaces nothing by a rename.
+        let was_tried = learned.renames == Some(true) && !learned.refuses_temp_names;
         found.insert("rename_replaces", was_tried.then_some(learned.replaces).into());
         found.insert("temporary_names", (!learned.refuses_temp_names).into());
         // The other engine sends one at a time whatever the server can do.
@@ -138,7 +139,8 @@ impl FtpTarget {
             let mut learned = server.learned();
             learned.lister = known.lister.filter(|lister| !by_list || *lister != Lister::Mlsd);
             learned.mlsd_proven = known.mlsd_proven;
-            learned.one_by_one = known.one_by_one;
+            // So that it is known which command hangs: a refusal could be that of the next one.
+            learned.one_by_one = true;
             learned.mode_was_changed = true;
             learned.passive = match way {
                 Way::Epsv => Some(Passive::Extended),

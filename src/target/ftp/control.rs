@@ -239,12 +239,14 @@ impl Control {
 
     /// Whether the server is known to be reached by an IPv6 address.
     pub fn is_ipv6(&self) -> bool {
-        matches!(self.host, Host::Ip(IpAddr::V6(_)))
+        matches!(self.host, Host::Ip(IpAddr::V6(_)) | Host::Zoned(..))
     }
 
-    /// The own address on this connection.
-    pub fn local_ip(&self) -> IpAddr {
-        self.local.ip()
+    /// The own address on this connection, with no port chosen yet.
+    pub fn local_end(&self) -> SocketAddr {
+        let mut end = self.local;
+        end.set_port(0);
+        end
     }
 
     /// The TLS configuration with the session store of this connection.
@@ -405,7 +407,10 @@ impl Control {
         }
         let unasked = self.reply()?;
         self.in_doubt = true;
-        Err(Error::new(Kind::Protocol, format!("the server said without being asked: {}", unasked.text())))
+        Err(Error::new(
+            Kind::Protocol,
+            format!("the server sent a reply that nobody asked for: {}", unasked.text()),
+        ))
     }
 
     /// Whether commands have to be sent one at a time.
@@ -519,7 +524,7 @@ impl Control {
     pub fn reply(&mut self) -> Result<Reply> {
         let reply = self.reply_untold()?;
         self.trace(Speaker::Server, |_| reply.text());
-        if reply.code() == 421 {
+        if reply.is_farewell() {
             return Err(refusal(&reply));
         }
         Ok(reply)
@@ -675,9 +680,9 @@ impl Control {
     }
 
     fn remember(&mut self, reply: &Reply) {
+        self.in_doubt |= reply.is_farewell();
         match reply.code() {
             100..200 => self.progress = Progress::Agreed,
-            421 => self.in_doubt = true,
             220 if self.banner.is_none() => self.banner = Some(reply.text()),
             230 | 232 if self.login.is_none() => self.login = Some(reply.text()),
             _ => {}
@@ -702,6 +707,7 @@ pub fn lost(error: io::Error, server: &Server) -> Error {
     if handshake::is_about_our_certificate(&error) {
         return handshake::explain(server, &error);
     }
+    let is_asked_anew = handshake::is_about_renegotiation(&error);
     let (address, seconds) = (server.address(), server.config.timeout.as_secs_f32());
     let ours = match error.kind() {
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
@@ -716,7 +722,8 @@ pub fn lost(error: io::Error, server: &Server) -> Error {
             Error::new(Kind::Disconnected, detail)
         }
     };
-    ours.retrying(Retry::NewSession)
+    let ours = ours.retrying(Retry::NewSession);
+    if is_asked_anew { ours.advise(handshake::RENEGOTIATES) } else { ours }
 }
 
 #[cfg(test)]

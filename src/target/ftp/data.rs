@@ -59,7 +59,8 @@ impl Started {
     /// The reply, if data connections are refused in the mode that was tried.
     fn refuses_mode(&self) -> Option<&Reply> {
         let reply = self.outcome.as_ref().err().filter(|_| self.about == About::Connection)?;
-        matches!(reply.code(), 425 | 500 | 501 | 502 | 504 | 522).then_some(reply)
+        // 550: vsftpd, where passive or active mode is switched off.
+        matches!(reply.code(), 425 | 500 | 501 | 502 | 504 | 522 | 550).then_some(reply)
     }
 }
 
@@ -409,7 +410,7 @@ fn start_in_one_packet(
     control.learn_from(&answer);
     let answer = answer?;
     if answer.passive_port().is_none() {
-        return Ok(without_connection(control, replies, answer)?);
+        return Ok(without_connection(server, control, replies, answer)?);
     }
     if control.offset > 0 {
         let reply = control.reply()?;
@@ -469,11 +470,27 @@ fn refused_before_connection(control: &mut Control, error: Error) -> Result<Repl
 }
 
 /// The server refused the passive connection, and has the command of the transfer already.
-fn without_connection(control: &mut Control, before: Vec<Reply>, answer: Reply) -> Result<Started> {
-    if control.offset > 0 {
-        control.reply()?;
-    }
-    let reply = control.reply()?;
+fn without_connection(
+    server: &Server,
+    control: &mut Control,
+    before: Vec<Reply>,
+    answer: Reply,
+) -> Result<Started> {
+    let patience = PATIENCE.min(server.config.timeout);
+    let answered = control.with_patience(patience, |control| {
+        if control.offset > 0 {
+            control.reply()?;
+        }
+        control.reply()
+    });
+    let reply = match answered {
+        // ProFTPD, which has no port left, waits for a connection all the same. What it has refused is what counts.
+        Err(error) if error.kind() == Kind::Timeout && answer.code() >= 400 => {
+            control.doubt();
+            return Ok(Started { before, outcome: Err(answer), about: About::Connection });
+        }
+        answered => answered?,
+    };
     // A preliminary one waits for a connection that will never be; the answer to a passive request is out of step.
     if reply.is_preliminary() || matches!(reply.code(), 227 | 229) {
         control.doubt();

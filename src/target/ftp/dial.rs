@@ -40,15 +40,15 @@ fn to_any(server: &Server, hosts: Vec<Host>, interruptions: u64) -> Result<(TcpS
 /// # Errors
 /// What the system or the proxy says; [`Kind::Disconnected`] if all sockets were shut since `interruptions`.
 pub fn to(server: &Server, host: &Host, port: u16, interruptions: u64) -> Result<TcpStream> {
-    match (&server.proxy, host) {
-        (Some(proxy), host) => through(server, proxy, host, port, interruptions),
-        (None, Host::Ip(ip)) => {
+    match (&server.proxy, host.at(port)) {
+        (Some(proxy), _) => through(server, proxy, host, port, interruptions),
+        (None, Some(address)) => {
             let begun = Instant::now();
-            let socket = straight(server, SocketAddr::new(*ip, port), interruptions)?;
+            let socket = straight(server, address, interruptions)?;
             server.learned().takes_at_most(begun.elapsed());
             Ok(socket)
         }
-        (None, Host::Name(name)) => Err(unknown_host(name)),
+        (None, None) => Err(unknown_host(&host.to_string())),
     }
 }
 
@@ -65,7 +65,7 @@ fn hosts(server: &Server) -> Result<Vec<Host>> {
     if server.proxy.as_ref().is_some_and(Proxy::resolves_names) {
         return Ok(vec![Host::Name(server.host.clone())]);
     }
-    Ok(resolved(&server.host, server.port)?.into_iter().map(|address| Host::Ip(address.ip())).collect())
+    Ok(resolved(&server.host, server.port)?.into_iter().map(Host::from).collect())
 }
 
 fn resolved(host: &str, port: u16) -> Result<Vec<SocketAddr>> {

@@ -6,6 +6,7 @@ use super::control::lost;
 use super::data::{self, Channel};
 use super::early_end;
 use super::errors::refusal;
+use super::handshake;
 use super::session::{CHUNK, Ending, FtpSession, is_lost};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::model::RelPath;
@@ -48,10 +49,7 @@ impl FtpSession {
 
     fn open_download(&mut self, file: &RelPath, start: u64) -> Result<Download<'_>> {
         let path = self.path(file)?;
-        let before = match self.knows("SIZE") {
-            true => vec![Command::path("SIZE", &path)?],
-            false => Vec::new(),
-        };
+        let before = if self.knows("SIZE") { vec![Command::path("SIZE", &path)?] } else { Vec::new() };
         let retr = Command::path("RETR", &path)?;
         let started = data::start_at(start, &self.server, &mut self.control, &before, &retr)?;
         let size = started.before.first().and_then(Reply::size);
@@ -130,12 +128,14 @@ impl Download<'_> {
     /// The data connection ended: only the server knows whether that was all.
     fn confirm(&mut self, channel: Channel, is_cut: bool) -> Result<()> {
         let (stream, early) = channel.into_parts();
+        let was_asked_anew = stream.was_asked_anew();
         // What is cut short will not be confirmed, however long one waits.
         let is_short = self.size.is_some_and(|size| self.count < size);
         let timeout = self.session.server.config.timeout;
-        let patience = match is_short {
-            true => timeout.min(LAST_WORDS),
-            false => data::patience_for(self.count - self.start, timeout),
+        let patience = if is_short {
+            timeout.min(LAST_WORDS)
+        } else {
+            data::patience_for(self.count - self.start, timeout)
         };
         let control = &mut self.session.control;
         let ended = control.with_patience(patience, |control| data::confirmation(control, stream, early));
@@ -145,7 +145,7 @@ impl Download<'_> {
             reply => reply?,
         };
         if !reply.is_success() {
-            return Err(refusal(&reply));
+            return Err(refused(&reply, was_asked_anew));
         }
         if is_cut && self.size.is_none() {
             return Err(Error::new(
@@ -189,12 +189,13 @@ impl Download<'_> {
         if stream.is_ended_early() {
             early_end::learn(&self.session.server, true, false, Duration::ZERO);
         }
+        let was_asked_anew = stream.was_asked_anew();
         stream.reset();
         // Some never say anything.
         let patience = self.session.server.config.timeout.min(LAST_WORDS);
         let told = self.session.control.with_patience(patience, |control| data::final_reply(control, early));
         match told {
-            Ok(reply) if !reply.is_success() => refusal(&reply).retrying(Retry::NewSession),
+            Ok(reply) if !reply.is_success() => refused(&reply, was_asked_anew).retrying(Retry::NewSession),
             Ok(_) | Err(_) => {
                 self.session.control.doubt();
                 lost(error, &self.session.server)
@@ -244,6 +245,12 @@ impl Read for Download<'_> {
             Err(error) => Err(self.broken(channel, error).during("read").at(&self.name).into_io()),
         }
     }
+}
+
+/// The error for a transfer that the server calls broken.
+fn refused(reply: &Reply, was_asked_anew: bool) -> Error {
+    let error = refusal(reply);
+    if was_asked_anew { error.advise(handshake::RENEGOTIATES) } else { error }
 }
 
 fn is_reset(error: &io::Error) -> bool {

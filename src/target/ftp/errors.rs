@@ -6,9 +6,14 @@ use crate::wire::ftp::Reply;
 /// The error that a refusing reply stands for, with the reply attached.
 pub fn refusal(reply: &Reply) -> Error {
     let text = reply.text();
-    let error = Error::new(kind_of(reply.code(), &text), text.replace('\n', " / "));
+    let kind = if reply.is_farewell() { Kind::Disconnected } else { kind_of(reply.code(), &text) };
+    let error = Error::new(kind, text.replace('\n', " / "));
     let error = match reply.code() {
-        421 => error.retrying(Retry::NewSession),
+        // vsftpd, whose passive ports are all in use.
+        500 if text.contains("vsf_sysutil_bind") => error.retrying(Retry::NewSession).advise(
+            "the server has too few ports for data connections: use --connections 1, or have its operator allow more",
+        ),
+        _ if reply.is_farewell() => error.retrying(Retry::NewSession),
         // Something is wrong with data connections; a new conversation often cures it.
         425 | 426 | 522 => error.retrying(Retry::NewSession),
         // Who was logged in is no longer: servers forget idle users.
@@ -28,7 +33,6 @@ fn is_about_login(text: &str) -> bool {
 
 fn kind_of(code: u16, text: &str) -> Kind {
     match code {
-        421 => Kind::Disconnected,
         452 | 552 => Kind::Full,
         430 | 530 => Kind::Login,
         500 | 502 | 504 => Kind::Unsupported,
@@ -75,6 +79,8 @@ mod tests {
             ("530 login incorrect", Kind::Login, Retry::No),
             ("530 not logged in", Kind::Login, Retry::NewSession),
             ("530 anonymous users may not do this", Kind::Login, Retry::No),
+            ("500 OOPS: vsf_sysutil_bind", Kind::Disconnected, Retry::NewSession),
+            ("500 what?", Kind::Unsupported, Retry::No),
             ("502 what?", Kind::Unsupported, Retry::No),
             ("550 a: No such file or directory", Kind::NotFound, Retry::No),
             ("550 Permission denied.", Kind::Denied, Retry::No),
@@ -85,6 +91,7 @@ mod tests {
             let error = refusal(&Reply::from_text(&format!("{text}\r\n")));
             assert_eq!((error.kind(), error.retry()), (kind, retry), "{text}");
             assert_eq!(error.reply().map(|(_, text)| text), Some(text));
+            assert_eq!(error.to_string().contains("--connections 1"), text.contains("OOPS"), "{error}");
         }
     }
 }

@@ -24,6 +24,16 @@ pub fn is_about_our_certificate(error: &io::Error) -> bool {
     }
 }
 
+/// Whether the server has asked again and again to negotiate anew on a connection of TLS 1.2.
+pub fn is_about_renegotiation(error: &io::Error) -> bool {
+    use rustls::PeerMisbehaved::TooManyRenegotiationRequests;
+    matches!(tls_error(error), Some(rustls::Error::PeerMisbehaved(TooManyRenegotiationRequests)))
+}
+
+/// What to do about a server that does.
+pub const RENEGOTIATES: &str = "the server demands to negotiate TLS anew in the middle of a transfer, which is not done here: \
+     try --tls-max 1.3, or have its operator switch that off (ProFTPD: TLSRenegotiate none)";
+
 /// The cause that TLS itself reports, if it was not the network.
 fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
     error.get_ref()?.downcast_ref()
@@ -115,7 +125,9 @@ fn distrusted(server: &Server, why: &CertificateError) -> Error {
 
 fn certificate_words(why: &CertificateError) -> String {
     match why {
-        CertificateError::UnknownIssuer => "its issuer is unknown".to_owned(),
+        CertificateError::UnknownIssuer => {
+            "its issuer is unknown, or the server does not show the certificates in between".to_owned()
+        }
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => "it has expired".to_owned(),
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
             "it is not valid yet".to_owned()
@@ -135,9 +147,12 @@ fn certificate_words(why: &CertificateError) -> String {
     }
 }
 
-/// `DnsName("a.example")` and the like, as people write them, not too many.
+/// `DnsName("a.example")` and the like, as people write them, not too many. An address that is given as a name is none.
 fn names_in(presented: &[String]) -> String {
     let plain = |name: &String| match name.split_once('"').and_then(|(_, rest)| rest.rsplit_once('"')) {
+        Some((inside, _)) if inside.parse::<std::net::IpAddr>().is_ok() => {
+            format!("a host of the name {inside} and for no address")
+        }
         Some((inside, _)) => inside.to_owned(),
         None => name.trim_start_matches("IpAddress(").trim_end_matches(')').to_owned(),
     };
@@ -169,4 +184,17 @@ fn is_about_us(alert: Alert) -> bool {
             | Alert::UnknownCA
             | Alert::AccessDenied
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_a_certificate_has_as_a_name_is_told_apart() {
+        let names =
+            |presented: &[&str]| names_in(&presented.iter().map(|&name| name.to_owned()).collect::<Vec<_>>());
+        assert_eq!(names(&["DnsName(\"a.example\")", "IpAddress(10.0.0.1)"]), "a.example, 10.0.0.1");
+        assert_eq!(names(&["DnsName(\"10.0.0.1\")"]), "a host of the name 10.0.0.1 and for no address");
+    }
 }

@@ -44,6 +44,8 @@ pub struct Learned {
     pub mlsd_names_folders: bool,
     /// How often MLSD has hung.
     pub mlsd_stalls: u32,
+    /// Parts of uploads that the server does not let go of, and the numbers of the names that replace theirs.
+    pub held_parts: HashMap<u64, u64>,
     /// A transfer from the middle of a file was refused, perhaps for that.
     pub doubts_rest: bool,
     /// Commands that the server seemed to have, and that are of no use.

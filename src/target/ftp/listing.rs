@@ -1,7 +1,7 @@
 //! Listing one folder: MLSD where the server has it, else LIST with its guesses.
 
 use super::control::Progress;
-use super::data::{self, Begin};
+use super::data::{self, About, Begin};
 use super::errors::refusal;
 use super::learned::Lister;
 use super::session::FtpSession;
@@ -34,11 +34,14 @@ const DOTS: usize = 2;
 /// Time zones differ by multiples of this, in seconds.
 const ZONE_STEP: i64 = 15 * 60;
 
+/// What to say of a listing that the server itself does not call whole.
+const MAY_LACK: &str = "the listing may lack names";
+
 /// What came over the data connection, and how it ended.
 struct Raw {
     bytes: Vec<u8>,
     /// Why names may be missing although the server calls the listing complete.
-    doubt: Option<String>,
+    doubt: Option<Note>,
 }
 
 /// The format of the lines.
@@ -112,11 +115,8 @@ impl FtpSession {
             learned.lister = Some(Lister::Mlsd);
         }
         if raw.bytes.is_empty() && self.server.learned().mlsd_names_folders {
-            doubt(
-                &mut listing,
-                "nothing at all",
-                "this server lists at least the folder itself; the listing was cut",
-            );
+            let why = "this server lists at least the folder itself; the listing was cut";
+            doubt(&mut listing, Note::lost("nothing at all", why));
         }
         // The other engine keeps the words to itself with which a server says that it has cut a listing short.
         let is_unheard = self.control.is_lent();
@@ -249,6 +249,16 @@ impl FtpSession {
         let started = data::start(&self.server, &mut self.control, before, verb, Begin::WhenAgreed)?;
         let channel = match started.outcome {
             Ok(channel) => channel,
+            // Not about the folder, which would be taken for an empty one.
+            Err(reply)
+                if started.about == About::Connection
+                    && matches!(reply.code(), 450 | 550)
+                    && started.before.iter().all(|reply| reply.code() < 400) =>
+            {
+                let advice =
+                    "this is about the data connection; \"pyftpsync doctor URL\" tries all ways to make one";
+                return Err(refusal(&reply).advise(advice));
+            }
             Err(reply) => return Ok((started.before, Err(reply))),
         };
         let (mut stream, early) = channel.into_parts();
@@ -259,9 +269,10 @@ impl FtpSession {
         if pace.is_too_slow() || bytes.len() as u64 > MAX_LISTING {
             self.control.doubt();
             stream.reset();
-            return Err(match pace.is_too_slow() {
-                true => pace.error("the listing of this folder"),
-                false => has_no_end(),
+            return Err(if pace.is_too_slow() {
+                pace.error("the listing of this folder")
+            } else {
+                has_no_end()
             });
         }
         let reply = data::confirmation(&mut self.control, stream, early)?;
@@ -275,7 +286,7 @@ impl FtpSession {
         let doubt = match ended {
             Ok(_) => doubt_of(&reply),
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                Some("the encrypted connection of the listing was cut".to_owned())
+                Some(Note::new("the encrypted connection of the listing was cut", MAY_LACK))
             }
             Err(error) => {
                 self.control.doubt();
@@ -398,8 +409,10 @@ fn suspect_empty(reply: &Reply) -> Result<Listing> {
     if !matches!(reply.code(), 450 | 550) {
         return Err(refusal(reply));
     }
-    let mut listing = Listing::default();
-    doubt(&mut listing, &reply.text(), "the server lists nothing, but the folder is there");
+    let (mut listing, text) = (Listing::default(), reply.text());
+    let why = "the server lists nothing, but the folder is there";
+    let is_closed = says(&text, &["denied", "permission", "not allowed", "forbidden", "open directory"]);
+    doubt(&mut listing, if is_closed { Note::lost(text, why) } else { Note::new(text, why) });
     Ok(listing)
 }
 
@@ -431,16 +444,27 @@ fn is_no_such_command(reply: &Reply) -> bool {
     matches!(reply.code(), 202 | 500 | 501 | 502 | 504)
 }
 
-/// Pure-FTPd: "226-Output truncated to 10000 matches".
-fn doubt_of(reply: &Reply) -> Option<String> {
+/// Pure-FTPd: "226-Output truncated to 10000 matches", "226-Sorry, we were unable to read [folder]"; vsftpd: "226 Transfer done (but
+/// failed to open directory)." A limit may also be one of speed.
+fn doubt_of(reply: &Reply) -> Option<Note> {
     let text = reply.text();
-    let words = text.to_lowercase();
-    ["truncated", "limit", "too many", "incomplete"].iter().any(|word| words.contains(word)).then_some(text)
+    let losses =
+        ["truncated", "too many", "incomplete", "failed to open", "unable to read", "permission denied"];
+    if says(&text, &losses) {
+        return Some(Note::lost(text, MAY_LACK));
+    }
+    says(&text, &["limit"]).then(|| Note::new(text, MAY_LACK))
 }
 
-fn doubt(listing: &mut Listing, what: &str, why: &str) {
+/// Whether a server says one of these, in small letters or large ones.
+fn says(text: &str, parts: &[&str]) -> bool {
+    let text = text.to_lowercase();
+    parts.iter().any(|part| text.contains(part))
+}
+
+fn doubt(listing: &mut Listing, why: Note) {
     listing.complete = false;
-    listing.notes.push(Note::new(what, why));
+    listing.notes.push(why);
 }
 
 fn refuse(listing: &mut Listing, name: &[u8], why: &str) {
@@ -452,11 +476,8 @@ fn refuse(listing: &mut Listing, name: &[u8], why: &str) {
 fn distrust_numbers(listing: &mut Listing, is_suspicious: impl Fn(usize) -> bool) {
     let count = listing.entries.len() + listing.present_but_skipped.len();
     if count > 0 && (count..=count + DOTS).any(is_suspicious) {
-        doubt(
-            listing,
-            &format!("{count} names"),
-            "some servers end a listing at this number without saying so",
-        );
+        let why = "some servers end a listing at this number without saying so";
+        doubt(listing, Note::new(format!("{count} names"), why));
     }
 }
 
@@ -464,11 +485,11 @@ fn distrust_numbers(listing: &mut Listing, is_suspicious: impl Fn(usize) -> bool
 fn collect(raw: &Raw, format: Format, names: Names) -> Listing {
     let mut listing = Listing::default();
     if let Some(why) = &raw.doubt {
-        doubt(&mut listing, why, "the listing may lack names");
+        doubt(&mut listing, why.clone());
     }
     if raw.bytes.last().is_some_and(|&byte| byte != b'\n') {
         let last = raw.bytes.rsplit(|&byte| byte == b'\n').next().unwrap_or_default();
-        doubt(&mut listing, &shown(last), "the listing ends in the middle of this line");
+        doubt(&mut listing, Note::new(shown(last), "the listing ends in the middle of this line"));
     }
     let mut seen = HashSet::new();
     for line in raw.bytes.split(|&byte| byte == b'\n') {
@@ -482,7 +503,14 @@ fn collect(raw: &Raw, format: Format, names: Names) -> Listing {
             Line::Nothing => {}
             Line::Bad => {
                 let foreign = list::foreign_form(line).filter(|_| line.len() <= MAX_LINE);
-                doubt(&mut listing, &shown(line), foreign.unwrap_or("the line cannot be understood"));
+                let why = foreign.unwrap_or("the line cannot be understood");
+                // Without a name it stands for nothing.
+                let note = if line.ends_with(b" ") {
+                    Note::new(shown(line), why)
+                } else {
+                    Note::lost(shown(line), why)
+                };
+                doubt(&mut listing, note);
             }
             Line::Item(item) => add(&mut listing, &mut seen, item, names),
         }
@@ -499,7 +527,7 @@ fn add(listing: &mut Listing, seen: &mut HashSet<Name>, item: Item, names: Names
         Err(bad) => return refuse(listing, &item.name, &bad.to_string()),
     };
     if !seen.insert(name.clone()) {
-        return doubt(listing, name.as_str(), "the name is listed twice");
+        return doubt(listing, Note::new(name.as_str(), "the name is listed twice"));
     }
     if names.guesses(&item.name) {
         listing.guessed.push(name.clone());

@@ -140,6 +140,15 @@ pub(super) fn no_tls(server: &Server, reply: &Reply) -> Error {
     )
 }
 
+/// The error for a server that has encrypted the conversation, and does not want to encrypt files and listings.
+fn no_protection(server: &Server, reply: &Reply) -> Error {
+    let (text, address) = (reply.text(), server.address());
+    let shown = text.replace('\n', " / ");
+    Error::new(Kind::Tls, format!("{address} refuses to encrypt data connections (PROT P): {shown}"))
+        .with_reply(reply.code(), text)
+        .advise("its operator has to permit that; files and listings are not sent in clear text instead")
+}
+
 /// USER and PASS.
 fn credentials(server: &Server) -> Result<(Command, Command)> {
     let config = &server.config;
@@ -209,7 +218,7 @@ fn introduce(
     if is_new && wants_password && !is_tls && has_password(server) && !control.is_at_home() {
         let place = server.address();
         let line = format!(
-            "The password for {place} travels in clear text, for everybody on the way to read: see ftps://"
+            "The password for {place} travels in clear text, where everybody on the way can read it (see ftps://)"
         );
         greeting.push((3, line));
     }
@@ -250,7 +259,7 @@ fn introduce(
     if is_tls {
         let (_, protection) = (next()?, next()?);
         if !protection.is_success() {
-            return Err(no_tls(server, &protection));
+            return Err(no_protection(server, &protection));
         }
         greeting.push((6, "PROT P".to_owned()));
     }

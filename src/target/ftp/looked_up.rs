@@ -47,9 +47,10 @@ impl FtpSession {
             self.check_is_about_size(told)?;
         }
         let by_size = told.and_then(Reply::size);
-        let arrival = match self.size_by_mlst(path)? == Some(sent) {
-            true => Arrival::Seen,
-            false => self.check_listed(path, sent, by_size)?,
+        let arrival = if self.size_by_mlst(path)? == Some(sent) {
+            Arrival::Seen
+        } else {
+            self.check_listed(path, sent, by_size)?
         };
         if by_size.is_some() {
             let address = self.server.address();

@@ -10,7 +10,7 @@ use crate::error::{Error, Kind, Result};
 use data_encoding::BASE64;
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, TcpStream};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpStream};
 use std::time::{Duration, Instant};
 
 /// No honest answer of an HTTP proxy is longer, in bytes.
@@ -21,6 +21,8 @@ const MAX_ANSWER: usize = 16 * 1024;
 pub enum Host {
     /// An address.
     Ip(IpAddr),
+    /// An address that only means something together with the number of an interface of this computer.
+    Zoned(Ipv6Addr, u32),
     /// A name that the proxy resolves.
     Name(String),
 }
@@ -30,7 +32,30 @@ impl fmt::Display for Host {
         match self {
             Host::Ip(IpAddr::V6(ip)) => write!(f, "[{ip}]"),
             Host::Ip(ip) => write!(f, "{ip}"),
+            Host::Zoned(ip, zone) => write!(f, "[{ip}%{zone}]"),
             Host::Name(name) => f.write_str(name),
+        }
+    }
+}
+
+impl From<SocketAddr> for Host {
+    fn from(address: SocketAddr) -> Self {
+        match address {
+            SocketAddr::V6(v6) if v6.scope_id() != 0 && v6.ip().is_unicast_link_local() => {
+                Host::Zoned(*v6.ip(), v6.scope_id())
+            }
+            address => Host::Ip(address.ip()),
+        }
+    }
+}
+
+impl Host {
+    /// Where it is connected to without a proxy; `None` for a name.
+    pub fn at(&self, port: u16) -> Option<SocketAddr> {
+        match self {
+            Host::Ip(ip) => Some(SocketAddr::new(*ip, port)),
+            Host::Zoned(ip, zone) => Some(SocketAddrV6::new(*ip, port, 0, *zone).into()),
+            Host::Name(_) => None,
         }
     }
 }
@@ -66,7 +91,7 @@ impl Proxy {
     /// [`Kind::Usage`] for anything else; the message does not repeat the URL, which may hold a password.
     pub fn parse(url: &str) -> Result<Self> {
         let unusable = |why: &str| {
-            Error::new(Kind::Usage, format!("the URL of the proxy is of no use: {why}"))
+            Error::new(Kind::Usage, format!("the URL of the proxy cannot be used: {why}"))
                 .advise("write it as socks5://user:password@host:port, or with socks5h or http")
         };
         let (scheme, rest) = url.split_once("://").ok_or_else(|| unusable("it has no scheme"))?;
@@ -115,6 +140,11 @@ impl Proxy {
         }
     }
 
+    /// Longer than [`Proxy::open`] takes with this patience, whatever the proxy does.
+    pub fn longest(patience: Duration) -> Duration {
+        patience * (SLOWEST + 2)
+    }
+
     /// Asks for a connection to the host over a fresh connection to the proxy. After that, what is read comes from the host.
     /// Each answer has to be there within `patience`, and all of them within some times that.
     ///
@@ -159,7 +189,7 @@ impl Proxy {
             [5, NO_LOGIN] => {}
             [5, LOGIN] => self.log_in_by_socks(line)?,
             [5, _] => {
-                return Err(self.refuses("it wants a user and a password, or another proof of who you are"));
+                return Err(self.refuses("it wants a user and a password, or another kind of login"));
             }
             _ => return Err(self.refuses("something that is not SOCKS5")),
         }
@@ -169,7 +199,7 @@ impl Proxy {
                 request.push(1);
                 request.extend(ip.octets());
             }
-            Host::Ip(IpAddr::V6(ip)) => {
+            Host::Ip(IpAddr::V6(ip)) | Host::Zoned(ip, _) => {
                 request.push(4);
                 request.extend(ip.octets());
             }
@@ -236,7 +266,7 @@ impl Proxy {
             [b'2', _, _] => Ok(()),
             b"407" => Err(self.refuses("user or password are missing or wrong (407)")),
             b"403" | b"405" => Err(self.refuses(shown()).advise(
-                "proxies for web pages often connect to port 443 only; ask for one that allows FTP, or for SOCKS5",
+                "proxies for web pages often connect to port 443 only; ask for one that allows other ports, or for SOCKS5",
             )),
             [_, _, _] => Err(self.refuses(shown())),
             _ => Err(self.refuses("something that is not HTTP")),
@@ -368,6 +398,16 @@ mod tests {
             assert_eq!(error.kind(), Kind::Usage);
             assert!(!error.to_string().contains("geheim"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_link_local_address_keeps_its_interface_and_no_other_needs_one() {
+        let linked = SocketAddrV6::new("fe80::1".parse().unwrap(), 21, 0, 3);
+        let host = Host::from(SocketAddr::from(linked));
+        assert_eq!(host.at(990), Some(SocketAddrV6::new(*linked.ip(), 990, 0, 3).into()));
+        assert_eq!(host.to_string(), "[fe80::1%3]");
+        let here = SocketAddrV6::new(Ipv6Addr::LOCALHOST, 21, 0, 1);
+        assert_eq!(Host::from(SocketAddr::from(here)), Host::Ip(Ipv6Addr::LOCALHOST.into()));
     }
 
     #[test]

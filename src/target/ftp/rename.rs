@@ -7,6 +7,7 @@ use super::session::{FtpSession, Presence, no_answer};
 use super::still::changed;
 use crate::error::{Error, Kind, Result};
 use crate::model::{RelPath, Stamp};
+use crate::target::layer::retry::Attempts;
 use crate::wire::ftp::{Command, Reply};
 
 /// A rename that RNFR has begun.
@@ -126,15 +127,16 @@ impl FtpSession {
         let Some(after) = after else {
             return Ok(());
         };
-        let moved = match asks_along {
-            true => self.judge_after(moving, &after, replies)?,
-            false => self.look_after(moving)?,
-        };
+        let moved =
+            if asks_along { self.judge_after(moving, &after, replies)? } else { self.look_after(moving)? };
         match moved {
-            Moved::No if self.presence(moving.to)? == Presence::File => match moving.must_be_free {
-                true => Err(changed()),
-                false => self.rename_around(moving, false),
-            },
+            Moved::No if self.presence(moving.to)? == Presence::File => {
+                if moving.must_be_free {
+                    Err(changed())
+                } else {
+                    self.rename_around(moving, false)
+                }
+            }
             Moved::No | Moved::Astray => Err(self.not_carried_out()),
             moved @ (Moved::Yes | Moved::Unsaid) => {
                 let mut learned = self.server.learned();
@@ -157,9 +159,10 @@ impl FtpSession {
         }
         // A server that refuses what it cannot do may be believed.
         let is_proven = was_refused && self.server.learned().renames == Some(true);
-        let moved = match is_proven {
-            true => Moved::Yes,
-            false => self.look_after(moving).map_err(|error| error.advise(kept_at(&backup)))?,
+        let moved = if is_proven {
+            Moved::Yes
+        } else {
+            self.look_after(moving).map_err(|error| error.advise(kept_at(&backup)))?
         };
         if moved == Moved::Yes || (moved == Moved::Unsaid && was_refused) {
             self.server.learned().renames = Some(true);
@@ -170,21 +173,35 @@ impl FtpSession {
         Err(self.step_back(&backup, moving.to, error))
     }
 
-    /// Gives the old content its name back; where that fails, the error says where it is.
+    /// Gives the old content its name back, by several attempts where a refusal may pass; where that fails, the error says where
+    /// it is.
     fn step_back(&mut self, backup: &[u8], to: &[u8], error: Error) -> Error {
-        let restored = self.restore(backup, to);
-        if matches!(restored, Ok(true)) { error } else { error.advise(kept_at(backup)) }
+        let (mut attempts, interruptions) = (Attempts::default(), self.server.sockets.interruptions());
+        loop {
+            let Err(refused) = self.restore(backup, to) else { return error };
+            let pause = attempts.pause_after(&refused, 0.0);
+            let Some(pause) = pause.filter(|_| self.server.sockets.interruptions() == interruptions) else {
+                return error.advise(kept_at(backup));
+            };
+            std::thread::sleep(pause);
+            if self.control.check().is_err() && !self.start_afresh() {
+                return error.advise(kept_at(backup));
+            }
+        }
     }
 
-    fn restore(&mut self, backup: &[u8], to: &[u8]) -> Result<bool> {
+    fn restore(&mut self, backup: &[u8], to: &[u8]) -> Result<()> {
         let question = self.existence(backup)?;
         let answer = self.control.ask(&question)?;
         self.stay(backup, &answer)?;
         if is_there(&answer) == Some(false) {
             // It never left its place.
-            return Ok(true);
+            return Ok(());
         }
-        Ok(self.presence(to)? != Presence::File && self.rename_plainly(backup, to)?.is_none())
+        if self.presence(to)? == Presence::File {
+            return Err(Error::new(Kind::Exists, "something else has the name"));
+        }
+        self.rename_plainly(backup, to)?.map_or(Ok(()), |reply| Err(refusal(&reply)))
     }
 
     /// Looks what a confirmed rename has done: some servers confirm RNTO onto an existing file and do nothing.

@@ -4,22 +4,28 @@
 //! part of the same content, and REST with STOR goes on behind it. Should the server still be writing what it has received
 //! before the interruption, those are the same bytes at the same place; APPE would add them a second time.
 
+use super::control::Progress;
 use super::data::About;
 use super::errors::refusal;
 use super::session::FtpSession;
 use crate::error::{Error, Kind, Result, Retry};
 use crate::model::RelPath;
-use crate::target::{Put, Session, is_good_so_far};
+use crate::target::{Put, Session, is_good_so_far, next_unique};
 use crate::wire::ftp::Reply;
 
 impl FtpSession {
     /// Whether an upload may go on later, should it be interrupted.
     pub(super) fn can_go_on(&self, put: &Put) -> bool {
+        put.is_resumable() && self.has_parts()
+    }
+
+    /// Whether a part of a file may have a name of its own, and be continued, as far as known.
+    pub(super) fn has_parts(&self) -> bool {
         let (renames, refuses) = {
             let learned = self.server.learned();
             (learned.renames != Some(false), learned.refuses_temp_names)
         };
-        put.is_resumable() && self.can_read_from() && renames && !refuses
+        self.can_read_from() && renames && !refuses
     }
 
     /// See [`Session::held`].
@@ -34,6 +40,31 @@ impl FtpSession {
             self.server.tell(4, format!("{file}: continued at byte {held}"));
         }
         Ok(held)
+    }
+
+    /// Takes another name for a part that the server does not begin to write: vsftpd keeps it locked for a session of which it has
+    /// not noticed yet that it is lost, for minutes.
+    pub(super) fn leave_held_part(&self, file: &RelPath, put: &Put, error: &Error) {
+        if error.kind() == Kind::Timeout && self.control.progress() == Progress::Connected {
+            self.leave_part(file, put);
+        }
+    }
+
+    /// Takes another name for a part.
+    pub(super) fn leave_part(&self, file: &RelPath, put: &Put) {
+        self.server.learned().held_parts.insert(put.part_number(file.file_name()), next_unique());
+    }
+
+    /// Removes such a part, once the file has arrived under the other name.
+    pub(super) fn remove_held_part(&mut self, file: &RelPath, target: &[u8], put: &Put) {
+        if !put.is_resumable() {
+            return;
+        }
+        let number = put.part_number(file.file_name());
+        let was_held = self.server.learned().held_parts.remove(&number).is_some();
+        if was_held {
+            self.discard(&self.numbered_path(file, target, number));
+        }
     }
 
     /// Whether what has arrived of an interrupted upload is left for the next attempt, because of which the error has come.
@@ -61,7 +92,7 @@ impl FtpSession {
     /// The error where the server does not begin in the middle. The next attempt begins anew.
     pub(super) fn rest_is_of_no_use(&mut self, why: &str) -> Error {
         self.lacks("REST");
-        let detail = format!("the server begins at the beginning only: {why}");
+        let detail = format!("the server sends and takes files from their beginning only: {why}");
         Error::new(Kind::Unsupported, detail).retrying(Retry::NewSession)
     }
 

@@ -21,6 +21,7 @@ const LAST_BYTES: Duration = Duration::from_secs(5);
 pub struct Secured {
     connection: ClientConnection,
     socket: Buffered,
+    was_asked_anew: bool,
 }
 
 /// A socket from which much is read at a time.
@@ -128,7 +129,7 @@ impl Secured {
         let mut connection = ClientConnection::new(Arc::clone(config), name).map_err(io::Error::other)?;
         let mut socket = Buffered(BufReader::with_capacity(AT_A_TIME, socket));
         say_all(&mut connection, &mut socket)?;
-        Ok(Secured { connection, socket })
+        Ok(Secured { connection, socket, was_asked_anew: false })
     }
 
     /// Finishes the handshake; does nothing where that was done.
@@ -150,6 +151,20 @@ impl Secured {
         &self.connection
     }
 
+    /// Whether the peer has asked to negotiate anew in the middle of a connection of TLS 1.2, which is refused.
+    pub fn was_asked_anew(&self) -> bool {
+        self.was_asked_anew
+    }
+
+    fn take_in(&mut self) -> io::Result<usize> {
+        let taken = take_in(&mut self.connection, &mut self.socket);
+        // While this side reads it has nothing else to say.
+        let has_refused = taken.is_ok() && self.connection.wants_write();
+        self.was_asked_anew |=
+            has_refused && self.connection.protocol_version() == Some(ProtocolVersion::TLSv1_2);
+        taken
+    }
+
     /// Reads what comes next, and what has come with it. A peer may not take longer than `limit` for one record, however small
     /// the pieces are that it sends; if none is given, not longer than [`SLOWEST`] times what it may take for one piece.
     fn read_within(&mut self, buffer: &mut [u8], limit: Option<Duration>) -> io::Result<usize> {
@@ -157,7 +172,7 @@ impl Secured {
         // No part of this waits for anything. What is wrong with the next record is told to who asks for it.
         while (1..buffer.len()).contains(&count)
             && !self.socket.0.buffer().is_empty()
-            && take_in(&mut self.connection, &mut self.socket).is_ok()
+            && self.take_in().is_ok()
             && let Some(rest) = buffer.get_mut(count..)
         {
             count += self.connection.reader().read(rest).unwrap_or(0);
@@ -178,7 +193,7 @@ impl Secured {
         let begun = Instant::now();
         loop {
             // For the first piece the timeout of the socket is enough.
-            take_in(&mut self.connection, &mut self.socket)?;
+            self.take_in()?;
             say_all(&mut self.connection, &mut self.socket)?;
             if let Some(read) = self.decrypted(buffer) {
                 return read;

@@ -116,7 +116,7 @@ impl FtpSession {
 
     fn is_astray(&mut self) -> Error {
         self.control.doubt();
-        let words = "the conversation has lost its way among the folders of the server";
+        let words = "the conversation stands in an unknown folder of the server";
         Error::new(Kind::Disconnected, words).retrying(Retry::NewSession)
     }
 
@@ -416,6 +416,10 @@ impl Session for FtpSession {
         self.knows("REST") && self.knows("SIZE") && !self.server.config.verify
     }
 
+    fn can_write_from(&self) -> bool {
+        self.has_parts()
+    }
+
     fn read_from(
         &mut self,
         file: &RelPath,
@@ -464,6 +468,11 @@ impl Session for FtpSession {
 
     fn mkdir(&mut self, dir: &RelPath) -> Result<()> {
         self.mkdirs(std::slice::from_ref(dir)).pop().unwrap_or_else(|| Err(no_answer()))
+    }
+
+    fn make_new(&mut self, dir: &RelPath) -> Result<()> {
+        let made = self.check_new_name(dir).and_then(|()| self.simple("MKD", dir));
+        made.map_err(|error| error.during("make the folder").at(dir))
     }
 
     fn mkdirs(&mut self, dirs: &[RelPath]) -> Vec<Result<()>> {

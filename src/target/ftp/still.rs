@@ -91,14 +91,11 @@ impl FtpSession {
             .collect();
         let commands: Vec<Command> = questions.iter().flatten().flat_map(Questions::commands).collect();
         let mut replies = Vec::with_capacity(commands.len());
-        let mut failure = match is_before_write {
-            true => {
-                let asked = data::ask_ahead(&self.server, &mut self.control, &commands);
-                asked.map(|answers| replies = answers).err()
-            }
-            false => packets(&commands)
-                .iter()
-                .find_map(|packet| self.control.burst_into(packet, &mut replies).err()),
+        let mut failure = if is_before_write {
+            let asked = data::ask_ahead(&self.server, &mut self.control, &commands);
+            asked.map(|answers| replies = answers).err()
+        } else {
+            packets(&commands).iter().find_map(|packet| self.control.burst_into(packet, &mut replies).err())
         };
         let mut replies = replies.into_iter();
         names

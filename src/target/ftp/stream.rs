@@ -97,6 +97,11 @@ impl Stream {
         }
     }
 
+    /// See [`Secured::was_asked_anew`].
+    pub fn was_asked_anew(&self) -> bool {
+        matches!(&self.inner, Inner::Tls(stream) if stream.was_asked_anew())
+    }
+
     /// Whether the connection is encrypted by TLS 1.3.
     pub fn is_tls13(&self) -> bool {
         match &self.inner {

@@ -283,10 +283,8 @@ struct Dialer {
 
 impl Dialer {
     fn connect(&self, address: SocketAddr) -> FtpResult<TcpStream> {
-        let host = match self.server.config.trust_pasv_host {
-            true => Host::Ip(address.ip()),
-            false => self.host.clone(),
-        };
+        let host =
+            if self.server.config.trust_pasv_host { Host::Ip(address.ip()) } else { self.host.clone() };
         super::data::dial_for_data(&self.server, &host, address.port()).map_err(|error| {
             *locked(&self.failure) = Some(error);
             FtpError::ConnectionError(io::ErrorKind::NotConnected.into())

@@ -64,7 +64,9 @@ impl Trust {
             (None, false) => Policy::Anyone,
             (None, true) => Policy::Chain(Chain::load(config, &provider)?),
         };
-        let name = ServerName::try_from(host.to_owned())
+        // No certificate knows the interfaces of this computer.
+        let named = if host.contains(':') { host.split('%').next().unwrap_or(host) } else { host };
+        let name = ServerName::try_from(named.to_owned())
             .map_err(|_| Error::new(Kind::Usage, format!("{host:?} is not a host name")))?;
         let verifier = Arc::new(Verifier { policy, provider, shown: Mutex::new(None) });
         let identity = config.identity.as_ref().map(read_identity).transpose()?;
@@ -104,7 +106,11 @@ impl Trust {
             None => builder.with_no_client_auth(),
             Some((chain, key)) => {
                 builder.with_client_auth_cert(chain.clone(), key.clone_key()).map_err(|error| {
-                    Error::new(Kind::Usage, format!("the certificate of --tls-cert is of no use: {error}"))
+                    let why = match error {
+                        rustls::Error::InconsistentKeys(_) => "the key is that of another one".to_owned(),
+                        other => other.to_string(),
+                    };
+                    Error::new(Kind::Usage, format!("the certificate of --tls-cert is of no use: {why}"))
                 })?
             }
         };
@@ -221,18 +227,23 @@ fn read_identity(identity: &Identity) -> Result<(Vec<CertificateDer<'static>>, P
     let chain = read_certificates(&identity.certificate)?;
     let file = identity.key.as_ref().unwrap_or(&identity.certificate);
     let key = PrivateKeyDer::from_pem_file(file).map_err(|error| {
-        let why = match error {
-            pem::Error::NoItemsFound => {
-                "there is none in it, or only one that is locked by a password".to_owned()
-            }
-            other => other.to_string(),
+        let shown = file.display();
+        let failed = |why: &str| {
+            Error::new(Kind::Usage, format!("cannot read the key of your certificate from {shown}: {why}"))
         };
-        Error::new(
-            Kind::Usage,
-            format!("cannot read the key of your certificate from {}: {why}", file.display()),
-        )
+        match error {
+            _ if is_locked(file) => failed("it is locked by a password")
+                .advise(format!("\"openssl pkey -in {shown} -out FILE\" makes one that is not")),
+            pem::Error::NoItemsFound => failed("there is none in it"),
+            other => failed(&other.to_string()),
+        }
     })?;
     Ok((chain, key))
+}
+
+/// Whether a key wants a password: `BEGIN ENCRYPTED PRIVATE KEY`, or `Proc-Type: 4,ENCRYPTED` in the older form.
+fn is_locked(file: &std::path::Path) -> bool {
+    std::fs::read(file).is_ok_and(|bytes| bytes.windows(9).any(|part| part == b"ENCRYPTED"))
 }
 
 /// Decides by [`Policy`], and remembers the fingerprint of what it was shown, for error messages.

@@ -137,22 +137,28 @@ impl FtpSession {
         if put.from > 0 {
             let part = self.part_path(file, target, put);
             let stor = Command::path("STOR", &part)?;
-            let started = data::start_at(put.from, &self.server, &mut self.control, &[], &stor)?;
+            let started = data::start_at(put.from, &self.server, &mut self.control, &[], &stor)
+                .inspect_err(|error| self.leave_held_part(file, put, error))?;
             let channel = started.outcome.map_err(|reply| self.not_begun(&reply, started.about))?;
             return Ok((channel, part, Place::Aside));
         }
         // Also where this server does not go on: what lies there would stay.
-        let temp = match put.is_resumable() {
-            true => self.part_path(file, target, put),
-            false => self.temp_path(file, target),
-        };
-        let refused = match self.start_aside(&temp)? {
+        let mut temp =
+            if put.is_resumable() { self.part_path(file, target, put) } else { self.temp_path(file, target) };
+        let mut started = self.start_aside(&temp)?;
+        if put.is_resumable() && matches!(&started, Some(Err(refused)) if is_about_name(refused)) {
+            // What an attempt before has left may be in the way: ProFTPD has another name for it until it is complete (HiddenStores).
+            self.leave_part(file, put);
+            temp = self.part_path(file, target, put);
+            started = self.start_aside(&temp)?;
+        }
+        let refused = match started {
             Some(Ok(channel)) => return Ok((channel, temp, Place::Aside)),
             Some(Err(refused)) => refused,
             None => return self.open_in_place(file, target, put),
         };
-        if self.server.learned().renames == Some(true) || !matches!(refused.code(), 501 | 550 | 553) {
-            return Err(self.refused(&temp, &refused));
+        if self.server.learned().renames == Some(true) || !is_about_name(&refused) {
+            return Err(self.not_stored(&temp, &refused));
         }
         // No temporary file was ever accepted here: perhaps it is only the name that the server does not like.
         self.look_before(file, target, put)?;
@@ -166,6 +172,16 @@ impl FtpSession {
             }
             Err(_) => Err(self.refused(target, &refused)),
         }
+    }
+
+    /// The error for a temporary file that was refused.
+    pub(super) fn not_stored(&mut self, temp: &[u8], refused: &Reply) -> Error {
+        let error = self.refused(temp, refused);
+        if error.kind() == Kind::Full {
+            // Pure-FTPd refuses it when it has made an empty one.
+            self.discard(temp);
+        }
+        error
     }
 
     /// Starts STOR at the final name.
@@ -256,10 +272,12 @@ impl FtpSession {
 
     /// The same for each attempt to write this content.
     pub(super) fn part_path(&self, file: &RelPath, target: &[u8], put: &Put) -> Vec<u8> {
-        self.numbered_path(file, target, put.part_number(file.file_name()))
+        let number = put.part_number(file.file_name());
+        let instead = self.server.learned().held_parts.get(&number).copied();
+        self.numbered_path(file, target, instead.unwrap_or(number))
     }
 
-    fn numbered_path(&self, file: &RelPath, target: &[u8], unique: u64) -> Vec<u8> {
+    pub(super) fn numbered_path(&self, file: &RelPath, target: &[u8], unique: u64) -> Vec<u8> {
         let folder = target.iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
         let name = self
             .server
@@ -362,20 +380,20 @@ impl FtpSession {
             Some(at) => self.set_time(path, at)?.is_some_and(|reply| reply.is_success()),
             None => false,
         };
-        let dated = match self.is_dated_by_listings(put, mtime_kept) {
-            true => self.date_by_listing(path),
-            false if mtime_kept || put.mtime.is_none() => None,
-            false => self.time_of(path)?,
+        let dated = if self.is_dated_by_listings(put, mtime_kept) {
+            self.date_by_listing(path)
+        } else if mtime_kept || put.mtime.is_none() {
+            None
+        } else {
+            self.time_of(path)?
         };
         Ok(Written { size: sent, mtime_kept, dated, ..Written::default() })
     }
 
     /// Makes sure that the final name shows all that was sent. If it does not, nobody is to take that for a whole file.
     pub(super) fn check_in_place(&mut self, path: &[u8], sent: u64, put: &Put) -> Result<()> {
-        let told = match self.knows("SIZE") {
-            true => Some(self.control.ask(&Command::path("SIZE", path)?)?),
-            false => None,
-        };
+        let told =
+            if self.knows("SIZE") { Some(self.control.ask(&Command::path("SIZE", path)?)?) } else { None };
         match self.check_arrived(path, sent, told.as_ref()) {
             Ok(Arrival::Seen | Arrival::Unsaid) => Ok(()),
             Err(error) => {
@@ -426,13 +444,15 @@ impl FtpSession {
             must_be_free: put.must_be_new(),
         };
         self.rename_onto(&moving).inspect_err(|_| self.discard(temp))?;
+        self.remove_held_part(file, target, put);
         if finished.arrival == Arrival::Unsaid {
             self.check_in_place(target, sent, put)?;
         }
         let mtime_kept = finished.mtime_kept;
-        let dated = match self.is_dated_by_listings(put, mtime_kept) {
-            true => self.date_by_listing(target),
-            false => finished.dated,
+        let dated = if self.is_dated_by_listings(put, mtime_kept) {
+            self.date_by_listing(target)
+        } else {
+            finished.dated
         };
         Ok(Written { size: sent, mtime_kept, dated, ..Written::default() })
     }
@@ -517,6 +537,11 @@ impl FtpSession {
         });
         Ok(Finished { mtime_kept, dated, is_taken, old_size, arrival, rnfr })
     }
+}
+
+/// Whether a refusal may be about nothing but the name.
+fn is_about_name(refused: &Reply) -> bool {
+    matches!(refused.code(), 501 | 550 | 553)
 }
 
 /// The error of an upload. That of the body is passed on as it is.

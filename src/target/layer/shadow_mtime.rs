@@ -1,20 +1,18 @@
 //! Times for targets that cannot set them: a listing corrected by what the folder's metadata remembers.
 
 use crate::model::stamp::EPS_TIME;
-use crate::model::{DirMeta, EntryKind, Listing, Stamp};
+use crate::model::{DirMeta, Listing, Stamp};
+use std::collections::HashSet;
 
 /// Gives every file of the listing the time it should have, and drops what is remembered but no longer true.
 ///
 /// A memory is true while the file has the size it was written with, and has not been touched after it was written.
 pub fn apply(listing: &mut Listing, meta: &mut DirMeta) {
-    let stale: Vec<String> = meta
-        .shadows()
-        .filter(|(name, _)| {
-            !listing.entries.iter().any(|entry| entry.kind == EntryKind::File && entry.name.as_str() == *name)
-        })
-        .map(|(name, _)| name.to_owned())
-        .collect();
     if listing.complete {
+        let files = listing.entries.iter().filter(|entry| entry.is_file());
+        let there: HashSet<&str> = files.map(|entry| entry.name.as_str()).collect();
+        let remembered = meta.shadows().map(|(name, _)| name);
+        let stale: Vec<String> = remembered.filter(|name| !there.contains(name)).map(str::to_owned).collect();
         stale.iter().for_each(|name| meta.forget_shadow(name));
     }
     for entry in listing.entries.iter_mut().filter(|entry| entry.is_file()) {

@@ -295,10 +295,7 @@ fn looked_at(folder: &Folder) -> io::Result<Vec<Looked>> {
         let mut again: HashMap<OsString, io::Result<Facts>> = folder.names()?.into_iter().collect();
         names = names
             .into_iter()
-            .filter_map(|found| match is_gone(&found) {
-                true => again.remove_entry(&found.0),
-                false => Some(found),
-            })
+            .filter_map(|found| if is_gone(&found) { again.remove_entry(&found.0) } else { Some(found) })
             .collect();
     }
     Ok(names)

@@ -188,9 +188,10 @@ impl Client {
         let now = self.now();
         // Over TLS nobody can change the body; without, its MD5 is signed instead, which both sides compute anyway.
         let has_sum = ask.headers.iter().any(|(name, _)| *name == "content-md5");
-        let digest = match (place.address.is_tls || has_sum) && !ask.body.is_empty() {
-            true => UNSIGNED.to_owned(),
-            false => hex(ring::digest::digest(&ring::digest::SHA256, ask.body).as_ref()),
+        let digest = if (place.address.is_tls || has_sum) && !ask.body.is_empty() {
+            UNSIGNED.to_owned()
+        } else {
+            hex(ring::digest::digest(&ring::digest::SHA256, ask.body).as_ref())
         };
         let mut headers = vec![
             ("host".to_owned(), place.address.authority()),

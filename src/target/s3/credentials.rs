@@ -207,6 +207,13 @@ impl Finder<'_> {
     /// What a section of the shared files leads to; `None` if it says nothing about keys.
     fn of_profile(&self, section: &Section, depth: usize) -> Result<Option<Keys>> {
         let get = |key: &str| section.get(key).map(String::as_str).filter(|value| !value.is_empty());
+        if get("role_arn").is_some() && get("mfa_serial").is_some() {
+            let error = Error::new(Kind::Unsupported, "its role wants a code of a device (mfa_serial)");
+            return Err(error.during("use the profile").at(&self.wallet.profile).advise(
+                "let the tool of AWS ask for it before, and leave the profile out: \
+                 eval \"$(aws configure export-credentials --profile NAME --format env)\"",
+            ));
+        }
         if let Some(role) = get("role_arn").filter(|_| depth < MOST_ROLES) {
             if let Some(file) = get("web_identity_token_file") {
                 return self.by_web_identity(role, file, get("role_session_name")).map(Some);
@@ -246,9 +253,14 @@ impl Finder<'_> {
         }
         if get("sso_session").is_some() || get("sso_start_url").is_some() {
             let error = Error::new(Kind::Unsupported, "the profile logs in by SSO, which is not supported");
-            return Err(error.advise(
-                "let the tool of AWS do it: credential_process = aws configure export-credentials --profile NAME --format process",
-            ));
+            return Err(by_tool_of_aws(error));
+        }
+        if get("login_session").is_some() {
+            let error = Error::new(
+                Kind::Unsupported,
+                "the profile has logged in by `aws login`, which is not supported",
+            );
+            return Err(by_tool_of_aws(error));
         }
         Ok(None)
     }
@@ -265,7 +277,11 @@ impl Finder<'_> {
         };
         let from_file = variables.get("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
         let token = match from_file {
-            Some(file) => Some(std::fs::read_to_string(file)?.trim().to_owned()),
+            Some(file) => {
+                let token = std::fs::read_to_string(file);
+                let token = token.map_err(|error| Error::from(error).during("read").at(file))?;
+                Some(token.trim().to_owned())
+            }
             None => variables.get("AWS_CONTAINER_AUTHORIZATION_TOKEN").map(str::to_owned),
         };
         let headers = token.into_iter().map(|token| ("authorization".to_owned(), token)).collect();
@@ -368,17 +384,24 @@ impl Finder<'_> {
         let body = answer.bytes(LIMIT)?;
         if status != 200 {
             let words = crate::wire::s3::answer::Refusal::parse(&body).unwrap_or_default();
-            let error = refusal(status, format!("the role is not lent: {} {}", words.code, words.message));
+            let error =
+                refusal(status, format!("the role cannot be assumed: {} {}", words.code, words.message));
             if error.retry() != Retry::No {
                 return Err(error);
             }
-            return Err(error.advise("check role_arn, and whether these keys may take it"));
+            let is_about_time = words.message.starts_with("Signature expired")
+                || words.message.starts_with("Signature not yet current");
+            return Err(error.advise(if is_about_time {
+                "set the clock of this computer"
+            } else {
+                "check role_arn, and whether these keys may take it"
+            }));
         }
         let root = Element::parse(&body)?;
         let lent = root.children.iter().find_map(|result| result.child("Credentials"));
         let get = |name: &str| lent.and_then(|lent| lent.get(name)).map(str::to_owned);
         let (Some(id), Some(secret)) = (get("AccessKeyId"), get("SecretAccessKey")) else {
-            return Err(nothing("the service that lends roles"));
+            return Err(nothing("the service for roles (STS)"));
         };
         let until = get("Expiration").and_then(|at| listed(&at)).map(|at| at.seconds());
         Ok(Keys { until, ..keys(&id, &secret, get("SessionToken").as_deref()) })
@@ -395,6 +418,13 @@ fn refusal(status: u16, why: String) -> Error {
         429 | 500.. => Error::new(Kind::Busy, why).with_os(libc::EAGAIN).retrying(Retry::Later),
         _ => Error::new(Kind::Denied, why),
     }
+}
+
+/// The error for a way to log in that others know.
+fn by_tool_of_aws(error: Error) -> Error {
+    error.advise(
+        "let the tool of AWS do it: credential_process = aws configure export-credentials --profile NAME --format process",
+    )
 }
 
 fn nothing(of: &str) -> Error {

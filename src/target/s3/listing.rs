@@ -141,7 +141,7 @@ impl S3Session {
             let name = &object.key[prefix.len()..];
             let Ok(found) = Name::new(name) else { continue };
             if folder.folders.contains(name) {
-                listing.notes.push(Note::new(name, "a folder has the same name"));
+                listing.notes.push(Note::stuck(name, "a folder has the same name"));
                 continue;
             }
             let mut entry = Entry::file(found, Some(object.size), object.modified);
@@ -154,8 +154,10 @@ impl S3Session {
         }
         // Whoever tells it puts the folder in front.
         let below = |key: &'_ String| key.strip_prefix(prefix).unwrap_or(key).to_owned();
-        let odd =
-            folder.odd.iter().map(|key| Note::new(below(key), "its key cannot be the path of a local file"));
+        let odd = folder
+            .odd
+            .iter()
+            .map(|key| Note::stuck(below(key), "its key cannot be the path of a local file"));
         listing.notes.extend(odd);
         listing
     }

@@ -42,9 +42,10 @@ use self::parts::Slots;
 use self::session::S3Session;
 use crate::error::{Error, Kind, Result};
 use crate::locked::locked;
+use crate::model::RelPath;
 use crate::target::checkup::Findings;
 use crate::target::ftp::proxy::Proxy;
-use crate::target::{Caps, Session, Target};
+use crate::target::{Caps, Session, Target, UploadWatch};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -73,6 +74,8 @@ struct Server {
     /// The server sends whole objects only.
     ignores_ranges: AtomicBool,
     slots: Slots,
+    /// Who hears of uploads in parts.
+    watch: Mutex<Option<UploadWatch>>,
 }
 
 impl S3Target {
@@ -96,11 +99,10 @@ impl S3Target {
         let root = config.root.trim_matches('/');
         if !root.is_empty() && root.split('/').any(|name| name.is_empty() || name == "." || name == "..") {
             let error = Error::new(Kind::Usage, format!("{root:?} cannot be a folder of a bucket"));
-            return Err(match root.contains('?') {
-                true => {
-                    error.advise(format!("if it should end before the question mark: {KNOWN_PARTS} there"))
-                }
-                false => error,
+            return Err(if root.contains('?') {
+                error.advise(format!("if it should end before the question mark: {KNOWN_PARTS} there"))
+            } else {
+                error
             });
         }
         let prefix = if root.is_empty() { String::new() } else { format!("{root}/") };
@@ -112,9 +114,10 @@ impl S3Target {
             tls.ca_file = variables.get("AWS_CA_BUNDLE").map(PathBuf::from);
         }
         let net = Net::new(config.connect_timeout, config.timeout, proxy, tls);
-        let id = match endpoint.is_custom() {
-            true => format!("s3://{place}?endpoint_url={}", endpoint.shown(&region)),
-            false => format!("s3://{place}"),
+        let id = if endpoint.is_custom() {
+            format!("s3://{place}?endpoint_url={}", endpoint.shown(&region))
+        } else {
+            format!("s3://{place}")
         };
         Ok(S3Target {
             id,
@@ -129,6 +132,7 @@ impl S3Target {
                 ignores_conditions: AtomicBool::new(false),
                 has_proven: AtomicBool::new(false),
                 ignores_ranges: AtomicBool::new(false),
+                watch: Mutex::default(),
             }),
         })
     }
@@ -196,6 +200,10 @@ impl Target for S3Target {
         ])
     }
 
+    fn watch_uploads(&self, watch: Option<UploadWatch>) {
+        *locked(&self.server.watch) = watch;
+    }
+
     fn interrupt(&self) {
         self.server.client.net.sockets.shut_all();
     }
@@ -204,6 +212,15 @@ impl Target for S3Target {
 impl Server {
     fn known(&self) -> MutexGuard<'_, Known> {
         locked(&self.known)
+    }
+
+    /// Tells of an upload in parts that it has begun, or ended.
+    fn tell_upload(&self, key: &str, id: &str, has_ended: bool) {
+        let watch = locked(&self.watch).clone();
+        let file = key.strip_prefix(&self.prefix).and_then(|file| RelPath::parse(file).ok());
+        if let (Some(watch), Some(file)) = (watch, file) {
+            watch(&file, id, has_ended);
+        }
     }
 }
 

@@ -72,11 +72,10 @@ impl Answer<'_> {
         }
         let mut bytes = Vec::new();
         (&mut self.body).take(limit as u64 + 1).read_to_end(&mut bytes)?;
-        match bytes.len() > limit {
-            true => {
-                Err(Error::new(Kind::Protocol, "the answer of the server is too long").with_os(libc::EIO))
-            }
-            false => Ok(bytes),
+        if bytes.len() > limit {
+            Err(Error::new(Kind::Protocol, "the answer of the server is too long").with_os(libc::EIO))
+        } else {
+            Ok(bytes)
         }
     }
 }
@@ -134,9 +133,8 @@ impl Net {
         outcome: Result<Head>,
         interruptions: u64,
     ) -> Result<Answer<'_>> {
-        let head = outcome.map_err(|error| match self.sockets.interruptions() == interruptions {
-            true => error,
-            false => interrupted(),
+        let head = outcome.map_err(|error| {
+            if self.sockets.interruptions() == interruptions { error } else { interrupted() }
         })?;
         let left = match head.framing(message.method)? {
             Framing::Length(length) => Left::Bytes(length),

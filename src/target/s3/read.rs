@@ -101,7 +101,9 @@ impl S3Session {
         let (total, next) = match head.status {
             206 => {
                 let range = Piece::of(&head);
-                let range = range.ok_or_else(|| nonsense("a part of an object does not say of how much"))?;
+                let range = range.ok_or_else(|| {
+                    nonsense("the answer to a range of an object does not say which range it is")
+                })?;
                 (range.total, range.to)
             }
             _ => {
@@ -165,7 +167,7 @@ impl S3Session {
             return Err(error.retrying(Retry::Later).into());
         }
         if Piece::of(head).is_some_and(|piece| piece.from != from) {
-            return Err(nonsense("the server sent another part of an object than was asked for").into());
+            return Err(nonsense("the server sent another range of an object than was asked for").into());
         }
         // Not every server heeds the condition that it was given.
         match head.get("etag").map(unquoted) {
@@ -223,7 +225,7 @@ impl S3Session {
             while filled < length && !stop.load(Ordering::Relaxed) {
                 match body.read(&mut bytes[filled..]).map_err(Error::from)? {
                     0 => {
-                        return Err(Error::new(Kind::Disconnected, "a part of an object is too short").into());
+                        return Err(Error::new(Kind::Disconnected, "a range of an object ended early").into());
                     }
                     count => filled += count,
                 }
@@ -404,10 +406,7 @@ impl Ranged<'_, '_> {
 
     fn fill(&mut self, out: &mut [u8]) -> Result<usize> {
         loop {
-            let count = match self.is_first {
-                true => self.read_first(out)?,
-                false => self.current.read(out)?,
-            };
+            let count = if self.is_first { self.read_first(out)? } else { self.current.read(out)? };
             if count > 0 || out.is_empty() {
                 return Ok(count);
             }

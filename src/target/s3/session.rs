@@ -126,21 +126,16 @@ impl S3Session {
     /// The key of a file.
     pub(super) fn key(&self, file: &RelPath) -> Result<String> {
         let key = format!("{}{file}", self.server.prefix);
-        match key.len() > LONGEST_KEY {
-            true => {
-                Err(Error::new(Kind::Name, format!("S3 has no keys longer than {LONGEST_KEY} bytes"))
-                    .at(file))
-            }
-            false => Ok(key),
+        if key.len() > LONGEST_KEY {
+            Err(Error::new(Kind::Name, format!("S3 has no keys longer than {LONGEST_KEY} bytes")).at(file))
+        } else {
+            Ok(key)
         }
     }
 
     /// What the keys in a folder begin with.
     pub(super) fn prefix(&self, dir: &RelPath) -> Result<String> {
-        match dir.is_root() {
-            true => Ok(self.server.prefix.clone()),
-            false => Ok(format!("{}/", self.key(dir)?)),
-        }
+        if dir.is_root() { Ok(self.server.prefix.clone()) } else { Ok(format!("{}/", self.key(dir)?)) }
     }
 
     /// Puts a marker at a folder.
@@ -201,9 +196,10 @@ impl S3Session {
         }
         let mut known = self.server.known();
         known.change(&prefix);
-        match known.unsee_folder(&prefix) || is_marked {
-            true => Ok(()),
-            false => Err(Error::new(Kind::NotFound, "no such file or folder").into()),
+        if known.unsee_folder(&prefix) || is_marked {
+            Ok(())
+        } else {
+            Err(Error::new(Kind::NotFound, "no such file or folder").into())
         }
     }
 
@@ -310,6 +306,11 @@ impl Session for S3Session {
         lend: &mut dyn FnMut(&mut dyn Read) -> Result<()>,
     ) -> Result<()> {
         self.download(file, start, lend)
+    }
+
+    fn end_upload(&mut self, file: &RelPath, upload: &str) -> Result<()> {
+        let ended = self.end_left_upload(file, upload);
+        ended.map_err(|trouble| Error::from(trouble).during("end the upload of").at(file))
     }
 
     fn write(&mut self, file: &RelPath, body: &mut dyn Read, put: &Put) -> Result<Written> {

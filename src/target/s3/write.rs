@@ -100,9 +100,10 @@ impl S3Session {
         }
         let file = self.head(key)?;
         let etag = file.as_ref().map(|file| file.etag.clone()).filter(|etag| !etag.is_empty());
-        match is_as(&There { file, is_folder: false }, &expect) {
-            true => Ok(etag.map_or(Condition::None, Condition::Is)),
-            false => Err(changed().into()),
+        if is_as(&There { file, is_folder: false }, &expect) {
+            Ok(etag.map_or(Condition::None, Condition::Is))
+        } else {
+            Err(changed().into())
         }
     }
 
@@ -116,9 +117,10 @@ impl S3Session {
         }
         self.end_older_uploads(key);
         let upload = self.begin(key, parts, wanted)?;
+        self.server.tell_upload(key, &upload.id, false);
         let placed = self.send_parts(key, &upload, first, parts, wanted);
-        if placed.is_err() {
-            self.abort(key, &upload.id);
+        if placed.is_ok() || self.abort(key, &upload.id) {
+            self.server.tell_upload(key, &upload.id, true);
         }
         placed
     }
@@ -252,7 +254,7 @@ impl S3Session {
             self.server.known().unsee(key);
             let error = Error::new(
                 Kind::Corrupt,
-                "the server has got something else than was sent (its checksum is another one)",
+                "what the server received is not what was sent (the checksums differ)",
             );
             return Err(error.damaged().into());
         }
@@ -374,7 +376,7 @@ impl S3Session {
         }
         if there.size != size {
             self.server.known().unsee(key);
-            let problem = format!("the server has put together {} bytes, {size} were sent", there.size);
+            let problem = format!("the server holds {} bytes of the {size} that were sent", there.size);
             return Err(Error::new(Kind::Corrupt, problem).damaged().into());
         }
         Ok(Taken { date: there.modified.or(made.date), ..made })
@@ -391,9 +393,10 @@ impl S3Session {
             let answer = self.ask(&ask)?;
             let etag = answer.head.get("etag").map(unquoted).unwrap_or_default();
             answer.bytes(LIMIT)?;
-            match etag.is_empty() {
-                true => Err(nonsense("the server does not say what it has got").into()),
-                false => Ok(SentPart { etag, sum }),
+            if etag.is_empty() {
+                Err(nonsense("the server tells no ETag of a part").into())
+            } else {
+                Ok(SentPart { etag, sum })
             }
         })
     }
@@ -419,12 +422,25 @@ impl S3Session {
         }
     }
 
-    /// Tells the server that an upload has come to nothing. It is told also after everything was interrupted.
-    fn abort(&self, key: &str, upload: &str) {
+    /// Tells the server that an upload has come to nothing; whether it has heard that. It is told also after everything was
+    /// interrupted.
+    fn abort(&self, key: &str, upload: &str) -> bool {
         let client = &self.server.client;
         let ask = Ask::key("DELETE", key).query("uploadId", upload);
-        // If that fails as well, the next upload of the file looks for it.
-        drop(client.bytes(&ask, client.net.sockets.interruptions()));
+        // If that fails as well, the next run does it, or the next upload of the file.
+        match client.bytes(&ask, client.net.sockets.interruptions()) {
+            Ok(_) => true,
+            Err(trouble) => trouble.is_missing(),
+        }
+    }
+
+    /// Ends an upload that a dead run has begun.
+    pub(super) fn end_left_upload(&self, file: &RelPath, upload: &str) -> Result<(), Trouble> {
+        let key = self.key(file)?;
+        match self.patiently(|| self.bytes(&Ask::key("DELETE", &key).query("uploadId", upload))) {
+            Err(trouble) if !trouble.is_missing() => Err(trouble),
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 
     /// Ends uploads of the same object that a run has left behind when it was killed. What began a short time ago may be the work

@@ -11,6 +11,7 @@ use russh::keys::agent::client::AgentClient;
 use russh::keys::{Algorithm, HashAlg, PrivateKeyWithHashAlg, PublicKey};
 use russh::{MethodKind, MethodSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// How often a server may ask again within one keyboard-interactive login.
@@ -23,6 +24,8 @@ const PASSWORD: &str = "password";
 pub struct Login<'a> {
     pub hop: &'a Hop,
     pub timeout: Duration,
+    /// The password was sent.
+    pub password_was_tried: AtomicBool,
 }
 
 /// What was tried, and what the server says to it.
@@ -33,6 +36,8 @@ struct Attempts {
     /// Key files that could not be used, and why.
     unusable: Vec<String>,
     is_locked: bool,
+    /// The server does not say that it knows RSA with anything but SHA-1.
+    is_doubtful: bool,
 }
 
 /// What came of one attempt.
@@ -44,7 +49,7 @@ enum Answer {
 /// Logs in; returns by what.
 ///
 /// # Errors
-/// [`Kind::SshLogin`] with everything that was tried, [`Kind::Locked`] if a passphrase could help; and what is wrong with a
+/// [`Kind::SshLogin`] with everything that was tried, [`Kind::Passphrase`] if a passphrase could help; and what is wrong with a
 /// key file that the user asked for.
 pub async fn log_in(
     handle: &mut Handle<Client>,
@@ -53,14 +58,20 @@ pub async fn log_in(
 ) -> Result<String> {
     let at = login.hop.address();
     let within = |error: Error| error.during("log in to").at(&at);
-    let trying =
-        Attempts { open: MethodSet::empty(), tried: Vec::new(), unusable: Vec::new(), is_locked: false };
+    let trying = Attempts {
+        open: MethodSet::empty(),
+        tried: Vec::new(),
+        unusable: Vec::new(),
+        is_locked: false,
+        is_doubtful: false,
+    };
     // An agent may ask the user for a confirmation, so there is more time than for an answer of the server.
-    patience.within(login.timeout * 2, trying.all(handle, login.hop)).await.map_err(within)?.map_err(within)
+    patience.within(login.timeout * 2, trying.all(handle, login)).await.map_err(within)?.map_err(within)
 }
 
 impl Attempts {
-    async fn all(mut self, handle: &mut Handle<Client>, hop: &Hop) -> Result<String> {
+    async fn all(mut self, handle: &mut Handle<Client>, login: &Login<'_>) -> Result<String> {
+        let hop = login.hop;
         let none = handle.authenticate_none(hop.user.as_str()).await.map_err(broken)?;
         if let Answer::LoggedIn = self.take(none) {
             return Ok("without proof".to_owned());
@@ -71,7 +82,7 @@ impl Attempts {
             let before = self.open.clone();
             if let Some(way) = self.keys(handle, hop).await? {
                 by.push(way);
-            } else if let Some(way) = self.password(handle, hop).await? {
+            } else if let Some(way) = self.password(handle, login).await? {
                 by.push(way);
             } else if self.open == before || self.is_exhausted() {
                 break;
@@ -145,7 +156,7 @@ impl Attempts {
                 if handle.is_closed() || !self.has(MethodKind::PublicKey) {
                     break;
                 }
-                let hash = rsa_hash(handle, &key.algorithm()).await?;
+                let hash = self.rsa_hash(handle, &key.algorithm(), hop).await?;
                 let key = PrivateKeyWithHashAlg::new(key, hash);
                 let answer = handle.authenticate_publickey(user, key).await.map_err(broken)?;
                 if let Answer::LoggedIn = self.take(answer) {
@@ -165,7 +176,7 @@ impl Attempts {
                 self.unusable.push(format!("{} ({why})", file.path.display()));
                 Ok(None)
             }
-            Err(unusable) if file.is_wanted && !matches!(unusable, Unusable::Public) => {
+            Err(unusable) if file.is_wanted && !matches!(unusable, Unusable::Public | Unusable::Token) => {
                 Err(unusable.error(&file.path))
             }
             Err(Unusable::Missing) if file.is_usual => Ok(None),
@@ -206,12 +217,12 @@ impl Attempts {
             let user = hop.user.as_str();
             let (answer, way) = match identity {
                 AgentIdentity::PublicKey { key, comment } => {
-                    let hash = rsa_hash(handle, &key.algorithm()).await?;
+                    let hash = self.rsa_hash(handle, &key.algorithm(), hop).await?;
                     let answer = handle.authenticate_publickey_with(user, key, hash, &mut agent).await;
                     (answer, format!("key of the agent, {comment}"))
                 }
                 AgentIdentity::Certificate { certificate, comment } => {
-                    let hash = rsa_hash(handle, &certificate.algorithm()).await?;
+                    let hash = self.rsa_hash(handle, &certificate.algorithm(), hop).await?;
                     let answer =
                         handle.authenticate_certificate_with(user, certificate, hash, &mut agent).await;
                     (answer, format!("certificate of the agent, {comment}"))
@@ -233,7 +244,8 @@ impl Attempts {
     }
 
     /// Tries the password: as such where the server takes it, else, or if it is refused, as the answer to its questions.
-    async fn password(&mut self, handle: &mut Handle<Client>, hop: &Hop) -> Result<Option<String>> {
+    async fn password(&mut self, handle: &mut Handle<Client>, login: &Login<'_>) -> Result<Option<String>> {
+        let hop = login.hop;
         let Some(password) = &hop.password else { return Ok(None) };
         // What was accepted once is not the answer to what is asked behind it.
         if self.tried.iter().any(|way| way == PASSWORD) {
@@ -243,6 +255,7 @@ impl Attempts {
             if handle.is_closed() || !self.has(method) {
                 continue;
             }
+            login.password_was_tried.store(true, Ordering::Relaxed);
             let answer = match method {
                 MethodKind::Password => handle
                     .authenticate_password(hop.user.as_str(), password.reveal())
@@ -258,6 +271,22 @@ impl Attempts {
             }
         }
         Ok(None)
+    }
+
+    /// The hash to sign with, which only RSA keys have: the best that the server takes. SHA-1 only where the user allows it.
+    async fn rsa_hash(
+        &mut self,
+        handle: &Handle<Client>,
+        kind: &Algorithm,
+        hop: &Hop,
+    ) -> Result<Option<HashAlg>> {
+        if !matches!(kind, Algorithm::Rsa { .. }) {
+            return Ok(None);
+        }
+        let told = handle.best_supported_rsa_hash().await.map_err(broken)?.flatten();
+        let hash = hop.algorithms.rsa_hash(told);
+        self.is_doubtful |= told.is_none() && hash.is_some();
+        Ok(hash)
     }
 
     fn failure(&self, hop: &Hop) -> Error {
@@ -276,10 +305,15 @@ impl Attempts {
                 format!("; it takes {}", names.join(", "))
             }
         };
-        let kind = if self.is_locked { Kind::Locked } else { Kind::SshLogin };
+        let kind = if self.is_locked { Kind::Passphrase } else { Kind::SshLogin };
         let user = &hop.user;
-        Error::new(kind, format!("user {user:?}: {tried}{unusable}{offers}"))
-            .advise("check the user name, the password or the key (--identity-file)")
+        let error = Error::new(kind, format!("user {user:?}: {tried}{unusable}{offers}"));
+        error.advise(if self.is_doubtful {
+            "check the user name, the password or the key (--identity-file); an old server may know RSA keys with SHA-1 only, \
+             which has to be allowed in ~/.ssh/config: PubkeyAcceptedAlgorithms +ssh-rsa"
+        } else {
+            "check the user name, the password or the key (--identity-file)"
+        })
     }
 }
 
@@ -327,15 +361,6 @@ async fn answer_questions(handle: &mut Handle<Client>, hop: &Hop, password: &str
         }
     }
     Err(Error::new(Kind::SshLogin, "the server asks questions without end"))
-}
-
-/// The hash to sign with, which only RSA keys have: the best that the server takes, never SHA-1.
-async fn rsa_hash(handle: &Handle<Client>, kind: &Algorithm) -> Result<Option<HashAlg>> {
-    if !matches!(kind, Algorithm::Rsa { .. }) {
-        return Ok(None);
-    }
-    let told = handle.best_supported_rsa_hash().await.map_err(broken)?;
-    Ok(Some(told.flatten().unwrap_or(HashAlg::Sha512)))
 }
 
 fn broken(error: russh::Error) -> Error {

@@ -232,9 +232,10 @@ impl SftpSession {
                 refused?;
                 let written = finished?;
                 let (from, to) = (&upload.place, &upload.target);
-                let request = match upload.put.must_be_new() {
-                    true => Request::Rename { from, to },
-                    false => Request::Replace { from, to },
+                let request = if upload.put.must_be_new() {
+                    Request::Rename { from, to }
+                } else {
+                    Request::Replace { from, to }
                 };
                 let renaming = self.begin_rename(&request, to)?;
                 Ok(Step::To(Stage::Renaming(renaming, written)))

@@ -17,6 +17,8 @@ const MAX_OUTPUT: usize = 64 * 1024 * 1024;
 /// A session that may go anywhere on the server. Paths are absolute.
 pub struct ByHand {
     session: SftpSession,
+    /// Where it was before, and where that is without links.
+    home: Option<(Arc<Server>, Option<Vec<u8>>)>,
 }
 
 /// What a command has printed.
@@ -30,7 +32,25 @@ pub struct Printed {
 
 impl ByHand {
     pub(super) fn new(session: SftpSession) -> Self {
-        ByHand { session }
+        ByHand { session, home: None }
+    }
+
+    /// Leads a session of a target to the root of its server.
+    pub(super) fn lead(mut session: SftpSession) -> Self {
+        let top = session.server.at_the_top();
+        let home = (std::mem::replace(&mut session.server, top), session.real_root.take());
+        session.real_root = Some(b"/".to_vec());
+        ByHand { session, home: Some(home) }
+    }
+
+    /// The session, back in the root of its target if it comes from there.
+    pub fn back(self) -> Box<dyn Session> {
+        let mut session = self.session;
+        if let Some((server, real_root)) = self.home {
+            session.server = server;
+            session.real_root = real_root;
+        }
+        Box::new(session)
     }
 
     /// What stands at a path; of a link, what it leads to, if it is to be followed.
@@ -125,9 +145,10 @@ impl ByHand {
     pub fn rename(&mut self, from: &str, to: &str, replace: bool) -> Result<()> {
         let context = |error: Error| error.during("rename").at(from);
         let (old, new) = (self.raw(from).map_err(context)?, self.raw(to).map_err(context)?);
-        let request = match replace {
-            true => Request::Replace { from: &old, to: &new },
-            false => Request::Rename { from: &old, to: &new },
+        let request = if replace {
+            Request::Replace { from: &old, to: &new }
+        } else {
+            Request::Rename { from: &old, to: &new }
         };
         self.session.talk.ask(&request).and_then(success).map_err(context)
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 /// What becomes of the key by which a server proves who it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum HostKeys {
-    /// It must be known.
+    /// It must be known, unless the ssh configuration accepts that of a new host.
     #[default]
     Known,
     /// The key of a host that was never seen is written down; a changed one is refused.
@@ -34,6 +34,9 @@ pub struct SftpConfig {
     pub passphrase: Option<Secret>,
     /// The folder to work in, as an absolute path of the server.
     pub root: String,
+    /// The URL of a proxy, which may hold a password: `socks5://`, `socks5h://` or `http://`. The first connection goes through
+    /// it, to the server or to the first jump host, and not by a `ProxyCommand`.
+    pub proxy: Option<Secret>,
     /// Longest time until the connection stands and the login is done.
     pub connect_timeout: Duration,
     /// Longest time without a sign of life.
@@ -76,6 +79,7 @@ impl SftpConfig {
             password: None,
             passphrase: None,
             root: root.into(),
+            proxy: None,
             connect_timeout: Duration::from_secs(30),
             timeout: Duration::from_secs(60),
             encoding: None,

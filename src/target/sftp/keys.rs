@@ -3,7 +3,7 @@
 use super::short_key;
 use crate::error::{Error, Kind};
 use crate::target::ftp::Secret;
-use russh::keys::{self, Certificate, PrivateKey, PublicKey};
+use russh::keys::{self, Algorithm, Certificate, PrivateKey, PublicKey};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,6 +17,8 @@ pub enum Unusable {
     Locked(&'static str),
     /// It holds a public key: its private one is for an agent to have.
     Public,
+    /// It only tells which key a security key (FIDO) has, and there it is the agent's to ask for a signature.
+    Token,
     /// Anything else, in words.
     Bad(String),
 }
@@ -30,6 +32,10 @@ impl Unusable {
             Unusable::Public => {
                 "it holds only the public key, for an agent that has the private one".to_owned()
             }
+            Unusable::Token => {
+                "it is that of a security key (FIDO), which signs for the agent only; give it to the agent with ssh-add"
+                    .to_owned()
+            }
             Unusable::Bad(why) => why.replace("{path}", &path.display().to_string()),
         }
     }
@@ -40,10 +46,10 @@ impl Unusable {
             |kind: Kind| Error::new(kind, self.words(path)).during("use the key file").at(path.display());
         match self {
             Unusable::Missing => error(Kind::NotFound).advise("check the path after --identity-file"),
-            Unusable::Locked(_) => error(Kind::Locked).advise(
+            Unusable::Locked(_) => error(Kind::Passphrase).advise(
                 "run it where it may ask for the passphrase, or give the key to the agent with ssh-add",
             ),
-            Unusable::Public | Unusable::Bad(_) => error(Kind::Denied),
+            Unusable::Public | Unusable::Token | Unusable::Bad(_) => error(Kind::Denied),
         }
     }
 }
@@ -62,7 +68,11 @@ pub fn load(path: &Path, passphrase: Option<&Secret>) -> Result<PrivateKey, Unus
         return Err(Unusable::Public);
     }
     refuse_open(path)?;
-    decode(&text, passphrase)
+    let key = decode(&text, passphrase)?;
+    match key.algorithm() {
+        Algorithm::SkEd25519 | Algorithm::SkEcdsaSha2NistP256 => Err(Unusable::Token),
+        _ => Ok(key),
+    }
 }
 
 /// Others could have read, or exchanged, a key that they can open. One that belongs to somebody else, such as a secret that is

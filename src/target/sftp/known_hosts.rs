@@ -4,6 +4,7 @@ use super::wildcard::matches_any;
 use crate::error::{Error, Kind, Result};
 use data_encoding::BASE64;
 use ring::hmac;
+use ring::rand::{SecureRandom, SystemRandom};
 use russh::keys::ssh_key::certificate::CertType;
 use russh::keys::ssh_key::public::KeyData;
 use russh::keys::{Algorithm, Certificate, HashAlg, PublicKey};
@@ -113,19 +114,19 @@ impl KnownHost {
         Ok(())
     }
 
-    /// Whether a certificate of the host is good at a time (seconds since 1970-01-01 UTC); else why not.
+    /// Where the authority of a certificate or its key is revoked. Then nothing else makes the host a known one.
+    pub fn revoked(&self, certificate: &Certificate) -> Option<Place> {
+        let keys = [certificate.signature_key(), certificate.public_key()];
+        let mut lines = self.lines.iter().chain(&self.without_port).filter(|line| line.is_revoked);
+        lines.find(|line| keys.contains(&line.key.key_data())).map(|line| line.place.clone())
+    }
+
+    /// Whether a certificate of the host, which is not revoked, is good at a time (seconds since 1970-01-01 UTC); else why not.
     ///
     /// # Errors
     /// Why it is not good, in words.
     pub fn judge_certificate(&self, certificate: &Certificate, now: u64) -> Result<(), String> {
         let is = |key: &PublicKey, data: &KeyData| key.key_data() == data;
-        let revoked = self.lines.iter().filter(|line| line.is_revoked);
-        for line in revoked {
-            if is(&line.key, certificate.signature_key()) || is(&line.key, certificate.public_key()) {
-                let Place { file, line } = &line.place;
-                return Err(format!("it is revoked in {}, line {line}", file.display()));
-            }
-        }
         if !self.authorities.iter().any(|line| is(&line.key, certificate.signature_key())) {
             return Err("another authority has signed it".to_owned());
         }
@@ -176,16 +177,26 @@ impl KnownHost {
     }
 }
 
-/// Writes the key of a host down.
+/// Writes the key of a host down, under its name and port or under a hash of both.
 ///
 /// # Errors
 /// If the file cannot be written.
-pub fn learn(file: &Path, host: &str, port: u16, key: &PublicKey) -> Result<()> {
+pub fn learn(file: &Path, (host, port): (&str, u16), is_hashed: bool, key: &PublicKey) -> Result<()> {
     let mut key = key.clone();
     key.set_comment("");
     let failed = |error: io::Error| Error::from(error).during("write").at(file.display());
     let key = key.to_openssh().map_err(|error| failed(io::Error::other(error.to_string())))?;
-    write_line(file, &format!("{} {}\n", name_of(host, port), key.trim())).map_err(failed)
+    let name = name_of(host, port);
+    let name = if is_hashed { hashed(&name).map_err(failed)? } else { name };
+    write_line(file, &format!("{name} {}\n", key.trim())).map_err(failed)
+}
+
+/// A name so that nobody reads it who does not know it.
+fn hashed(name: &str) -> io::Result<String> {
+    let mut salt = [0; 20];
+    SystemRandom::new().fill(&mut salt).map_err(|_| io::Error::other("the system has no random numbers"))?;
+    let hash = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &salt), name.as_bytes());
+    Ok(format!("|1|{}|{}", BASE64.encode(&salt), BASE64.encode(hash.as_ref())))
 }
 
 fn write_line(file: &Path, line: &str) -> io::Result<()> {
@@ -376,10 +387,26 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join(".ssh/known_hosts");
         let key = PublicKey::from_openssh(&format!("{ONE} from@somewhere")).unwrap();
-        learn(&file, "web", 2222, &key).unwrap();
+        learn(&file, ("web", 2222), false, &key).unwrap();
         assert_eq!(fs::read_to_string(&file).unwrap(), format!("[web]:2222 {ONE}\n"));
         fs::write(&file, format!("old {TWO}")).unwrap();
-        learn(&file, "web", 22, &key).unwrap();
+        learn(&file, ("web", 22), false, &key).unwrap();
         assert_eq!(fs::read_to_string(&file).unwrap(), format!("old {TWO}\nweb {ONE}\n"));
+    }
+
+    #[test]
+    fn a_new_host_is_written_down_by_a_hash_if_that_is_wanted() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("known_hosts");
+        let key = PublicKey::from_openssh(ONE).unwrap();
+        for _ in 0..2 {
+            learn(&file, ("web", 2222), true, &key).unwrap();
+        }
+        let text = fs::read_to_string(&file).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines.iter().all(|line| line.starts_with("|1|") && line.ends_with(ONE)), "{text}");
+        assert_ne!(lines[0], lines[1], "each has a salt of its own");
+        assert_eq!(judge(&text, "web", 2222, ONE), Verdict::Known);
+        assert_eq!(judge(&text, "web", 2223, ONE), Verdict::Unknown);
     }
 }

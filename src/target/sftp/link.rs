@@ -1,15 +1,17 @@
 //! One SSH connection: the way there, the key of the server, the login. All sessions of a target are channels of one.
 
+use super::algorithms::{Algorithms, advice};
 use super::auth::{self, Login};
 use super::config::HostKeys;
 use super::known_hosts::{self, KnownHost, Place, Verdict};
+use super::proxied;
 use super::route::Hop;
 use super::runtime::Patience;
 use crate::error::{Error, Kind, Result};
 use crate::locked::locked;
 use russh::client::{self, DisconnectReason, Handle};
 use russh::keys::{Algorithm, HashAlg, PublicKey, PublicKeyOrCertificate};
-use russh::{Channel, ChannelOpenFailure, Disconnect, Names, Preferred, SshId, cipher};
+use russh::{Channel, ChannelOpenFailure, Disconnect, Names, Preferred, SshId};
 use std::borrow::Cow;
 use std::io;
 use std::net::SocketAddr;
@@ -30,6 +32,12 @@ const MESSAGES: usize = 1 << 16;
 
 /// How the words begin where the server has said why; another attempt would end the same way.
 const ENDED_BY_SERVER: &str = "the server ended it";
+
+/// What to do about a line of known hosts that is in the way.
+const REMOVE_LINE: &str = "if the administrator of the server confirms it, remove that line (--no-verify-host-keys goes on without checking)";
+
+/// What is shown from this verbosity on is told of jump hosts, too.
+const IMPORTANT: u8 = 3;
 
 /// How servers introduce themselves that put bytes of one channel before those of another: ProFTPD keeps the beginning of a
 /// request that has not come as a whole in one place for all.
@@ -65,7 +73,9 @@ impl Link {
             through.push(step);
         }
         let last = step(last, through.last(), timeout, patience).await?;
-        let Step { handle, mixes_channels, end, greeting, program } = last;
+        let Step { handle, mixes_channels, end, mut greeting, program } = last;
+        let of_jumps = through.iter().flat_map(|step| &step.greeting);
+        greeting.splice(..0, of_jumps.filter(|(level, _)| *level <= IMPORTANT).cloned());
         through.reverse();
         Ok(Link { handle, mixes_channels, _through: through, _program: program, end, greeting })
     }
@@ -134,7 +144,7 @@ async fn step(hop: &Hop, through: Option<&Step>, timeout: Duration, patience: &m
     if let Some(file) = &hop.revoked {
         known.revoke(file)?;
     }
-    let config = Arc::new(config(&known, timeout));
+    let config = Arc::new(config(&known, &hop.algorithms, timeout));
     let (ending, end) = watch::channel(None);
     let banner = Arc::new(Mutex::new(Vec::new()));
     let mixes_channels = Arc::new(AtomicBool::new(false));
@@ -146,6 +156,11 @@ async fn step(hop: &Hop, through: Option<&Step>, timeout: Duration, patience: &m
         greeting: Arc::clone(&banner),
     };
     let mut program = None;
+    let mut reached = match (through, &hop.proxy) {
+        // The proxy has time of its own: who is silent shall be named.
+        (None, Some(proxy)) => Some(proxied::connect(proxy, hop, timeout, patience).await?),
+        _ => None,
+    };
     let connecting = async {
         match (through, &hop.command) {
             #[cfg(unix)]
@@ -161,7 +176,12 @@ async fn step(hop: &Hop, through: Option<&Step>, timeout: Duration, patience: &m
                 Err(Error::new(Kind::Usage, "ProxyCommand works on Unix only").advise("use ProxyJump"))
             }
             (None, None) => {
-                let socket = Wary { socket: dial(&hop.host, hop.port, timeout).await?, has_heard: false };
+                let socket = match reached.take() {
+                    Some(socket) => socket,
+                    None => dial(&hop.host, hop.port, timeout).await?,
+                };
+                socket.set_nodelay(true).map_err(Error::from)?;
+                let socket = Wary { socket, has_heard: false };
                 client::connect_stream(config, socket, client)
                     .await
                     .map_err(|failure| failure.into_error(hop))
@@ -186,24 +206,46 @@ async fn step(hop: &Hop, through: Option<&Step>, timeout: Duration, patience: &m
         }
     };
     let connected = patience.within(timeout, connecting).await;
-    let mut handle = connected.map_err(|error| error.during("connect to").at(&at))??;
-    let login = Login { hop, timeout };
+    let connected =
+        connected.map_err(|error| error.during("connect to").at(&at)).and_then(|connected| connected);
+    let mut handle = connected.map_err(|error| match (&hop.proxy, error.kind()) {
+        (Some(proxy), Kind::Disconnected | Kind::Timeout) => {
+            error.advise(format!("it goes through the proxy {proxy}: perhaps that does not let SSH through"))
+        }
+        _ => error,
+    })?;
+    let login = Login { hop, timeout, password_was_tried: AtomicBool::new(false) };
     let how = auth::log_in(&mut handle, &login, patience).await;
+    let is_cut = matches!(&how, Err(error) if error.kind() == Kind::Disconnected);
+    if let Some(hop) = hop.with_password_alone()
+        && is_cut
+        && !login.password_was_tried.load(Ordering::Relaxed)
+    {
+        // There were too many keys for its taste. On another connection the password comes first.
+        return Box::pin(step(&hop, through, timeout, patience)).await;
+    }
     let how = how.map_err(|error| match end.borrow().clone() {
         // "Too many authentication failures" is a better reason than a connection that has ended.
-        Some(end) if error.kind() == Kind::Disconnected && end.starts_with(ENDED_BY_SERVER) => {
-            Error::new(Kind::Ssh, end).during("log in to").at(&at)
+        Some(end) if is_cut && end.starts_with(ENDED_BY_SERVER) => {
+            Error::new(Kind::Ssh, end).during("log in to").at(&at).advise(
+                "if it was offered too many keys, name the right one by --identity-file, and set IdentitiesOnly yes for it in \
+                 ~/.ssh/config",
+            )
         }
         Some(_) | None => error,
     })?;
-    let mut greeting = locked(&banner).clone();
+    let mut greeting = hop.news.clone();
+    greeting.extend(
+        hop.unheeded.iter().map(|name| (4, format!("{name} of the ssh configuration is not followed here."))),
+    );
+    greeting.extend(locked(&banner).iter().cloned());
     greeting.push((4, format!("Login as '{}' ({how}).", hop.user)));
     let mixes_channels = mixes_channels.load(Ordering::Relaxed);
     Ok(Step { handle, mixes_channels, end, greeting, program })
 }
 
 /// A TCP connection to the first address of a host that answers. The caller limits the whole.
-async fn dial(host: &str, port: u16, timeout: Duration) -> Result<TcpStream> {
+pub(super) async fn dial(host: &str, port: u16, timeout: Duration) -> Result<TcpStream> {
     let at = || if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
     let addresses: Vec<SocketAddr> = match tokio::net::lookup_host((host, port)).await {
         Ok(addresses) => addresses.collect(),
@@ -226,10 +268,7 @@ async fn connect_to_any(addresses: &[SocketAddr], timeout: Duration) -> Result<T
     for (address, left) in addresses.iter().zip((1..=addresses.len()).rev()) {
         let share = timeout.saturating_sub(begun.elapsed()) / u32::try_from(left).unwrap_or(u32::MAX);
         match tokio::time::timeout(share, TcpStream::connect(address)).await {
-            Ok(Ok(socket)) => {
-                socket.set_nodelay(true).map_err(Error::from)?;
-                return Ok(socket);
-            }
+            Ok(Ok(socket)) => return Ok(socket),
             Err(_) => {
                 let seconds = timeout.as_secs_f64();
                 failure = Error::new(Kind::Timeout, format!("no answer for {seconds} seconds"));
@@ -298,13 +337,10 @@ impl AsyncWrite for Wary {
     }
 }
 
-fn config(known: &KnownHost, timeout: Duration) -> client::Config {
+fn config(known: &KnownHost, algorithms: &Algorithms, timeout: Duration) -> client::Config {
     // The server is asked for the key that is known first; another one would look like a changed key.
     let mut keys: Vec<Algorithm> = Preferred::default().key.into_owned();
     keys.sort_by_key(|kind| !known.has_kind(kind));
-    // GCM is fastest wherever the processor has AES, which is nearly everywhere.
-    let mut ciphers: Vec<cipher::Name> = Preferred::default().cipher.into_owned();
-    ciphers.sort_by_key(|name| !name.as_ref().contains("gcm"));
     client::Config {
         client_id: SshId::Standard(Cow::Borrowed(concat!("SSH-2.0-pyftpsync_", env!("CARGO_PKG_VERSION")))),
         window_size: WINDOW,
@@ -314,7 +350,9 @@ fn config(known: &KnownHost, timeout: Duration) -> client::Config {
             // Only who knows an authority can judge a certificate.
             host_key_certificates: Cow::Owned(if known.has_authority() { keys.clone() } else { Vec::new() }),
             key: Cow::Owned(keys),
-            cipher: Cow::Owned(ciphers),
+            kex: Cow::Owned(algorithms.kex.clone()),
+            cipher: Cow::Owned(algorithms.ciphers.clone()),
+            mac: Cow::Owned(algorithms.macs.clone()),
             ..Preferred::default()
         },
         // Routers forget connections that are silent, and a dead one shall be noticed.
@@ -355,6 +393,11 @@ impl Failure {
             Failure::Protocol(error @ (russh::Error::HUP | russh::Error::Disconnect)) => {
                 Error::new(Kind::Disconnected, words(&error))
             }
+            Failure::Protocol(russh::Error::NoCommonAlgo { kind, ours, theirs }) => {
+                let advice = advice(&kind, &theirs);
+                let error = russh::Error::NoCommonAlgo { kind, ours, theirs };
+                Error::new(Kind::Ssh, words(&error)).advise(advice)
+            }
             Failure::Protocol(error) => Error::new(Kind::Ssh, words(&error)),
         }
         .during("connect to")
@@ -374,6 +417,16 @@ impl client::Handler for Client {
     async fn check_server_key(&mut self, shown: &PublicKeyOrCertificate) -> Result<bool, Failure> {
         let key = shown.public_key();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        if let Some(Place { file, line }) = shown.certificate().and_then(|shown| self.known.revoked(shown))
+            && self.hop.host_keys != HostKeys::Unchecked
+        {
+            let host = self.hop.address();
+            let file = file.display();
+            let why = format!(
+                "the certificate of the host {host} is not accepted: it is revoked in {file}, line {line}"
+            );
+            return Err(Failure::Ours(Error::new(Kind::Ssh, why).advise(REMOVE_LINE)));
+        }
         let by = match shown.certificate().map(|shown| self.known.judge_certificate(shown, now)) {
             Some(Ok(())) => " (by its certificate)",
             judged => {
@@ -381,7 +434,8 @@ impl client::Handler for Client {
                 let but = judged
                     .and_then(Result::err)
                     .map_or_else(String::new, |why| format!(" (its certificate is not accepted: {why})"));
-                self.hop.check(&self.known, &key, &but).map_err(Failure::Ours)?;
+                let learned = self.hop.check(&self.known, &key, &but).map_err(Failure::Ours)?;
+                locked(&self.greeting).extend(learned.map(|learned| (IMPORTANT, learned)));
                 ""
             }
         };
@@ -413,25 +467,34 @@ impl client::Handler for Client {
 }
 
 impl Hop {
-    /// Whether the key of the server is to be trusted.
-    fn check(&self, known: &KnownHost, key: &PublicKey, but: &str) -> Result<()> {
+    /// Whether the key of the server is to be trusted. Returns what to tell of one that was not known.
+    fn check(&self, known: &KnownHost, key: &PublicKey, but: &str) -> Result<Option<String>> {
         let print = fingerprint(key);
         let host = self.address();
         let verdict = known.judge(key);
         let is_unchecked = self.host_keys == HostKeys::Unchecked;
         let why = match verdict {
-            Verdict::Known => return Ok(()),
-            _ if is_unchecked => return Ok(()),
+            Verdict::Known => return Ok(None),
+            _ if is_unchecked => return Ok(None),
             Verdict::Unknown if self.host_keys == HostKeys::AcceptNew => {
-                return match self.known_hosts.first() {
-                    Some(file) => known_hosts::learn(file, &self.known_as, self.known_port, key),
-                    None => Ok(()),
+                let so = match &self.learns_in {
+                    Some(file) => {
+                        let name = (self.known_as.as_str(), self.known_port);
+                        known_hosts::learn(file, name, self.hashes_names, key)?;
+                        format!("was added to {}", file.display())
+                    }
+                    None => "is trusted, and kept nowhere".to_owned(),
                 };
+                return Ok(Some(format!("The key of the host {host} was not known: {print}. It {so}.")));
             }
             Verdict::Unknown => {
+                let unheeded = match self.unheeded.as_slice() {
+                    [] => String::new(),
+                    names => format!(" ({} of the ssh configuration is not followed here)", names.join(", ")),
+                };
                 return Err(Error::new(
                     Kind::Ssh,
-                    format!("the key of the host {host} is not known: {print}{but}"),
+                    format!("the key of the host {host} is not known: {print}{but}{unheeded}"),
                 )
                 .advise(
                     "if it is the right one, pass --accept-new-host-key once, or connect with ssh first \
@@ -450,9 +513,11 @@ impl Hop {
                 format!("the key of the host {host} ({print}) is revoked in {}, line {line}", file.display())
             }
         };
-        Err(Error::new(Kind::Ssh, why).advise(
-            "if the administrator of the server confirms it, remove that line (--no-verify-host-keys goes on without checking)",
-        ))
+        let but = match self.is_careless {
+            true => "StrictHostKeyChecking no of the ssh configuration goes for new hosts only here; ",
+            false => "",
+        };
+        Err(Error::new(Kind::Ssh, why).advise(format!("{but}{REMOVE_LINE}")))
     }
 }
 

@@ -1,14 +1,15 @@
 //! SFTP: folders of a server that is reached over SSH, with `russh` below and an SFTP layer of our own.
 //!
 //! - [`SftpTarget`] knows the server: the way there, and what was learned about it.
-//! - `link` is the one connection that all sessions share (`route` says where to, `known_hosts` whom to trust, `auth` how
-//!   to log in); `conversation` one channel of it, with many requests under way.
+//! - `link` is the one connection that all sessions share (`route` says where to, `proxied` how through a proxy, `algorithms` by which means, `known_hosts` whom
+//!   to trust, `auth` how to log in); `conversation` one channel of it, with many requests under way.
 //! - `session` has the verbs; `listing`, `read`, `write`, `behind` and `still` those that take more than a page.
 //! - The SSH library is asynchronous; `runtime` hides that: it is made when the first SFTP target opens, and nothing above
 //!   this folder knows of it.
 //! - What the bytes mean is decided in [`crate::wire::sftp`].
 
 mod ahead;
+mod algorithms;
 mod auth;
 mod behind;
 mod by_hand;
@@ -22,6 +23,7 @@ mod known_hosts;
 mod link;
 mod listing;
 mod names;
+mod proxied;
 mod read;
 mod resume;
 mod route;
@@ -133,6 +135,11 @@ impl SftpTarget {
         Ok(ByHand::new(SftpSession::open(self.server.at_the_top(), conversation, greeting)?))
     }
 
+    /// The names of the host to which the connection is made, as it is called and as it is; `None` if a program makes it.
+    pub fn first_host(&self) -> Option<(&str, &str)> {
+        self.server.hops.first().filter(|hop| hop.command.is_none()).map(Hop::names)
+    }
+
     /// The user name that is logged in with.
     pub fn user(&self) -> &str {
         self.server.hops.last().map_or("", |hop| &hop.user)
@@ -235,7 +242,7 @@ impl Server {
 /// Who is let in once and not once more is one too many.
 fn one_too_many(error: Error) -> Error {
     match error.kind() {
-        Kind::Ssh | Kind::SshLogin => error.understood_as(Kind::Busy),
+        Kind::Ssh | Kind::SshLogin => error.understood_as(Kind::Busy).with_os(libc::EBUSY),
         _ => error,
     }
 }

@@ -1,9 +1,11 @@
 //! Where a connection goes: what the user said, completed by the configuration of ssh.
 
+use super::algorithms::Algorithms;
 use super::config::{HostKeys, SftpConfig};
-use super::ssh_config::{self, About, Settings, expand_home};
+use super::ssh_config::{self, About, Settings, Strictness, expand_home};
 use crate::error::{Error, Kind, Result};
 use crate::target::ftp::Secret;
+use crate::target::ftp::proxy::Proxy;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -26,7 +28,14 @@ pub struct Hop {
     pub known_as: String,
     pub known_port: u16,
     pub known_hosts: Vec<PathBuf>,
+    /// Where the key of a new host is written down, if anywhere, and whether the host is named by a hash there.
+    pub learns_in: Option<PathBuf>,
+    pub hashes_names: bool,
     pub host_keys: HostKeys,
+    /// The configuration trusts whatever key the host has. That goes too far here.
+    pub is_careless: bool,
+    /// Settings of the configuration about keys of hosts that are not followed here.
+    pub unheeded: Vec<&'static str>,
     /// A file of keys that no host may have any more.
     pub revoked: Option<PathBuf>,
     pub keys: Vec<KeyFile>,
@@ -34,9 +43,16 @@ pub struct Hop {
     pub certificates: Vec<PathBuf>,
     /// A command of the shell whose input and output are the connection.
     pub command: Option<String>,
+    /// A proxy through which it is reached from here.
+    pub proxy: Option<Proxy>,
+    /// The host as the user or the configuration calls it.
+    pub given: String,
+    /// What the user is to be told of this way, with the verbosity from which it is shown.
+    pub news: Vec<(u8, String)>,
     /// Only keys of the agent that are also among `keys`.
     pub identities_only: bool,
     pub agent: Option<PathBuf>,
+    pub algorithms: Algorithms,
 }
 
 /// A file with a private key.
@@ -50,6 +66,11 @@ pub struct KeyFile {
 }
 
 impl Hop {
+    /// The names by which somebody may know that it needs no proxy.
+    pub fn names(&self) -> (&str, &str) {
+        (&self.given, &self.host)
+    }
+
     /// `host:port`, for messages.
     pub fn address(&self) -> String {
         if self.host.contains(':') {
@@ -57,6 +78,12 @@ impl Hop {
         } else {
             format!("{}:{}", self.host, self.port)
         }
+    }
+
+    /// The same without keys, if there are any beside a password.
+    pub fn with_password_alone(&self) -> Option<Self> {
+        let has_keys = self.agent.is_some() || !self.keys.is_empty();
+        (has_keys && self.password.is_some()).then(|| Hop { agent: None, keys: Vec::new(), ..self.clone() })
     }
 }
 
@@ -72,6 +99,19 @@ pub fn hops(config: &SftpConfig) -> Result<Vec<Hop>> {
         is_wanted: true,
         is_usual: false,
     });
+    let proxy = config.proxy.as_ref().map(|url| Proxy::parse(url.reveal())).transpose()?;
+    if let Some(first) = hops.first_mut()
+        && proxy.is_some()
+    {
+        // What is said beside the configuration wins, as it does with ssh.
+        if first.command.take().is_some() {
+            first.news.push((
+                3,
+                "The ProxyCommand of the ssh configuration is not used: --proxy names another way.".into(),
+            ));
+        }
+        first.proxy = proxy;
+    }
     if let Some(last) = hops.last_mut() {
         last.password.clone_from(&config.password);
         last.keys.splice(..0, wanted);
@@ -159,6 +199,8 @@ fn hop(config: &SftpConfig, settings: &Settings, given: &str, port: u16, user: O
             'd' => Some(home.as_str()),
             'h' => Some(host.as_str()),
             'n' => Some(given),
+            // An alias, or else the name that was given.
+            'k' => Some(settings.host_key_alias.as_deref().unwrap_or(given)),
             'r' => Some(user.as_str()),
             'u' => Some(config.login_name.as_str()),
             'p' => Some(shown_port.as_str()),
@@ -169,7 +211,10 @@ fn hop(config: &SftpConfig, settings: &Settings, given: &str, port: u16, user: O
         expand_home(&expand_tokens(&text, value), config.home.as_deref())
     };
     let named = |path: &String| KeyFile { path: expand(path), is_wanted: false, is_usual: false };
-    let keys = if settings.identity_files.is_empty() {
+    let offers_keys = settings.offers_keys.unwrap_or(true);
+    let keys = if !offers_keys {
+        Vec::new()
+    } else if settings.identity_files.is_empty() {
         let home = config.home.iter();
         home.flat_map(|home| DEFAULT_KEYS.map(|name| home.join(name)))
             .map(|path| KeyFile { path, is_wanted: false, is_usual: true })
@@ -179,18 +224,29 @@ fn hop(config: &SftpConfig, settings: &Settings, given: &str, port: u16, user: O
     };
     let certificates = settings.certificate_files.iter().filter(|path| *path != "none");
     let certificates = certificates.map(|path| expand(path)).collect();
-    let known_hosts = if config.known_hosts.is_empty() {
+    let is_reachable = |path: &&String| *path != "none" && (config.home.is_some() || !path.starts_with('~'));
+    let (known_hosts, learns_in) = if config.known_hosts.is_empty() {
         let usual = vec!["~/.ssh/known_hosts".to_owned(), "~/.ssh/known_hosts2".to_owned()];
         let of_user = settings.user_known_hosts.clone().unwrap_or(usual);
         let usual = vec!["/etc/ssh/ssh_known_hosts".to_owned(), "/etc/ssh/ssh_known_hosts2".to_owned()];
         let of_machine = settings.global_known_hosts.clone().unwrap_or(usual);
-        let all = of_user.iter().chain(&of_machine).filter(|path| *path != "none");
-        all.filter(|path| config.home.is_some() || !path.starts_with('~')).map(|path| expand(path)).collect()
+        let mine: Vec<PathBuf> = of_user.iter().filter(is_reachable).map(|path| expand(path)).collect();
+        let first = mine.first().cloned();
+        (
+            mine.into_iter().chain(of_machine.iter().filter(is_reachable).map(|path| expand(path))).collect(),
+            first,
+        )
     } else {
-        config.known_hosts.clone()
+        (config.known_hosts.clone(), config.known_hosts.first().cloned())
+    };
+    let is_careless = settings.strict_host_keys == Some(Strictness::Off);
+    let host_keys = match (config.host_keys, settings.strict_host_keys) {
+        (HostKeys::Known, Some(Strictness::Off | Strictness::AcceptNew)) => HostKeys::AcceptNew,
+        (said, _) => said,
     };
     let revoked = settings.revoked_host_keys.as_deref().filter(|path| *path != "none").map(expand);
     let agent = match settings.identity_agent.as_deref() {
+        _ if !offers_keys => None,
         Some("none") => None,
         None | Some("SSH_AUTH_SOCK") => config.agent.clone(),
         Some(path) => match path.strip_prefix('$').filter(|name| !name.starts_with('{')) {
@@ -213,13 +269,21 @@ fn hop(config: &SftpConfig, settings: &Settings, given: &str, port: u16, user: O
         known_as,
         known_port,
         known_hosts,
-        host_keys: config.host_keys,
+        learns_in,
+        hashes_names: settings.hashes_known_hosts.unwrap_or(false),
+        host_keys,
+        is_careless,
+        unheeded: settings.unheeded.clone(),
         revoked,
         keys,
         certificates,
         command: None,
+        proxy: None,
+        given: given.to_owned(),
+        news: Vec::new(),
         identities_only: settings.identities_only.unwrap_or(false),
         agent,
+        algorithms: Algorithms::new(settings),
     }
 }
 
@@ -390,6 +454,58 @@ mod tests {
             let error = command(text, user).unwrap_err().to_string();
             assert!(error.contains("ProxyCommand"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_proxy_leads_to_the_first_host_instead_of_its_command() {
+        let text = "Host web\nProxyJump one\nHost one\nProxyCommand to-one";
+        let hops = route(text, |config| config.proxy = Some(Secret::new("socks5://joe:geheim@p"))).unwrap();
+        let ways: Vec<_> = hops.iter().map(|hop| (hop.proxy.is_some(), hop.command.is_some())).collect();
+        assert_eq!(ways, [(true, false), (false, false)]);
+        assert!(hops[0].news[0].1.contains("ProxyCommand of the ssh configuration is not used"));
+        let refused = route("", |config| config.proxy = Some(Secret::new("https://joe:geheim@p")));
+        let Err(error) = refused else { panic!("that is no proxy") };
+        assert!(error.kind() == Kind::Usage && !error.to_string().contains("geheim"), "{error}");
+    }
+
+    #[test]
+    fn the_configuration_says_how_strictly_keys_are_looked_at_unless_the_user_does() {
+        let judged = |text: &str, said| {
+            let hop = route(text, |config| config.host_keys = said).unwrap().remove(0);
+            (hop.host_keys, hop.is_careless)
+        };
+        for (setting, expected) in [
+            ("ask", (HostKeys::Known, false)),
+            ("YES", (HostKeys::Known, false)),
+            ("accept-new", (HostKeys::AcceptNew, false)),
+            ("no", (HostKeys::AcceptNew, true)),
+            ("off", (HostKeys::AcceptNew, true)),
+        ] {
+            // The first one counts.
+            let text = format!("Host web\nStrictHostKeyChecking {setting}\nHost *\nStrictHostKeyChecking no");
+            assert_eq!(judged(&text, HostKeys::Known), expected, "{setting}");
+        }
+        assert_eq!(judged("", HostKeys::Known), (HostKeys::Known, false));
+        assert_eq!(judged("StrictHostKeyChecking yes", HostKeys::AcceptNew), (HostKeys::AcceptNew, false));
+        assert_eq!(judged("StrictHostKeyChecking yes", HostKeys::Unchecked), (HostKeys::Unchecked, false));
+        assert!(route("StrictHostKeyChecking maybe", |_| {}).is_err());
+    }
+
+    #[test]
+    fn new_hosts_are_written_down_for_the_user_only() {
+        let learns = |text: &str| route(text, |_| {}).unwrap().remove(0).learns_in;
+        assert_eq!(learns(""), Some(PathBuf::from("/home/joe/.ssh/known_hosts")));
+        let files = "UserKnownHostsFile none /mine/%k /more\nGlobalKnownHostsFile /all";
+        assert_eq!(learns(files), Some(PathBuf::from("/mine/web")));
+        assert_eq!(learns("UserKnownHostsFile none"), None);
+    }
+
+    #[test]
+    fn what_is_not_followed_is_known_by_name() {
+        let text =
+            "KnownHostsCommand /bin/keys\nverifyhostkeydns yes\nCheckHostIP no\nKnownHostsCommand none";
+        let hop = route(text, |_| {}).unwrap().remove(0);
+        assert_eq!(hop.unheeded, ["KnownHostsCommand", "VerifyHostKeyDNS"]);
     }
 
     #[test]

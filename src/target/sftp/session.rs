@@ -3,8 +3,9 @@
 use super::Server;
 use super::ahead::Ahead;
 use super::behind::Behind;
+use super::by_hand::ByHand;
 use super::conversation::Conversation;
-use super::errors::{expected, refusal, success};
+use super::errors::{expected, is_unexplained, refusal, success};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Listing, RelPath, Stamp};
 use crate::target::{Expect, Put, Session, Settled, Written, next_unique, temp_name};
@@ -51,9 +52,27 @@ impl SftpSession {
             Err(error) if error.kind() == Kind::NotFound && session.server.config.create_root => {
                 session.make_root(&root)?;
             }
-            Err(error) => return Err(session.no_root(error)),
+            Err(error) => {
+                let error = session.with_home(error);
+                return Err(session.no_root(error));
+            }
         }
         Ok(session)
+    }
+
+    /// Tells of a folder that is not there where the login leads to: the path may have been meant from there, or the server shows
+    /// the user less than all.
+    fn with_home(&mut self, error: Error) -> Error {
+        if error.kind() != Kind::NotFound {
+            return error;
+        }
+        let told = self.talk.ask(&Request::RealPath { path: b"." }).and_then(real_path);
+        match told.map(String::from_utf8) {
+            Ok(Ok(home)) if home.starts_with('/') => {
+                Error::new(Kind::NotFound, format!("{}, and the login leads to {home}", error.detail()))
+            }
+            Ok(_) | Err(_) => error,
+        }
     }
 
     fn no_root(&self, error: Error) -> Error {
@@ -66,18 +85,25 @@ impl SftpSession {
     /// Makes every level of the root that is missing.
     fn make_root(&mut self, root: &[u8]) -> Result<()> {
         let ends = (1..root.len()).filter(|&at| root.get(at) == Some(&b'/')).chain([root.len()]);
-        let levels = ends.filter_map(|end| root.get(..end)).map(|path| Request::MakeFolder { path });
+        let levels: Vec<&[u8]> = ends.filter_map(|end| root.get(..end)).collect();
         // Refusals of levels that exist do not matter, as long as the root is there in the end.
-        let made = self.talk.ask_all(levels)?.pop();
+        let made = self.talk.ask_all(levels.iter().map(|path| Request::MakeFolder { path }))?;
         let replies = self.talk.ask_all([Request::Stat { path: root }, Request::RealPath { path: root }])?;
         let [found, real] = replies.try_into().map_err(|_| super::errors::nonsense())?;
         if attributes(found).is_ok_and(|found| found.file_type() != FileType::File) {
             self.real_root = real_path(real).ok();
             return Ok(());
         }
-        let refused = made.map_or_else(|| Err(super::errors::nonsense()), success);
-        let error = refused.err().unwrap_or_else(|| Error::new(Kind::NotFound, "it is not there afterwards"));
-        Err(error.during("make the folder").at(&self.server.root))
+        let mut made: Vec<Result<()>> = made.into_iter().map(success).collect();
+        let is_below = |made: &Result<()>| matches!(made, Err(error) if error.kind() == Kind::NotFound);
+        // What lies below a level that could not be made is only missing. A refusal without a reason may mean that it is there.
+        let last = made.iter().rposition(|made| !is_below(made));
+        let last = last.filter(|at| matches!(made.get(*at), Some(Err(error)) if !is_unexplained(error)));
+        let at = last.unwrap_or(levels.len().saturating_sub(1));
+        let refused = if at < made.len() { made.swap_remove(at).err() } else { None };
+        let error = refused.unwrap_or_else(|| Error::new(Kind::NotFound, "it is not there afterwards"));
+        let level = String::from_utf8_lossy(levels.get(at).copied().unwrap_or(root));
+        Err(error.during("make the folder").at(level))
     }
 
     /// The absolute path on the server, in its bytes.
@@ -186,6 +212,18 @@ impl SftpSession {
             })
         });
         Ok(judged.collect())
+    }
+
+    /// Servers only say that it failed, and not that something is there.
+    fn make_new_folder(&mut self, dir: &RelPath) -> Result<()> {
+        let path = self.path(dir)?;
+        let replies =
+            self.talk.ask_all([Request::MakeFolder { path: &path }, Request::Stat { path: &path }])?;
+        let [made, found] = replies.try_into().map_err(|_| super::errors::nonsense())?;
+        success(made).map_err(|error| match attributes(found) {
+            Ok(_) => Error::new(Kind::Exists, "it is there already"),
+            Err(_) => error,
+        })
     }
 
     fn set_time(&mut self, file: &RelPath, to: Stamp) -> Result<()> {
@@ -328,6 +366,10 @@ impl Session for SftpSession {
         self.mkdirs(std::slice::from_ref(dir)).pop().unwrap_or_else(|| Err(super::errors::nonsense()))
     }
 
+    fn make_new(&mut self, dir: &RelPath) -> Result<()> {
+        self.make_new_folder(dir).map_err(|error| error.during("make the folder").at(dir))
+    }
+
     fn mkdirs(&mut self, dirs: &[RelPath]) -> Vec<Result<()>> {
         let context = |error: Error, dir| error.during("make the folder").at(dir);
         match self.make_folders(dirs) {
@@ -382,6 +424,10 @@ impl Session for SftpSession {
 
     fn greeting(&self) -> &[(u8, String)] {
         &self.greeting
+    }
+
+    fn into_sftp(self: Box<Self>) -> Option<ByHand> {
+        Some(ByHand::lead(*self))
     }
 
     fn close(self: Box<Self>) {

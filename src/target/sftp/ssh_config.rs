@@ -24,6 +24,8 @@ pub struct Settings {
     pub certificate_files: Vec<String>,
     /// Only these keys, not all that the agent has.
     pub identities_only: Option<bool>,
+    /// Whether keys are used at all.
+    pub offers_keys: Option<bool>,
     /// The socket of the agent, or `none`.
     pub identity_agent: Option<String>,
     /// Hosts to go through, `[user@]host[:port]` with commas between; `none` for none.
@@ -36,8 +38,37 @@ pub struct Settings {
     pub global_known_hosts: Option<Vec<String>>,
     /// Keys that no host may have any more.
     pub revoked_host_keys: Option<String>,
+    /// What becomes of a key that is not known.
+    pub strict_host_keys: Option<Strictness>,
+    /// What else is said about keys of hosts, and has no meaning here.
+    pub unheeded: Vec<&'static str>,
+    /// New hosts are written down by a hash of their name.
+    pub hashes_known_hosts: Option<bool>,
     /// The name under which the host is known.
     pub host_key_alias: Option<String>,
+    /// Algorithms for the exchange of keys, with commas between; behind `+`, `-` or `^` a change of the usual ones.
+    pub key_exchanges: Option<String>,
+    /// Those for encryption.
+    pub ciphers: Option<String>,
+    /// Those for checksums.
+    pub macs: Option<String>,
+    /// Those for signatures with keys of the user.
+    pub signatures: Option<String>,
+}
+
+/// Settings about keys of hosts that are not followed. Whoever has them has to hear of it where a key is not accepted.
+const UNHEEDED: [&str; 4] =
+    ["CheckHostIP", "KnownHostsCommand", "NoHostAuthenticationForLocalhost", "VerifyHostKeyDNS"];
+
+/// How strictly ssh is told to look at the key of a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Strictness {
+    /// Only a known one is good, or the user is asked, which is not possible here.
+    On,
+    /// That of a new host is good, too.
+    AcceptNew,
+    /// Any is good, with restrictions where it has changed.
+    Off,
 }
 
 /// Reads what the files say about a host. Files that do not exist say nothing.
@@ -195,6 +226,10 @@ impl Reader<'_> {
             // Of this and the command, the one that comes first counts.
             "proxyjump" if known.proxy_command.is_none() => set(&mut known.proxy_jump, arguments.join("")),
             "hostkeyalias" => set(&mut known.host_key_alias, value()?),
+            "kexalgorithms" => set(&mut known.key_exchanges, value()?),
+            "ciphers" => set(&mut known.ciphers, value()?),
+            "macs" => set(&mut known.macs, value()?),
+            "pubkeyacceptedalgorithms" | "pubkeyacceptedkeytypes" => set(&mut known.signatures, value()?),
             "revokedhostkeys" => set(&mut known.revoked_host_keys, value()?),
             "identityfile" => known.identity_files.push(value()?),
             "certificatefile" => known.certificate_files.push(value()?),
@@ -207,13 +242,35 @@ impl Reader<'_> {
                 let is_on = value()?.eq_ignore_ascii_case("yes");
                 known.identities_only.get_or_insert(is_on);
             }
+            "pubkeyauthentication" => {
+                let is_off = value()?.eq_ignore_ascii_case("no");
+                known.offers_keys.get_or_insert(!is_off);
+            }
+            "stricthostkeychecking" => {
+                let text = value()?;
+                let strictness = match text.to_ascii_lowercase().as_str() {
+                    "yes" | "true" | "ask" => Strictness::On,
+                    "accept-new" => Strictness::AcceptNew,
+                    "no" | "false" | "off" => Strictness::Off,
+                    _ => return Err(format!("{text:?} is none of yes, ask, accept-new and no")),
+                };
+                known.strict_host_keys.get_or_insert(strictness);
+            }
+            "hashknownhosts" => {
+                let is_on = value()?.eq_ignore_ascii_case("yes");
+                known.hashes_known_hosts.get_or_insert(is_on);
+            }
             "userknownhostsfile" => {
                 known.user_known_hosts.get_or_insert_with(|| arguments.to_vec());
             }
             "globalknownhostsfile" => {
                 known.global_known_hosts.get_or_insert_with(|| arguments.to_vec());
             }
-            _ => {}
+            other => {
+                let name = UNHEEDED.into_iter().find(|name| name.eq_ignore_ascii_case(other));
+                let is_off = ["no", "none"].map(Some).contains(&arguments.first().map(String::as_str));
+                known.unheeded.extend(name.filter(|name| !is_off && !known.unheeded.contains(name)));
+            }
         }
         Ok(())
     }

@@ -230,10 +230,14 @@ impl SftpSession {
         Ok(())
     }
 
-    /// A refusal without a reason, or that there is no room if that is so: version 3 of the draft has no number for it.
+    /// A refusal without a reason, or that there is no room if that is so: version 3 of the draft has no number for it. Where
+    /// nobody can tell, that is the most likely reason.
     pub(super) fn or_no_room(&mut self, error: Error, upload: &Upload) -> Error {
-        if !is_unexplained(&error) || !self.talk.extensions().tells_space {
+        if !is_unexplained(&error) {
             return error;
+        }
+        if !self.talk.extensions().tells_space {
+            return error.advise("perhaps its disk is full or a quota is used up");
         }
         let end = upload.target.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1);
         let room = match self.talk.ask(&Request::Space { path: &upload.target[..end] }) {
@@ -290,9 +294,10 @@ impl SftpSession {
     /// Puts everything under way that follows the last byte.
     pub(super) fn finish(&mut self, upload: &Upload, opened: &Opened) -> Result<Finishing> {
         let path = upload.place.as_slice();
-        let flush = match self.talk.extensions().flushes {
-            true => Some(self.talk.send(&Request::Flush { handle: &opened.handle })?),
-            false => None,
+        let flush = if self.talk.extensions().flushes {
+            Some(self.talk.send(&Request::Flush { handle: &opened.handle })?)
+        } else {
+            None
         };
         if let Some(mode) = opened.mode {
             self.set_mode(opened, mode)?;
@@ -359,7 +364,7 @@ impl SftpSession {
     ) -> Result<()> {
         let done = self.talk.answer(renaming.done)?;
         let look = self.talk.answer(renaming.look)?;
-        success(done)?;
+        success(done).map_err(without_renames)?;
         let Some(size) = size else { return Ok(()) };
         let is_other = |found: Attributes| found.size.is_some_and(|held| held != size);
         // What cannot be looked at was renamed, as far as is known.
@@ -432,7 +437,7 @@ impl SftpSession {
     /// has succeeded.
     fn swap(&mut self, from: &[u8], to: &[u8], file: &RelPath, size: Option<u64>) -> Result<()> {
         let backup = self.temp_path(file, to);
-        success(self.talk.ask(&Request::Rename { from: to, to: &backup })?)?;
+        success(self.talk.ask(&Request::Rename { from: to, to: &backup })?).map_err(without_renames)?;
         let kept = || format!("the old content is kept as {:?}", String::from_utf8_lossy(&backup));
         let renamed = self.rename_checked(&Request::Rename { from, to }, (from, to), size);
         self.talk.check().map_err(|error| error.advise(kept()))?;
@@ -464,6 +469,16 @@ impl SftpSession {
         if self.talk.ask(&Request::Remove { path }).is_err() {
             self.server.left.add(path);
         }
+    }
+}
+
+/// The error for a refused rename, with what to do about a server that allows none: the file itself may have been written.
+fn without_renames(error: Error) -> Error {
+    match error.kind() {
+        Kind::Denied | Kind::Unsupported => {
+            error.advise("if the server does not allow renaming at all, try --inplace")
+        }
+        _ => error,
     }
 }
 

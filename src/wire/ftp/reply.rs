@@ -50,6 +50,12 @@ impl Reply {
         self.code / 100 == 3
     }
 
+    /// Whether the server ends the conversation with it: 421, and the last words of a session of vsftpd that has failed, which say
+    /// nothing about the command.
+    pub fn is_farewell(&self) -> bool {
+        self.code == 421 || self.code == 500 && self.raw_text().starts_with("500 OOPS:")
+    }
+
     /// Whether the command is unknown or not implemented: 500, 502, 504, and 202 (superfluous).
     pub fn is_unsupported(&self) -> bool {
         matches!(self.code, 202 | 500 | 502 | 504)

@@ -321,7 +321,7 @@ impl Place {
             if state.dice.happens(mishaps) { Some(state.dice.one_of(&Mishap::ALL)) } else { None };
         let certain = at.filter(|(step, _)| *step == state.steps).map(|(_, mishap)| mishap);
         let mishap = certain.or(by_chance.filter(|mishap| *mishap != Mishap::Crash || state.weather.crashes));
-        // Metadata that is there and cannot be read is another story: see `no_memory_is_not_an_empty_memory`.
+        // Metadata that is there and cannot be read is another story: row 45, in `tests/python/test_reliability.py`.
         let is_about_memory = is_own(path.as_str()) && verb == "read";
         let Some(mishap) = mishap.filter(|mishap| !is_about_memory || *mishap == Mishap::Crash) else {
             return Ok(None);

@@ -110,8 +110,8 @@ impl World {
             (step.changes, step.operation) = compare(&step.pair, step.changes);
             effect = self.policy.effect(&step.pair, step.operation);
         }
-        let resolution =
-            (effect == Effect::Conflict).then(|| resolve(&step.pair, self.policy.strategy.unwrap()));
+        let resolution = (effect == Effect::Conflict)
+            .then(|| resolve(&step.pair, self.policy.strategy.unwrap(), Sides::default()));
         Some((step, effect, resolution))
     }
 

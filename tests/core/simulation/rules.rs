@@ -100,9 +100,10 @@ pub fn judge_removal(
     may_touch(wish, side, path)?;
     let is_target = wish.mode.source() == Some(side.other());
     if is_excluded(path) {
-        return match is_target && wish.delete_unmatched {
-            true => Ok(()),
-            false => Err(format!("I12: {path} is excluded, and was removed from the {side} side")),
+        return if is_target && wish.delete_unmatched {
+            Ok(())
+        } else {
+            Err(format!("I12: {path} is excluded, and was removed from the {side} side"))
         };
     }
     if matches!(other, Some(Node::File(..))) {

@@ -13,7 +13,12 @@ from . import ALL, OPENSSH, Unavailable, openssh, s3
 
 def main() -> None:
     name, root = sys.argv[1:]
-    kinds = {kind.name: kind for kind in (*ALL, OPENSSH, *s3.BOTH)} | {"openssh-certified": openssh.CERTIFIED}
+    kinds = {kind.name: kind for kind in (*ALL, OPENSSH, *s3.BOTH)} | {
+        "openssh-certified": openssh.CERTIFIED,
+        "openssh-strict": openssh.STRICT,
+        "openssh-aged": openssh.AGED,
+        "openssh-ancient": openssh.ANCIENT,
+    }
     kind = kinds[name]
     try:
         server = kind.start(Path(root))

@@ -78,6 +78,9 @@ class VsFtpd(Kind):
     implicit: bool = False
     shows_dots: bool = True
     """Names with a dot are listed also where nobody asks for them."""
+    zone: str | None = None
+    """The time zone that all times are told in, as the variable ``TZ`` has it; UTC without it."""
+    sets_times: bool = True
 
     def prepare(self) -> None:
         debian.check_libraries(_program("vsftpd"), debian.unpacked("vsftpd"))
@@ -92,7 +95,8 @@ class VsFtpd(Kind):
             "local_enable": True,
             "write_enable": True,
             "local_umask": "022",
-            "mdtm_write": True,
+            "mdtm_write": self.sets_times,
+            "use_localtime": self.zone is not None,
             "force_dot_files": self.shows_dots,
             "check_shell": False,
             "pam_service_name": "ftpsync",
@@ -132,6 +136,8 @@ class VsFtpd(Kind):
         libraries = ("nss", "pam") if _is_root() else ("nss", "uid", "pam")
         environment = wrapped(plan, *libraries)
         environment["LD_LIBRARY_PATH"] = debian.library_path(debian.unpacked("vsftpd"))
+        if self.zone is not None:
+            environment["TZ"] = self.zone
         return Launch([str(_program("vsftpd")), str(plan.work / "vsftpd.conf")], environment)
 
     def clean_up(self) -> None:
@@ -160,10 +166,14 @@ class ProFtpd(Kind):
     packages: ClassVar[tuple[str, ...]] = ("proftpd-core", "proftpd-mod-crypto")
     implicit: bool = False
     versions: str = "TLSv1.2 TLSv1.3"
+    restarts_uploads: bool = True
+    """Uploads may begin in the middle. As it comes, they may not."""
     client_authority: Path | None = None
     """Whose certificates a client has to show."""
     modules: tuple[str, ...] = ()
     """Further ones to load, for example `mod_digest.c`, which tells checksums."""
+    renegotiates: bool = False
+    """Data connections of TLS 1.2 have to be negotiated anew after each MiB."""
 
     def prepare(self) -> None:
         debian.check_libraries(self._server(), debian.unpacked(*self.packages))
@@ -192,7 +202,7 @@ class ProFtpd(Kind):
             "WtmpLog off",
             "Umask 022",
             "AllowOverwrite on",
-            "AllowStoreRestart on",
+            f"AllowStoreRestart {'on' if self.restarts_uploads else 'off'}",
             "AllowRetrieveRestart on",
             "TimesGMT on",
             "MaxInstances 60",
@@ -217,6 +227,8 @@ class ProFtpd(Kind):
                 lines.append("TLSOptions UseImplicitSSL")
             if self.client_authority:
                 lines += ["TLSVerifyClient on", f"TLSCACertificateFile {self.client_authority}"]
+            if self.renegotiates:
+                lines.append("TLSRenegotiate data 1024 required on timeout 5")
         lines += [f"LoadModule {module}" for module in self.modules]
         config = plan.work / "proftpd.conf"
         config.write_text("\n".join(lines) + "\n")

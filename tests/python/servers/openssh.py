@@ -126,6 +126,13 @@ def certify(work: Path, host: str) -> None:
     subprocess.run(command, check=True, capture_output=True, env=environment, cwd=work)
 
 
+def keygen(*words: str) -> str:
+    """Runs ssh-keygen, and returns what it prints."""
+    environment = {**os.environ, "LD_LIBRARY_PATH": debian.library_path(debian.unpacked(*PACKAGES))}
+    command = [str(program("ssh-keygen")), *words]
+    return subprocess.run(command, check=True, capture_output=True, env=environment, encoding="utf-8").stdout
+
+
 def _make_key(file: Path, kind: str, more: tuple[str, ...], passphrase: str = "") -> str:
     """Writes a pair of keys; returns the public one. RSA takes a second, so those are made once and kept."""
     kept = debian.unpacked(*PACKAGES).with_name("ssh-keys") / file.name
@@ -162,3 +169,19 @@ def make_known(server: Server, home: Path) -> None:
 
 OPENSSH = OpenSsh()
 CERTIFIED = OpenSsh(has_certificate=True)
+#: It ends a connection whose first two ways to log in were refused.
+STRICT = OpenSsh(settings=(("MaxAuthTries", "2"),))
+#: As they were ten years ago: still what ssh uses unasked.
+AGED = OpenSsh(
+    settings=(("KexAlgorithms", "ecdh-sha2-nistp256"), ("Ciphers", "aes128-ctr"), ("MACs", "hmac-sha1"))
+)
+#: As they were twenty years ago: ssh has to be told to speak with such.
+ANCIENT = OpenSsh(
+    settings=(
+        ("KexAlgorithms", "diffie-hellman-group14-sha1"),
+        ("Ciphers", "aes128-cbc"),
+        ("MACs", "hmac-sha1"),
+        ("HostKeyAlgorithms", "ssh-rsa"),
+        ("PubkeyAcceptedAlgorithms", "ssh-rsa"),
+    )
+)
