@@ -11,6 +11,8 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +43,12 @@ REQUIREMENTS = {
     "s3lync": ["s3lync==0.4.2"],
 }
 
+#: release -> where its tests are in its source distribution, and the digest of that.
+SOURCES = {
+    "4.1.0": ("tests", "f6c739e1f1afd479d141f55e904b709f04af74705594355af19ad78f93854743"),
+    "3.1.0": ("test", "8d6a5fb98c3ef90743e71f2ee7bdd5404b7392660b4bf8565fbeb90f1a44821c"),
+}
+
 
 def reference(release: str) -> Environment:
     """Returns the environment of a reference release, making it the first time.
@@ -53,6 +61,36 @@ def reference(release: str) -> Environment:
 def s3lync() -> Environment:
     """Returns the environment of s3lync, making it the first time. Raises as `reference` does."""
     return _environment("s3lync", "s3lync")
+
+
+def upstream_tests(release: str) -> Path:
+    """Returns the folder with the tests of a release, fetching it the first time. Raises as `reference` does."""
+    home = CACHE / f"tests-{release}"
+    if not home.is_dir():
+        python = reference(release).python
+        with _Lock(CACHE / f"tests-{release}.lock"):
+            if not home.is_dir():
+                _fetch_tests(release, python, home)
+    return home
+
+
+def _fetch_tests(release: str, python: Path, home: Path) -> None:
+    folder, digest = SOURCES[release]
+    with tempfile.TemporaryDirectory(prefix=f"tests-{release}-", dir=CACHE) as scratch:
+        wanted = Path(scratch, "wanted.txt")
+        wanted.write_text(f"pyftpsync=={release} --hash=sha256:{digest}\n", encoding="utf-8")
+        # `--no-binary :all:` would build the tools that pip asks for the metadata, too: that takes ages.
+        options = ["--quiet", "--no-deps", "--no-binary", "pyftpsync", "--dest", scratch]
+        _must_run([str(python), "-m", "pip", "download", *options, "--requirement", str(wanted)])
+        unpacked = Path(scratch, folder)
+        unpacked.mkdir()
+        with tarfile.open(Path(scratch, f"pyftpsync-{release}.tar.gz")) as archive:
+            for member in archive:
+                path = Path(member.name)
+                file = archive.extractfile(member) if path.parent.name == folder else None
+                if file is not None and path.suffix == ".py":
+                    (unpacked / path.name).write_bytes(file.read())
+        unpacked.rename(home)
 
 
 def _environment(release: str, module: str) -> Environment:

@@ -9,13 +9,24 @@ from __future__ import annotations
 import argparse
 import datetime
 import ipaddress
+import os
 from pathlib import Path
 
 from pyftpdlib.authorizers import DummyAuthorizer
+from pyftpdlib.filesystems import AbstractedFS
 from pyftpdlib.handlers import FTPHandler
 from pyftpdlib.servers import FTPServer, ThreadedFTPServer
 
 USER, PASSWORD = "joe", "secret"
+
+
+class Folders(AbstractedFS):  # type: ignore[misc]
+    """Sessions may be threads, which share one working folder: it stays as it is. pyftpdlib goes into a folder to see
+    whether it can; of two threads that do, one may stay in a folder that is removed, and then no session can move."""
+
+    def chdir(self, path: str) -> None:
+        os.stat(os.path.join(path, "."))
+        self.cwd = self.fs2ftp(path)
 
 
 def main() -> None:
@@ -47,6 +58,7 @@ def main() -> None:
 
     class Handler(base):  # type: ignore[misc, valid-type]
         authorizer = DummyAuthorizer()
+        abstracted_fs = Folders
         proto_cmds = {  # noqa: RUF012
             name: command for name, command in base.proto_cmds.items() if name not in unknown
         }

@@ -67,7 +67,10 @@ def lines(text: str, folder: Path) -> list[str]:
     text = PROGRESS.sub("", text).replace(str(folder), "<folder>")
     text = re.sub(r"Elap: [\d.]+ sec", "Elap: <time>", text)
     # What is listed at the end has no counterpart.
-    text = re.sub(r"(?m)^\d+ (conflicts? left alone|older files? gave way).*\n(  \S.*\n)+", "", text)
+    listed = (
+        r"(?m)^(\(DRY-RUN\) )?\d+ (conflicts? left alone|older files? (gave|would give) way).*\n(  \S.*\n)+"
+    )
+    text = re.sub(listed, "", text)
     # colorama resets the colours at exit, on a line of its own.
     return sorted(line for line in text.splitlines() if line != "\x1b[0m")
 
