@@ -156,6 +156,13 @@ def test_a_source_that_breaks_in_the_middle_leaves_the_old_file(
     assert contents(goal) == contents(source)
 
 
+class BreakingGoal(io.BytesIO):
+    """A file that cannot be written to its end."""
+
+    def write(self, block: Any, /) -> int:
+        raise Broken
+
+
 @pytest.mark.parametrize("source_kind", KINDS)
 def test_a_goal_that_breaks_in_the_middle_can_be_filled_later(
     source_kind: str, make_place: MakePlace, monkeypatch: pytest.MonkeyPatch
@@ -169,7 +176,7 @@ def test_a_goal_that_breaks_in_the_middle_can_be_filled_later(
         raise Broken
 
     monkeypatch.setattr(target, "write_file", write_file)
-    monkeypatch.setattr(target, "open_writable", lambda name: write_file(name, io.BytesIO()))
+    monkeypatch.setattr(target, "open_writable", lambda name: BreakingGoal())
     with pytest.raises(Broken):
         UploadSynchronizer(source.target(), target, {"verbose": 0}).run()
     assert goal.files() == {}
