@@ -60,6 +60,7 @@ fuzz: ## bytes that nobody would send, for everything that reads bytes of others
 check: build $(CARGO_DENY) ## formatting, lints, types, and the crates that are used
 	cargo fmt --check
 	cargo clippy --quiet --all-targets --all-features -- -D warnings
+	cargo clippy --quiet --no-default-features --lib -- -D warnings
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/python -m mypy --strict python/

@@ -199,13 +199,15 @@ impl Journal {
         Some(Arc::new(move |path, upload, has_ended| {
             let mut open = locked(&open);
             let upload = (side, upload.to_owned());
-            open.add(&match has_ended {
-                true => json!({"ended": upload.1, "to": side.to_string()}),
-                false => json!({"upload": upload.1, "path": path.as_str(), "to": side.to_string()}),
+            open.add(&if has_ended {
+                json!({"ended": upload.1, "to": side.to_string()})
+            } else {
+                json!({"upload": upload.1, "path": path.as_str(), "to": side.to_string()})
             });
-            match has_ended {
-                true => drop(open.uploads.remove(&upload)),
-                false => drop(open.uploads.insert(upload)),
+            if has_ended {
+                open.uploads.remove(&upload);
+            } else {
+                open.uploads.insert(upload);
             }
         }))
     }

@@ -256,9 +256,10 @@ impl Keeper<'_> {
             }
             let now = self.clock.now();
             let is_over = found.is_of_another(&self.locking.rules.owner) && is_unremoved(&found);
-            let mut claim = match is_over {
-                true => Claim::Over(Leftover::Unremoved),
-                false => judge(&found, self.locking.rules, now, self.locking.is_running),
+            let mut claim = if is_over {
+                Claim::Over(Leftover::Unremoved)
+            } else {
+                judge(&found, self.locking.rules, now, self.locking.is_running)
             };
             if let (Found::Lock(_), Claim::Over(Leftover::Old(_) | Leftover::Future), false) =
                 (&found, claim, self.locking.rules.breaks)
@@ -421,9 +422,10 @@ impl Keeper<'_> {
         let lock = match self.write(session, Expect::Anything, false) {
             // Perhaps only because there is one already.
             Err(error) if is_refusal(&error) && found != Found::Nothing => {
-                match self.make_way(session, &found)? {
-                    true => self.write(session, Expect::Anything, false)?,
-                    false => return Err(error),
+                if self.make_way(session, &found)? {
+                    self.write(session, Expect::Anything, false)?
+                } else {
+                    return Err(error);
                 }
             }
             written => written?,
@@ -483,10 +485,7 @@ impl Removal {
     }
 
     fn remove(&self, session: &mut dyn Session) -> Result<()> {
-        match self.is_ours(session)? {
-            true => gone(session.remove_file(&self.path)),
-            false => Ok(()),
-        }
+        if self.is_ours(session)? { gone(session.remove_file(&self.path)) } else { Ok(()) }
     }
 
     /// Somebody whose connection is slow, or who was told to break ours, may have written his own over it at any time.

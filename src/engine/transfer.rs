@@ -69,9 +69,10 @@ pub fn transfer(
         let body = &mut Fitting { body, overlap: std::mem::take(&mut overlap) };
         let mut body =
             Counted { body, bytes: &mut bytes, was_read: &mut was_opened, flow, claim: claim.take() };
-        written = Some(match may_lag {
-            true => to.write_behind(target_path, &mut body, put)?,
-            false => Some(to.write(target_path, &mut body, put)?),
+        written = Some(if may_lag {
+            to.write_behind(target_path, &mut body, put)?
+        } else {
+            Some(to.write(target_path, &mut body, put)?)
         });
         Ok(())
     };

@@ -121,10 +121,7 @@ fn order(pair: &Pair, entries: Sides<&Entry>, ahead: Sides<f64>) -> Option<Order
     let as_listed = compare_mtimes(entries);
     let allowed_for = Sides::from_fn(|side| by_our_clock(entries[side], ahead[side]));
     let by_clock = compare_mtimes(Sides::new(&allowed_for.local, &allowed_for.remote));
-    match as_listed == by_clock || could_not_be_dated(pair) {
-        true => by_clock,
-        false => Some(Ordering::Equal),
-    }
+    if as_listed == by_clock || could_not_be_dated(pair) { by_clock } else { Some(Ordering::Equal) }
 }
 
 /// A file with its time as our clock would have told it. One that is only remembered is right.
@@ -155,10 +152,8 @@ mod tests {
     fn new_of(hours: (i64, i64), dated: Option<f64>, is_remembered: bool) -> Resolution {
         let at = |hours: i64| Some(Stamp::new(AGREED + hours * 3600, 0));
         let file = |hours: i64| Entry::file(Name::new("a").unwrap(), Some(1), at(hours));
-        let remote = match is_remembered {
-            true => Entry { mtime_org: at(hours.1 + 9), ..file(hours.1) },
-            false => file(hours.1),
-        };
+        let remote =
+            if is_remembered { Entry { mtime_org: at(hours.1 + 9), ..file(hours.1) } } else { file(hours.1) };
         let (mtime, dated) = (Some(AGREED as f64), dated.map(|hours| AGREED as f64 + hours * HOUR));
         let seen = Seen { mtime, size: Some(1), dated, exact: None, synced: None, is_own: true };
         let sides = Sides::new(Some(file(hours.0)), Some(remote));

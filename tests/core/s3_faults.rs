@@ -225,9 +225,10 @@ fn keys_that_no_file_can_have_are_told_once_where_they_were_wanted_and_delete_no
         let (local, bucket) = (MemoryTarget::new("/local"), FakeS3::start());
         let mut setup = Setup::new(mode);
         setup.policy.delete = is_wanted;
-        match is_wanted {
-            true => bucket.put("good", b"x"),
-            false => local.put("good", b"x", at(0)),
+        if is_wanted {
+            bucket.put("good", b"x")
+        } else {
+            local.put("good", b"x", at(0))
         }
         let plain = run(&local, &bucket, &setup);
         assert_eq!(plain.warnings, Vec::<String>::new(), "{mode:?}");

@@ -89,12 +89,11 @@ impl Crew<'_> {
         self.queue.share(&segments);
         let written = self.read_all(&segments).and_then(|()| {
             // That other files do not come in ranges any more says nothing about this one.
-            match self.persist([from], |sessions| is_the_same(borrowed(sessions, from)?))? {
-                true => self.finish(job, &segments, &landing),
-                false => {
-                    let error = Error::new(Kind::Changed, "the file changed while it was being read");
-                    Err(error.during("read").at(&job.source))
-                }
+            if self.persist([from], |sessions| is_the_same(borrowed(sessions, from)?))? {
+                self.finish(job, &segments, &landing)
+            } else {
+                let error = Error::new(Kind::Changed, "the file changed while it was being read");
+                Err(error.during("read").at(&job.source))
             }
         });
         let is_good = matches!(&written, Err(error) if is_good_so_far(error));

@@ -34,10 +34,12 @@ impl Walk<'_> {
                     folder.unfinished.insert(step.pair.name.to_string());
                 }
                 let has_twin = self.has_twin(plan.ticket, step.pair.name.as_str());
-                let expect = match self.policy.overwrites(to) {
-                    // Whatever is at a name that is not listed may be its twin, which nobody has asked to overwrite.
-                    true if !has_twin || step.pair.get(to).is_some() => Expect::Anything,
-                    _ => expected(step.pair.get(to)),
+                // Whatever is at a name that is not listed may be its twin, which nobody has asked to overwrite.
+                let is_itself = !has_twin || step.pair.get(to).is_some();
+                let expect = if self.policy.overwrites(to) && is_itself {
+                    Expect::Anything
+                } else {
+                    expected(step.pair.get(to))
                 };
                 let mode = step.pair.get(to).and_then(|old| old.mode);
                 let landing = match self.keep_for(step, to, &paths) {

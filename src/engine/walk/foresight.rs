@@ -119,9 +119,12 @@ impl Foresight {
         let key = if folder.visit.lists(Side::Local) { &folder.paths.local } else { &folder.paths.remote };
         let ticket = *self.guesses.get(key)?;
         let foreseen = self.foreseen.get(&ticket)?;
-        let dirs = Sides::from_fn(|side| match folder.visit.lists(side) {
-            true => Some(folder.paths[side].clone()),
-            false => foreseen.dirs[side].clone(),
+        let dirs = Sides::from_fn(|side| {
+            if folder.visit.lists(side) {
+                Some(folder.paths[side].clone())
+            } else {
+                foreseen.dirs[side].clone()
+            }
         });
         let is_it = foreseen.is_at(&dirs);
         if is_it { Some((ticket, self.take(ticket)?)) } else { None }
@@ -298,15 +301,19 @@ impl Walk<'_> {
                 let is_doomed = matches!(folder.visit, Visit::Remove(_));
                 let dirs =
                     Sides::from_fn(|side| folder.visit.lists(side).then(|| folder.paths[side].clone()));
-                match folder.is_ready() {
-                    true => self.guess(&dirs, &folder.views, is_doomed),
-                    false => self.recall_folders(&dirs, &folder.views),
+                if folder.is_ready() {
+                    self.guess(&dirs, &folder.views, is_doomed)
+                } else {
+                    self.recall_folders(&dirs, &folder.views)
                 }
             }
-            (None, Some(foreseen)) => match foreseen.is_listed() {
-                true => self.guess(&foreseen.dirs, &foreseen.views, foreseen.is_doomed),
-                false => self.recall_folders(&foreseen.dirs, &foreseen.views),
-            },
+            (None, Some(foreseen)) => {
+                if foreseen.is_listed() {
+                    self.guess(&foreseen.dirs, &foreseen.views, foreseen.is_doomed)
+                } else {
+                    self.recall_folders(&foreseen.dirs, &foreseen.views)
+                }
+            }
             (None, None) => return Ok(()),
         };
         self.expect(ticket, children);

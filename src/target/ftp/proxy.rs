@@ -141,6 +141,7 @@ impl Proxy {
     }
 
     /// Longer than [`Proxy::open`] takes with this patience, whatever the proxy does.
+    #[cfg(feature = "sftp")]
     pub fn longest(patience: Duration) -> Duration {
         patience * (SLOWEST + 2)
     }

@@ -16,6 +16,7 @@ use std::time::Duration;
 /// One connection, listed among the open sockets of its target.
 pub struct Stream {
     inner: Inner,
+    #[cfg_attr(not(feature = "suppaftp"), expect(dead_code, reason = "it counts as long as it lives"))]
     lease: Lease,
     is_ended_early: bool,
 }

@@ -513,9 +513,10 @@ impl Hop {
                 format!("the key of the host {host} ({print}) is revoked in {}, line {line}", file.display())
             }
         };
-        let but = match self.is_careless {
-            true => "StrictHostKeyChecking no of the ssh configuration goes for new hosts only here; ",
-            false => "",
+        let but = if self.is_careless {
+            "StrictHostKeyChecking no of the ssh configuration goes for new hosts only here; "
+        } else {
+            ""
         };
         Err(Error::new(Kind::Ssh, why).advise(format!("{but}{REMOVE_LINE}")))
     }
