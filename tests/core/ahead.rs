@@ -293,6 +293,7 @@ fn an_outage_in_a_row_is_told_as_soon_as_one_without() {
         assert!(outcome.result.unwrap_err().is_outage());
         dying.opens.load(Ordering::SeqCst) - told_after
     });
-    // Another file may have been begun by then.
-    assert!(more_attempts.into_iter().all(|more| more <= 1), "{more_attempts:?}");
+    // Another file may have been begun by then; where it begins a row of its own, that and the file are an attempt each.
+    let [one_by_one, in_row] = more_attempts;
+    assert!(one_by_one <= 1 && in_row <= 2, "{more_attempts:?}");
 }

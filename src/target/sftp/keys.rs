@@ -104,10 +104,12 @@ fn decode(text: &str, passphrase: Option<&Secret>) -> Result<PrivateKey, Unusabl
             (true, None) => Err(Unusable::Locked("it is encrypted, and no passphrase is given")),
             (true, Some(passphrase)) => key
                 .decrypt(passphrase.reveal())
-                .map_err(|_| Unusable::Locked("the passphrase does not open it")),
+                .ok()
+                .or_else(|| short_key::read(text, Some(passphrase.reveal())))
+                .ok_or(Unusable::Locked("the passphrase does not open it")),
         };
     }
-    if let Some(key) = short_key::read(text) {
+    if let Some(key) = short_key::read(text, None) {
         return Ok(key);
     }
     match keys::decode_secret_key(text, None) {
