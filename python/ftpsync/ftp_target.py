@@ -233,7 +233,7 @@ class FTPTarget(ServerTarget):
     def _find_credentials(self) -> None:
         if self.password is None:
             self.password = self._given_password(self.username)
-        if self.username is not None and self.password is not None:
+        if self.username is not None and (self.password is not None or self._is_guest()):
             return
         if self.get_option("prompt", False) or not self.get_option("no_prompt", True):
             self._knock()  # Nobody shall be asked for the password of a server that is not there.
@@ -243,6 +243,10 @@ class FTPTarget(ServerTarget):
         found = get_credentials_for_url(self.host, options, force_user=self.username)
         if found:
             self.username, self.password = found
+
+    def _is_guest(self) -> bool:
+        """Tells whether the user is the one who needs no password (RFC 1635), unless somebody wants to be asked."""
+        return (self.username or "").lower() == "anonymous" and not self.get_option("prompt", False)
 
     def _knock(self) -> None:
         """Makes sure that somebody listens at the host and port.

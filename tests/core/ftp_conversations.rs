@@ -154,6 +154,18 @@ fn a_server_of_your_choice_keeps_the_contract() {
 // ---- the words --------------------------------------------------------------------------------------------------
 
 #[test]
+fn a_guest_has_the_usual_password_also_where_the_user_is_given() {
+    for user in [None, Some("Anonymous")] {
+        let server = Server::start(Quirks { answers: vec![("PASS", "530 no")], ..Quirks::default() });
+        let config = FtpConfig { user: user.map(str::to_owned), password: None, ..config(&server) };
+        FtpTarget::new(config).unwrap().open().err().expect("no login");
+        let script = server.script();
+        assert_eq!(script[0], format!("USER {}", user.unwrap_or("anonymous")));
+        assert!(script[1].starts_with("PASS anonymous@ | "), "{script:?}");
+    }
+}
+
+#[test]
 fn logging_in_takes_two_packets_and_one_once_the_server_is_known() {
     let server = Server::start(Quirks::default());
     let session = target(&server).open().unwrap();

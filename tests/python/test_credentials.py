@@ -18,7 +18,7 @@ from ftpsync import pyftpsync
 from ftpsync.synchronizers import UploadSynchronizer
 from ftpsync.targets import FsTarget, make_target
 from servers import certificates
-from small_servers import Small, ftp_server
+from small_servers import READ_ONLY, Small, ftp_server
 from small_worlds import Sides, command_line, fill, make_sides, names, printing
 
 HOST = "127.0.0.1"
@@ -339,6 +339,15 @@ def test_a_guest_never_gets_the_password_of_the_environment(
     done = command_line("upload", str(sides[0]), bare(server, user), "--no-prompt")
     assert done.returncode == 1
     assert not any("pass-word" in command for command in server.commands)
+
+
+@pytest.mark.parametrize("option", [(), ("--no-prompt",)])
+def test_a_guest_that_the_url_names_is_asked_for_no_password(sides: Sides, option: tuple[str, ...]) -> None:
+    fill(sides[1], "b")
+    with ftp_server(sides[1], users=["anonymous"], rights=READ_ONLY) as server:
+        done = command_line("download", str(sides[0]), bare(server, "anonymous@"), *option)
+        assert done.returncode == 0, done.stderr
+    assert names(sides[0]) == {"a", "b"}
 
 
 def test_of_two_servers_only_the_remote_one_gets_the_password_of_the_environment(

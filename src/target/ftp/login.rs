@@ -154,7 +154,7 @@ fn credentials(server: &Server) -> Result<(Command, Command)> {
     let config = &server.config;
     let password = match &config.password {
         Some(password) => password.reveal(),
-        None if config.user.is_none() => "anonymous@",
+        None if user_name(server).eq_ignore_ascii_case(ANONYMOUS) => "anonymous@",
         None => "",
     };
     let user = Command::path("USER", &server.names.encode_text(user_name(server))?)?;
