@@ -25,7 +25,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -134,12 +134,15 @@ class Cell:
         """Does one load with one tool, checks the result and reports it."""
         run = Run(self.kind.name, self.rtt, load.name, tool.name, number)
         local, remote = self.work / "local" / tool.name, self.kind.folder(server.root) / tool.name
-        job = Job(load.upload, local, tool.name, server, self.options.connections, load.delete)
+        connections, active = self.options.connections, self.options.active
+        job = Job(load.upload, local, tool.name, server, connections, load.delete, active)
         try:
             if self.kind.scheme not in tool.speaks:
                 raise Void(f"does not speak {self.kind.scheme} here")
             if tool.needs_mlsd and not self.kind.mlsd:
                 raise Void("needs MLSD, which this server does not have")
+            if job.active and not tool.knows_active_mode:
+                raise Void("not told here how to use active mode")
             self._prepare(load, tool, job, remote)
             self._timed(load, tool, job, remote, run)
         except Void as reason:
@@ -161,7 +164,7 @@ class Cell:
         self.kind.forget(job.server.root)
         trees.copy(self.pristine / load.tree, job.local if load.upload else remote)
         if load.after_upload:
-            first = Job(True, job.local, job.remote, job.server, job.connections)
+            first = replace(job, upload=True, delete=False)
             self._execute(tool, first)
             self._verify(job.local, remote, "first upload: ")
 
@@ -328,6 +331,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--runs", type=int, help="runs of each tool (default: 5, with --quick 1)")
     parser.add_argument("--connections", type=int, default=4)
     parser.add_argument("--tls", action="store_true", help="FTPS instead of FTP")
+    parser.add_argument("--active", action="store_true", help="the servers open the data connections")
     parser.add_argument("--quick", action="store_true", help="a tenth of the files, one run")
     parser.add_argument("--small", type=int, metavar="N", help="many small files are so many (default: 2000)")
     parser.add_argument("--site", type=int, metavar="N", help="a web site has so many files (default: 1500)")
@@ -443,7 +447,8 @@ def _say(text: str) -> None:
 def _table(runs: list[Run], tools: list[str], versions: dict[str, str], options: argparse.Namespace) -> str:
     lines = [f"{name}: {version}" for name, version in versions.items()]
     lines.append(
-        f"{options.connections} connections (pyftpsync41: 1){', TLS' if options.tls else ''}, "
+        f"{options.connections} connections (pyftpsync41: 1){', TLS' if options.tls else ''}"
+        f"{', active mode' if options.active else ''}, "
         f"medians of {options.runs} alternating runs, {_machine()['cpu']} x {os.cpu_count()}"
     )
     head = f"{'server':9} {'rtt ms':>6} {'load':10} {'tool':11} {'wall s':>9} {'min - max':>17} "
@@ -497,7 +502,7 @@ def _cpu_lines() -> list[str]:
 
 
 def _document(runs: list[Run], versions: dict[str, str], options: argparse.Namespace) -> dict[str, Any]:
-    keep = ("connections", "tls", "quick", "small", "site", "runs", "rtt", "window", "timeout")
+    keep = ("connections", "tls", "active", "quick", "small", "site", "runs", "rtt", "window", "timeout")
     return {
         "machine": _machine(),
         "settings": {name: getattr(options, name) for name in keep},

@@ -44,7 +44,8 @@ def _lines(document: dict[str, Any], others: list[str]) -> list[list[str]]:
         ours = medians["ours"]
         if ours is None:
             continue
-        security = ", TLS" if document["settings"]["tls"] else ""
+        way = ", TLS" if document["settings"]["tls"] else ""
+        way += ", active mode" if document["settings"].get("active") else ""
         quotients = [
             _shown(ours["wall"] / other["wall"] if other else None, 2) for other in _of(medians, others)
         ]
@@ -54,7 +55,7 @@ def _lines(document: dict[str, Any], others: list[str]) -> list[list[str]]:
             )
             for what, digits in (("cpu", 2), ("memory", 0))
         ]
-        first = [SERVERS.get(server, server) + security, f"{rtt:g} ms", document["loads"][load]]
+        first = [SERVERS.get(server, server) + way, f"{rtt:g} ms", document["loads"][load]]
         lines.append([*first, f"{ours['files']:g}", f"{ours['wall']:.2f}", *quotients, *costs])
     return lines
 

@@ -30,6 +30,8 @@ class Job:
     server: Server
     connections: int
     delete: bool = False
+    active: bool = False
+    """The server opens the data connections."""
 
     @property
     def url(self) -> str:
@@ -58,6 +60,7 @@ class Tool(ABC):
     name: ClassVar[str]
     needs_mlsd: ClassVar[bool] = False
     speaks: ClassVar[tuple[str, ...]] = ("ftp",)
+    knows_active_mode: ClassVar[bool] = False
 
     @abstractmethod
     def prepare(self) -> None:
@@ -76,6 +79,7 @@ class Ours(Tool):
     """This project."""
 
     name = "ours"
+    knows_active_mode = True
     speaks = ("ftp", "sftp", "s3")
 
     def __init__(self, program: Path) -> None:
@@ -89,6 +93,8 @@ class Ours(Tool):
         command = [*job.environment, str(self.program), "upload" if job.upload else "download"]
         command += [str(job.local), job.url]
         command += ["--no-prompt", "--no-keyring", "--no-netrc", "-q", "--connections", str(job.connections)]
+        if job.active:
+            command.append("--ftp-active")
         if job.environment and job.upload:
             # Where no object is, there is no folder.
             command.append("--create-folder")
@@ -137,6 +143,7 @@ class Lftp(Tool):
     """lftp mirror, with pipelined commands and, for large files, segments."""
 
     name = "lftp"
+    knows_active_mode = True
 
     def prepare(self) -> None:
         self.folder = debian.unpacked("lftp")
@@ -149,6 +156,7 @@ class Lftp(Tool):
             "net:timeout": "60",
             "net:connection-limit": str(job.connections),
             "ftp:sync-mode": "off",
+            "ftp:passive-mode": "no" if job.active else "yes",
             "ftp:use-feat": "yes",
             "ftp:use-mlsd": "yes" if server.kind.mlsd else "no",
             "ftp:use-mdtm": "yes",

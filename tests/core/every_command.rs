@@ -22,7 +22,20 @@ struct Stage {
     local: MemoryTarget,
     /// Both sides, as they are before every run that is looked at.
     before: (BTreeMap<String, Node>, Tree),
-    is_secure: bool,
+    way: Way,
+}
+
+/// What kind of server it is, and who opens the data connections.
+#[derive(Debug, Clone, Default)]
+struct Way {
+    quirks: Quirks,
+    is_active: bool,
+}
+
+impl From<Quirks> for Way {
+    fn from(quirks: Quirks) -> Self {
+        Way { quirks, is_active: false }
+    }
 }
 
 /// What the user sees of both sides: contents, without times and without our own files.
@@ -36,9 +49,8 @@ struct End {
 }
 
 impl Stage {
-    fn new(quirks: Quirks) -> Self {
-        let is_secure = quirks.tls.is_some();
-        let server = Server::start(quirks);
+    fn new(way: Way) -> Self {
+        let server = Server::start(way.quirks.clone());
         let local = MemoryTarget::new("/local");
         for file in ["same", "mine", "theirs", "both", "gone-here", "gone-there", "keep1", "keep2", "keep3"] {
             local.put(file, format!("old {file}").as_bytes(), at(0));
@@ -46,7 +58,7 @@ impl Stage {
         for file in ["deep/er/mine", "deep/er/theirs", "lost-there/a", "lost-there/sub/b", "lost-here/c"] {
             local.put(file, format!("old {file}").as_bytes(), at(0));
         }
-        let mut stage = Stage { server, local, before: Default::default(), is_secure };
+        let mut stage = Stage { server, local, before: Default::default(), way };
         let first = stage.run(None);
         assert!(first.result.is_ok(), "{first:?}");
         stage.edit();
@@ -75,7 +87,9 @@ impl Stage {
     }
 
     fn config(&self) -> FtpConfig {
-        let mut config = if self.is_secure { trusting(&self.server) } else { config(&self.server) };
+        let mut config =
+            if self.way.quirks.tls.is_some() { trusting(&self.server) } else { config(&self.server) };
+        config.active = self.way.is_active;
         config.timeout = Duration::from_secs(1);
         config.connect_timeout = Duration::from_secs(5);
         config
@@ -159,8 +173,9 @@ fn each_is_old_or_new(before: &Contents, now: &Contents, after: &Contents) -> Re
 }
 
 /// Tries a mishap at commands of a run, each followed by a run without any.
-fn at_every_command(quirks: &Quirks, mishap: &Mishap, usual: usize) {
-    let stage = Stage::new(quirks.clone());
+fn at_every_command(way: impl Into<Way>, mishap: &Mishap, usual: usize) {
+    let way = way.into();
+    let stage = Stage::new(way.clone());
     let before = stage.contents();
     let undisturbed = stage.run(None);
     assert!(undisturbed.result.is_ok(), "{undisturbed:?}");
@@ -170,7 +185,7 @@ fn at_every_command(quirks: &Quirks, mishap: &Mishap, usual: usize) {
     let shares: Vec<Vec<usize>> =
         (0..4).map(|hand| numbers.iter().skip(hand).step_by(4).copied().collect()).collect();
     let broken: Vec<String> = in_parallel(&shares, 4, |numbers| {
-        let stage = Stage::new(quirks.clone());
+        let stage = Stage::new(way.clone());
         let try_at = |number: usize| -> Result<(), String> {
             stage.rewind();
             let disturbed = stage.run(Some(Fault { at: At::Command(number), mishap: mishap.clone() }));
@@ -208,59 +223,89 @@ fn at_every_command(quirks: &Quirks, mishap: &Mishap, usual: usize) {
             .collect::<Vec<_>>()
     })
     .concat();
-    assert!(broken.is_empty(), "{mishap:?}, {} of {count} commands:\n{}", broken.len(), broken.join("\n"));
+    assert!(
+        broken.is_empty(),
+        "{mishap:?}, active: {}, {} of {count} commands:\n{}",
+        way.is_active,
+        broken.len(),
+        broken.join("\n")
+    );
 }
 
 #[test]
 fn a_reset_at_any_command_does_no_harm() {
-    at_every_command(&Quirks::default(), &Mishap::Reset, 12);
+    at_every_command(Quirks::default(), &Mishap::Reset, 12);
 }
 
 #[test]
 fn a_reset_in_place_of_any_reply_does_no_harm() {
-    at_every_command(&Quirks::default(), &Mishap::ResetAfter, 12);
+    at_every_command(Quirks::default(), &Mishap::ResetAfter, 12);
 }
 
 #[test]
 fn a_farewell_at_any_command_does_no_harm() {
-    at_every_command(&Quirks::default(), &Mishap::Leave, 12);
+    at_every_command(Quirks::default(), &Mishap::Leave, 12);
 }
 
 #[test]
 fn silence_at_any_command_does_no_harm() {
-    at_every_command(&Quirks::default(), &Mishap::Withhold, 8);
+    at_every_command(Quirks::default(), &Mishap::Withhold, 8);
 }
 
 #[test]
 fn a_data_connection_that_breaks_at_any_command_does_no_harm() {
-    at_every_command(&Quirks::default(), &Mishap::CutData(100), 12);
+    at_every_command(Quirks::default(), &Mishap::CutData(100), 12);
 }
 
 #[test]
 fn a_data_connection_that_breaks_and_is_called_complete_does_no_harm() {
-    at_every_command(&Quirks::default(), &Mishap::CutDataAndLie(3), 12);
+    at_every_command(Quirks::default(), &Mishap::CutDataAndLie(3), 12);
 }
 
 #[test]
 fn a_data_connection_that_ends_early_and_is_called_complete_does_no_harm() {
-    at_every_command(&Quirks::default(), &Mishap::EndData(3), 12);
-    at_every_command(&Quirks::default(), &Mishap::EndData(0), 12);
+    at_every_command(Quirks::default(), &Mishap::EndData(3), 12);
+    at_every_command(Quirks::default(), &Mishap::EndData(0), 12);
 }
 
 #[test]
 fn a_reset_at_any_command_under_tls_does_no_harm() {
-    at_every_command(&Quirks { tls: Some(Tls::Old), ..Quirks::default() }, &Mishap::ResetAfter, 12);
-    at_every_command(&Quirks { tls: Some(Tls::New), ..Quirks::default() }, &Mishap::Reset, 6);
+    at_every_command(Quirks { tls: Some(Tls::Old), ..Quirks::default() }, &Mishap::ResetAfter, 12);
+    at_every_command(Quirks { tls: Some(Tls::New), ..Quirks::default() }, &Mishap::Reset, 6);
 }
 
 #[test]
 fn a_refusal_of_any_command_does_no_harm() {
-    at_every_command(&Quirks::default(), &Mishap::Answer("450 not now"), 12);
-    at_every_command(&Quirks::default(), &Mishap::Answer("550 no"), 12);
+    at_every_command(Quirks::default(), &Mishap::Answer("450 not now"), 12);
+    at_every_command(Quirks::default(), &Mishap::Answer("550 no"), 12);
 }
 
 #[test]
 fn a_reply_too_many_at_any_command_does_no_harm() {
-    at_every_command(&Quirks::default(), &Mishap::Twice, 12);
-    at_every_command(&Quirks::default(), &Mishap::Chatter("226 by the way"), 12);
+    at_every_command(Quirks::default(), &Mishap::Twice, 12);
+    at_every_command(Quirks::default(), &Mishap::Chatter("226 by the way"), 12);
+}
+
+#[test]
+fn in_active_mode_nothing_that_happens_at_any_command_does_harm() {
+    for (mishap, usual) in [
+        (Mishap::Reset, 8),
+        (Mishap::ResetAfter, 8),
+        (Mishap::Leave, 6),
+        (Mishap::CutData(100), 8),
+        (Mishap::EndData(3), 8),
+        (Mishap::Answer("450 not now"), 12),
+        (Mishap::Answer("550 no"), 12),
+        (Mishap::Twice, 8),
+    ] {
+        at_every_command(Way { is_active: true, ..Way::default() }, &mishap, usual);
+    }
+}
+
+#[test]
+fn in_active_mode_nothing_does_harm_where_port_opens_the_connection() {
+    for (says, mishap) in [("125 open", Mishap::CutData(100)), ("150 here it comes", Mishap::ResetAfter)] {
+        let quirks = Quirks { connects_at_port: Some(says), ..Quirks::default() };
+        at_every_command(Way { quirks, is_active: true }, &mishap, 8);
+    }
 }

@@ -6,8 +6,8 @@ use crate::ftp_faults::{At, Fault, Mishap};
 use crate::ftp_server::{Lingering, Quirks, Server, Tls};
 use ftpsync::error::{Kind, Retry};
 use ftpsync::model::RelPath;
-use ftpsync::target::Target;
 use ftpsync::target::ftp::{FtpConfig, FtpTarget};
+use ftpsync::target::{Session, Target};
 use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
@@ -159,6 +159,63 @@ fn a_server_that_never_connects_is_met_in_passive_mode_the_next_time() {
     let mut session = target.open().unwrap();
     put(session.as_mut(), "file", b"content");
     assert!(server.script().join("\n").contains("EPSV"));
+}
+
+/// The first transfer in active mode, after which all of them are asked for in one packet.
+fn proven_in_active_mode(server: &Server) -> (FtpTarget, Box<dyn Session>) {
+    server.put("/file", b"content");
+    let timeout = Duration::from_secs(1);
+    let target = target(FtpConfig { active: true, timeout, ..config(server) });
+    let mut session = target.open().unwrap();
+    assert_eq!(listed_names(session.as_mut()), ["file"]);
+    (target, session)
+}
+
+#[test]
+fn a_server_whose_connection_is_open_before_the_command_gets_one_at_a_time() {
+    let server = Server::start(Quirks { connects_at_port: Some("125 open"), ..Quirks::default() });
+    let (_target, mut session) = proven_in_active_mode(&server);
+    for _ in 0..2 {
+        assert_eq!(get(session.as_mut(), "file").unwrap(), b"content");
+        assert_eq!(get(session.as_mut(), "missing").unwrap_err().kind(), Kind::NotFound);
+    }
+    assert_eq!(server.arrivals(), 1);
+    assert!(!server.script().iter().any(|packet| packet.contains("PORT") && packet.contains("RETR")));
+}
+
+/// As before, but nothing tells so beforehand.
+#[test]
+fn a_transfer_that_begins_before_its_port_is_confirmed_is_begun_anew() {
+    for (name, outcome) in [("file", None), ("missing", Some(Kind::NotFound))] {
+        let server = Server::start(Quirks { connects_at_port: Some("150 soon"), ..Quirks::default() });
+        let (target, mut session) = proven_in_active_mode(&server);
+        let error = get(session.as_mut(), name).unwrap_err();
+        assert_eq!((error.kind(), error.retry()), (Kind::Busy, Retry::NewSession), "{error}");
+        assert!(!session.is_alive(), "what was begun would go on");
+        let mut session = target.open().unwrap();
+        for _ in 0..2 {
+            assert_eq!(get(session.as_mut(), name).err().map(|error| error.kind()), outcome);
+        }
+        assert_eq!(server.arrivals(), 2);
+    }
+}
+
+#[test]
+fn a_port_that_is_refused_later_is_told_whatever_becomes_of_the_command_behind_it() {
+    for (behind, is_alive) in [("425 no port", true), ("150 to the port of before", false), ("", false)] {
+        let server = Server::start(Quirks::default());
+        let (target, mut session) = proven_in_active_mode(&server);
+        server.faults().plan([
+            Fault { at: At::Nth("PORT", 0), mishap: Mishap::Answer("425 not now") },
+            Fault { at: At::Nth("RETR", 0), mishap: Mishap::Answer(behind) },
+        ]);
+        let error = get(session.as_mut(), "file").unwrap_err();
+        assert_eq!(server.faults().happened(), 2, "{behind}");
+        assert_eq!(error.reply(), Some((425, "425 not now")), "{behind}: {error}");
+        assert_eq!(session.is_alive(), is_alive, "{behind}");
+        assert_eq!(get(target.open().unwrap().as_mut(), "file").unwrap(), b"content");
+        assert!(told(&target).is_empty(), "the mode has worked: {:?}", told(&target));
+    }
 }
 
 #[test]

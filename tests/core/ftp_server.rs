@@ -53,6 +53,9 @@ pub struct Quirks {
     pub data_at: Option<IpAddr>,
     /// In active mode somebody at this address connects before the server does, says this and leaves; the first time.
     pub stranger_comes_first: Option<(Ipv4Addr, &'static [u8])>,
+    /// PORT opens the data connection and is confirmed then; a command that is behind it already is carried out meanwhile, and
+    /// the transfer never ends (pyftpdlib). This is said to a command that finds the connection open.
+    pub connects_at_port: Option<&'static str>,
     /// How many conversations there may be; 0 for any number.
     pub most: usize,
     /// How users are refused of whom there are too many already; without it, they are not even greeted.
@@ -488,6 +491,10 @@ struct Conversation {
     passive: Option<TcpListener>,
     /// Where the client listens.
     active: Option<SocketAddr>,
+    /// More commands have come behind the one at hand.
+    has_more: bool,
+    /// PORT is still to be confirmed.
+    owes_port: bool,
     rename_from: Option<String>,
     /// Where the next transfer begins.
     offset: usize,
@@ -522,6 +529,8 @@ impl Conversation {
             here,
             passive: None,
             active: None,
+            has_more: false,
+            owes_port: false,
             rename_from: None,
             offset: 0,
             hash: None,
@@ -575,9 +584,16 @@ impl Conversation {
             if self.quirks.hears_one_at_a_time {
                 packet.truncate(1);
             }
-            for line in packet {
+            let count = packet.len();
+            for (number, line) in packet.into_iter().enumerate() {
                 self.mishap = self.state.faults.strike(&line);
-                let goes = self.suffer(&line).or_else(|_| self.say("425 no data connection"));
+                self.has_more = number + 1 < count;
+                let was_owed = self.owes_port;
+                let mut goes = self.suffer(&line).or_else(|_| self.say("425 no data connection"));
+                if was_owed && self.owes_port && matches!(goes, Ok(true)) {
+                    let _ = self.active.take().map(TcpStream::connect);
+                    goes = self.confirm_port();
+                }
                 if !matches!(goes, Ok(true)) {
                     return Ok(());
                 }
@@ -900,7 +916,13 @@ impl Conversation {
             return self.say("501 no address");
         };
         self.active = Some(([a, b, c, d], u16::from(high) * 256 + u16::from(low)).into());
-        self.say("200 ok")
+        self.owes_port = self.quirks.connects_at_port.is_some() && self.has_more;
+        if self.owes_port { Ok(true) } else { self.say("200 ok") }
+    }
+
+    fn confirm_port(&mut self) -> Goes {
+        self.owes_port = false;
+        self.say("200 the connection is there")
     }
 
     /// `|2|address|port|`, where the 2 stands for IPv6.
@@ -932,7 +954,8 @@ impl Conversation {
 
     fn open_data(&mut self) -> std::io::Result<Line> {
         if let Some(address) = self.active.take() {
-            self.say("150 here it comes")?;
+            let is_open = !self.owes_port;
+            self.say(self.quirks.connects_at_port.filter(|_| is_open).unwrap_or("150 here it comes"))?;
             if let Some((stranger, says)) = self.quirks.stranger_comes_first
                 && !self.state.stranger_came.swap(true, Ordering::SeqCst)
             {
@@ -941,7 +964,12 @@ impl Conversation {
                 socket.connect(&address.into())?;
                 let _ = TcpStream::from(socket).write_all(says);
             }
-            return self.secured(Line::over(TcpStream::connect(address)?));
+            let socket = TcpStream::connect(address)?;
+            if self.owes_port {
+                self.confirm_port()?;
+                let _ = std::io::copy(&mut &socket, &mut std::io::sink());
+            }
+            return self.secured(Line::over(socket));
         }
         let listener = self.passive.take().ok_or(std::io::ErrorKind::NotConnected)?;
         self.say("150 here it comes")?;

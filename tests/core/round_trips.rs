@@ -11,7 +11,7 @@ use crate::wrapped::{Overrides, Wrapped};
 use ftpsync::error::Result;
 use ftpsync::model::{META_FILE_NAME, RelPath, TEMP_PREFIX};
 use ftpsync::plan::{Mode, Strategy};
-use ftpsync::target::ftp::FtpTarget;
+use ftpsync::target::ftp::{FtpConfig, FtpTarget};
 use ftpsync::target::memory::MemoryTarget;
 use ftpsync::target::{Session, Target};
 use std::sync::Arc;
@@ -181,8 +181,7 @@ fn the_other_sessions_log_in_while_the_first_one_takes_the_lock() {
 }
 
 /// The packets from the first to the last that begins a transfer of one of many files, in a run by one session.
-fn steady(server: &Server, local: &MemoryTarget, mode: Mode, is_secured: bool) -> Vec<String> {
-    let config = if is_secured { trusting(server) } else { config(server) };
+fn steady(server: &Server, local: &MemoryTarget, mode: Mode, config: FtpConfig) -> Vec<String> {
     let remote = Shared(Arc::new(FtpTarget::new(config).unwrap()));
     let setup = Setup { threads: 1, sessions: 1, ..Setup::new(mode) };
     let outcome = run(local, &remote, &setup);
@@ -200,11 +199,15 @@ fn steady(server: &Server, local: &MemoryTarget, mode: Mode, is_secured: bool) -
 
 /// What the server is asked between two files waits for nothing: each of them is one packet, and one data connection. With the
 /// end of the data, that makes three round trips (under TLS a fourth one for the handshake of the connection).
-fn assert_three_round_trips(packets: &[String], files: usize) {
+fn assert_one_packet_each(packets: &[String], files: usize, request: &str) {
     assert_eq!(packets.len(), files, "{packets:#?}");
     for packet in packets {
-        assert_eq!(packet.matches("EPSV").count(), 1, "{packet}");
+        assert_eq!(packet.matches(request).count(), 1, "{packet}");
     }
+}
+
+fn fit(server: &Server, tls: Option<Tls>) -> FtpConfig {
+    if tls.is_some() { trusting(server) } else { config(server) }
 }
 
 #[test]
@@ -214,8 +217,8 @@ fn in_a_run_each_small_file_that_is_sent_takes_three_round_trips() {
         let local = MemoryTarget::new("/local");
         local.put("folder/first", b"content", at(0));
         (0..20).for_each(|number| local.put(&format!("folder/many{number:02}"), b"content", at(0)));
-        let packets = steady(&server, &local, Mode::Upload, tls.is_some());
-        assert_three_round_trips(&packets, 20);
+        let packets = steady(&server, &local, Mode::Upload, fit(&server, tls));
+        assert_one_packet_each(&packets, 20, "EPSV");
         for packet in &packets[2..] {
             assert_eq!(packet.matches("RNFR").count(), 1, "the file before last is put in place: {packet}");
         }
@@ -229,9 +232,35 @@ fn in_a_run_each_small_file_that_is_fetched_takes_three_round_trips() {
         server.put_folder("/folder");
         (0..20).for_each(|number| server.put(&format!("/folder/many{number:02}"), b"content"));
         let local = MemoryTarget::new("/local");
-        let packets = steady(&server, &local, Mode::Download, tls.is_some());
-        assert_three_round_trips(&packets, 20);
+        let packets = steady(&server, &local, Mode::Download, fit(&server, tls));
+        assert_one_packet_each(&packets, 20, "EPSV");
         assert!(local.tree().contains_key("folder/many19"));
+    }
+}
+
+/// Where the server connects, the bytes that it sends come together with the connection: two round trips for a download, and three
+/// for an upload.
+#[test]
+fn in_active_mode_a_small_file_takes_one_packet_as_well() {
+    for mode in [Mode::Upload, Mode::Download] {
+        let (server, local) = (Server::start(Quirks::default()), MemoryTarget::new("/local"));
+        server.put_folder("/folder");
+        for number in 0..20 {
+            match mode {
+                Mode::Upload => local.put(&format!("folder/many{number:02}"), b"content", at(0)),
+                _ => server.put(&format!("/folder/many{number:02}"), b"content"),
+            }
+        }
+        // So that the first of many is not the first of all.
+        local.put("folder/first", b"content", at(0));
+        let config = FtpConfig { active: true, ..config(&server) };
+        let packets = steady(&server, &local, mode, config);
+        assert_one_packet_each(&packets, 20, "PORT");
+        let is_whole = |number| match mode {
+            Mode::Upload => server.content(&format!("/folder/many{number:02}")).is_some(),
+            _ => local.tree().contains_key(&format!("folder/many{number:02}")),
+        };
+        assert!((0..20).all(is_whole));
     }
 }
 

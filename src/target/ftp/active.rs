@@ -2,18 +2,32 @@
 
 use super::Server;
 use super::control::Control;
-use super::data::{About, Attempt, Channel, Failure, Started, secured};
+use super::data::{About, Attempt, Channel, Failure, PATIENCE, Started, secured};
 use super::dial::interrupted;
 use super::proxy::Host;
 use super::stream::Stream;
 use crate::error::{Error, Kind, Result, Retry};
-use crate::wire::ftp::Command;
+use crate::wire::ftp::{Command, Reply};
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
+
+/// "Data connection already open; transfer starting" (RFC 959): so PORT has opened it, as with pyftpdlib, and what comes behind
+/// PORT must wait for that.
+const ALREADY_OPEN: u16 = 125;
+
+/// What the server made of the command of a transfer, and of those in front of it.
+struct Asked {
+    before: Vec<Reply>,
+    /// The reply that agrees, or the one that refuses.
+    outcome: std::result::Result<Reply, (Reply, About)>,
+}
 
 /// Names a port of this computer, sends the command, and waits for the server to connect.
+///
+/// Once that has worked, all of it leaves in one packet. So a download or a listing takes two round trips instead of the three
+/// of passive mode, since nobody waits for the connection before something is sent on it; an upload takes three as there.
 pub fn start_active(
     server: &Arc<Server>,
     control: &mut Control,
@@ -21,22 +35,18 @@ pub fn start_active(
     verb: &Command,
 ) -> Attempt<Started> {
     let listener = TcpListener::bind(control.local_end()).map_err(Error::from)?;
-    let mut packet = before.to_vec();
-    packet.push(port_command(listener.local_addr().map_err(Error::from)?)?);
-    let mut replies = control.burst(&packet)?;
-    // Not in one packet with the rest: pyftpdlib opens the connection first and then confirms PORT, behind the reply to
-    // the command of the transfer.
-    if let Some(refused) = replies.pop().filter(|reply| !reply.is_success()) {
-        return Ok(Started { before: replies, outcome: Err(refused), about: About::Connection });
-    }
-    if let Some(refused) = control.rest()? {
-        return Ok(Started { before: replies, outcome: Err(refused), about: About::Offset });
-    }
-    let reply = control.ask(verb)?;
-    if reply.code() >= 300 {
-        let about = About::by_code(&reply);
-        return Ok(Started { before: replies, outcome: Err(reply), about });
-    }
+    let port = port_command(listener.local_addr().map_err(Error::from)?)?;
+    let asked =
+        if control.offset == 0 && !control.is_one_by_one() && server.learned().is_quick_in_active_mode() {
+            ask_in_one_packet(server, control, before, port, verb)?
+        } else {
+            ask_step_by_step(server, control, before, port, verb)?
+        };
+    let before = asked.before;
+    let reply = match asked.outcome {
+        Ok(reply) => reply,
+        Err((refused, about)) => return Ok(Started { before, outcome: Err(refused), about }),
+    };
     let early = (!reply.is_preliminary()).then_some(reply);
     let accepted = accept(server, &listener, control.host()).map_err(|error| match error.kind() {
         Kind::Timeout => Failure::NoConnection(error),
@@ -48,7 +58,75 @@ pub fn start_active(
         .inspect_err(|_| control.doubt())?;
     control.listener = Some(listener);
     let outcome = Ok(Channel::new(stream, early));
-    Ok(Started { before: replies, outcome, about: About::Transfer })
+    Ok(Started { before, outcome, about: About::Transfer })
+}
+
+/// As long as it is not known whether the server takes the port, and when it connects.
+fn ask_step_by_step(
+    server: &Server,
+    control: &mut Control,
+    before: &[Command],
+    port: Command,
+    verb: &Command,
+) -> Result<Asked> {
+    let mut before = control.burst(&[before, &[port]].concat())?;
+    if let Some(refused) = before.pop().filter(|reply| !reply.is_success()) {
+        return Ok(Asked { before, outcome: Err((refused, About::Connection)) });
+    }
+    if let Some(refused) = control.rest()? {
+        return Ok(Asked { before, outcome: Err((refused, About::Offset)) });
+    }
+    let reply = control.ask(verb)?;
+    if reply.code() == ALREADY_OPEN {
+        server.learned().connects_at_port = true;
+    }
+    Ok(Asked { before, outcome: judged(reply) })
+}
+
+fn ask_in_one_packet(
+    server: &Server,
+    control: &mut Control,
+    before: &[Command],
+    port: Command,
+    verb: &Command,
+) -> Result<Asked> {
+    control.send(&[before, &[port, verb.clone()]].concat())?;
+    let before = control.answers_to(before)?;
+    let of_port = control.reply();
+    control.learn_from(&of_port);
+    let of_port = of_port?;
+    if of_port.is_success() {
+        return Ok(Asked { before, outcome: judged(control.reply()?) });
+    }
+    let patience = PATIENCE.min(server.config.timeout);
+    let next = match control.with_patience(patience, Control::reply) {
+        // It waits for a connection that will never be. What it has refused is what counts.
+        Err(error) if error.kind() == Kind::Timeout && of_port.code() >= 400 => {
+            control.doubt();
+            return Ok(Asked { before, outcome: Err((of_port, About::Connection)) });
+        }
+        next => next?,
+    };
+    if next.is_success() {
+        // PORT is confirmed behind the reply to what followed it. Such a transfer never ends with pyftpdlib.
+        control.doubt();
+        server.learned().connects_at_port = true;
+        let text = format!("the server connects before it goes on: {}", of_port.text());
+        return Err(Error::new(Kind::Busy, text).retrying(Retry::NewSession));
+    }
+    if next.is_preliminary() || of_port.code() < 400 {
+        control.doubt();
+    }
+    let refused = if of_port.code() < 400 { next } else { of_port };
+    Ok(Asked { before, outcome: Err((refused, About::Connection)) })
+}
+
+fn judged(reply: Reply) -> std::result::Result<Reply, (Reply, About)> {
+    if reply.code() < 300 {
+        return Ok(reply);
+    }
+    let about = About::by_code(&reply);
+    Err((reply, about))
 }
 
 /// `PORT h1,h2,h3,h4,p1,p2` (RFC 959) or `EPRT |2|address|port|` (RFC 2428).
@@ -86,28 +164,23 @@ pub fn check_is_alone(control: &mut Control) -> Result<()> {
 /// # Errors
 /// [`Kind::Timeout`], or what the system says.
 pub fn accept(server: &Server, listener: &TcpListener, from: &Host) -> Result<TcpStream> {
-    // There is no accept with a timeout in the standard library, and none that could be interrupted.
-    listener.set_nonblocking(true)?;
     let interruptions = server.sockets.interruptions();
     let deadline = Instant::now() + server.config.connect_timeout;
     loop {
-        match listener.accept() {
-            Ok((socket, peer)) if Host::from(peer) == *from => {
-                socket.set_nonblocking(false)?;
-                return Ok(socket);
-            }
+        let left = deadline.saturating_duration_since(Instant::now());
+        match server.sockets.accept(listener, left, interruptions) {
+            Ok((socket, peer)) if Host::from(peer) == *from => return Ok(socket),
             Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                std::thread::sleep(Duration::from_millis(5))
+            Err(error) => {
+                return Err(match error.kind() {
+                    io::ErrorKind::Interrupted => interrupted(),
+                    io::ErrorKind::TimedOut => {
+                        Error::new(Kind::Timeout, "the server opened no data connection")
+                            .advise("a firewall may be in the way; try without --ftp-active")
+                    }
+                    _ => error.into(),
+                });
             }
-            Err(error) => return Err(error.into()),
-        }
-        if server.sockets.interruptions() != interruptions {
-            return Err(interrupted());
-        }
-        if Instant::now() >= deadline {
-            return Err(Error::new(Kind::Timeout, "the server opened no data connection")
-                .advise("a firewall may be in the way; try without --ftp-active"));
         }
     }
 }

@@ -95,7 +95,7 @@ impl Behind {
 impl FtpSession {
     /// Whether a file can be finished together with the next one: nothing about the server is left to be found out.
     pub(super) fn can_lag(&self, put: &Put) -> bool {
-        let (is_passive, has_size) = (self.server.mode() == Mode::Passive, self.knows("SIZE"));
+        let (mode, has_size) = (self.server.mode(), self.knows("SIZE"));
         let tells_times = self.knows("MDTM");
         let learned = self.server.learned();
         let is_dated = put.mtime.is_none()
@@ -105,14 +105,16 @@ impl FtpSession {
         let is_proven = learned.renames == Some(true) && (put.expect == Expect::Absent || learned.replaces);
         is_proven
             && is_dated
-            && learned.passive.is_some()
+            && match mode {
+                Mode::Passive => learned.passive.is_some(),
+                Mode::Active => learned.mode_works,
+            }
             && !learned.refuses_temp_names
             && !learned.one_by_one
             && !put.inplace
             && !self.server.config.verify
             && !put.is_resumable()
             && has_size
-            && is_passive
     }
 
     /// Sends a file to its temporary name, after finishing what earlier ones still need.

@@ -545,6 +545,20 @@ impl Control {
             .retrying(Retry::NewSession))
     }
 
+    /// The replies to commands that were sent in one packet, with which more may have been sent.
+    ///
+    /// # Errors
+    /// As [`Control::answer_to`].
+    pub fn answers_to(&mut self, commands: &[Command]) -> Result<Vec<Reply>> {
+        let mut replies = Vec::with_capacity(commands.len());
+        for command in commands {
+            let reply = self.answer_to(command);
+            self.learn_from(&reply);
+            replies.push(reply?);
+        }
+        Ok(replies)
+    }
+
     /// As [`Control::reply`], for who shows it himself, and reads a 421 as well.
     ///
     /// # Errors

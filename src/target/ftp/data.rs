@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long to wait for the reply to a transfer that cannot be.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// So many preliminary replies may come before the final one.
 const MOST_PRELIMINARY: usize = 5;
@@ -400,12 +400,7 @@ fn start_in_one_packet(
     packet.extend(control.rest_command()?);
     packet.push(verb.clone());
     control.send(&packet)?;
-    let mut replies = Vec::with_capacity(before.len());
-    for command in before {
-        let reply = control.answer_to(command);
-        control.learn_from(&reply);
-        replies.push(reply?);
-    }
+    let replies = control.answers_to(before)?;
     let answer = control.reply();
     control.learn_from(&answer);
     let answer = answer?;
@@ -548,12 +543,7 @@ pub fn ask_ahead(server: &Server, control: &mut Control, questions: &[Command]) 
     let passive = candidates(server, control)[0];
     control.check_step()?;
     control.send(&[questions, &[passive.command()]].concat())?;
-    let mut replies = Vec::with_capacity(questions.len());
-    for command in questions {
-        let reply = control.answer_to(command);
-        control.learn_from(&reply);
-        replies.push(reply?);
-    }
+    let replies = control.answers_to(questions)?;
     let answer = control.reply();
     learn_from_passive(server, control, passive, &answer);
     let answer = answer?;

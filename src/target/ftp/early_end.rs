@@ -5,9 +5,10 @@
 //! take that for an abort, so it is tried once, and only on a server that is seen to wait; a failure is repeated without.
 //! Only for what is small: routers forget connections that are half open for long. A run that only lists would never try it:
 //! so after some listings that were confirmed late, the lock file is read for nothing but that. No other file is: which of them
-//! may be read is not known here.
+//! may be read is not known here. In active mode nothing could be saved: the connection opens together with the first bytes.
 
 use super::Server;
+use super::learned::Mode;
 use super::stream::Stream;
 use crate::model::{LOCK_FILE_NAME, Listing, RelPath};
 use crate::wire::ftp::{Command, Reply};
@@ -65,6 +66,9 @@ pub fn end_if_of_use(server: &Server, stream: &mut Stream, before: &[Reply], ver
 
 /// The lock file, if it should be tried by that now: this is said once for each server. `listing` is the one of `dir`.
 pub fn trial(server: &Server, dir: &RelPath, listing: &Listing) -> Option<RelPath> {
+    if server.mode() == Mode::Active {
+        return None;
+    }
     let mut learned = server.learned();
     if dir.is_root() {
         let is_lock = |size: Option<u64>| size.is_some_and(|size| (1..=TINY).contains(&size));

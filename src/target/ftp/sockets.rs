@@ -4,17 +4,18 @@ use crate::error::Result;
 use crate::locked::locked;
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 #[cfg(unix)]
 use {
+    rustix::event::{PollFd, PollFlags, Timespec, poll},
     socket2::{Domain, Protocol, Socket, Type},
-    std::time::Instant,
+    std::os::fd::AsFd,
 };
 
-/// How often a pending connection attempt looks whether it was interrupted.
+/// How often who waits for a connection looks whether it was interrupted.
 const LOOK: Duration = Duration::from_millis(200);
 
 /// Every socket in use.
@@ -50,29 +51,15 @@ impl Sockets {
     /// What the system says; `Interrupted` after an interruption, `TimedOut` after `timeout`.
     #[cfg(unix)]
     pub fn dial(&self, to: SocketAddr, timeout: Duration, interruptions: u64) -> io::Result<TcpStream> {
-        use rustix::event::{PollFd, PollFlags, Timespec, poll};
         let socket = Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
-        let mut is_connected = match socket.connect(&to.into()) {
+        let is_connected = match socket.connect(&to.into()) {
             Ok(()) => true,
             Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => false,
             Err(error) => return Err(error),
         };
-        let deadline = Instant::now() + timeout;
-        while !is_connected {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if self.interruptions() != interruptions {
-                return Err(io::ErrorKind::Interrupted.into());
-            }
-            if left.is_zero() {
-                return Err(io::ErrorKind::TimedOut.into());
-            }
-            let wait = Timespec::try_from(left.min(LOOK)).map_err(io::Error::other)?;
-            match poll(&mut [PollFd::new(&socket, PollFlags::OUT)], Some(&wait)) {
-                Ok(ready) => is_connected = ready > 0,
-                Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
+        if !is_connected {
+            self.wait_for(&socket, PollFlags::OUT, timeout, interruptions)?;
         }
         if let Some(error) = socket.take_error()? {
             return Err(error);
@@ -101,6 +88,75 @@ impl Sockets {
                 Err(RecvTimeoutError::Disconnected) => return Err(io::ErrorKind::ConnectionAborted.into()),
             }
         }
+    }
+
+    /// Takes the next connection to a port, as [`Sockets::dial`] makes one. The listener does not block afterwards.
+    ///
+    /// # Errors
+    /// What the system says; `Interrupted` after an interruption, `TimedOut` after `timeout`.
+    pub fn accept(
+        &self,
+        listener: &TcpListener,
+        timeout: Duration,
+        interruptions: u64,
+    ) -> io::Result<(TcpStream, SocketAddr)> {
+        listener.set_nonblocking(true)?;
+        let deadline = Instant::now() + timeout;
+        loop {
+            match listener.accept() {
+                Ok((socket, peer)) => {
+                    socket.set_nonblocking(false)?;
+                    return Ok((socket, peer));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            #[cfg(unix)]
+            self.wait_for(listener, PollFlags::IN, left, interruptions)?;
+            #[cfg(not(unix))]
+            self.wait_a_little(left, interruptions)?;
+        }
+    }
+
+    /// Waits until something can be done with a socket.
+    #[cfg(unix)]
+    fn wait_for(
+        &self,
+        socket: &impl AsFd,
+        what: PollFlags,
+        timeout: Duration,
+        interruptions: u64,
+    ) -> io::Result<()> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            let left = self.left_until(deadline, interruptions)?;
+            let wait = Timespec::try_from(left.min(LOOK)).map_err(io::Error::other)?;
+            match poll(&mut [PollFd::new(socket, what)], Some(&wait)) {
+                Ok(0) | Err(rustix::io::Errno::INTR) => {}
+                Ok(_) => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// As on Unix: the standard library cannot wait for a listener and something else.
+    #[cfg(not(unix))]
+    fn wait_a_little(&self, timeout: Duration, interruptions: u64) -> io::Result<()> {
+        let left = self.left_until(Instant::now() + timeout, interruptions)?;
+        std::thread::sleep(left.min(Duration::from_millis(1)));
+        Ok(())
+    }
+
+    fn left_until(&self, deadline: Instant, interruptions: u64) -> io::Result<Duration> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if self.interruptions() != interruptions {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        Ok(left)
     }
 
     /// How often all sockets were shut; who opens several in a row looks whether that happened in between.
