@@ -64,6 +64,25 @@ fn with_part() -> (Server, tempfile::TempDir) {
     (server, folder)
 }
 
+/// Most often nothing is there to go on with: the data connection is asked for together with it, and the command goes ahead of the
+/// connection.
+#[test]
+fn asking_for_what_an_attempt_before_has_left_costs_a_large_file_no_round_trip() {
+    let (server, folder) = (Server::start(Quirks::default()), tempfile::tempdir().unwrap());
+    for (size, at) in [(SIZE, THEN), (SIZE + 1, THEN + 100)] {
+        put_local(folder.path(), &tree::varied(size), at);
+        server.packets();
+        let outcome = sync(folder.path(), &server, Mode::Upload);
+        assert!(outcome.result.is_ok() && outcome.failures.is_empty(), "{outcome:?}");
+        let script = server.script();
+        let begun: Vec<_> = script.windows(2).filter(|pair| pair[1].contains(UPLOAD)).collect();
+        let [[asked, stored]] = begun[..] else { panic!("{script:#?}") };
+        assert!(asked.starts_with("SIZE /.pyftpsync-tmp-") && asked.ends_with(" | EPSV"), "{script:#?}");
+        assert!(stored.starts_with("RNFR") && !stored.contains("EPSV"), "{script:#?}");
+        assert_eq!(server.content("/big").unwrap(), tree::varied(size));
+    }
+}
+
 fn offsets(server: &Server) -> Vec<usize> {
     let script = server.script().join(" | ");
     script.split(" | ").filter_map(|line| line.strip_prefix("REST ")?.parse().ok()).collect()

@@ -415,16 +415,8 @@ fn start_in_one_packet(
             return Ok(Started { before: replies, outcome: Err(reply), about: About::Offset });
         }
     }
-    let outcome = match connect(server, control, &answer) {
-        Ok(stream) if how == Begin::AtOnce => begin_at_once(server, control, stream)?,
-        Ok(mut stream) => {
-            if control.tls().is_none() {
-                early_end::end_if_of_use(server, &mut stream, &replies, verb);
-            }
-            begin(server, control, stream)?
-        }
-        Err(error) => Err(refused_before_connection(control, error).map_err(Failure::NoConnection)?),
-    };
+    let connected = connect(server, control, &answer);
+    let outcome = begun(server, control, connected, &replies, verb, how)?;
     Ok(Started { before: replies, outcome, about: About::Transfer })
 }
 
@@ -434,19 +426,40 @@ fn start_in_one_packet(
 fn start_with_offer(
     server: &Arc<Server>,
     control: &mut Control,
-    passive: Passive,
-    answer: &Reply,
+    before: &[Command],
+    (passive, answer): (Passive, &Reply),
     verb: &Command,
+    how: Begin,
 ) -> Attempt<Started> {
-    control.send(std::slice::from_ref(verb))?;
-    let outcome = match connect(server, control, answer) {
-        Ok(stream) => {
-            server.learned().passive = Some(passive);
-            begin_at_once(server, control, stream)?
+    control.send(&[before, std::slice::from_ref(verb)].concat())?;
+    let connected = connect(server, control, answer);
+    let replies = control.answers_to(before)?;
+    if connected.is_ok() {
+        server.learned().passive = Some(passive);
+    }
+    let outcome = begun(server, control, connected, &replies, verb, how)?;
+    Ok(Started { before: replies, outcome, about: About::Transfer })
+}
+
+/// What becomes of a transfer whose command the server has already.
+fn begun(
+    server: &Arc<Server>,
+    control: &mut Control,
+    connected: Result<Stream>,
+    before: &[Reply],
+    verb: &Command,
+    how: Begin,
+) -> Attempt<std::result::Result<Channel, Reply>> {
+    Ok(match connected {
+        Ok(stream) if how == Begin::AtOnce => begin_at_once(server, control, stream)?,
+        Ok(mut stream) => {
+            if control.tls().is_none() {
+                early_end::end_if_of_use(server, &mut stream, before, verb);
+            }
+            begin(server, control, stream)?
         }
         Err(error) => Err(refused_before_connection(control, error).map_err(Failure::NoConnection)?),
-    };
-    Ok(Started { before: Vec::new(), outcome, about: About::Transfer })
+    })
 }
 
 /// The data connection could not be made, and the command of the transfer is on its way already. ProFTPD closes the port at
@@ -508,13 +521,13 @@ fn start_step_by_step(
     how: Begin,
 ) -> Attempt<Started> {
     // Through a proxy the bytes may overtake the command nevertheless.
-    let may_hurry = how == Begin::AtOnce && before.is_empty() && server.proxy.is_none();
+    let may_hurry = how == Begin::WhenAgreed || server.proxy.is_none();
     if may_hurry
         && control.offset == 0
         && let Some(&passive) = candidates(server, control).first()
         && let Some(answer) = control.take_offer(passive)
     {
-        return start_with_offer(server, control, passive, &answer, verb);
+        return start_with_offer(server, control, before, (passive, &answer), verb, how);
     }
     let replies = control.burst(before)?;
     let stream = match ask_for_connection(server, control)? {

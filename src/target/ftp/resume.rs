@@ -5,13 +5,13 @@
 //! before the interruption, those are the same bytes at the same place; APPE would add them a second time.
 
 use super::control::Progress;
-use super::data::About;
+use super::data::{self, About};
 use super::errors::refusal;
 use super::session::FtpSession;
 use crate::error::{Error, Kind, Result, Retry};
 use crate::model::RelPath;
 use crate::target::{Put, Session, is_good_so_far, next_unique};
-use crate::wire::ftp::Reply;
+use crate::wire::ftp::{Command, Reply};
 
 impl FtpSession {
     /// Whether an upload may go on later, should it be interrupted.
@@ -35,7 +35,13 @@ impl FtpSession {
         }
         let target = self.path(file)?;
         let part = self.part_path(file, &target, put);
-        let held = self.size_of(&part)?.filter(|held| Some(*held) <= put.size).unwrap_or(0);
+        if !self.knows("SIZE") {
+            return Ok(0);
+        }
+        // Most often nothing is there, and the file is sent next.
+        let size = Command::path("SIZE", &part)?;
+        let told = data::ask_ahead(&self.server, &mut self.control, &[size])?;
+        let held = told.first().and_then(Reply::size).filter(|held| Some(*held) <= put.size).unwrap_or(0);
         if held > 0 {
             self.server.tell(4, format!("{file}: continued at byte {held}"));
         }
