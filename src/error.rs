@@ -276,6 +276,11 @@ impl Error {
         &self.0.detail
     }
 
+    /// What the user can do next, if something was advised.
+    pub fn hint(&self) -> Option<&str> {
+        self.0.hint.as_deref()
+    }
+
     /// The cause in words, with the advice.
     pub fn reason(&self) -> String {
         let reason = match &self.0.hint {

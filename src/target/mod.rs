@@ -8,6 +8,7 @@ pub mod digest;
 pub mod fill;
 pub mod ftp;
 pub mod layer;
+mod link_local;
 mod litter;
 pub mod local;
 pub mod memory;

@@ -3,6 +3,7 @@
 use super::Server;
 use super::proxy::{Host, Proxy};
 use crate::error::{Error, Kind, Result};
+use crate::target::link_local;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::Instant;
@@ -78,8 +79,9 @@ fn unknown_host(host: &str) -> Error {
 
 fn straight(server: &Server, address: SocketAddr, interruptions: u64) -> Result<TcpStream> {
     let connected = server.sockets.dial(address, server.config.connect_timeout, interruptions);
-    connected.map_err(|error| {
-        if error.kind() == io::ErrorKind::Interrupted { interrupted() } else { Error::from(error) }
+    connected.map_err(|error| match error.kind() {
+        io::ErrorKind::Interrupted => interrupted(),
+        _ => link_local::advised(Error::from(error), &address),
     })
 }
 

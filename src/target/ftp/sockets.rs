@@ -103,6 +103,8 @@ impl Sockets {
         listener.set_nonblocking(true)?;
         let deadline = Instant::now() + timeout;
         loop {
+            // First, so that a flood of connections does not outlast the time.
+            let left = self.left_until(deadline, interruptions)?;
             match listener.accept() {
                 Ok((socket, peer)) => {
                     socket.set_nonblocking(false)?;
@@ -111,7 +113,6 @@ impl Sockets {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(error),
             }
-            let left = deadline.saturating_duration_since(Instant::now());
             #[cfg(unix)]
             self.wait_for(listener, PollFlags::IN, left, interruptions)?;
             #[cfg(not(unix))]
@@ -177,5 +178,40 @@ impl Sockets {
 impl Drop for Lease {
     fn drop(&mut self) {
         locked(&self.sockets.open).remove(&self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+
+    #[test]
+    fn who_waits_for_a_connection_stops_in_time_however_many_come() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let (sockets, second) = (Sockets::default(), Duration::from_secs(1));
+        let accept = |timeout, interruptions| sockets.accept(&listener, timeout, interruptions);
+        let _waiting: Vec<_> =
+            (0..3).map(|_| TcpStream::connect(listener.local_addr().unwrap()).unwrap()).collect();
+        assert!(accept(second, 0).is_ok());
+        assert_eq!(accept(Duration::ZERO, 0).unwrap_err().kind(), io::ErrorKind::TimedOut);
+        sockets.shut_all();
+        assert_eq!(accept(second, 0).unwrap_err().kind(), io::ErrorKind::Interrupted);
+        assert!(accept(second, 1).is_ok());
+    }
+
+    #[test]
+    fn who_waits_for_a_connection_that_does_not_come_stops() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let sockets = Sockets::default();
+        let short = Duration::from_millis(50);
+        assert_eq!(sockets.accept(&listener, short, 0).unwrap_err().kind(), io::ErrorKind::TimedOut);
+        let interrupted = std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| sockets.accept(&listener, Duration::from_secs(600), 0));
+            std::thread::sleep(short);
+            sockets.shut_all();
+            waiting.join().unwrap()
+        });
+        assert_eq!(interrupted.unwrap_err().kind(), io::ErrorKind::Interrupted);
     }
 }

@@ -9,6 +9,7 @@ use super::route::Hop;
 use super::runtime::Patience;
 use crate::error::{Error, Kind, Result};
 use crate::locked::locked;
+use crate::target::link_local;
 use russh::client::{self, DisconnectReason, Handle};
 use russh::keys::{Algorithm, HashAlg, PublicKey, PublicKeyOrCertificate};
 use russh::{Channel, ChannelOpenFailure, Disconnect, Names, Preferred, SshId};
@@ -258,7 +259,10 @@ pub(super) async fn dial(host: &str, port: u16, timeout: Duration) -> Result<Tcp
         }
     };
     let socket = connect_to_any(&addresses, timeout).await;
-    socket.map_err(|error| error.during("connect to").at(at()).advise("check host, port and network"))
+    socket.map_err(|error| {
+        let error = error.during("connect to").at(at());
+        if error.hint().is_none() { error.advise("check host, port and network") } else { error }
+    })
 }
 
 /// Tries one address after the other. One that swallows everything leaves time for the next.
@@ -277,7 +281,7 @@ async fn connect_to_any(addresses: &[SocketAddr], timeout: Duration) -> Result<T
                 let error = Error::from(error);
                 // Whatever the system says, nobody was reached.
                 let kind = if error.kind() == Kind::Timeout { Kind::Timeout } else { Kind::Connect };
-                failure = error.understood_as(kind);
+                failure = link_local::advised(error.understood_as(kind), address);
             }
         }
     }
