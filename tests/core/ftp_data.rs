@@ -1,13 +1,13 @@
 //! How data connections come about: the modes, the forms of the replies, and what is tried when one fails.
 
 use crate::contract::{self, get, path, put};
-use crate::ftp_conversations::{config, listed_names, trusting};
+use crate::ftp_conversations::{config, listed_names, open, trusting};
 use crate::ftp_faults::{At, Fault, Mishap};
 use crate::ftp_server::{Lingering, Quirks, Server, Tls};
 use ftpsync::error::{Kind, Retry};
-use ftpsync::model::RelPath;
+use ftpsync::model::{RelPath, Stamp};
 use ftpsync::target::ftp::{FtpConfig, FtpTarget};
-use ftpsync::target::{Session, Target};
+use ftpsync::target::{Expect, Put, RESUMED, Session, Target};
 use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
@@ -198,6 +198,84 @@ fn a_transfer_that_begins_before_its_port_is_confirmed_is_begun_anew() {
         }
         assert_eq!(server.arrivals(), 2);
     }
+}
+
+/// STOR destroys what has the name, also on a server that finds out only then that there is no connection.
+#[test]
+fn what_is_written_in_place_has_its_connection_before_its_command() {
+    for active in [false, true] {
+        let server = Server::start(Quirks::default());
+        server.put("/file", b"old");
+        let target = target(FtpConfig { active, ..config(&server) });
+        let mut session = target.open().unwrap();
+        assert_eq!(listed_names(session.as_mut()), ["file"]);
+        server.packets();
+        for (number, content) in [b"new".as_slice(), b"newer"].into_iter().enumerate() {
+            let expect = if number == 0 { Expect::File(Some(3), None) } else { Expect::Anything };
+            let put = Put { inplace: true, expect, size: Some(content.len() as u64), ..Put::default() };
+            session.write(&path("file"), &mut &*content, &put).unwrap();
+            assert_eq!(server.content("/file").unwrap(), content);
+        }
+        let (request, script) = (if active { "PORT" } else { "EPSV" }, server.script());
+        let asked: Vec<_> = script.iter().filter(|packet| packet.contains(request)).collect();
+        assert_eq!(asked.len(), 2, "{script:#?}");
+        assert!(asked.iter().all(|packet| !packet.contains("STOR")), "{script:#?}");
+        assert_eq!(script.iter().filter(|packet| *packet == "STOR /file").count(), 2, "{script:#?}");
+        // The look at what is to be replaced takes the request along.
+        assert_eq!(asked[0].contains("SIZE /file"), !active, "{script:#?}");
+        let verb = if active { "PORT" } else { "EPSV" };
+        server.faults().plan([Fault { at: At::Nth(verb, 0), mishap: Mishap::Answer("425 no port") }]);
+        let put = Put { inplace: true, size: Some(1), ..Put::default() };
+        session.write(&path("file"), &mut &b"x"[..], &put).unwrap_err();
+        assert_eq!(server.content("/file").unwrap(), b"newer");
+    }
+}
+
+#[test]
+fn what_the_user_switches_to_is_not_taken_for_proven() {
+    let server = Server::start(Quirks { connects_at_port: Some("125 open"), ..Quirks::default() });
+    server.put("/file", b"content");
+    let target = target(config(&server));
+    let mut session = target.open().unwrap();
+    assert_eq!(get(session.as_mut(), "file").unwrap(), b"content");
+    session.as_ftp().unwrap().set_active(true);
+    for _ in 0..2 {
+        assert_eq!(get(session.as_mut(), "file").unwrap(), b"content");
+    }
+    assert_eq!((server.arrivals(), server.script().join(" ").matches("PORT").count()), (1, 2));
+}
+
+/// Others get the port after a while.
+#[test]
+fn a_port_that_was_asked_for_long_ago_is_not_used() {
+    let (server, mut session) = open(Quirks::default());
+    put(session.as_mut(), "first", b"1");
+    let big = Put { size: Some(RESUMED), mtime: Some(Stamp::new(1_600_000_000, 0)), ..Put::default() };
+    for (wait, asked) in [(Duration::ZERO, 1), (Duration::from_millis(5_200), 2)] {
+        server.packets();
+        assert_eq!(session.held(&path("big"), &big).unwrap(), 0);
+        std::thread::sleep(wait);
+        put(session.as_mut(), "file", b"content");
+        let script = server.script().join(" | ");
+        assert_eq!(script.matches("EPSV").count(), asked, "{script}");
+    }
+}
+
+#[test]
+fn small_files_are_in_place_before_a_large_one_is_sent() {
+    let (server, mut session) = open(Quirks::default());
+    put(session.as_mut(), "first", b"1");
+    for name in ["a", "b"] {
+        let put = Put { size: Some(1), expect: Expect::Absent, ..Put::default() };
+        assert!(session.write_behind(&path(name), &mut &b"x"[..], &put).unwrap().is_none());
+    }
+    let big = Put { size: Some(RESUMED), mtime: Some(Stamp::new(1_600_000_000, 0)), ..Put::default() };
+    let content = vec![b'x'; RESUMED as usize];
+    server.packets();
+    session.write_behind(&path("big"), &mut &*content, &big).unwrap();
+    let script = server.script();
+    let at = |text: &str| script.iter().position(|packet| packet.contains(text)).unwrap();
+    assert!(at("RNTO /b") < at("STOR"), "{script:#?}");
 }
 
 #[test]

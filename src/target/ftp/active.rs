@@ -2,7 +2,7 @@
 
 use super::Server;
 use super::control::Control;
-use super::data::{About, Attempt, Channel, Failure, PATIENCE, Started, secured};
+use super::data::{About, Attempt, Begin, Channel, Failure, PATIENCE, Started, secured};
 use super::dial::interrupted;
 use super::proxy::Host;
 use super::stream::Stream;
@@ -33,15 +33,17 @@ pub fn start_active(
     control: &mut Control,
     before: &[Command],
     verb: &Command,
+    how: Begin,
 ) -> Attempt<Started> {
     let listener = TcpListener::bind(control.local_end()).map_err(Error::from)?;
     let port = port_command(listener.local_addr().map_err(Error::from)?)?;
-    let asked =
-        if control.offset == 0 && !control.is_one_by_one() && server.learned().is_quick_in_active_mode() {
-            ask_in_one_packet(server, control, before, port, verb)?
-        } else {
-            ask_step_by_step(server, control, before, port, verb)?
-        };
+    let is_quick = server.learned().connects_at_port == Some(false);
+    let may_hurry = how != Begin::WhenConnected && control.offset == 0 && !control.is_one_by_one();
+    let asked = if is_quick && may_hurry {
+        ask_in_one_packet(server, control, before, port, verb)?
+    } else {
+        ask_step_by_step(server, control, before, port, verb)?
+    };
     let before = asked.before;
     let reply = match asked.outcome {
         Ok(reply) => reply,
@@ -57,6 +59,7 @@ pub fn start_active(
         .and_then(|stream| secured(server, control, stream))
         .inspect_err(|_| control.doubt())?;
     control.listener = Some(listener);
+    server.learned().connects_at_port.get_or_insert(false);
     let outcome = Ok(Channel::new(stream, early));
     Ok(Started { before, outcome, about: About::Transfer })
 }
@@ -78,7 +81,7 @@ fn ask_step_by_step(
     }
     let reply = control.ask(verb)?;
     if reply.code() == ALREADY_OPEN {
-        server.learned().connects_at_port = true;
+        server.learned().connects_at_port = Some(true);
     }
     Ok(Asked { before, outcome: judged(reply) })
 }
@@ -98,6 +101,10 @@ fn ask_in_one_packet(
     if of_port.is_success() {
         return Ok(Asked { before, outcome: judged(control.reply()?) });
     }
+    if of_port.code() < 400 {
+        // That is about what followed PORT, which is confirmed behind it. Such a transfer never ends with pyftpdlib.
+        server.learned().connects_at_port = Some(true);
+    }
     let patience = PATIENCE.min(server.config.timeout);
     let next = match control.with_patience(patience, Control::reply) {
         // It waits for a connection that will never be. What it has refused is what counts.
@@ -108,9 +115,8 @@ fn ask_in_one_packet(
         next => next?,
     };
     if next.is_success() {
-        // PORT is confirmed behind the reply to what followed it. Such a transfer never ends with pyftpdlib.
         control.doubt();
-        server.learned().connects_at_port = true;
+        server.learned().connects_at_port = Some(true);
         let text = format!("the server connects before it goes on: {}", of_port.text());
         return Err(Error::new(Kind::Busy, text).retrying(Retry::NewSession));
     }

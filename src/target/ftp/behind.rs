@@ -31,7 +31,7 @@ use std::io::Read;
 
 /// Before a body of this size (bytes) or more, what has been sent is finished first: otherwise minutes could pass between the
 /// last look at a file and its replacement.
-const LARGE: u64 = 8 * 1024 * 1024;
+pub(super) const LARGE: u64 = 8 * 1024 * 1024;
 
 /// Files whose transfer is done.
 #[derive(Default)]
@@ -107,7 +107,7 @@ impl FtpSession {
             && is_dated
             && match mode {
                 Mode::Passive => learned.passive.is_some(),
-                Mode::Active => learned.mode_works,
+                Mode::Active => learned.connects_at_port.is_some(),
             }
             && !learned.refuses_temp_names
             && !learned.one_by_one

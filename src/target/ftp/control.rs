@@ -27,6 +27,8 @@ use std::time::{Duration, Instant};
 
 /// The longest time for one reply, or one handshake, in times of the limit for silence.
 pub(super) const SLOWEST: u32 = 3;
+/// How long the answer to a passive request that was sent ahead is good: servers give such a port up, and somebody else gets it.
+const OFFER_LASTS: Duration = Duration::from_secs(5);
 /// How long the answer to QUIT is waited for.
 const GOODBYE: Duration = Duration::from_secs(2);
 /// How long to wait for more of a reply whose last line has another code than its first.
@@ -68,7 +70,7 @@ pub struct Control {
     /// Where the transfer that is being started begins in its file, in bytes.
     pub(super) offset: u64,
     /// The answer to a passive request that was sent ahead of its transfer. Good only for what is said next.
-    offer: Option<(Passive, Reply)>,
+    offer: Option<(Passive, Reply, Instant)>,
     /// Where the server connected to for the transfer under way, in active mode.
     pub(super) listener: Option<TcpListener>,
     /// What the server said first.
@@ -295,17 +297,18 @@ impl Control {
 
     /// Keeps the answer to a passive request for the transfer that is said next.
     pub fn keep_offer(&mut self, passive: Passive, answer: Reply) {
-        self.offer = Some((passive, answer));
+        self.offer = Some((passive, answer, Instant::now()));
     }
 
     /// Whether the answer to a passive request is there already.
     pub fn has_offer(&self) -> bool {
-        self.offer.is_some()
+        self.offer.as_ref().is_some_and(|(.., since)| since.elapsed() < OFFER_LASTS)
     }
 
     /// Takes the answer to a passive request of this kind, if it is there already.
     pub fn take_offer(&mut self, passive: Passive) -> Option<Reply> {
-        self.offer.take_if(|(asked, _)| *asked == passive).map(|(_, answer)| answer)
+        let offer = self.offer.take_if(|(asked, ..)| *asked == passive);
+        offer.filter(|(.., since)| since.elapsed() < OFFER_LASTS).map(|(_, answer, _)| answer)
     }
 
     /// A transfer went well, so data connections can be made in the mode that is used.

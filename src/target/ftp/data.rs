@@ -102,6 +102,9 @@ pub struct Channel {
 pub enum Begin {
     /// Only after the server has agreed to the command.
     WhenAgreed,
+    /// As before, and the command is sent only once the connection is there: it destroys what has the name, also where no
+    /// connection comes about.
+    WhenConnected,
     /// At once: many servers agree only when they see the connection, and what is sent meanwhile saves a round trip. A refusal
     /// then shows in the final reply.
     AtOnce,
@@ -182,13 +185,14 @@ fn start_in(
         return start_lent(mode, server, control, before, verb);
     }
     if mode == Mode::Active {
-        return start_active(server, control, before, verb);
+        return start_active(server, control, before, verb, how);
     }
     let known = server.learned().passive;
     match known {
         // A file that is written from the middle must not be lost because a server takes it for the beginning.
         Some(passive)
-            if !control.is_one_by_one()
+            if how != Begin::WhenConnected
+                && !control.is_one_by_one()
                 && !control.has_offer()
                 && (control.offset == 0 || verb.words().0 == "RETR") =>
         {
@@ -230,6 +234,10 @@ fn start_lent(
         Err(NoTransfer::Lost(error)) => {
             control.doubt();
             return Err(suppa::in_words(error, server).into());
+        }
+        Err(NoTransfer::Unusable(error)) => {
+            control.doubt();
+            return Err(error.into());
         }
     };
     Ok(Started { before: replies, outcome, about })
@@ -521,9 +529,14 @@ fn start_step_by_step(
     how: Begin,
 ) -> Attempt<Started> {
     // Through a proxy the bytes may overtake the command nevertheless.
-    let may_hurry = how == Begin::WhenAgreed || server.proxy.is_none();
+    let may_hurry = match how {
+        Begin::WhenAgreed => true,
+        Begin::WhenConnected => false,
+        Begin::AtOnce => server.proxy.is_none(),
+    };
     if may_hurry
         && control.offset == 0
+        && (before.is_empty() || !control.is_one_by_one())
         && let Some(&passive) = candidates(server, control).first()
         && let Some(answer) = control.take_offer(passive)
     {

@@ -24,8 +24,8 @@ pub struct Learned {
     pub mode: Option<Mode>,
     /// A data connection was of use.
     pub mode_works: bool,
-    /// PORT opens the data connection, and not the command of the transfer.
-    pub connects_at_port: bool,
+    /// Whether PORT opens the data connection, and not the command of the transfer, which may follow PORT at once otherwise.
+    pub connects_at_port: Option<bool>,
     /// The other mode was tried.
     pub mode_was_changed: bool,
     /// The user was told how many sessions are allowed.
@@ -99,11 +99,6 @@ impl Learned {
     /// The way to the server and back was gone in this time.
     pub fn takes_at_most(&mut self, time: Duration) {
         self.round_trip = Some(self.round_trip.map_or(time, |known| known.min(time)));
-    }
-
-    /// Whether the command of a transfer may follow PORT at once: the server has connected to us, and not before it had both.
-    pub fn is_quick_in_active_mode(&self) -> bool {
-        self.mode_works && !self.connects_at_port
     }
 
     /// Whether modification times can be set, as far as known.

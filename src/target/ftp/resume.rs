@@ -38,6 +38,8 @@ impl FtpSession {
         if !self.knows("SIZE") {
             return Ok(0);
         }
+        // The upload that follows may take long.
+        self.finish_all()?;
         // Most often nothing is there, and the file is sent next.
         let size = Command::path("SIZE", &part)?;
         let told = data::ask_ahead(&self.server, &mut self.control, &[size])?;

@@ -64,6 +64,8 @@ pub enum NoTransfer {
     Refused(Reply),
     /// The data connection could not be made.
     NoConnection(Error),
+    /// The transfer has begun on a connection that is of no use.
+    Unusable(Error),
     /// The conversation is lost.
     Lost(FtpError),
 }
@@ -192,7 +194,7 @@ impl Suppa {
             Ok((_, transfer)) => {
                 let lent = Lent::new(transfer, Arc::clone(&self.heard)).map_err(Error::from);
                 let stream = lent.and_then(|lent| Stream::lent(lent, server.config.timeout, &server.sockets));
-                stream.map_err(NoTransfer::NoConnection)
+                stream.map_err(NoTransfer::Unusable)
             }
             Err(error) => {
                 if let Some(failure) = locked(&self.no_data).take() {

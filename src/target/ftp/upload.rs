@@ -5,6 +5,7 @@
 //! request with STOR, the data connection, the reply to STOR, the final reply, the finishing packet, RNTO. What the first file
 //! has to find out about the server travels in the same packets. See [`super::behind`] for many files in a row.
 
+use super::behind::LARGE;
 use super::control::{Progress, lost};
 use super::data::{self, Begin, Channel};
 use super::errors::refusal;
@@ -76,6 +77,9 @@ impl FtpSession {
         body_error: &mut Option<Error>,
     ) -> Result<Written> {
         self.control.check()?;
+        if put.size.is_none_or(|size| size >= LARGE) {
+            self.finish_all()?;
+        }
         self.check_new_name(file)?;
         let target = self.path(file)?;
         let (channel, path, place) = self.open_upload(file, &target, put)?;
@@ -162,7 +166,7 @@ impl FtpSession {
         }
         // No temporary file was ever accepted here: perhaps it is only the name that the server does not like.
         self.look_before(file, target, put)?;
-        match self.start_stor(target, Begin::WhenAgreed)? {
+        match self.start_stor(target, Begin::WhenConnected)? {
             Ok(channel) => {
                 let was_known = std::mem::replace(&mut self.server.learned().refuses_temp_names, true);
                 if !was_known {
@@ -192,7 +196,7 @@ impl FtpSession {
         put: &Put,
     ) -> Result<(Channel, Vec<u8>, Place)> {
         self.look_before(file, target, put)?;
-        let how = if put.is_hasty { Begin::AtOnce } else { Begin::WhenAgreed };
+        let how = if put.is_hasty { Begin::AtOnce } else { Begin::WhenConnected };
         let channel = self.start_stor(target, how)?.map_err(|reply| {
             self.may_rename_after_all();
             self.refused(target, &reply)
@@ -237,7 +241,13 @@ impl FtpSession {
     fn look_before(&mut self, file: &RelPath, target: &[u8], put: &Put) -> Result<()> {
         let questions = self.questions(target, put.expect)?;
         let packet: Vec<Command> = questions.commands().collect();
-        let mut replies = self.control.burst(&packet)?.into_iter();
+        // What is hasty has asked before, and has its connection already.
+        let replies = if packet.is_empty() {
+            Vec::new()
+        } else {
+            data::ask_ahead(&self.server, &mut self.control, &packet)?
+        };
+        let mut replies = replies.into_iter();
         let answers = questions.take(&mut replies).unwrap_or_default();
         self.refuse_changed(file, put, &answers)
     }
