@@ -496,7 +496,14 @@ impl<'a> Crew<'a> {
         // Always local before remote, so that two threads never wait for each other.
         let mut loans: Sides<Option<Loan<'_>>> = Sides::default();
         for side in Side::BOTH.into_iter().filter(|side| sides.contains(side)) {
-            loans[side] = Some(self.pools[side].take().map_err(Error::outage)?);
+            match self.pools[side].take() {
+                Ok(loan) => loans[side] = Some(loan),
+                Err(error) => {
+                    // It may have files to finish, of which somebody waits for word.
+                    Side::BOTH.into_iter().filter_map(|side| loans[side].take()).for_each(Loan::keep);
+                    return Err(error.outage());
+                }
+            }
         }
         let outcome = work(&mut loans);
         let is_doubtful = matches!(&outcome, Err(error) if error.retry() == Retry::NewSession);

@@ -476,3 +476,33 @@ fn a_refused_data_connection_is_told_although_the_server_waits_for_one() {
     assert!(!session.is_alive(), "what the server says to the transfer may still come");
     assert!(target.open().unwrap().list(&RelPath::root()).is_ok());
 }
+
+/// From server to server: files wait for their end in the session with the one, while the other is not to be had.
+#[test]
+fn files_that_a_session_has_to_finish_are_not_forgotten_while_the_other_side_is_away() {
+    let (from, to) = (Server::start(Quirks::default()), Server::start(Quirks::default()));
+    let names = ["a", "b", "c", "d", "e", "f"];
+    for name in names {
+        from.put(&format!("/{name}"), name.as_bytes());
+    }
+    // The conversation ends, and nobody can log in for a moment.
+    from.faults().plan([
+        fault("RETR", 4, Mishap::Chatter("421 that was the last one")),
+        fault("USER", 1, Mishap::Reset),
+        fault("USER", 1, Mishap::Reset),
+    ]);
+    let (sender, receiver) = mpsc::channel();
+    let target = |server: &Server| Shared(Arc::new(FtpTarget::new(config(server)).unwrap()));
+    let (local, remote) = (target(&to), target(&from));
+    let running = std::thread::spawn(move || {
+        let setup = Setup { sessions: 1, threads: 1, ..Setup::new(Mode::Download) };
+        sender.send(tree::run(&local, &remote, &setup)).unwrap();
+    });
+    let outcome = receiver.recv_timeout(Duration::from_secs(60)).expect("the run ends");
+    running.join().unwrap();
+    assert_eq!(from.faults().happened(), 3);
+    assert!(outcome.result.is_ok() && outcome.stats.errors == 0, "{outcome:?}");
+    for name in names {
+        assert_eq!(to.content(&format!("/{name}")).unwrap(), name.as_bytes());
+    }
+}

@@ -28,10 +28,14 @@ use crate::target::{Expect, Put, Settled, Written};
 use crate::wire::ftp::{Command, Reply};
 use std::collections::VecDeque;
 use std::io::Read;
+use std::time::{Duration, Instant};
 
 /// Before a body of this size (bytes) or more, what has been sent is finished first: otherwise minutes could pass between the
 /// last look at a file and its replacement.
 pub(super) const LARGE: u64 = 8 * 1024 * 1024;
+
+/// How long the last look at a file counts. The next packet comes much sooner, unless something else is done meanwhile.
+const LOOK_LASTS: Duration = Duration::from_secs(2);
 
 /// Files whose transfer is done.
 #[derive(Default)]
@@ -61,7 +65,7 @@ enum Stage {
     /// The server has confirmed the transfer.
     Sent,
     /// The server holds as many bytes as were sent.
-    Checked { mtime_kept: bool, dated: Option<Stamp> },
+    Checked { mtime_kept: bool, dated: Option<Stamp>, at: Instant },
     /// It cannot go the quick way.
     Failed(Failure),
     /// It is in place.
@@ -182,9 +186,12 @@ impl FtpSession {
     }
 
     /// The commands by which every file comes one step further.
-    fn next_steps(&self) -> Result<Vec<Command>> {
+    fn next_steps(&mut self) -> Result<Vec<Command>> {
         let mut packet = Vec::new();
-        for file in &self.behind.waiting {
+        for file in &mut self.behind.waiting {
+            if matches!(file.stage, Stage::Checked { at, .. } if at.elapsed() >= LOOK_LASTS) {
+                file.stage = Stage::Sent;
+            }
             match file.stage {
                 Stage::Sent => {
                     packet.push(Command::path("SIZE", &file.temp)?);
@@ -250,11 +257,11 @@ impl FtpSession {
                         Ok(()) if answers.object_to(&file.put, sets_times) => {
                             Stage::Failed(Failure::Changed { answers, mtime_kept, dated })
                         }
-                        Ok(()) => Stage::Checked { mtime_kept, dated },
+                        Ok(()) => Stage::Checked { mtime_kept, dated, at: Instant::now() },
                         Err(error) => Stage::Failed(Failure::Lost(error)),
                     };
                 }
-                Stage::Checked { mtime_kept, dated } => {
+                Stage::Checked { mtime_kept, dated, .. } => {
                     let rnfr = replies.next().ok_or_else(missing)?;
                     let rnto = replies.next().ok_or_else(missing)?;
                     if rnto.is_success() && !rnfr.is_intermediate() {
