@@ -1,5 +1,6 @@
 //! What contents say beyond size and time, and runs that remember nothing.
 
+use super::Past;
 use super::classify::{Change, classify, compare_mtimes};
 use super::operation::Operation;
 use super::pair::Pair;
@@ -13,7 +14,8 @@ use std::cmp::Ordering;
 pub enum Question {
     /// Whether they are the same.
     AreSame,
-    /// Whether the file of this side is all that a run that was killed has written of the other one: its first bytes.
+    /// Whether the file of this side is what a run that was killed has written of the other one: its first bytes, or all of
+    /// them, without the time.
     IsStump(Side),
 }
 
@@ -27,14 +29,17 @@ pub fn needs_look(pair: &Pair) -> bool {
     })
 }
 
-/// Whether the file of a side may be only the beginning of the other's: it is shorter, and not the one that is remembered.
+/// Whether the file of a side may be only the beginning of the other's, or all of it with a wrong time: it is shorter, or as
+/// long and of another time, and not the one that is remembered.
 pub fn may_be_stump(pair: &Pair, side: Side) -> bool {
-    let is_shorter = pair.both().is_some_and(|entries| {
+    let is_possible = pair.both().is_some_and(|entries| {
+        let sizes = entries[side].size.zip(entries[side.other()].size);
+        let is_undated = compare_mtimes(entries).is_some_and(|order| order != Ordering::Equal);
         entries.local.is_file()
             && entries.remote.is_file()
-            && entries[side].size.zip(entries[side.other()].size).is_some_and(|(stump, whole)| stump < whole)
+            && sizes.is_some_and(|(stump, whole)| stump < whole || (stump == whole && is_undated))
     });
-    is_shorter && classify(pair)[side] != Change::Unmodified
+    is_possible && classify(pair)[side] != Change::Unmodified
 }
 
 impl Step {
@@ -59,6 +64,16 @@ impl Step {
         self.changes[stump] = Change::Unmodified;
         self.changes[stump.other()] = Change::Modified;
         self.operation = Operation::copy_from(stump.other());
+        // So the two do not meet for the first time, and there is nothing to be kept.
+        self.pair.past = Past::Unlisted;
+    }
+
+    /// A side that has all of the other's content, as a run that was killed has left it, and the time that it should have. `None`
+    /// if it has only the beginning.
+    pub fn undated(&self, stump: Side) -> Option<(Side, Stamp)> {
+        let entries = self.pair.both()?;
+        let is_whole = entries.local.size == entries.remote.size;
+        Some((stump, entries[stump.other()].mtime?)).filter(|_| is_whole)
     }
 
     /// Takes into account whether the contents of two files of one size are the same.
@@ -97,7 +112,6 @@ fn looks_alike(entries: Sides<&Entry>) -> bool {
 mod tests {
     use super::*;
     use crate::model::Name;
-    use crate::plan::Past;
 
     fn entry(size: u64, seconds: i64) -> Entry {
         let at = Some(Stamp::new(1_600_000_000 + seconds, 0));
@@ -143,5 +157,17 @@ mod tests {
         assert_eq!(weighed(Mode::Download, 0, false).0, Operation::CopyRemote);
         assert_eq!(weighed(Mode::Sync, 0, false).0, Operation::Conflict);
         assert_eq!(weighed(Mode::Sync, 60, false).0, Operation::NeedCompare, "the times tell");
+    }
+
+    #[test]
+    fn what_a_killed_run_has_written_is_the_beginning_or_lacks_its_time() {
+        let found = |size: u64, seconds: i64| {
+            let step = step(Some(entry(2, 0)), Some(entry(size, seconds)));
+            (may_be_stump(&step.pair, Side::Remote), step.undated(Side::Remote))
+        };
+        assert_eq!(found(1, 60), (true, None));
+        assert_eq!(found(2, 60), (true, Some((Side::Remote, Stamp::new(1_600_000_000, 0)))));
+        assert!(!found(2, 0).0, "it is what it should be");
+        assert!(!found(3, 60).0, "it is longer");
     }
 }

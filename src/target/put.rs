@@ -22,6 +22,8 @@ pub struct Put {
     /// What the new content replaces. Where something else is found instead, and the side can tell without another round
     /// trip, that is [`Kind::Changed`](crate::error::Kind::Changed): somebody has worked on it since it was listed.
     pub expect: Expect,
+    /// What an earlier attempt in place was to replace, and has perhaps destroyed; then anything may be replaced.
+    pub destroyed: Option<Expect>,
     /// The size that the body should have, in bytes, if known beforehand.
     pub size: Option<u64>,
     /// The modification time that the file should carry.
@@ -53,6 +55,17 @@ impl Put {
     /// Whether what has the name by now cannot be what this is to replace, nor this itself.
     pub fn must_be_new(&self) -> bool {
         self.expect == Expect::Absent && !self.is_repeated
+    }
+
+    /// What had the name before the first attempt, as the plan knows it.
+    pub(crate) fn replaced(&self) -> Expect {
+        self.destroyed.unwrap_or(self.expect)
+    }
+
+    /// An attempt in place has destroyed the old content: what is there now is nobody's work.
+    pub(crate) fn has_destroyed(&mut self) {
+        self.destroyed = Some(self.replaced());
+        self.expect = Expect::Anything;
     }
 
     /// The temporary name of such a file, the same for each attempt.

@@ -6,9 +6,11 @@ use crate::ftp_conversations::{config, trusting};
 use crate::ftp_faults::{At, Fault, Mishap};
 use crate::ftp_server::{Node as Remote, Quirks, Server, Tls, Tree};
 use crate::tree::{self, Setup, Shared, at, user_tree};
+use crate::wrapped::{Overrides, Wrapped};
 use ftpsync::plan::{Mode, Strategy};
 use ftpsync::target::ftp::{FtpConfig, FtpTarget};
 use ftpsync::target::memory::{MemoryTarget, Node};
+use ftpsync::target::{Notes, Target};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,16 +27,58 @@ struct Stage {
     way: Way,
 }
 
-/// What kind of server it is, and who opens the data connections.
+/// What kind of server it is, who opens the data connections, and whether files are written under their own names.
 #[derive(Debug, Clone, Default)]
 struct Way {
     quirks: Quirks,
     is_active: bool,
+    inplace: bool,
+    /// It happens to each command that follows, too: the server does not come back in this run.
+    is_for_good: bool,
 }
 
 impl From<Quirks> for Way {
     fn from(quirks: Quirks) -> Self {
-        Way { quirks, is_active: false }
+        Way { quirks, ..Way::default() }
+    }
+}
+
+/// The journals of runs are kept in a tree in memory, as those of a disk are in its root.
+#[derive(Clone)]
+struct Noting(MemoryTarget);
+
+/// One of them.
+struct Journal {
+    tree: MemoryTarget,
+    name: String,
+}
+
+impl Notes for Journal {
+    fn add(&mut self, text: &str) -> bool {
+        let text = self.text() + text;
+        self.tree.put(&self.name, text.as_bytes(), at(0));
+        true
+    }
+
+    fn text(&mut self) -> String {
+        match self.tree.tree().remove(&self.name) {
+            Some(Node::File(bytes, _)) => String::from_utf8(bytes).unwrap(),
+            Some(Node::Folder) | None => String::new(),
+        }
+    }
+
+    fn remove(self: Box<Self>) {
+        self.tree.take(&self.name);
+    }
+}
+
+impl Overrides for Noting {
+    fn begin_notes(&self, below: &dyn Target, name: &str) -> Option<Box<dyn Notes>> {
+        self.left_notes(below, name)
+    }
+
+    fn left_notes(&self, _below: &dyn Target, name: &str) -> Option<Box<dyn Notes>> {
+        Some(Box::new(Journal { tree: self.0.clone(), name: name.to_owned() }))
     }
 }
 
@@ -96,8 +140,8 @@ impl Stage {
     }
 
     /// One run, with a fault or without.
-    fn run(&self, fault: Option<Fault>) -> tree::Outcome {
-        self.server.faults().plan(fault);
+    fn run(&self, faults: impl IntoIterator<Item = Fault>) -> tree::Outcome {
+        self.server.faults().plan(faults);
         self.run_at(Setup::new(Mode::Sync).now)
     }
 
@@ -106,8 +150,10 @@ impl Stage {
         let mut setup = Setup::new(Mode::Sync);
         setup.policy.strategy = Some(Strategy::Skip);
         setup.now = now;
+        setup.inplace = self.way.inplace;
         let target = Shared(Arc::new(FtpTarget::new(self.config()).unwrap()));
-        tree::run(&self.local, &target, &setup)
+        let local = Wrapped { below: self.local.clone(), with: Noting(self.local.clone()) };
+        tree::run(&local, &target, &setup)
     }
 
     /// Both sides as before the first run.
@@ -188,8 +234,12 @@ fn at_every_command(way: impl Into<Way>, mishap: &Mishap, usual: usize) {
         let stage = Stage::new(way.clone());
         let try_at = |number: usize| -> Result<(), String> {
             stage.rewind();
-            let disturbed = stage.run(Some(Fault { at: At::Command(number), mishap: mishap.clone() }));
-            each_is_old_or_new(&before, &stage.contents(), &good.contents)?;
+            let last = if way.is_for_good { number + 1_000 } else { number };
+            let faults = (number..=last).map(|at| Fault { at: At::Command(at), mishap: mishap.clone() });
+            let disturbed = stage.run(faults);
+            if !(way.inplace && way.is_for_good) {
+                each_is_old_or_new(&before, &stage.contents(), &good.contents)?;
+            }
             let end = stage.end(&disturbed);
             let is_praised =
                 disturbed.result.is_ok() && disturbed.stats.errors == 0 && disturbed.warnings.is_empty();
@@ -225,8 +275,9 @@ fn at_every_command(way: impl Into<Way>, mishap: &Mishap, usual: usize) {
     .concat();
     assert!(
         broken.is_empty(),
-        "{mishap:?}, active: {}, {} of {count} commands:\n{}",
+        "{mishap:?}, active: {}, in place: {}, {} of {count} commands:\n{}",
         way.is_active,
+        way.inplace,
         broken.len(),
         broken.join("\n")
     );
@@ -306,6 +357,38 @@ fn in_active_mode_nothing_that_happens_at_any_command_does_harm() {
 fn in_active_mode_nothing_does_harm_where_port_opens_the_connection() {
     for (says, mishap) in [("125 open", Mishap::CutData(100)), ("150 here it comes", Mishap::ResetAfter)] {
         let quirks = Quirks { connects_at_port: Some(says), ..Quirks::default() };
-        at_every_command(Way { quirks, is_active: true }, &mishap, 8);
+        at_every_command(Way { quirks, is_active: true, ..Way::default() }, &mishap, 8);
+    }
+}
+
+/// Under its own name a file is destroyed by the command that writes it. Within the run the next attempt makes it whole, and does
+/// not take what it finds for somebody's edit.
+#[test]
+fn in_place_nothing_that_happens_at_any_command_does_harm() {
+    for (mishap, usual) in [
+        (Mishap::Reset, 12),
+        (Mishap::ResetAfter, 12),
+        (Mishap::Leave, 6),
+        (Mishap::CutData(1), 12),
+        (Mishap::CutDataAndLie(3), 8),
+        (Mishap::Withhold, 6),
+        (Mishap::Answer("425 no data connection"), 12),
+        (Mishap::Answer("451 not now"), 12),
+        (Mishap::Answer("550 no"), 8),
+    ] {
+        for is_active in [false, true] {
+            let quirks = Quirks { empties_at_stor: true, ..Quirks::default() };
+            at_every_command(Way { quirks, is_active, inplace: true, ..Way::default() }, &mishap, usual);
+        }
+    }
+}
+
+#[test]
+fn a_server_that_goes_away_at_any_command_and_stays_away_does_no_harm() {
+    for inplace in [false, true] {
+        let quirks = Quirks { empties_at_stor: true, ..Quirks::default() };
+        let way = Way { quirks, inplace, is_for_good: true, ..Way::default() };
+        at_every_command(way.clone(), &Mishap::Reset, 12);
+        at_every_command(way, &Mishap::Answer("421 going down"), 8);
     }
 }

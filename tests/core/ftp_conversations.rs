@@ -9,6 +9,7 @@ use ftpsync::model::{RelPath, Stamp};
 use ftpsync::target::ftp::{FtpConfig, FtpTarget, Secret, TlsConfig, Trace};
 use ftpsync::target::{Expect, Put, Session, Target};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 pub fn config(server: &Server) -> FtpConfig {
     let mut config = FtpConfig::new("127.0.0.1", "/");
@@ -606,8 +607,103 @@ fn what_a_refused_write_in_place_has_not_touched_is_left() {
     server.put("/file", b"old");
     let in_place = Put { inplace: true, expect: Expect::File(Some(3), None), ..Put::default() };
     let error = session.write(&path("file"), &mut &b"new content"[..], &in_place).unwrap_err();
-    assert!(error.has_damaged() && error.kind() == Kind::Full, "{error}");
+    assert!(!error.has_damaged() && error.kind() == Kind::Full, "{error}");
     assert_eq!(server.content("/file").unwrap(), b"old");
+}
+
+/// From STOR on, a file under its own name may be gone, whatever becomes of the transfer.
+#[test]
+fn what_stor_has_emptied_in_place_is_marked_and_removed() {
+    let plain = [
+        Mishap::Reset,
+        Mishap::Leave,
+        Mishap::Withhold,
+        Mishap::Answer("425 no data connection"),
+        Mishap::Answer("452 no room"),
+    ];
+    let secured = [Mishap::CutHandshake, Mishap::Answer("522 no session was resumed")];
+    let cases = plain.into_iter().map(|mishap| (None, mishap));
+    let cases = cases.chain(
+        [Tls::Old, Tls::New]
+            .into_iter()
+            .flat_map(|tls| secured.iter().map(move |mishap| (Some(tls), mishap.clone()))),
+    );
+    for (tls, mishap) in cases {
+        for active in [false, true] {
+            let server = Server::start(Quirks { tls, empties_at_stor: true, ..Quirks::default() });
+            server.put("/file", b"old");
+            let config = if tls.is_some() { trusting(&server) } else { config(&server) };
+            let target =
+                FtpTarget::new(FtpConfig { active, timeout: Duration::from_secs(1), ..config }).unwrap();
+            let mut session = target.open().unwrap();
+            server.faults().plan([Fault { at: At::Nth("STOR", 0), mishap: mishap.clone() }]);
+            let put = Put { inplace: true, expect: Expect::File(Some(3), None), ..Put::default() };
+            let error = session.write(&path("file"), &mut &b"content"[..], &put).unwrap_err();
+            assert!(error.has_damaged(), "{tls:?} {mishap:?} {active}: {error}");
+            assert!(!session.is_alive() || server.paths() == ["/"], "{tls:?} {mishap:?} {active}: a stump");
+        }
+    }
+}
+
+#[test]
+fn a_refusal_of_stor_in_place_has_destroyed_nothing() {
+    for refusal in ["450 busy", "550 no", "553 not this name"] {
+        let (server, mut session) = open(Quirks { empties_at_stor: true, ..Quirks::default() });
+        server.put("/file", b"old");
+        server.faults().plan([Fault { at: At::Nth("STOR", 0), mishap: Mishap::Answer(refusal) }]);
+        let put = Put { inplace: true, expect: Expect::File(Some(3), None), ..Put::default() };
+        let error = session.write(&path("file"), &mut &b"content"[..], &put).unwrap_err();
+        assert!(!error.has_damaged(), "{error}");
+        assert_eq!(server.content("/file").unwrap(), b"old");
+    }
+}
+
+/// Where what arrives is kept aside until it is whole, the old file is there all the time.
+#[test]
+fn what_no_attempt_in_place_has_touched_is_never_removed() {
+    let (server, mut session) = open(Quirks { stores_hidden: true, ..Quirks::default() });
+    server.put("/file", b"old");
+    let put = Put { inplace: true, expect: Expect::File(Some(3), None), ..Put::default() };
+    // That of an attempt before was lost, so that nobody knows what it has done.
+    let again = Put { expect: Expect::Anything, destroyed: Some(put.expect), is_repeated: true, ..put };
+    for put in [put, again] {
+        server.faults().plan([Fault { at: At::Nth("STOR", 0), mishap: Mishap::CutData(1) }]);
+        let error = session.write(&path("file"), &mut &b"content"[..], &put).unwrap_err();
+        assert!(!error.has_damaged(), "{error}");
+        assert_eq!(server.content("/file").unwrap(), b"old");
+    }
+}
+
+#[test]
+fn a_folder_that_takes_no_new_file_tells_nothing_of_temporary_names() {
+    let answers = vec![("STOR /closed/.pyftpsync", "553 permission denied")];
+    let (server, mut session) = open(Quirks { answers, ..Quirks::default() });
+    server.put_folder("/closed");
+    server.put("/closed/file", b"old");
+    write_over(session.as_mut(), "closed/file", b"new", Expect::File(Some(3), None)).unwrap();
+    assert_eq!(server.content("/closed/file").unwrap(), b"new");
+    server.packets();
+    write(session.as_mut(), "other", b"content").unwrap();
+    let script = server.script();
+    assert!(script.iter().any(|packet| packet.contains("RNTO /other")), "{script:#?}");
+}
+
+/// Something else may be done between the packet that looks at a file and the next one, which renames.
+#[test]
+fn a_file_in_a_row_is_looked_at_again_when_the_last_look_is_old() {
+    let (server, mut session) = open_learned(Quirks::default());
+    server.put("/first", b"older");
+    write_over(session.as_mut(), "first", b"2", Expect::File(Some(5), None)).unwrap();
+    server.put("/a", b"old");
+    assert!(write_behind_over(session.as_mut(), "a", "content", Expect::File(Some(3), None)).unwrap());
+    assert!(write_behind(session.as_mut(), "b", "content").unwrap());
+    std::thread::sleep(Duration::from_millis(2_100));
+    server.put("/a", b"edited by somebody");
+    let mut settled = settle(session.as_mut());
+    settled.sort_by(|one, other| one.0.cmp(&other.0));
+    assert_eq!(settled, [("a".to_owned(), Err(Kind::Changed)), ("b".to_owned(), Ok(7))]);
+    assert_eq!(server.content("/a").unwrap(), b"edited by somebody");
+    assert_eq!(server.paths(), ["/", "/a", "/b", "/first"]);
 }
 
 #[test]

@@ -29,6 +29,8 @@ pub enum Mishap {
     CutDataAndLie(usize),
     /// The data connection of this command ends after so many bytes as if that were all, and is called complete.
     EndData(usize),
+    /// The data connection of this command is reset before it is encrypted.
+    CutHandshake,
     /// The command is carried out, and its final reply never comes.
     Withhold,
     /// `421`, and the end; the command is not carried out.

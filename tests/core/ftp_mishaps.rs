@@ -8,7 +8,7 @@ use crate::tree::{self, Setup, Shared};
 use crate::wrapped::{Overrides, Wrapped};
 use ftpsync::error::{Kind, Result, Retry};
 use ftpsync::model::{Listing, RelPath, Stamp};
-use ftpsync::plan::Mode;
+use ftpsync::plan::{Mode, Strategy};
 use ftpsync::target::ftp::{FtpConfig, FtpTarget};
 use ftpsync::target::local::{Links, LocalTarget};
 use ftpsync::target::{Expect, Put, Session, Target};
@@ -504,5 +504,35 @@ fn files_that_a_session_has_to_finish_are_not_forgotten_while_the_other_side_is_
     assert!(outcome.result.is_ok() && outcome.stats.errors == 0, "{outcome:?}");
     for name in names {
         assert_eq!(to.content(&format!("/{name}")).unwrap(), name.as_bytes());
+    }
+}
+
+/// What the first attempt has destroyed is not forgotten over the harmless failure of the last one.
+#[test]
+fn what_an_earlier_attempt_in_place_has_destroyed_is_made_whole_by_the_next_run() {
+    for expects_old in [false, true] {
+        let pair = Pair::with(Quirks { empties_at_stor: true, ..Quirks::default() });
+        let run = || {
+            let remote = Shared(Arc::new(FtpTarget::new(config(&pair.server)).unwrap()));
+            let mut setup = Setup { inplace: true, ..Setup::new(Mode::Sync) };
+            setup.policy.strategy = Some(Strategy::Skip);
+            tree::run(&Shared(Arc::new(pair.disk())), &remote, &setup)
+        };
+        pair.put("other", b"other");
+        if expects_old {
+            pair.put("file", b"old");
+        }
+        assert!(run().result.is_ok());
+        pair.put("file", b"new content");
+        let refused = (1..10).map(|_| fault("STOR /file", 1, Mishap::Answer("553 not now")));
+        pair.server.faults().plan([fault("STOR /file", 0, Mishap::Reset)].into_iter().chain(refused));
+        let failed = run();
+        assert_eq!(failed.stats.errors, 1, "{failed:?}");
+        assert_eq!(pair.server.content("/file").unwrap(), b"", "nobody could remove it");
+        pair.server.faults().plan([]);
+        let next = run();
+        assert!(next.result.is_ok() && next.stats.conflict_files == 0, "{expects_old}: {next:?}");
+        assert_eq!(pair.server.content("/file").unwrap(), b"new content", "{expects_old}");
+        assert_eq!(pair.content("file").unwrap(), b"new content");
     }
 }

@@ -154,6 +154,11 @@ pub struct Quirks {
     pub announces_twice: bool,
     /// Conversations begin in this folder. Paths that begin with a slash are refused, and so are options and homes.
     pub begins_in: Option<&'static str>,
+    /// STOR makes the file empty before anything else is known, as vsftpd does; also if it is reset or refused for want of a
+    /// data connection or of room.
+    pub empties_at_stor: bool,
+    /// What has not arrived whole changes nothing, as with HiddenStores of ProFTPD.
+    pub stores_hidden: bool,
     /// What idle conversations are told before they are ended by [`Server::say_farewell`].
     pub farewell: Option<&'static str>,
 }
@@ -627,6 +632,9 @@ impl Conversation {
 
     /// Carries out a command that something may go wrong with.
     fn suffer(&mut self, line: &str) -> Goes {
+        if let Some(path) = line.strip_prefix("STOR ").filter(|_| self.quirks.empties_at_stor) {
+            self.empty(path);
+        }
         match self.mishap.clone() {
             Some(Mishap::Reset) => {
                 self.control()?.break_off();
@@ -646,6 +654,17 @@ impl Conversation {
                 self.obey(line)
             }
             _ => self.obey(line),
+        }
+    }
+
+    /// What becomes of a file that STOR opens.
+    fn empty(&mut self, path: &str) {
+        let is_refused_before = matches!(self.mishap, Some(Mishap::Answer(text)) if text.starts_with("55")
+            || text.starts_with("450"));
+        let path = self.absolute(path);
+        if !is_refused_before && self.offset == 0 && self.has_folder_above(&path) {
+            let empty = Node::File { content: Vec::new(), mtime: "20240102030405".into() };
+            self.state.tree.lock().unwrap().insert(path, empty);
         }
     }
 
@@ -981,6 +1000,10 @@ impl Conversation {
     }
 
     fn secured(&self, line: Line) -> std::io::Result<Line> {
+        if let Some(Mishap::CutHandshake) = self.mishap {
+            line.break_off();
+            return Err(std::io::ErrorKind::ConnectionReset.into());
+        }
         match &self.tls {
             Some(config) if !self.quirks.data_in_clear => line.secured(config),
             _ => Ok(line),
@@ -1272,7 +1295,9 @@ impl Conversation {
             content.retain(|byte| *byte != b'\r');
         }
         let mtime = "20240102030405".to_owned();
-        self.state.tree.lock().unwrap().insert(path, Node::File { content, mtime });
+        if !(is_cut && self.quirks.stores_hidden) {
+            self.state.tree.lock().unwrap().insert(path, Node::File { content, mtime });
+        }
         if self.quirks.no_226 {
             return Ok(true);
         }

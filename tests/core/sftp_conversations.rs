@@ -383,6 +383,20 @@ fn where_nothing_may_be_renamed_it_is_said_what_to_do() {
     }
 }
 
+/// The request that opens a file under its own name empties it, also if nobody hears of it any more.
+#[test]
+fn what_was_emptied_in_place_is_marked_although_the_answer_is_lost() {
+    let server = start(|habits| habits.ends_at_open = true);
+    let mut session = open(&server);
+    for inplace in [true, false] {
+        let put = Put { size: Some(1), inplace, ..Put::default() };
+        let error = open(&server).write(&path("a"), &mut &b"1"[..], &put).unwrap_err();
+        assert_eq!((error.retry(), error.has_damaged()), (Retry::NewSession, inplace), "{error}");
+    }
+    let listing = session.list(&RelPath::root()).unwrap();
+    assert!(listing.entries.iter().any(|entry| entry.name.as_str() == "a" && entry.size == Some(0)));
+}
+
 #[test]
 fn a_disk_that_is_full_is_told_although_the_server_gives_no_reason() {
     let server = start(|habits| habits.room = 100);

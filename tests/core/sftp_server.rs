@@ -58,6 +58,8 @@ pub struct Habits {
     pub lists_names_only: bool,
     /// After so many bytes of files the connection ends, then after so many more, and so on.
     pub cuts: Arc<Mutex<VecDeque<usize>>>,
+    /// The connection ends when a file has been opened.
+    pub ends_at_open: bool,
     /// Where the bytes of files began that were read or written, in the order of the requests.
     pub offsets: Arc<Mutex<Vec<u64>>>,
     /// The requests by which names were changed: `rename`, or the name of an extension.
@@ -131,6 +133,7 @@ impl Default for Habits {
             more_names: Vec::new(),
             lists_names_only: false,
             cuts: Arc::default(),
+            ends_at_open: false,
             offsets: Arc::default(),
             renames: Arc::default(),
             refuses_to_place: None,
@@ -440,8 +443,11 @@ impl Files {
         }
     }
 
-    /// Counts the bytes of a READ or WRITE; true if these were too many for this session.
+    /// Counts the bytes of a READ or WRITE; true if these were too many for this session, or if it ends with this packet.
     fn is_cut(&self, packet: &[u8]) -> bool {
+        if packet[0] == 3 && self.habits.ends_at_open {
+            return true;
+        }
         if !matches!(packet[0], 5 | 6) {
             return false;
         }

@@ -40,6 +40,8 @@ pub struct Setup {
     pub max_depth: usize,
     /// Sessions with each side, at most.
     pub sessions: usize,
+    /// Files are written under their own names.
+    pub inplace: bool,
     /// Sides that are changed over a network are locked.
     pub locks: bool,
     /// A session with the remote side is open before the run begins.
@@ -64,6 +66,7 @@ impl Setup {
             elapsed: None,
             max_depth: 256,
             sessions: 4,
+            inplace: false,
             locks: false,
             is_open: false,
             now: 1_700_000_000.0,
@@ -151,7 +154,7 @@ pub fn run(local: &dyn TargetBox, remote: &dyn TargetBox, setup: &Setup) -> Outc
         is_rehearsal: setup.dry_run,
         migrate: false,
         ignore_copy_errors: true,
-        inplace: false,
+        inplace: setup.inplace,
         keeping: setup.keeping.clone(),
         lock: setup.locks.then_some(Locking { rules: &rules, is_running: &|_| true }),
         pretty_meta: false,

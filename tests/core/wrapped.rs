@@ -29,6 +29,12 @@ pub trait Overrides: Clone + Send + Sync + 'static {
     fn interrupt(&self, below: &dyn Target) {
         below.interrupt();
     }
+    fn begin_notes(&self, below: &dyn Target, name: &str) -> Option<Box<dyn Notes>> {
+        below.begin_notes(name)
+    }
+    fn left_notes(&self, below: &dyn Target, name: &str) -> Option<Box<dyn Notes>> {
+        below.left_notes(name)
+    }
     fn open(&self, below: &dyn Target) -> Result<Box<dyn Session>> {
         self.wrap(below.open()?)
     }
@@ -127,13 +133,13 @@ impl<T: Target, O: Overrides> Target for Wrapped<T, O> {
         self.with.interrupt(&self.below);
     }
     fn begin_notes(&self, name: &str) -> Option<Box<dyn Notes>> {
-        self.below.begin_notes(name)
+        self.with.begin_notes(&self.below, name)
     }
     fn watch_uploads(&self, watch: Option<UploadWatch>) {
         self.below.watch_uploads(watch);
     }
     fn left_notes(&self, name: &str) -> Option<Box<dyn Notes>> {
-        self.below.left_notes(name)
+        self.with.left_notes(&self.below, name)
     }
     fn news(&self) -> Vec<(u8, String)> {
         self.below.news()

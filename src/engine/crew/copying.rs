@@ -262,8 +262,7 @@ impl Crew<'_> {
         let written = moved.result.inspect_err(|error| {
             job.put.is_repeated = true;
             if error.has_damaged() {
-                // What is there now is nobody's work.
-                job.put.expect = Expect::Anything;
+                job.put.has_destroyed();
             }
         })?;
         let written = written.map(|written| date_as_carried(job, from.session(), to.session(), written));
@@ -287,7 +286,9 @@ impl Crew<'_> {
             self.met_no_room(&job, error);
         }
         let seconds = self.clock.elapsed() - begun;
-        let result = result.and_then(|written| written.ok_or_else(no_session));
+        // The last attempt may have failed in a harmless way.
+        let with_harm = |error: Error| if job.put.destroyed.is_some() { error.damaged() } else { error };
+        let result = result.and_then(|written| written.ok_or_else(no_session)).map_err(with_harm);
         Some(Done::Copied { job, bytes, was_opened, seconds, result })
     }
 

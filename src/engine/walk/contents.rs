@@ -57,9 +57,15 @@ impl Walk<'_> {
         may_be_stump(pair, side).then_some(Question::IsStump(side))
     }
 
-    /// Gives a file the time of the other side's, which has the same content.
-    pub(super) fn set_time(&mut self, plan: &Plan, step: &Step, path: &RelPath) -> Result<()> {
-        let (Some((side, at)), Some(entries)) = (step.wrong_time(self.policy.mode), step.pair.both()) else {
+    /// Gives a file the time of the other side's, which has the same content, where one is wrong.
+    pub(super) fn set_time(
+        &mut self,
+        plan: &Plan,
+        step: &Step,
+        path: &RelPath,
+        wrong: Option<(Side, Stamp)>,
+    ) -> Result<()> {
+        let (Some((side, at)), Some(entries)) = (wrong, step.pair.both()) else {
             return Ok(());
         };
         self.action(Line::set_time(side), path, false)?;

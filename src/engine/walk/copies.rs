@@ -161,6 +161,7 @@ impl Walk<'_> {
         };
         let put = Put {
             expect,
+            destroyed: None,
             size: entry.size,
             mtime: entry.mtime,
             mode,

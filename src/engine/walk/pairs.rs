@@ -116,19 +116,25 @@ impl Walk<'_> {
             Some((_, Err(error))) => return self.problem(path, error),
             Some((Question::IsStump(_), Ok(false))) => {}
             Some((Question::IsStump(side), Ok(true))) => {
-                if self.policy.mode.source() == Some(side) {
+                let (undated, is_source) = (step.undated(side), self.policy.mode.source() == Some(side));
+                if undated.is_some() {
+                    step.weigh(&self.policy, true);
+                    // A source stays as it is.
+                    self.set_time(plan, &step, path, undated.filter(|_| !is_source))?;
+                } else if is_source {
                     return self.problem(path, stump_error(side).at(path));
+                } else {
+                    let text = format!(
+                        "{path}: a run that was interrupted has written only the beginning of it to the {side} side"
+                    );
+                    self.note(3, &text)?;
+                    step.complete(side);
                 }
-                let text = format!(
-                    "{path}: a run that was interrupted has written only the beginning of it to the {side} side"
-                );
-                self.note(3, &text)?;
-                step.complete(side);
             }
             Some((Question::AreSame, Ok(is_same))) => {
                 step.weigh(&self.policy, is_same);
                 if is_same {
-                    self.set_time(plan, &step, path)?;
+                    self.set_time(plan, &step, path, step.wrong_time(self.policy.mode))?;
                 }
             }
             None => {}

@@ -64,6 +64,8 @@ pub struct Control {
     is_unresumed: bool,
     in_doubt: bool,
     progress: Progress,
+    /// A command that writes is on its way, or was, in the transfer under way.
+    may_have_written: bool,
     /// So many replies are to come behind the one that is read.
     behind: usize,
     begun: Instant,
@@ -103,6 +105,7 @@ impl Control {
             is_unresumed: false,
             in_doubt: false,
             progress: Progress::Asked,
+            may_have_written: false,
             behind: 0,
             begun: Instant::now(),
             offset: 0,
@@ -176,6 +179,7 @@ impl Control {
             local: self.local,
             in_doubt: self.in_doubt,
             progress: Progress::Asked,
+            may_have_written: false,
             behind: 0,
             begun: self.begun,
             offset: 0,
@@ -324,6 +328,23 @@ impl Control {
     /// The transfer has come so far.
     pub fn has_come_to(&mut self, progress: Progress) {
         self.progress = progress;
+    }
+
+    /// A transfer begins.
+    pub fn begins_transfer(&mut self) {
+        self.progress = Progress::Asked;
+        self.may_have_written = false;
+        self.begins_data_tls();
+    }
+
+    /// The command of the transfer under way may be with the server.
+    pub fn has_sent_verb(&mut self, verb: &Command) {
+        self.may_have_written |= writes(verb);
+    }
+
+    /// Whether the transfer under way may have destroyed what had its name.
+    pub fn may_have_written(&self) -> bool {
+        self.may_have_written
     }
 
     /// A data connection is about to be encrypted.
@@ -510,6 +531,7 @@ impl Control {
             return Ok(());
         }
         self.offer = None;
+        commands.iter().for_each(|command| self.has_sent_verb(command));
         #[cfg(feature = "suppaftp")]
         if let Some(suppa) = &mut self.lent {
             suppa.send(commands);
@@ -717,6 +739,11 @@ impl Control {
 /// How long a conversation may last.
 fn longest(configured: Option<Duration>, is_tls13: bool) -> Option<Duration> {
     configured.or(is_tls13.then_some(TICKETS_LAST))
+}
+
+/// Whether a command destroys what has its name.
+fn writes(verb: &Command) -> bool {
+    matches!(verb.line().get(..5), Some(b"STOR " | b"APPE "))
 }
 
 /// A connection that broke, in words: which server, and for how long it was silent.

@@ -127,8 +127,7 @@ pub fn start(
         return Err(error.retrying(Retry::NewSession));
     }
     control.check_step()?;
-    control.begins_data_tls();
-    control.has_come_to(Progress::Asked);
+    control.begins_transfer();
     let outcome = start_in(server.mode(), server, control, before, verb, how);
     if server.learned().mode_works {
         return outcome.map_err(Failure::into_error);
@@ -219,6 +218,10 @@ fn start_lent(
         Some(suppa) => suppa.transfer(server, verb, passive, offset),
         None => return Err(Error::cancelled().into()),
     };
+    let is_unsent = matches!(&begun, Err(NoTransfer::NoConnection(_))) && mode == Mode::Passive;
+    if !is_unsent {
+        control.has_sent_verb(verb);
+    }
     let (outcome, about) = match begun {
         Ok(stream) => {
             tell_tls(server, &stream);

@@ -30,16 +30,6 @@ pub(super) enum Place {
     Final,
 }
 
-impl Place {
-    /// A failure after the transfer has begun: under the final name, it has destroyed the old content.
-    fn marked(self, error: Error) -> Error {
-        match self {
-            Place::Aside => error,
-            Place::Final => error.damaged(),
-        }
-    }
-}
-
 /// Why sending the body ended early.
 pub(super) enum Cut {
     /// The body failed: its error is passed on as it is.
@@ -93,14 +83,16 @@ impl FtpSession {
                     Cut::Length(error) => (error, false),
                     Cut::Wire(error) => (told.unwrap_or_else(|| lost(error, &self.server)), false),
                 };
-                match place {
-                    Place::Aside if self.leaves_part(put, &error) => {}
+                let error = match place {
+                    Place::Aside if self.leaves_part(put, &error) => error,
+                    Place::Aside => {
+                        self.discard(&path);
+                        error
+                    }
                     // Perhaps the command was refused: then what is there is not ours.
-                    Place::Final if put.is_hasty && error.kind() != Kind::Full => {}
-                    Place::Aside => self.discard(&path),
-                    Place::Final => self.remove_stump(&path, put),
-                }
-                let error = place.marked(error);
+                    Place::Final if put.is_hasty && error.kind() != Kind::Full => error.damaged(),
+                    Place::Final => self.without_stump(&path, put, error),
+                };
                 if is_of_body {
                     *body_error = Some(error);
                     return Err(Error::cancelled());
@@ -112,7 +104,7 @@ impl FtpSession {
             self.verify(&path, passed).map_err(|error| self.undone(&path, put, place, error))?;
         }
         match place {
-            Place::Final => self.finish_in_place(&path, sent, put).map_err(Error::damaged),
+            Place::Final => self.finish_in_place(&path, sent, put),
             Place::Aside => self.put_in_place(file, &path, &target, sent, put),
         }
     }
@@ -120,11 +112,16 @@ impl FtpSession {
     /// Removes what must not stay after a failure, and marks the error.
     fn undone(&mut self, path: &[u8], put: &Put, place: Place, error: Error) -> Error {
         match place {
-            Place::Aside => self.discard(path),
-            Place::Final if error.kind() == Kind::Corrupt => self.discard(path),
-            Place::Final => self.remove_stump(path, put),
+            Place::Final if error.kind() != Kind::Corrupt => self.without_stump(path, put, error),
+            Place::Final => {
+                self.discard(path);
+                error.damaged()
+            }
+            Place::Aside => {
+                self.discard(path);
+                error
+            }
         }
-        place.marked(error)
     }
 
     /// Starts STOR, at a temporary name if that is wanted and possible.
@@ -166,10 +163,11 @@ impl FtpSession {
         }
         // No temporary file was ever accepted here: perhaps it is only the name that the server does not like.
         self.look_before(file, target, put)?;
-        match self.start_stor(target, Begin::WhenConnected)? {
+        match self.start_in_place(target, put)? {
             Ok(channel) => {
-                let was_known = std::mem::replace(&mut self.server.learned().refuses_temp_names, true);
-                if !was_known {
+                // A file that exists can be written also where its folder takes no new one: that tells nothing of names.
+                let is_about_names = put.replaced() == Expect::Absent;
+                if is_about_names && !std::mem::replace(&mut self.server.learned().refuses_temp_names, true) {
                     self.server.tell_in_place("refuses temporary names");
                 }
                 Ok((channel, target.to_vec(), Place::Final))
@@ -196,12 +194,29 @@ impl FtpSession {
         put: &Put,
     ) -> Result<(Channel, Vec<u8>, Place)> {
         self.look_before(file, target, put)?;
-        let how = if put.is_hasty { Begin::AtOnce } else { Begin::WhenConnected };
-        let channel = self.start_stor(target, how)?.map_err(|reply| {
+        let channel = self.start_in_place(target, put)?.map_err(|reply| {
             self.may_rename_after_all();
             self.refused(target, &reply)
         })?;
         Ok((channel, target.to_vec(), Place::Final))
+    }
+
+    /// Starts STOR at the final name. Many servers make the file empty before they know whether it will ever be filled, so
+    /// that only a refusal of the command itself leaves what is there as it was.
+    fn start_in_place(&mut self, target: &[u8], put: &Put) -> Result<std::result::Result<Channel, Reply>> {
+        let how = if put.is_hasty { Begin::AtOnce } else { Begin::WhenConnected };
+        let started = self.start_stor(target, how);
+        if put.is_hasty || !self.control.may_have_written() {
+            return started;
+        }
+        match started {
+            Ok(Err(reply)) if comes_after_opening(&reply) => {
+                let error = self.without_stump(target, put, refusal(&reply));
+                if error.has_damaged() { Err(error) } else { Ok(Err(reply)) }
+            }
+            Err(error) => Err(self.without_stump(target, put, error)),
+            started => started,
+        }
     }
 
     fn is_known_to_need_final_names(&self) -> bool {
@@ -369,15 +384,23 @@ impl FtpSession {
         }
     }
 
-    /// Removes what a failed write in place has left, so that nobody takes it for a whole file. Where the old size still
-    /// stands, the server has probably refused before it touched the old file; that is left alone.
-    fn remove_stump(&mut self, path: &[u8], put: &Put) {
-        let held = self.size_of(path);
-        let is_old =
-            matches!((held, put.expect), (Ok(Some(held)), Expect::File(Some(old), _)) if held == old);
-        if !is_old {
-            self.discard(path);
+    /// Removes what a failed write in place has left, so that nobody takes it for a whole file, and marks the error. What
+    /// still is as it was listed was not touched, and stays.
+    fn without_stump(&mut self, path: &[u8], put: &Put, error: Error) -> Error {
+        if self.is_untouched(path, put.replaced()) {
+            return error;
         }
+        self.discard(path);
+        error.damaged()
+    }
+
+    /// Whether a name certainly shows what it did before.
+    fn is_untouched(&mut self, path: &[u8], before: Expect) -> bool {
+        let answers = self.questions(path, before).and_then(|questions| {
+            let packet: Vec<Command> = questions.commands().collect();
+            Ok(questions.take(&mut self.control.burst(&packet)?.into_iter()))
+        });
+        matches!(answers, Ok(Some(answers)) if answers.fit(before) == Some(true))
     }
 
     /// Checks size and sets the time of a file that was written under its own name.
@@ -386,6 +409,12 @@ impl FtpSession {
             return Ok(Written { size: sent, ..Written::default() });
         }
         self.check_in_place(path, sent, put)?;
+        let (mtime_kept, dated) = self.date_in_place(path, put).map_err(Error::damaged)?;
+        Ok(Written { size: sent, mtime_kept, dated, ..Written::default() })
+    }
+
+    /// Sets the time of a file, or finds out which one it has.
+    fn date_in_place(&mut self, path: &[u8], put: &Put) -> Result<(bool, Option<Stamp>)> {
         let mtime_kept = match put.mtime {
             Some(at) => self.set_time(path, at)?.is_some_and(|reply| reply.is_success()),
             None => false,
@@ -397,22 +426,18 @@ impl FtpSession {
         } else {
             self.time_of(path)?
         };
-        Ok(Written { size: sent, mtime_kept, dated, ..Written::default() })
+        Ok((mtime_kept, dated))
     }
 
     /// Makes sure that the final name shows all that was sent. If it does not, nobody is to take that for a whole file.
     pub(super) fn check_in_place(&mut self, path: &[u8], sent: u64, put: &Put) -> Result<()> {
-        let told =
-            if self.knows("SIZE") { Some(self.control.ask(&Command::path("SIZE", path)?)?) } else { None };
+        let told = self.knows("SIZE").then(|| Command::path("SIZE", path)).transpose()?;
+        let told = told.map(|size| self.control.ask(&size)).transpose().map_err(Error::damaged)?;
         match self.check_arrived(path, sent, told.as_ref()) {
             Ok(Arrival::Seen | Arrival::Unsaid) => Ok(()),
-            Err(error) => {
-                // What could not be looked at may well be whole.
-                if error.kind() == Kind::Size {
-                    self.remove_stump(path, put);
-                }
-                Err(error.damaged())
-            }
+            Err(error) if error.kind() == Kind::Size => Err(self.without_stump(path, put, error)),
+            // What could not be looked at may well be whole.
+            Err(error) => Err(error.damaged()),
         }
     }
 
@@ -552,6 +577,11 @@ impl FtpSession {
 /// Whether a refusal may be about nothing but the name.
 fn is_about_name(refused: &Reply) -> bool {
     matches!(refused.code(), 501 | 550 | 553)
+}
+
+/// Whether a server may have opened the file before it refused: what it says then is about the connection, or about room.
+fn comes_after_opening(refused: &Reply) -> bool {
+    matches!(refused.code(), 421 | 425 | 426 | 451 | 452 | 522 | 551 | 552)
 }
 
 /// The error of an upload. That of the body is passed on as it is.

@@ -96,7 +96,7 @@ impl LocalSession {
             Some(old) if old.kind == FileKind::Link => self.behind_link(file).map_err(failed)?,
             Some(_) | None => place,
         };
-        self.overwrite(&place, source, put).map_err(|error| error.at(file).damaged())
+        self.overwrite(&place, source, put).map_err(|error| error.at(file))
     }
 
     /// Writes into the file itself. What a failure leaves behind is no content of anybody, and goes.
@@ -114,7 +114,7 @@ impl LocalSession {
             Err(error) => {
                 // The failure itself is what has to be told.
                 let _ = place.folder.remove_file(&place.name);
-                Err(error)
+                Err(error.damaged())
             }
         }
     }

@@ -108,7 +108,10 @@ impl SftpSession {
             }
         }
         let opening = self.begin(upload)?;
-        let opened = self.opened(upload, &opening)?;
+        let opened = self.opened(upload, &opening).map_err(|error| {
+            // Whether it was emptied on the way, nobody can tell.
+            if is_inplace && error.retry() == Retry::NewSession { error.damaged() } else { error }
+        })?;
         let outcome = self.fill(upload, &opened, body);
         let outcome = outcome.and_then(|written| {
             if !is_inplace {
