@@ -293,9 +293,19 @@ impl Pool {
     }
 }
 
-/// Whether a server refused a session because there are too many.
+/// Whether a server may have refused a session because there are too many, in whichever way, or whether the network did; then
+/// those that there are go on.
 fn means_too_many(error: &Error) -> bool {
-    matches!(error.kind(), Kind::Disconnected | Kind::Login | Kind::Busy | Kind::Connect | Kind::Timeout)
+    matches!(
+        error.kind(),
+        Kind::Disconnected
+            | Kind::Login
+            | Kind::Busy
+            | Kind::Connect
+            | Kind::Timeout
+            | Kind::Tls
+            | Kind::UnknownHost
+    )
 }
 
 impl Loan<'_> {

@@ -1,15 +1,19 @@
 //! A server that lets in fewer than are wanted: it is asked once, and not again.
 
 use crate::contract::put;
+use crate::eventually::eventually;
 use crate::ftp_conversations::config;
 use crate::ftp_server::{Quirks, Server};
 use crate::tree::{Setup, Shared, at, run};
+use crate::wrapped::{Overrides, Wrapped};
+use ftpsync::error::{Error, Kind, Result};
 use ftpsync::plan::Mode;
-use ftpsync::target::Target;
 use ftpsync::target::ftp::FtpTarget;
 use ftpsync::target::memory::MemoryTarget;
-use ftpsync::target::pool::Pool;
+use ftpsync::target::pool::{Loan, Pool};
+use ftpsync::target::{Session, Target};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// The ways in which servers turn somebody away.
@@ -83,4 +87,33 @@ fn a_session_that_is_asked_for_in_advance_and_refused_is_waited_for_by_nobody() 
         second.join().unwrap();
     });
     assert_eq!((server.arrivals(), server.content("/second").is_some()), (2, true));
+}
+
+/// Opens one session, and then meets this.
+#[derive(Clone)]
+struct OpensOne(Kind, Arc<AtomicUsize>);
+
+impl Overrides for OpensOne {
+    fn open(&self, below: &dyn Target) -> Result<Box<dyn Session>> {
+        if self.1.fetch_add(1, Ordering::SeqCst) > 0 {
+            return Err(Error::new(self.0, "one more is not to be had"));
+        }
+        self.wrap(below.open()?)
+    }
+}
+
+#[test]
+fn whatever_hinders_one_more_session_those_that_there_are_go_on() {
+    for kind in [Kind::Disconnected, Kind::Tls, Kind::UnknownHost, Kind::Timeout] {
+        let tries = Arc::new(AtomicUsize::new(0));
+        let with = OpensOne(kind, Arc::clone(&tries));
+        let pool = Pool::new(Arc::new(Wrapped { below: MemoryTarget::new("there"), with }), 2);
+        let one = pool.take().unwrap();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| pool.take().map(Loan::keep));
+            assert!(eventually(|| tries.load(Ordering::SeqCst) == 2));
+            one.keep();
+            assert!(waiting.join().unwrap().is_ok(), "{kind:?}");
+        });
+    }
 }

@@ -183,6 +183,9 @@ struct Recent {
     opened: Instant,
 }
 
+/// A body may be so much longer (bytes) than twice its announced size before it is given up: files grow while they are read.
+const GROWTH: u64 = 64 * 1024 * 1024;
+
 /// So long a folder may have been moved without being missed; a transfer of that length would not notice it either.
 const RECENT: Duration = Duration::from_millis(50);
 
@@ -395,7 +398,8 @@ impl Session for LocalSession {
 
     fn write(&mut self, file: &RelPath, body: &mut dyn Read, put: &Put) -> Result<Written> {
         let digest = self.shared.verify.then(|| Digest::new(Algorithm::Sha256));
-        self.write_from(file, &mut Streamed { body: Digesting { body, digest } }, put)
+        let most = put.size.map(|size| size.saturating_mul(2).saturating_add(GROWTH));
+        self.write_from(file, &mut Streamed { body: Digesting { body, digest }, most }, put)
     }
 
     fn copies_on_disk(&self) -> bool {
@@ -824,5 +828,18 @@ mod tests {
             Ok(())
         });
         assert_eq!(result.unwrap_err().kind(), Kind::Changed);
+    }
+
+    #[test]
+    fn a_body_without_an_end_does_not_fill_the_disk() {
+        let root = tempfile::tempdir().unwrap();
+        let mut session = LocalTarget::new(root.path(), Links::Inside).unwrap().open().unwrap();
+        let file = RelPath::parse("file").unwrap();
+        for inplace in [false, true] {
+            let put = Put { size: Some(10), inplace, ..Put::default() };
+            let error = session.write(&file, &mut io::repeat(b'x'), &put).unwrap_err();
+            assert_eq!(error.kind(), Kind::Size, "{error}");
+            assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
+        }
     }
 }

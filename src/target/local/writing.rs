@@ -33,6 +33,8 @@ pub(super) trait Source {
 /// A stream of bytes.
 pub(super) struct Streamed<'a> {
     pub body: Digesting<'a>,
+    /// When it has given so many bytes, it has no end.
+    pub most: Option<u64>,
 }
 
 impl Source for Streamed<'_> {
@@ -48,6 +50,9 @@ impl Source for Streamed<'_> {
             };
             target.write_all(&buffer[..count]).map_err(|error| Error::from(error).during("write"))?;
             total += count as u64;
+            if self.most.is_some_and(|most| total > most) {
+                return Err(Error::new(Kind::Size, format!("{total} bytes arrived, and no end is in sight")));
+            }
         }
         Ok(total)
     }
