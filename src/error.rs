@@ -93,6 +93,14 @@ pub enum Retry {
 /// A failed operation.
 pub struct Error(Box<Inner>);
 
+/// What a write in place has done to the old content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Harm {
+    Unsaid,
+    Done,
+    None,
+}
+
 struct Inner {
     kind: Kind,
     retry: Retry,
@@ -104,7 +112,7 @@ struct Inner {
     os: Option<i32>,
     was_told: bool,
     is_outage: bool,
-    has_damaged: bool,
+    harm: Harm,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -152,7 +160,7 @@ impl Error {
             os: None,
             was_told: false,
             is_outage: false,
-            has_damaged: false,
+            harm: Harm::Unsaid,
             source: None,
         }))
     }
@@ -242,13 +250,32 @@ impl Error {
     /// The same error of a write in place, marked: the old content is gone, and what is there now is not to be trusted.
     #[must_use]
     pub fn damaged(mut self) -> Self {
-        self.0.has_damaged = true;
+        self.0.harm = Harm::Done;
         self
+    }
+
+    /// The same error of a write in place, with proof that the old content is as it was, whatever attempts were made.
+    #[must_use]
+    pub fn intact(mut self) -> Self {
+        self.0.harm = Harm::None;
+        self
+    }
+
+    /// The same error, of what was not written to its own name.
+    #[must_use]
+    pub fn of_no_harm(mut self) -> Self {
+        self.0.harm = Harm::Unsaid;
+        self
+    }
+
+    /// Whether it is proven that the old content is as it was.
+    pub fn is_intact(&self) -> bool {
+        self.0.harm == Harm::None
     }
 
     /// Whether a write in place has destroyed the old content.
     pub fn has_damaged(&self) -> bool {
-        self.0.has_damaged
+        self.0.harm == Harm::Done
     }
 
     /// Whether the user was told about it when it came up.
@@ -329,7 +356,7 @@ impl Error {
             os: inner.os,
             was_told: inner.was_told,
             is_outage: inner.is_outage,
-            has_damaged: inner.has_damaged,
+            harm: inner.harm,
             source: inner.source.clone(),
         }))
     }

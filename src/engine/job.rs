@@ -188,6 +188,8 @@ pub struct DateJob {
     pub expect: Expect,
     /// The time.
     pub at: Stamp,
+    /// The time that was listed there, by the clock of the side (seconds UTC).
+    pub listed: Option<f64>,
     /// What is to be remembered then.
     pub fact: Fact,
 }

@@ -130,7 +130,8 @@ impl Replacement<'_> {
             Err(error) => return Transfer { bytes: 0, was_opened: false, result: Err(error) },
         };
         let mut moved = transfer(from, (&mut *session, &staging), &aside(put), false, flow);
-        moved.result = moved.result.and_then(|written| {
+        // Whatever became of the new content, the old one has its name.
+        moved.result = moved.result.map_err(Error::of_no_harm).and_then(|written| {
             take_name(&mut *session, &staging, target, kept, put)?;
             Ok(written.map(|written| {
                 let dated = written.dated.map(|dated| session.redated(target).unwrap_or(dated));
@@ -143,7 +144,7 @@ impl Replacement<'_> {
 
 /// How new content is put beside what it replaces.
 pub(super) fn aside(put: &Put) -> Put {
-    Put { expect: Expect::Absent, inplace: false, is_repeated: false, ..*put }
+    Put { expect: Expect::Absent, destroyed: None, inplace: false, is_repeated: false, ..*put }
 }
 
 /// Gives new content that waits under a temporary name the name of what it replaces, which is kept. After a failure the old
@@ -244,6 +245,8 @@ mod tests {
         tree: MemoryTarget,
         session: Box<dyn Session>,
         meanwhile: Option<fn(&MemoryTarget)>,
+        /// Whatever is written here is cut in the middle, under the name that it was to have.
+        is_cutting: bool,
     }
 
     impl Session for Stubborn {
@@ -254,6 +257,9 @@ mod tests {
             self.session.read(file, lend)
         }
         fn write(&mut self, file: &RelPath, body: &mut dyn Read, put: &Put) -> Result<Written> {
+            if self.is_cutting {
+                return Err(Error::new(Kind::Io, "cut").damaged());
+            }
             self.session.write(file, body, put)
         }
         fn mkdir(&mut self, dir: &RelPath) -> Result<()> {
@@ -283,7 +289,8 @@ mod tests {
     fn taken(tree: MemoryTarget, meanwhile: Option<fn(&MemoryTarget)>, put: &Put) -> (Result<()>, String) {
         tree.put("new", b"new", Stamp::new(1, 0));
         let [new, file, kept] = ["new", "file", "kept"].map(|name| RelPath::parse(name).unwrap());
-        let mut session = Stubborn { session: tree.open().unwrap(), tree: tree.clone(), meanwhile };
+        let mut session =
+            Stubborn { session: tree.open().unwrap(), tree: tree.clone(), meanwhile, is_cutting: false };
         let outcome = take_name(&mut session, &new, &file, &kept, put);
         let words = tree.tree().into_iter().map(|(name, node)| match node {
             Node::File(bytes, _) => format!("{name}={}", String::from_utf8(bytes).unwrap()),
@@ -341,5 +348,22 @@ mod tests {
         let (outcome, there) = taken(side(&[("file", "old")]), Some(meanwhile), &Put::default());
         assert_eq!(outcome.unwrap_err().kind(), Kind::Refused);
         assert_eq!(there, "file=theirs kept=old");
+    }
+
+    #[test]
+    fn what_is_cut_under_another_name_has_not_harmed_what_it_was_to_replace() {
+        let tree = side(&[("file", "old"), ("source", "new")]);
+        let [file, source, kept] = ["file", "source", "kept"].map(|name| RelPath::parse(name).unwrap());
+        let (mut from, session) = (tree.open().unwrap(), tree.open().unwrap());
+        let mut to = Stubborn { session, tree: tree.clone(), meanwhile: None, is_cutting: true };
+        let replacement = Replacement {
+            from: Origin { session: from.as_mut(), path: &source, listed: Expect::Anything },
+            to: (&mut to, &file),
+            kept: &kept,
+            put: &Put { destroyed: Some(Expect::Absent), ..Put::default() },
+            unique: 1,
+        };
+        let error = replacement.carry_out(&Flow::default()).result.unwrap_err();
+        assert!(!error.has_damaged(), "{error}");
     }
 }

@@ -68,6 +68,12 @@ impl Put {
         self.expect = Expect::Anything;
     }
 
+    /// The old content was seen to be there still: no attempt has touched it.
+    pub(crate) fn has_spared(&mut self) {
+        self.expect = self.replaced();
+        self.destroyed = None;
+    }
+
     /// The temporary name of such a file, the same for each attempt.
     pub(crate) fn part_name(&self, file_name: &str) -> String {
         temp_name(file_name, self.part_number(file_name))

@@ -388,7 +388,7 @@ fn a_server_that_goes_away_at_any_command_and_stays_away_does_no_harm() {
     for inplace in [false, true] {
         let quirks = Quirks { empties_at_stor: true, ..Quirks::default() };
         let way = Way { quirks, inplace, is_for_good: true, ..Way::default() };
-        at_every_command(way.clone(), &Mishap::Reset, 12);
-        at_every_command(way, &Mishap::Answer("421 going down"), 8);
+        at_every_command(way.clone(), &Mishap::Reset, 8);
+        at_every_command(way, &Mishap::Answer("421 going down"), 5);
     }
 }

@@ -156,9 +156,10 @@ fn a_server_of_your_choice_keeps_the_contract() {
 
 #[test]
 fn a_guest_has_the_usual_password_also_where_the_user_is_given() {
-    for user in [None, Some("Anonymous")] {
+    for (user, password) in [(None, None), (Some("Anonymous"), None), (Some("anonymous"), Some(""))] {
         let server = Server::start(Quirks { answers: vec![("PASS", "530 no")], ..Quirks::default() });
-        let config = FtpConfig { user: user.map(str::to_owned), password: None, ..config(&server) };
+        let (user_name, password) = (user.map(str::to_owned), password.map(Secret::new));
+        let config = FtpConfig { user: user_name, password, ..config(&server) };
         FtpTarget::new(config).unwrap().open().err().expect("no login");
         let script = server.script();
         assert_eq!(script[0], format!("USER {}", user.unwrap_or("anonymous")));
@@ -658,6 +659,43 @@ fn a_refusal_of_stor_in_place_has_destroyed_nothing() {
     }
 }
 
+/// Not a byte was sent when STOR is refused: what is not empty was not touched, whoever has written it.
+#[test]
+fn a_refusal_for_want_of_room_deletes_nothing_that_is_not_empty() {
+    let hides_all = vec!["SIZE", "MDTM", "MLST"];
+    for (quirks, expect) in [
+        (Quirks::default(), Expect::Anything),
+        (Quirks::default(), Expect::File(Some(3), None)),
+        (Quirks { hides: hides_all.clone(), ..Quirks::default() }, Expect::Anything),
+        (Quirks { sizes_are_0: true, ..Quirks::default() }, Expect::Anything),
+        (Quirks { sizes_are_0: true, ..Quirks::default() }, Expect::File(Some(3), None)),
+        (Quirks { answers: vec![("SIZE", "550 permission denied")], ..Quirks::default() }, Expect::Anything),
+    ] {
+        for refusal in ["552 quota exceeded", "425 use PASV first", "451 not so fast"] {
+            let (server, mut session) = open(quirks.clone());
+            server.put("/file", b"old");
+            server.faults().plan([Fault { at: At::Nth("STOR", 0), mishap: Mishap::Answer(refusal) }]);
+            let put = Put { inplace: true, expect, ..Put::default() };
+            let error = session.write(&path("file"), &mut &b"content"[..], &put).unwrap_err();
+            assert!(!error.has_damaged(), "{quirks:?} {expect:?}: {error}");
+            assert_eq!(server.content("/file").unwrap(), b"old", "{quirks:?} {expect:?}");
+        }
+    }
+}
+
+#[test]
+fn a_transfer_that_never_began_is_not_blamed_for_the_command_of_the_one_before() {
+    let (server, mut session) = open(Quirks { empties_at_stor: true, ..Quirks::default() });
+    server.put("/file", b"old");
+    let put = Put { inplace: true, expect: Expect::File(Some(3), None), ..Put::default() };
+    session.write(&path("other"), &mut &b"other"[..], &Put { inplace: true, ..Put::default() }).unwrap();
+    // The look at what is to be replaced is answered, and the conversation ends.
+    server.faults().plan([Fault { at: At::Nth("EPSV", 0), mishap: Mishap::Chatter("421 closing down") }]);
+    let error = session.write(&path("file"), &mut &b"content"[..], &put).unwrap_err();
+    assert_eq!((error.retry(), error.has_damaged()), (Retry::NewSession, false), "{error}");
+    assert_eq!(server.content("/file").unwrap(), b"old");
+}
+
 /// Where what arrives is kept aside until it is whole, the old file is there all the time.
 #[test]
 fn what_no_attempt_in_place_has_touched_is_never_removed() {
@@ -686,6 +724,29 @@ fn a_folder_that_takes_no_new_file_tells_nothing_of_temporary_names() {
     write(session.as_mut(), "other", b"content").unwrap();
     let script = server.script();
     assert!(script.iter().any(|packet| packet.contains("RNTO /other")), "{script:#?}");
+}
+
+/// A body that takes its time.
+struct Slow(&'static [u8]);
+
+impl std::io::Read for Slow {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        std::thread::sleep(Duration::from_millis(2_100) / 2);
+        self.0.read(buffer)
+    }
+}
+
+#[test]
+fn slow_files_in_a_row_get_their_names_all_the_same() {
+    let (server, mut session) = open_learned(Quirks::default());
+    let put = Put { expect: Expect::Absent, size: Some(7), ..Put::default() };
+    for file in ["a", "b", "c", "d"] {
+        assert!(session.write_behind(&path(file), &mut Slow(b"content"), &put).unwrap().is_none());
+    }
+    assert_eq!(server.content("/b").as_deref(), Some(&b"content"[..]));
+    assert_eq!(settle(session.as_mut()).len(), 4);
+    let longest = server.script().iter().map(|packet| packet.matches('|').count()).max().unwrap();
+    assert!(longest < 8, "{longest} commands in one packet");
 }
 
 /// Something else may be done between the packet that looks at a file and the next one, which renames.
@@ -1325,4 +1386,87 @@ fn where_something_is_still_unknown_files_are_written_one_by_one() {
     let in_place = Put { inplace: true, ..over };
     session.settled(true).unwrap();
     assert!(session.write_behind(&path("a"), &mut &b"5"[..], &in_place).unwrap().is_some());
+}
+
+/// The names of the root, and whether these are certainly all.
+fn shown(quirks: Quirks) -> (Vec<String>, bool) {
+    let (server, mut session) = open(Quirks { hides: vec!["MLST"], ..quirks });
+    for name in ["/a", "/b", "/c", "/.hidden"] {
+        server.put(name, b"x");
+    }
+    let listing = session.list(&RelPath::root()).unwrap();
+    (listing.entries.into_iter().map(|entry| entry.name.to_string()).collect(), listing.complete)
+}
+
+/// What one of the two listings says counts only as far as it is complete.
+#[test]
+fn a_listing_that_is_in_doubt_does_not_lose_to_an_empty_one() {
+    let odd = vec![b"garbage".as_slice()];
+    let of =
+        |sends: &'static [u8]| Quirks { list_all_sends: Some(sends), hides_dots: true, ..Quirks::default() };
+    let without = ["a", "b", "c"].map(str::to_owned).to_vec();
+    // It takes the option for a pattern that nothing fits.
+    assert_eq!(shown(Quirks { more_lines: odd, ..of(b"") }), (without.clone(), false));
+    assert_eq!(shown(of(b"")), (without.clone(), true));
+    assert_eq!(shown(of(b"ls: -a: No such file or directory\r\n")), (without.clone(), true));
+    // It shows hidden names, and something that nobody can read.
+    let line = b"-rw-r--r-- 1 joe joe 1 Jan 01 2024 .hidden\r\ngarbage\r\n";
+    assert_eq!(shown(of(line)), (without.clone(), false));
+    let lines = b"-rw-r--r-- 1 j j 1 Jan 01 2024 .hidden\r\n-rw-r--r-- 1 j j 1 Jan 01 2024 a\r\n\
+        -rw-r--r-- 1 j j 1 Jan 01 2024 b\r\n-rw-r--r-- 1 j j 1 Jan 01 2024 c\r\ngarbage\r\n";
+    let with = [".hidden", "a", "b", "c"].map(str::to_owned).to_vec();
+    assert_eq!(shown(of(lines)), (with, false));
+}
+
+#[test]
+fn a_listing_that_fails_for_the_moment_is_asked_for_again() {
+    for (refusal, times) in [("451 not now", 2), ("502 no options", 1), ("450 -a: no such file", 1)] {
+        let quirks = Quirks { hides: vec!["MLST"], hides_dots: true, ..Quirks::default() };
+        let (server, mut session) = open(Quirks { answers: vec![("LIST -a", refusal)], ..quirks });
+        server.put("/a", b"x");
+        for _ in 0..2 {
+            assert_eq!(session.list(&RelPath::root()).unwrap().entries.len(), 1);
+        }
+        assert_eq!(server.script().join(" ").matches("LIST -a").count(), times, "{refusal}");
+    }
+}
+
+#[test]
+fn what_list_cannot_tell_is_not_called_empty_by_mlsd() {
+    for more_lines in [vec![b"garbage".as_slice()], vec![b"lrwxrwxrwx 1 j j 1 Jan 01 2024 link -> x"]] {
+        let (_server, mut session) = open(Quirks { mlsd_sends: Some(b""), more_lines, ..Quirks::default() });
+        let listing = session.list(&RelPath::root()).unwrap();
+        assert!(!listing.complete || !listing.present_but_skipped.is_empty(), "{listing:?}");
+    }
+}
+
+#[test]
+fn a_folder_may_have_any_name() {
+    for (says, is_complete) in [
+        ("226 Successfully transferred \"/torrents/incomplete\"", true),
+        ("226 /unlimited/too many done", true),
+        ("226 Transfer of \"limits\" done", true),
+        ("226 Output truncated to 10 matches", false),
+    ] {
+        let (server, mut session) = open(Quirks { says_for_transferred: Some(says), ..Quirks::default() });
+        server.put("/a", b"x");
+        assert_eq!(session.list(&RelPath::root()).unwrap().complete, is_complete, "{says}");
+    }
+}
+
+#[test]
+fn a_name_that_sounds_like_a_refusal_is_none() {
+    let answers = vec![("DELE", "550 /404 not found.html: Permission denied")];
+    let (server, mut session) = open(Quirks { answers, ..Quirks::default() });
+    server.put("/404 not found.html", b"x");
+    let error = session.remove_file(&path("404 not found.html")).unwrap_err();
+    assert_eq!(error.kind(), Kind::Denied, "{error}");
+}
+
+#[test]
+fn a_listing_of_nonsense_is_not_kept_word_for_word() {
+    let nonsense: &'static [u8] = "type=OS.unix=slink;size=1; a\r\nx\r\n".repeat(20_000).leak().as_bytes();
+    let (_server, mut session) = open(Quirks { mlsd_sends: Some(nonsense), ..Quirks::default() });
+    let listing = session.list(&RelPath::root()).unwrap();
+    assert!(!listing.complete && listing.notes.len() <= 2_000, "{} notes", listing.notes.len());
 }

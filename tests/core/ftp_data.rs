@@ -471,3 +471,39 @@ fn where_only_listings_come_late_the_lock_file_proves_once_that_they_may_end_ear
         assert_eq!(server.early_ends(), if helps { 5 } else { 1 }, "{lingering:?}");
     }
 }
+
+/// The lock is written first, and its command leaves before the connection.
+#[test]
+fn where_only_the_ports_of_epsv_are_unreachable_a_first_upload_does_not_change_the_mode() {
+    let answers = vec![("EPSV", format!("229 (|||{}|)", closed_port()).leak() as &str)];
+    let server = Server::start(Quirks { answers, ..Quirks::default() });
+    let target = target(config(&server));
+    let lock = Put { inplace: true, is_hasty: true, size: Some(4), expect: Expect::Absent, ..Put::default() };
+    let mut session = target.open().unwrap();
+    session.still_before_write(&[(path("lock"), Expect::Absent)]);
+    let error = session.write(&path("lock"), &mut &b"lock"[..], &lock).unwrap_err();
+    assert_eq!(error.retry(), Retry::NewSession, "{error}");
+    let mut session = target.open().unwrap();
+    session.write(&path("lock"), &mut &b"lock"[..], &lock).unwrap();
+    assert_eq!(server.content("/lock").unwrap(), b"lock");
+    let script = server.script().join("\n");
+    assert!(script.contains("PASV") && !script.contains("PORT"), "{script}");
+    assert!(told(&target).is_empty(), "{:?}", told(&target));
+}
+
+#[test]
+fn where_neither_mode_works_it_stays_as_the_user_wants_it() {
+    for active in [false, true] {
+        let answers = vec![("EPSV", "500 no"), ("PASV", "500 no"), ("PORT", "500 no"), ("EPRT", "500 no")];
+        let server = Server::start(Quirks { answers, ..Quirks::default() });
+        let target = target(FtpConfig { active, ..config(&server) });
+        for _ in 0..3 {
+            server.packets();
+            let mut session = target.open().unwrap();
+            session.list(&RelPath::root()).unwrap_err();
+        }
+        let script = server.script().join("\n");
+        assert_eq!(script.contains("PORT"), active, "{script}");
+        assert_eq!(script.contains("PASV"), !active, "{script}");
+    }
+}

@@ -529,10 +529,28 @@ fn what_an_earlier_attempt_in_place_has_destroyed_is_made_whole_by_the_next_run(
         let failed = run();
         assert_eq!(failed.stats.errors, 1, "{failed:?}");
         assert_eq!(pair.server.content("/file").unwrap(), b"", "nobody could remove it");
+        // Nor is it forgotten over what the next run fails with.
+        pair.server.faults().plan((0..10).map(|_| fault("STOR /file", 0, Mishap::Answer("553 not now"))));
+        assert_eq!(run().stats.errors, 1);
         pair.server.faults().plan([]);
         let next = run();
         assert!(next.result.is_ok() && next.stats.conflict_files == 0, "{expects_old}: {next:?}");
         assert_eq!(pair.server.content("/file").unwrap(), b"new content", "{expects_old}");
         assert_eq!(pair.content("file").unwrap(), b"new content");
     }
+}
+
+/// Where times are only remembered, the metadata on the server is the memory.
+#[test]
+fn metadata_that_is_busy_for_a_moment_is_not_taken_for_damaged() {
+    let answers = vec![("MFMT", "500 unknown"), ("SITE", "500 unknown")];
+    let pair = Pair::with(Quirks { answers, hides: vec!["MFMT"], ..Quirks::default() });
+    pair.put("file", b"content");
+    assert!(pair.run().result.is_ok());
+    let busy = Mishap::Answer("450 busy, try again");
+    pair.server.faults().plan([fault("RETR /.pyftpsync-meta.json", 0, busy)]);
+    let outcome = pair.run();
+    assert_eq!(pair.server.faults().happened(), 1);
+    assert!(outcome.result.is_ok() && outcome.failures.is_empty(), "{outcome:?}");
+    assert_eq!(outcome.lines, ["equal = file"]);
 }

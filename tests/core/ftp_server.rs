@@ -28,6 +28,8 @@ pub struct Quirks {
     pub is_silent_at: Option<&'static str>,
     /// What MLSD sends instead of the listing.
     pub mlsd_sends: Option<&'static [u8]>,
+    /// What LIST -a sends instead of the listing.
+    pub list_all_sends: Option<&'static [u8]>,
     /// MLSD sends half and then nothing, for ever.
     pub mlsd_stalls: bool,
     /// Plain LIST leaves out names that begin with a dot.
@@ -689,10 +691,7 @@ impl Conversation {
                 self.utter(text)?;
                 self.utter(text)
             }
-            Some(Mishap::Chatter(more)) if is_final => {
-                self.utter(text)?;
-                self.utter(more)
-            }
+            Some(Mishap::Chatter(more)) if is_final => self.utter(&format!("{text}\r\n{more}")),
             Some(Mishap::Flood) if is_final => {
                 self.pour(format!("{}-more\r\n", &text[..3]).repeat(1_000).as_bytes())
             }
@@ -1044,6 +1043,12 @@ impl Conversation {
     }
 
     fn list_for_people(&mut self, all: bool) -> Goes {
+        if let Some(sends) = self.quirks.list_all_sends.filter(|_| all) {
+            let mut data = self.data()?;
+            data.write_all(sends)?;
+            self.hang_up(data);
+            return self.say("226 listed");
+        }
         self.shows_dots = all || !self.quirks.hides_dots;
         let here = self.here.clone();
         self.list(&here, false)

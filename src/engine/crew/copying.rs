@@ -263,6 +263,8 @@ impl Crew<'_> {
             job.put.is_repeated = true;
             if error.has_damaged() {
                 job.put.has_destroyed();
+            } else if error.is_intact() {
+                job.put.has_spared();
             }
         })?;
         let written = written.map(|written| date_as_carried(job, from.session(), to.session(), written));

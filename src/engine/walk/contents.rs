@@ -87,6 +87,7 @@ impl Walk<'_> {
             path: target,
             expect,
             at,
+            listed: entries[side].mtime_org.map(Stamp::as_secs_f64),
             fact,
         })))
     }
@@ -105,11 +106,14 @@ impl Walk<'_> {
             Err(error) => self.failed(&job.path, error)?,
             Ok(is_kept) => {
                 if let Some(folder) = self.folders.get_mut(&job.ticket) {
-                    folder.metas.local.record(&self.peer, &job.name, &job.fact, now);
+                    // It still shows what it did.
+                    let dated = job.listed.filter(|_| !is_kept);
+                    let fact = Fact { dated, ..job.fact };
+                    folder.metas.local.record(&self.peer, &job.name, &fact, now);
                     let meta = &mut folder.metas[job.side];
                     if !is_kept || meta.shadow(&job.name).is_some() {
-                        let mtime = job.at.as_secs_f64();
-                        meta.set_shadow(&job.name, Shadow { mtime, size: job.fact.size, written: now });
+                        let (mtime, written) = (job.at.as_secs_f64(), dated.unwrap_or(now));
+                        meta.set_shadow(&job.name, Shadow { mtime, size: job.fact.size, written });
                     }
                 }
             }

@@ -278,6 +278,8 @@ impl Walk<'_> {
             }
         }
         let path = job.shown();
+        // What a dead run has left of it is still to be seen to.
+        self.journal.passes_over(path);
         self.stats.errors += 1;
         self.stats.copy_errors += 1;
         // After the first one that found no room, the others were not even tried.

@@ -99,6 +99,8 @@ impl Walk<'_> {
     /// Reports a problem with one entry; the run goes on, and the first problem is what it ends with.
     pub(super) fn failed(&mut self, path: &RelPath, error: Error) -> Result<()> {
         self.stats.errors += 1;
+        // What a dead run has left of it is still to be seen to.
+        self.journal.passes_over(path);
         let text = error.to_string();
         self.event(Event::Failure(&text))?;
         if !self.is_forgiven(path, &error)? {

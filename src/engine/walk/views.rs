@@ -113,11 +113,11 @@ impl Walk<'_> {
 
 /// Why a listing lacks something, in brackets.
 fn doubts(view: &View) -> String {
-    let is_there = |what: &str| view.present_but_skipped.iter().any(|name| name.as_str() == what);
-    let is_doubt = |note: &&Note| note.is_error || !is_there(&note.what);
-    let mut doubts: Vec<String> = view.notes.iter().filter(is_doubt).map(Note::to_string).collect();
-    let others = doubts.len().saturating_sub(DOUBTS_TOLD);
-    doubts.truncate(DOUBTS_TOLD);
+    let there: HashSet<&str> = view.present_but_skipped.iter().map(Name::as_str).collect();
+    let is_doubt = |note: &&Note| note.is_error || !there.contains(note.what.as_str());
+    let others = view.notes.iter().filter(is_doubt).count().saturating_sub(DOUBTS_TOLD);
+    let told = view.notes.iter().filter(is_doubt).take(DOUBTS_TOLD);
+    let mut doubts: Vec<String> = told.map(Note::to_string).collect();
     if others > 0 {
         doubts.push(format!("and {others} more"));
     }

@@ -60,6 +60,12 @@ struct File {
     stage: Stage,
 }
 
+impl File {
+    fn has_old_look(&self) -> bool {
+        matches!(self.stage, Stage::Checked { at, .. } if at.elapsed() >= LOOK_LASTS)
+    }
+}
+
 /// What is known about a file.
 enum Stage {
     /// The server has confirmed the transfer.
@@ -140,7 +146,7 @@ impl FtpSession {
         let target = self.path(file)?;
         let temp = self.temp_path(file, &target);
         let stor = Command::path("STOR", &temp)?;
-        if put.size.is_none_or(|size| size >= LARGE) {
+        if put.size.is_none_or(|size| size >= LARGE) || self.has_old_looks() {
             self.finish_all()?;
         }
         let before = self.next_steps()?;
@@ -174,6 +180,12 @@ impl FtpSession {
         sent.map(drop)
     }
 
+    /// Whether a file waits for its name whose last look is old. With slow transfers each one is when the next begins: then
+    /// files are finished one by one.
+    fn has_old_looks(&self) -> bool {
+        self.behind.waiting.iter().any(File::has_old_look)
+    }
+
     /// Finishes every file.
     pub(super) fn finish_all(&mut self) -> Result<()> {
         while !self.behind.waiting.is_empty() {
@@ -189,7 +201,7 @@ impl FtpSession {
     fn next_steps(&mut self) -> Result<Vec<Command>> {
         let mut packet = Vec::new();
         for file in &mut self.behind.waiting {
-            if matches!(file.stage, Stage::Checked { at, .. } if at.elapsed() >= LOOK_LASTS) {
+            if file.has_old_look() {
                 file.stage = Stage::Sent;
             }
             match file.stage {

@@ -10,7 +10,7 @@ use super::config::Speaker;
 use super::dial;
 use super::errors::refusal;
 use super::handshake;
-use super::learned::{Passive, Resumption};
+use super::learned::{Mode, Passive, Resumption};
 use super::proxy::Host;
 use super::stream::Stream;
 #[cfg(feature = "suppaftp")]
@@ -64,8 +64,10 @@ pub struct Control {
     is_unresumed: bool,
     in_doubt: bool,
     progress: Progress,
-    /// A command that writes is on its way, or was, in the transfer under way.
-    may_have_written: bool,
+    /// The mode of the transfer under way.
+    mode: Option<Mode>,
+    /// How many commands that write were sent for the transfer under way.
+    writes: usize,
     /// So many replies are to come behind the one that is read.
     behind: usize,
     begun: Instant,
@@ -105,7 +107,8 @@ impl Control {
             is_unresumed: false,
             in_doubt: false,
             progress: Progress::Asked,
-            may_have_written: false,
+            mode: None,
+            writes: 0,
             behind: 0,
             begun: Instant::now(),
             offset: 0,
@@ -179,7 +182,8 @@ impl Control {
             local: self.local,
             in_doubt: self.in_doubt,
             progress: Progress::Asked,
-            may_have_written: false,
+            mode: None,
+            writes: 0,
             behind: 0,
             begun: self.begun,
             offset: 0,
@@ -317,7 +321,17 @@ impl Control {
 
     /// A transfer went well, so data connections can be made in the mode that is used.
     pub fn mode_works(&self) {
-        self.server.learned().mode_works = true;
+        let mut learned = self.server.learned();
+        if !learned.mode_works {
+            learned.mode_works = true;
+            // Another conversation may have had less luck meanwhile.
+            learned.mode = self.mode.filter(|mode| *mode != self.server.configured_mode());
+        }
+    }
+
+    /// The transfer under way is tried in this mode.
+    pub fn in_mode(&mut self, mode: Mode) {
+        self.mode = Some(mode);
     }
 
     /// How far the last transfer has come.
@@ -333,18 +347,17 @@ impl Control {
     /// A transfer begins.
     pub fn begins_transfer(&mut self) {
         self.progress = Progress::Asked;
-        self.may_have_written = false;
-        self.begins_data_tls();
+        self.writes = 0;
     }
 
     /// The command of the transfer under way may be with the server.
     pub fn has_sent_verb(&mut self, verb: &Command) {
-        self.may_have_written |= writes(verb);
+        self.writes += usize::from(writes(verb));
     }
 
-    /// Whether the transfer under way may have destroyed what had its name.
-    pub fn may_have_written(&self) -> bool {
-        self.may_have_written
+    /// How many commands were sent for the transfer under way that destroy what has its name: each mode that was tried has one.
+    pub fn writes(&self) -> usize {
+        self.writes
     }
 
     /// A data connection is about to be encrypted.

@@ -122,27 +122,47 @@ pub fn start(
     verb: &Command,
     how: Begin,
 ) -> Result<Started> {
+    control.begins_transfer();
     if control.is_used_up() {
         let error = Error::new(Kind::Disconnected, "the TLS session of the conversation is used up");
         return Err(error.retrying(Retry::NewSession));
     }
     control.check_step()?;
-    control.begins_transfer();
-    let outcome = start_in(server.mode(), server, control, before, verb, how);
+    control.begins_data_tls();
+    let mode = server.mode();
+    let outcome = start_in(mode, server, control, before, verb, how);
     if server.learned().mode_works {
         return outcome.map_err(Failure::into_error);
     }
-    match outcome {
+    let (first, why) = match outcome {
         Ok(started) => match started.refuses_mode().map(Reply::text) {
-            Some(why) => otherwise(server, control, before, verb, how, Ok(started), &why),
-            None => Ok(started),
+            Some(why) => (Ok(started), why),
+            None => return Ok(started),
         },
         Err(Failure::NoConnection(error)) => {
             let why = error.detail().to_owned();
-            otherwise(server, control, before, verb, how, Err(error), &why)
+            (Err(error), why)
         }
-        Err(Failure::Other(error)) => Err(error),
+        Err(Failure::Other(error)) => {
+            if error.kind() == Kind::Timeout {
+                give_up(server, mode);
+            }
+            return Err(error);
+        }
+    };
+    match other_mode(server, &why) {
+        Some(other) => otherwise(other, server, control, before, verb, how, first),
+        None => {
+            give_up(server, mode);
+            first
+        }
     }
+}
+
+/// Neither mode works: then it stays as the user wants it.
+fn give_up(server: &Server, tried: Mode) {
+    let mut learned = server.learned();
+    learned.mode.take_if(|mode| *mode == tried);
 }
 
 /// As [`start`], for a transfer that begins at a byte of its file. A refusal of that is the outcome.
@@ -179,6 +199,7 @@ fn start_in(
     verb: &Command,
     how: Begin,
 ) -> Attempt<Started> {
+    control.in_mode(mode);
     #[cfg(feature = "suppaftp")]
     if control.is_lent() {
         return start_lent(mode, server, control, before, verb);
@@ -218,8 +239,8 @@ fn start_lent(
         Some(suppa) => suppa.transfer(server, verb, passive, offset),
         None => return Err(Error::cancelled().into()),
     };
-    let is_unsent = matches!(&begun, Err(NoTransfer::NoConnection(_))) && mode == Mode::Passive;
-    if !is_unsent {
+    // The connection comes before the command.
+    if mode == Mode::Active || control.lent().is_some_and(|suppa| suppa.has_connected()) {
         control.has_sent_verb(verb);
     }
     let (outcome, about) = match begun {
@@ -274,17 +295,14 @@ fn choose_passive(server: &Arc<Server>, control: &mut Control) -> Result<Passive
 /// Tries the other mode: at once if the conversation is in step, else the next one will. If that fails as well, the first
 /// outcome counts.
 fn otherwise(
+    mode: Mode,
     server: &Arc<Server>,
     control: &mut Control,
     before: &[Command],
     verb: &Command,
     how: Begin,
     first: Result<Started>,
-    why: &str,
 ) -> Result<Started> {
-    let Some(mode) = other_mode(server, why) else {
-        return first;
-    };
     if control.check().is_err() {
         return first;
     }
@@ -445,11 +463,18 @@ fn start_with_offer(
     control.send(&[before, std::slice::from_ref(verb)].concat())?;
     let connected = connect(server, control, answer);
     let replies = control.answers_to(before)?;
+    let has_another_way = connected.is_err() && candidates(server, control).len() > 1;
     if connected.is_ok() {
         server.learned().passive = Some(passive);
     }
-    let outcome = begun(server, control, connected, &replies, verb, how)?;
-    Ok(Started { before: replies, outcome, about: About::Transfer })
+    match begun(server, control, connected, &replies, verb, how) {
+        Err(Failure::NoConnection(error)) if has_another_way => {
+            // Some firewalls open the ports of PASV only. The conversation is out of step, so the next one tries.
+            server.learned().passive = Some(Passive::Classic);
+            Err(Failure::Other(error))
+        }
+        outcome => Ok(Started { before: replies, outcome: outcome?, about: About::Transfer }),
+    }
 }
 
 /// What becomes of a transfer whose command the server has already.

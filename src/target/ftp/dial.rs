@@ -66,7 +66,15 @@ fn hosts(server: &Server) -> Result<Vec<Host>> {
     if server.proxy.as_ref().is_some_and(Proxy::resolves_names) {
         return Ok(vec![Host::Name(server.host.clone())]);
     }
-    Ok(resolved(&server.host, server.port)?.into_iter().map(Host::from).collect())
+    let found = resolved(&server.host, server.port);
+    let known = &mut server.learned().addresses;
+    match found {
+        Ok(addresses) => *known = addresses,
+        // A resolver that fails for a moment is asked again by the next session.
+        Err(error) if known.is_empty() => return Err(error),
+        Err(_) => {}
+    }
+    Ok(known.iter().copied().map(Host::from).collect())
 }
 
 fn resolved(host: &str, port: u16) -> Result<Vec<SocketAddr>> {
@@ -119,6 +127,16 @@ mod tests {
     use crate::target::ftp::{FtpConfig, FtpTarget};
     use std::net::{Ipv4Addr, TcpListener};
     use std::time::Duration;
+
+    /// A resolver may fail for a moment, in the middle of a run.
+    #[test]
+    fn addresses_that_were_found_once_are_good_for_later_sessions() {
+        let server = FtpTarget::new(FtpConfig::new("no-such-host.invalid", "/")).unwrap().server;
+        assert_eq!(hosts(&server).unwrap_err().kind(), Kind::UnknownHost);
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 21));
+        server.learned().addresses = vec![address];
+        assert_eq!(hosts(&server).unwrap(), [Host::from(address)]);
+    }
 
     #[test]
     fn where_one_address_of_a_host_refuses_the_next_one_is_taken() {

@@ -5,8 +5,18 @@ use crate::wire::ftp::Reply;
 
 /// The error that a refusing reply stands for, with the reply attached.
 pub fn refusal(reply: &Reply) -> Error {
+    judged(reply, &reply.text())
+}
+
+/// As [`refusal`], of a command with this path: what the server repeats of it says nothing.
+pub fn refusal_about(reply: &Reply, path: &[u8]) -> Error {
+    judged(reply, &without_names(&reply.text(), path))
+}
+
+/// The error of a reply that says this.
+fn judged(reply: &Reply, said: &str) -> Error {
     let text = reply.text();
-    let kind = if reply.is_farewell() { Kind::Disconnected } else { kind_of(reply.code(), &text) };
+    let kind = if reply.is_farewell() { Kind::Disconnected } else { kind_of(reply.code(), said) };
     let error = Error::new(kind, text.replace('\n', " / "));
     let error = match reply.code() {
         // vsftpd, whose passive ports are all in use.
@@ -44,12 +54,12 @@ fn kind_of(code: u16, text: &str) -> Kind {
     }
 }
 
+const MISSING: [&str; 8] =
+    ["no such", "not found", "not exist", "n't exist", "cannot find", "can't find", "no file", "enoent"];
+const DENIED: [&str; 6] = ["permission", "denied", "not allowed", "access is", "forbidden", "not permitted"];
+
 /// What the words of a 550 hint at.
 fn missing_or_denied(text: &str) -> Option<Kind> {
-    const MISSING: [&str; 8] =
-        ["no such", "not found", "not exist", "n't exist", "cannot find", "can't find", "no file", "enoent"];
-    const DENIED: [&str; 6] =
-        ["permission", "denied", "not allowed", "access is", "forbidden", "not permitted"];
     let text = text.to_lowercase();
     let hints = |words: &[&str]| words.iter().any(|word| text.contains(word));
     if hints(&MISSING) {
@@ -61,9 +71,36 @@ fn missing_or_denied(text: &str) -> Option<Kind> {
     }
 }
 
+/// A text in small letters without the parts of a path in it that would be taken for a hint (`404 not found.html`).
+fn without_names(text: &str, path: &[u8]) -> String {
+    let (mut text, path) = (text.to_lowercase(), String::from_utf8_lossy(path).to_lowercase());
+    let relative = path.trim_start_matches('/');
+    for part in [path.as_str(), relative].into_iter().chain(path.split('/')) {
+        if missing_or_denied(part).is_some() {
+            text = text.replace(part, " ");
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_no_hints() {
+        let cases = [
+            ("550 /site/404 not found.html: Permission denied", "/site/404 not found.html", Kind::Denied),
+            ("550 404 Not Found.html: busy", "/site/404 Not Found.html", Kind::Refused),
+            ("550 x/no such thing: Directory not empty", "/x/no such thing", Kind::Refused),
+            ("550 /permission/a: No such file", "/permission/a", Kind::NotFound),
+            ("550 No such file", "/a", Kind::NotFound),
+        ];
+        for (text, path, kind) in cases {
+            let reply = Reply::from_text(&format!("{text}\r\n"));
+            assert_eq!(refusal_about(&reply, path.as_bytes()).kind(), kind, "{text}");
+        }
+    }
 
     #[test]
     fn codes_and_words_become_kinds() {

@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::model::Stamp;
 use crate::wire::ftp::{Command, Features};
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +21,8 @@ pub struct Learned {
     pub sizes_are_right: bool,
     /// The reply to FEAT.
     pub features: Option<Arc<Features>>,
+    /// The addresses of the server, as they were found last.
+    pub addresses: Vec<SocketAddr>,
     /// Who opens data connections, where that is not as configured.
     pub mode: Option<Mode>,
     /// A data connection was of use.

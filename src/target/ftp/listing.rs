@@ -23,6 +23,8 @@ const MAX_LINE: usize = 64 * 1024;
 const USUAL_LISTING: usize = 16 * 1024;
 /// No honest listing is longer, in bytes: half a million names and more. It has to fit into memory.
 const MAX_LISTING: u64 = 64 * 1024 * 1024;
+/// So many notes are kept on what a listing leaves out, and as many again on what is wrong with it.
+const MOST_NOTES: usize = 1_000;
 /// Known limits at which servers end a LIST without a word, in lines.
 const SILENT_LIMITS: [usize; 3] = [1_000, 2_000, 10_000];
 /// The same for MLSD. The servers that end it at a thousand, which is the number of many an honest folder, say so.
@@ -103,7 +105,11 @@ impl FtpSession {
         if (raw.bytes.is_empty() || is_garbage) && !self.server.learned().mlsd_proven {
             // Some servers offer MLSD and answer it with nothing, or with something else.
             let by_list = self.list_by_list(path)?;
-            if !by_list.entries.is_empty() {
+            let is_left_out = |note: &Note| note.is_loss || note.is_error;
+            if !by_list.entries.is_empty()
+                || !by_list.present_but_skipped.is_empty()
+                || by_list.notes.iter().any(is_left_out)
+            {
                 return Ok(by_list);
             }
             self.server.learned().lister = None;
@@ -183,36 +189,60 @@ impl FtpSession {
     }
 
     /// Plain LIST, and once `LIST -a` beside it: servers hide names with a dot from the first, or take the option of the
-    /// second for a name. Whichever shows more wins, and is remembered once it has shown anything.
+    /// second for a name. Whichever shows more wins, and is remembered once it has shown anything. One that may lack something
+    /// says nothing of the other.
     fn fetch_by_better_list(&mut self, path: &[u8]) -> Result<std::result::Result<Raw, Reply>> {
         let plain = self.fetch_inside(path, &Command::bare("LIST"))?;
         if self.server.learned().list_is_plain {
             return Ok(plain);
         }
         let all = self.fetch_inside(path, &list_all()?)?;
-        let format = Format::People { now: now() };
-        let names = self.server.names;
-        let lines = |raw: &std::result::Result<Raw, Reply>| match raw {
-            Ok(raw) if raw.doubt.is_none() => {
-                let listing = collect(raw, format, names);
-                listing.complete.then_some((listing.entries.len(), raw.bytes.len()))
+        let (mut plain, all) = match (plain, all) {
+            (Ok(plain), Ok(all)) => (plain, all),
+            (Ok(plain), Err(refused)) => {
+                // 450: "no such file", where the option is taken for one. Others may be of this moment.
+                if !plain.bytes.is_empty() && (refused.code() >= 500 || refused.code() == 450) {
+                    self.learn_plain_list();
+                }
+                return Ok(Ok(plain));
             }
-            _ => None,
+            (Err(_), Ok(all)) if !all.bytes.is_empty() => return Ok(Ok(all)),
+            (Err(refused), _) => return Ok(Err(refused)),
         };
-        match (lines(&plain), lines(&all)) {
-            (Some(plain_count), Some(all_count)) if all_count.1 > 0 && all_count >= plain_count => {
+        let format = Format::People { now: now() };
+        let (shown, shown_by_all) =
+            (collect(&plain, format, self.server.names), collect(&all, format, self.server.names));
+        let count = |listing: &Listing| listing.entries.len() + listing.present_but_skipped.len();
+        let has_more = !all.bytes.is_empty()
+            && (count(&shown_by_all), all.bytes.len()) >= (count(&shown), plain.bytes.len());
+        match (shown.complete, shown_by_all.complete) {
+            (true, true) if has_more => {
                 self.server.learned().lister = Some(Lister::ListAll);
-                Ok(all)
+                Ok(Ok(all))
             }
-            (Some((_, 1..)), _) => {
-                let mut learned = self.server.learned();
-                learned.lister = Some(Lister::List);
-                learned.list_is_plain = true;
-                Ok(plain)
+            (true, true) if !plain.bytes.is_empty() => {
+                self.learn_plain_list();
+                Ok(Ok(plain))
             }
-            (None, Some(_)) => Ok(all),
-            _ => Ok(plain),
+            // Without a name in it, it is the complaint about an option.
+            (true, false) if count(&shown_by_all) == 0 && !plain.bytes.is_empty() => {
+                self.learn_plain_list();
+                Ok(Ok(plain))
+            }
+            (true, false) if count(&shown_by_all) > count(&shown) => Ok(Ok(all)),
+            (true, false) if count(&shown_by_all) > 0 && has_others(&shown_by_all, &shown) => {
+                plain.doubt = Some(Note::new("names that begin with a dot", MAY_LACK));
+                Ok(Ok(plain))
+            }
+            (false, _) if has_more && count(&shown_by_all) >= count(&shown) => Ok(Ok(all)),
+            _ => Ok(Ok(plain)),
         }
+    }
+
+    fn learn_plain_list(&self) {
+        let mut learned = self.server.learned();
+        learned.lister = Some(Lister::List);
+        learned.list_is_plain = true;
     }
 
     /// Enters the folder and lists it without an argument. A folder that cannot be entered is the refusal.
@@ -430,6 +460,15 @@ fn zone_offset(exact: Stamp, listed: Stamp) -> Option<i64> {
     (offset.abs() <= 26 * 3600).then_some(offset)
 }
 
+/// Whether a listing has names that another one lacks.
+fn has_others(listing: &Listing, known: &Listing) -> bool {
+    let names = |listing: &Listing| -> HashSet<Name> {
+        let entries = listing.entries.iter().map(|entry| entry.name.clone());
+        entries.chain(listing.present_but_skipped.iter().cloned()).collect()
+    };
+    !names(listing).is_subset(&names(known))
+}
+
 fn list_all() -> Result<Command> {
     Command::text("LIST", "-a")
 }
@@ -447,13 +486,22 @@ fn is_no_such_command(reply: &Reply) -> bool {
 /// Pure-FTPd: "226-Output truncated to 10000 matches", "226-Sorry, we were unable to read [folder]"; vsftpd: "226 Transfer done (but
 /// failed to open directory)." A limit may also be one of speed.
 fn doubt_of(reply: &Reply) -> Option<Note> {
-    let text = reply.text();
+    let text = without_paths(&reply.text());
     let losses =
         ["truncated", "too many", "incomplete", "failed to open", "unable to read", "permission denied"];
     if says(&text, &losses) {
         return Some(Note::lost(text, MAY_LACK));
     }
     says(&text, &["limit"]).then(|| Note::new(text, MAY_LACK))
+}
+
+/// A text without what it quotes and without paths: folders may have any name.
+fn without_paths(text: &str) -> String {
+    let parts: Vec<&str> = text.split('"').collect();
+    let is_quoted = |number: usize| number % 2 == 1 && number + 1 < parts.len();
+    let parts = parts.iter().enumerate().filter(|(number, _)| !is_quoted(*number)).map(|(_, part)| part);
+    let words = parts.flat_map(|part| part.split(' ')).filter(|word| !word.contains('/'));
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// Whether a server says one of these, in small letters or large ones.
@@ -464,12 +512,18 @@ fn says(text: &str, parts: &[&str]) -> bool {
 
 fn doubt(listing: &mut Listing, why: Note) {
     listing.complete = false;
-    listing.notes.push(why);
+    note(listing, why, 2 * MOST_NOTES);
 }
 
 fn refuse(listing: &mut Listing, name: &[u8], why: &str) {
-    listing.complete = false;
-    listing.notes.push(Note::refused(shown(name), why));
+    doubt(listing, Note::refused(shown(name), why));
+}
+
+/// Keeps a note, if there are not too many already. Nobody reads thousands, and a server may send millions.
+fn note(listing: &mut Listing, note: Note, most: usize) {
+    if listing.notes.len() < most {
+        listing.notes.push(note);
+    }
 }
 
 /// Doubts a listing of so many lines that it may be one that was cut short. The lines of the dots may be among them.
@@ -502,7 +556,7 @@ fn collect(raw: &Raw, format: Format, names: Names) -> Listing {
         match parsed {
             Line::Nothing => {}
             Line::Bad => {
-                let foreign = list::foreign_form(line).filter(|_| line.len() <= MAX_LINE);
+                let foreign = (line.len() <= MAX_LINE).then(|| list::foreign_form(line)).flatten();
                 let why = foreign.unwrap_or("the line cannot be understood");
                 // Without a name it stands for nothing.
                 let note = if line.ends_with(b" ") {
@@ -555,7 +609,7 @@ fn add(listing: &mut Listing, seen: &mut HashSet<Name>, item: Item, names: Names
 }
 
 fn skip(listing: &mut Listing, name: Name, why: &str) {
-    listing.notes.push(Note::new(name.as_str(), why));
+    note(listing, Note::new(name.as_str(), why), MOST_NOTES);
     listing.present_but_skipped.push(name);
 }
 

@@ -153,9 +153,10 @@ fn no_protection(server: &Server, reply: &Reply) -> Error {
 fn credentials(server: &Server) -> Result<(Command, Command)> {
     let config = &server.config;
     let password = match &config.password {
-        Some(password) => password.reveal(),
-        None if user_name(server).eq_ignore_ascii_case(ANONYMOUS) => "anonymous@",
-        None => "",
+        Some(password) if !password.reveal().is_empty() => password.reveal(),
+        // Some servers insist on what looks like an address.
+        Some(_) | None if user_name(server).eq_ignore_ascii_case(ANONYMOUS) => "anonymous@",
+        Some(_) | None => "",
     };
     let user = Command::path("USER", &server.names.encode_text(user_name(server))?)?;
     Ok((user, Command::secret("PASS", &server.names.encode_text(password)?)?))

@@ -19,7 +19,7 @@ pub(super) enum Arrival {
 
 impl FtpSession {
     /// The entry of a file in the listing of its folder, and whether the listing would show it if it were there.
-    fn listed(&mut self, path: &[u8]) -> Result<(Option<Entry>, bool)> {
+    pub(super) fn listed(&mut self, path: &[u8]) -> Result<(Option<Entry>, bool)> {
         let (folder, name) = match path.iter().rposition(|&byte| byte == b'/') {
             None => (&b"."[..], path),
             Some(slash) => (&path[..slash.max(1)], &path[slash + 1..]),
@@ -40,7 +40,8 @@ impl FtpSession {
     /// [`Kind::Size`](crate::error::Kind::Size) if the size is another one, as far as anything tells.
     pub(super) fn check_arrived(&mut self, path: &[u8], sent: u64, told: Option<&Reply>) -> Result<Arrival> {
         if told.is_some_and(|told| told.size() == Some(sent)) {
-            self.server.learned().sizes_are_right = true;
+            // Some say 0 of every file.
+            self.server.learned().sizes_are_right |= sent > 0;
             return Ok(Arrival::Seen);
         }
         if let Some(told) = told {

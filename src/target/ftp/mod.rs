@@ -34,6 +34,7 @@ mod session;
 pub(super) mod sockets;
 mod still;
 pub(super) mod stream;
+mod stump;
 #[cfg(feature = "suppaftp")]
 mod suppa;
 #[cfg(feature = "suppaftp")]
@@ -225,8 +226,12 @@ impl Server {
 
     /// Who opens data connections.
     fn mode(&self) -> Mode {
-        let configured = if self.config.active { Mode::Active } else { Mode::Passive };
-        self.learned().mode.unwrap_or(configured)
+        self.learned().mode.unwrap_or(self.configured_mode())
+    }
+
+    /// Who opens them if the user is to decide.
+    fn configured_mode(&self) -> Mode {
+        if self.config.active { Mode::Active } else { Mode::Passive }
     }
 
     /// A text without the password, should the server repeat it.

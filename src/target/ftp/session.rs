@@ -9,7 +9,7 @@ use super::by_hand::{Aftermath, ByHand};
 use super::control::Control;
 use super::data;
 use super::early_end;
-use super::errors::refusal;
+use super::errors::{refusal, refusal_about};
 use super::learned::MtimeBy;
 use super::stream::Stream;
 use crate::error::{Error, Kind, Result, Retry};
@@ -199,7 +199,7 @@ impl FtpSession {
 
     /// The error for a refused path. When the words of the server do not tell, it asks whether there is anything at all.
     pub(super) fn refused(&mut self, path: &[u8], reply: &Reply) -> Error {
-        let error = refusal(reply);
+        let error = refusal_about(reply, path);
         if reply.code() != 550 || error.kind() != Kind::Refused {
             return error;
         }

@@ -2,7 +2,7 @@
 //! bursts or in packets that are sent anyway.
 
 use super::data;
-use super::errors::refusal;
+use super::errors::refusal_about;
 use super::removal::packets;
 use super::session::{FtpSession, no_answer};
 use crate::error::{Error, Kind, Result};
@@ -17,6 +17,7 @@ use std::cmp::Ordering;
 pub(super) struct Questions {
     size: Option<Command>,
     time: Option<Command>,
+    path: Vec<u8>,
 }
 
 /// What came back.
@@ -24,6 +25,8 @@ pub(super) struct Questions {
 pub(super) struct Answers {
     size: Option<Reply>,
     time: Option<Reply>,
+    /// What was asked about.
+    path: Vec<u8>,
 }
 
 impl Questions {
@@ -38,7 +41,7 @@ impl Questions {
             None => Some(None),
             Some(_) => replies.next().map(Some),
         };
-        Some(Answers { size: next(&self.size)?, time: next(&self.time)? })
+        Some(Answers { size: next(&self.size)?, time: next(&self.time)?, path: self.path.clone() })
     }
 }
 
@@ -47,7 +50,7 @@ impl Answers {
     pub fn fit(&self, expect: Expect) -> Option<bool> {
         match expect {
             Expect::Anything => None,
-            Expect::Absent => is_nothing(self.size.as_ref().or(self.time.as_ref())),
+            Expect::Absent => is_nothing(self.size.as_ref().or(self.time.as_ref()), &self.path),
             Expect::File(bytes, at) => is_same(self.size.as_ref(), bytes, self.time.as_ref(), at),
         }
     }
@@ -60,6 +63,11 @@ impl Answers {
     /// Its size.
     pub fn bytes(&self) -> Option<u64> {
         self.size.as_ref().and_then(Reply::size)
+    }
+
+    /// Whether a time was told.
+    pub fn has_time(&self) -> bool {
+        self.time.as_ref().is_some_and(|reply| reply.mtime().is_some())
     }
 
     /// Whether the name certainly holds something else than what is to be replaced. What an earlier attempt has put there,
@@ -126,7 +134,7 @@ impl FtpSession {
         let ask = |verb: &str, wanted: bool| {
             (wanted && self.knows(verb)).then(|| Command::path(verb, path)).transpose()
         };
-        Ok(Questions { size: ask("SIZE", wants_size)?, time: ask("MDTM", wants_time)? })
+        Ok(Questions { size: ask("SIZE", wants_size)?, time: ask("MDTM", wants_time)?, path: path.to_vec() })
     }
 
     /// Refuses to replace what the answers do not fit. Servers that tell another size or time of a single file than in a
@@ -163,11 +171,11 @@ impl FtpSession {
 }
 
 /// Whether nothing is there. A refusal that speaks of rights tells nothing.
-fn is_nothing(answer: Option<&Reply>) -> Option<bool> {
+fn is_nothing(answer: Option<&Reply>, path: &[u8]) -> Option<bool> {
     let reply = answer?;
     match reply.code() {
         213 => Some(false),
-        550 if refusal(reply).kind() != Kind::Denied => Some(true),
+        550 if refusal_about(reply, path).kind() != Kind::Denied => Some(true),
         _ => None,
     }
 }

@@ -27,6 +27,7 @@ use rustls::{ClientConfig, ClientConnection, ProtocolVersion, StreamOwned};
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use suppaftp::types::Response;
@@ -48,6 +49,8 @@ pub struct Suppa {
     seen: Arc<Mutex<Seen>>,
     /// Why the data connection could not be made.
     no_data: Arc<Mutex<Option<Error>>>,
+    /// The transfer under way had a data connection in passive mode.
+    has_connected: Arc<AtomicBool>,
 }
 
 /// What is known about TLS on the control connection.
@@ -96,7 +99,13 @@ impl Suppa {
     fn new(server: &Arc<Server>, host: &Host, ftp: ImplFtpStream<Secured>) -> Self {
         let greeting = ftp.get_welcome_msg().unwrap_or_default().to_owned();
         let no_data = Arc::new(Mutex::new(None));
-        let dialer = Dialer { server: Arc::clone(server), host: host.clone(), failure: Arc::clone(&no_data) };
+        let has_connected = Arc::new(AtomicBool::new(false));
+        let dialer = Dialer {
+            server: Arc::clone(server),
+            host: host.clone(),
+            failure: Arc::clone(&no_data),
+            has_connected: Arc::clone(&has_connected),
+        };
         let mut ftp = ftp.passive_stream_builder(move |address| dialer.connect(address));
         if server.mode() == Mode::Active {
             ftp = ftp.active_mode(server.config.timeout);
@@ -105,7 +114,15 @@ impl Suppa {
         ftp.set_encoding(Bytes);
         let heard = Heard::default();
         locked(&heard).push_back(parsed(greeting.as_bytes()));
-        Suppa { ftp, queue: VecDeque::new(), heard, user: String::new(), seen: Arc::default(), no_data }
+        Suppa {
+            ftp,
+            queue: VecDeque::new(),
+            heard,
+            user: String::new(),
+            seen: Arc::default(),
+            no_data,
+            has_connected,
+        }
     }
 
     /// Says AUTH TLS and puts TLS on the connection.
@@ -173,6 +190,11 @@ impl Suppa {
         }
     }
 
+    /// Whether the last transfer had a data connection in passive mode. Only then its command is sent.
+    pub fn has_connected(&self) -> bool {
+        self.has_connected.load(Ordering::SeqCst)
+    }
+
     /// Opens a data connection and sends the command of a transfer.
     pub fn transfer(
         &mut self,
@@ -181,6 +203,7 @@ impl Suppa {
         passive: Option<Passive>,
         offset: u64,
     ) -> std::result::Result<Stream, NoTransfer> {
+        self.has_connected.store(false, Ordering::SeqCst);
         self.ftp.set_mode(match passive {
             None => suppaftp::Mode::Active,
             Some(Passive::Extended) => suppaftp::Mode::ExtendedPassive,
@@ -281,16 +304,19 @@ struct Dialer {
     server: Arc<Server>,
     host: Host,
     failure: Arc<Mutex<Option<Error>>>,
+    has_connected: Arc<AtomicBool>,
 }
 
 impl Dialer {
     fn connect(&self, address: SocketAddr) -> FtpResult<TcpStream> {
         let host =
             if self.server.config.trust_pasv_host { Host::Ip(address.ip()) } else { self.host.clone() };
-        super::data::dial_for_data(&self.server, &host, address.port()).map_err(|error| {
+        let dialled = super::data::dial_for_data(&self.server, &host, address.port()).map_err(|error| {
             *locked(&self.failure) = Some(error);
             FtpError::ConnectionError(io::ErrorKind::NotConnected.into())
-        })
+        });
+        self.has_connected.store(dialled.is_ok(), Ordering::SeqCst);
+        dialled
     }
 }
 

@@ -172,6 +172,7 @@ impl FtpSession {
                 }
                 Ok((channel, target.to_vec(), Place::Final))
             }
+            Err(error) if error.has_damaged() => Err(error),
             Err(_) => Err(self.refused(target, &refused)),
         }
     }
@@ -194,28 +195,17 @@ impl FtpSession {
         put: &Put,
     ) -> Result<(Channel, Vec<u8>, Place)> {
         self.look_before(file, target, put)?;
-        let channel = self.start_in_place(target, put)?.map_err(|reply| {
-            self.may_rename_after_all();
-            self.refused(target, &reply)
-        })?;
+        let channel = self.start_in_place(target, put)?.inspect_err(|_| self.may_rename_after_all())?;
         Ok((channel, target.to_vec(), Place::Final))
     }
 
-    /// Starts STOR at the final name. Many servers make the file empty before they know whether it will ever be filled, so
-    /// that only a refusal of the command itself leaves what is there as it was.
-    fn start_in_place(&mut self, target: &[u8], put: &Put) -> Result<std::result::Result<Channel, Reply>> {
+    /// Starts STOR at the final name. The inner error is what the server refuses.
+    fn start_in_place(&mut self, target: &[u8], put: &Put) -> Result<Result<Channel>> {
         let how = if put.is_hasty { Begin::AtOnce } else { Begin::WhenConnected };
-        let started = self.start_stor(target, how);
-        if put.is_hasty || !self.control.may_have_written() {
-            return started;
-        }
-        match started {
-            Ok(Err(reply)) if comes_after_opening(&reply) => {
-                let error = self.without_stump(target, put, refusal(&reply));
-                if error.has_damaged() { Err(error) } else { Ok(Err(reply)) }
-            }
-            Err(error) => Err(self.without_stump(target, put, error)),
-            started => started,
+        match self.start_stor(target, how) {
+            Ok(started) => Ok(started.map_err(|reply| self.refused_in_place(target, put, &reply))),
+            Err(error) if put.is_hasty || self.control.writes() == 0 => Err(error),
+            Err(error) => Err(self.without_empty_file(target, put, error)),
         }
     }
 
@@ -384,25 +374,6 @@ impl FtpSession {
         }
     }
 
-    /// Removes what a failed write in place has left, so that nobody takes it for a whole file, and marks the error. What
-    /// still is as it was listed was not touched, and stays.
-    fn without_stump(&mut self, path: &[u8], put: &Put, error: Error) -> Error {
-        if self.is_untouched(path, put.replaced()) {
-            return error;
-        }
-        self.discard(path);
-        error.damaged()
-    }
-
-    /// Whether a name certainly shows what it did before.
-    fn is_untouched(&mut self, path: &[u8], before: Expect) -> bool {
-        let answers = self.questions(path, before).and_then(|questions| {
-            let packet: Vec<Command> = questions.commands().collect();
-            Ok(questions.take(&mut self.control.burst(&packet)?.into_iter()))
-        });
-        matches!(answers, Ok(Some(answers)) if answers.fit(before) == Some(true))
-    }
-
     /// Checks size and sets the time of a file that was written under its own name.
     fn finish_in_place(&mut self, path: &[u8], sent: u64, put: &Put) -> Result<Written> {
         if put.is_hasty {
@@ -543,7 +514,7 @@ impl FtpSession {
             (None, Some(_), Some(_)) => {}
         }
         let wrong_size = size.filter(|told| told.size() != Some(sent));
-        self.server.learned().sizes_are_right |= has_size && wrong_size.is_none();
+        self.server.learned().sizes_are_right |= has_size && sent > 0 && wrong_size.is_none();
         let is_doubtful = old.object_to(put, self.server.learned().sets_mtime());
         let is_undated = put.mtime.is_some() && known.is_none() && !mtime_kept;
         let has_more_to_say = wrong_size.is_some() || is_doubtful || is_undated;
@@ -577,11 +548,6 @@ impl FtpSession {
 /// Whether a refusal may be about nothing but the name.
 fn is_about_name(refused: &Reply) -> bool {
     matches!(refused.code(), 501 | 550 | 553)
-}
-
-/// Whether a server may have opened the file before it refused: what it says then is about the connection, or about room.
-fn comes_after_opening(refused: &Reply) -> bool {
-    matches!(refused.code(), 421 | 425 | 426 | 451 | 452 | 522 | 551 | 552)
 }
 
 /// The error of an upload. That of the body is passed on as it is.

@@ -7,8 +7,13 @@
 use crate::model::Stamp;
 use crate::wire::ftp::time::Civil;
 use crate::wire::ftp::{Item, ItemKind, Line};
+use std::ops::RangeInclusive;
 
 const DAY: i64 = 86_400;
+
+/// The seconds of the years that can be written with four digits.
+const YEARS_0_TO_9999: RangeInclusive<i64> = -62_167_219_200..=253_402_300_799;
+
 /// Precision of a listing that shows minutes, in seconds.
 const MINUTE_GRAIN: u32 = 60;
 /// Precision of a listing that shows seconds, in seconds: as long as its time zone is not known, it is not exact.
@@ -400,7 +405,10 @@ fn eplf(line: &[u8]) -> Option<Item> {
             "/" => item.kind = ItemKind::Folder,
             "r" => item.kind = ItemKind::File,
             "s" => item.size = Some(value.parse().ok()?),
-            "m" => item.mtime = Some(Stamp::new(value.parse().ok()?, 0)),
+            "m" => {
+                item.mtime = Some(value.parse().ok().filter(|at| YEARS_0_TO_9999.contains(at))?)
+                    .map(|at| Stamp::new(at, 0))
+            }
             "i" => item.unique = Some(value.to_owned()),
             _ => {}
         }
@@ -532,6 +540,8 @@ mod tests {
             "07-17-24  25:08PM  12 a",
             "13-17-2024  14:08  12 a",
             "+r,s12",
+            "+m-9223372036854775808,r,s1,\ta",
+            "+m253402300800,r,s1,\ta",
             "12 files",
         ] {
             assert_eq!(parse(line.as_bytes(), NOW), Line::Bad, "{line}");
