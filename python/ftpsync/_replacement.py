@@ -5,12 +5,36 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import sys
 from types import TracebackType
 from typing import Any
 
 from ftpsync._base_target import _TEMP_PREFIX
 
 __all__ = ["Replacement"]
+
+
+def _hand_on(old: os.stat_result, path: str) -> None:
+    """Gives a new file group, mode and owner of the one that it replaces, as far as that is allowed."""
+    mode = old.st_mode & 0o7777
+    if sys.platform == "win32":
+        os.chmod(path, mode)
+        return
+    new = os.stat(path)
+    if new.st_gid != old.st_gid:
+        try:
+            os.chown(path, -1, old.st_gid)
+        except OSError:
+            # Who is in the new group was one of the others before, and the other way round: both get what both had.
+            both = mode >> 3 & mode & 0o7
+            mode = mode & 0o5700 | both << 3 | both
+    if new.st_uid != old.st_uid:
+        os.chmod(path, mode & ~0o4000)
+        with contextlib.suppress(OSError):
+            os.chown(path, old.st_uid, -1)
+            os.chmod(path, mode)  # Again: a change of the owner takes bits away.
+    else:
+        os.chmod(path, mode)
 
 
 class Replacement(io.BufferedWriter):
@@ -26,19 +50,19 @@ class Replacement(io.BufferedWriter):
         self._path = os.path.realpath(path)
         self._temp = os.path.join(os.path.dirname(self._path), _TEMP_PREFIX + os.urandom(8).hex())
         try:
-            mode = os.stat(self._path).st_mode & 0o7777
+            old = os.stat(self._path)
         except FileNotFoundError:
-            mode = None
+            old = None
         # A new file gets what the umask leaves; a replaced one keeps its permissions, and is never readable
         # by more people in between.
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         try:
-            handle = os.open(self._temp, flags, 0o666 if mode is None else 0o600)
+            handle = os.open(self._temp, flags, 0o666 if old is None else 0o600)
         except OSError as exc:  # The user knows the file by its own name.
             raise OSError(exc.errno, exc.strerror, path) from None
         try:
-            if mode is not None:
-                os.chmod(self._temp, mode)
+            if old is not None:
+                _hand_on(old, self._temp)
             raw: Any = io.FileIO(handle, "wb")
             raw.name = path
             super().__init__(raw)

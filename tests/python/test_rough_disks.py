@@ -394,6 +394,23 @@ def test_row_20_a_folder_that_is_read_only_stops_no_other(sides: Sides, server: 
     assert contents(sides.local)["closed/new"] == b"new"
 
 
+def test_where_the_group_of_a_file_is_lost_nobody_gets_more_than_before(sides: Sides, server: Small) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can make a file of a group that it is not in")
+    modes = {"shared": (0o664, 0o644), "secret": (0o640, 0o600), "open": (0o644, 0o644)}
+    for name, (mode, _) in modes.items():
+        path = sides.local / name
+        path.write_text("old")
+        os.chown(path, -1, 1234)
+        path.chmod(mode)
+        (sides.remote / name).write_text("newer, and longer")
+    done = sides.run("download", server.url, "--force", launcher=nobody(sides))
+    assert done.returncode == 0, done.stdout + done.stderr
+    for name, (_, left) in modes.items():
+        found = (sides.local / name).stat()
+        assert (found.st_size, found.st_gid, found.st_mode & 0o777) == (17, os.getegid(), left), name
+
+
 @pytest.mark.parametrize("verb", ["upload", "sync"])
 def test_row_22_below_a_folder_that_cannot_be_read_nothing_is_deleted(
     sides: Sides, server: Small, verb: str

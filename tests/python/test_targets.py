@@ -356,6 +356,30 @@ class TestLocalFolder:
         assert names(folder.get_dir()) == ["Y.md", "d1", "x.txt"]
         assert not list(path.parent.glob(".pyftpsync-tmp-*"))
 
+    def test_a_replaced_file_keeps_owner_and_group(
+        self, folder: FsTarget, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = Path(folder.root_dir, "x.txt")
+        others = [group for group in os.getgroups() if group != os.getegid()]
+        owner, group = (1234, 1234) if os.geteuid() == 0 else (-1, (others or [os.getegid()])[0])
+        os.chown(path, owner, group)
+        path.chmod(0o4664)
+        old = path.stat()
+        folder.write_text("x.txt", "new")
+        new = path.stat()
+        assert new.st_ino != old.st_ino
+        assert (new.st_uid, new.st_gid, new.st_mode) == (old.st_uid, old.st_gid, old.st_mode)
+        if others or os.geteuid() == 0:
+
+            def refuse(*_: Any) -> None:
+                raise PermissionError
+
+            monkeypatch.setattr(os, "chown", refuse)
+            folder.write_text("x.txt", "newer")
+            # Another group may do what others may, and nothing runs with the rights of somebody else.
+            private = 0o644 if os.geteuid() == 0 else 0o4644
+            assert path.stat().st_mode & 0o7777 == private
+
     def test_new_files_follow_the_umask(self, folder: FsTarget) -> None:
         previous = os.umask(0o027)
         try:

@@ -5,12 +5,14 @@ use crate::locked::locked;
 use crate::model::Stamp;
 use rustix::fs::{self as system, AtFlags, Dir, FileType, Mode, OFlags, Stat, Timespec, Timestamps};
 use rustix::io::Errno;
+#[cfg(target_os = "linux")]
+use rustix::{buffer::spare_capacity, fs::XattrFlags};
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, Permissions};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, fchown};
 use std::path::Path;
 use std::sync::Mutex;
 
@@ -150,6 +152,8 @@ fn facts(stat: &Stat) -> Facts {
         mtime: Stamp::new(stat.st_mtime as i64, stat.st_mtime_nsec as u32),
         // Not what would let content from elsewhere run with the rights of the owner (setuid).
         mode: Some(stat.st_mode as u32 & 0o777),
+        owner: Some(stat.st_uid),
+        group: Some(stat.st_gid),
         unique: Some(stat.st_ino as u64),
         changed: Some(Stamp::new(stat.st_ctime as i64, stat.st_ctime_nsec as u32)),
     }
@@ -177,6 +181,79 @@ pub fn set_mode(file: &File, mode: u32) -> io::Result<()> {
     file.set_permissions(Permissions::from_mode(mode))
 }
 
+/// Hands the permissions of `old`, which has the name now, on to the file that takes its place: the group and the access list as far
+/// as the system allows, the mode, and what users have attached. The owner comes last, by [`hand_over`].
+///
+/// # Errors
+/// If the mode cannot be set.
+pub fn hand_on(folder: &Folder, name: &OsStr, old: &Facts, file: &File) -> io::Result<()> {
+    let Some(mode) = old.mode else { return Ok(()) };
+    let has_same_group = old.group.is_some_and(|group| has_group(file, group));
+    let has_same_list = has_same_group && folder.read(name).is_ok_and(|old| hand_on_attributes(&old, file));
+    set_mode(file, if has_same_list { mode } else { common_rights(mode) })
+}
+
+/// Hands a finished file over to the owner of the one that it replaces, where that is allowed: to the superuser. What follows might
+/// be refused to us then.
+pub fn hand_over(old: &Facts, file: &File) {
+    let Ok(found) = system::fstat(file) else { return };
+    if let Some(owner) = old.owner.filter(|owner| *owner != found.st_uid) {
+        // Nobody promises that it can be kept, and we have the content right.
+        let _ = fchown(file, Some(owner), None);
+    }
+}
+
+/// Gives a file to a group, unless it has it; false if that is refused.
+fn has_group(file: &File, group: u32) -> bool {
+    system::fstat(file).is_ok_and(|found| found.st_gid == group) || fchown(file, None, Some(group)).is_ok()
+}
+
+/// The rights where the group of a file is another one than that of the file which it replaces, or its access list is lost. Whoever is
+/// in the new group was one of the others before, and whoever was in the old one is one of the others now: both get what both had. This
+/// may be too little for somebody (the error is seen, and `chgrp` helps), but tells nobody what he could not read before.
+fn common_rights(mode: u32) -> u32 {
+    let both = (mode >> 3) & mode & 0o007;
+    (mode & 0o700) | (both << 3) | both
+}
+
+/// Copies the access list, and as far as possible what users have attached. False if the list of the new file is another one.
+#[cfg(target_os = "linux")]
+fn hand_on_attributes(old: &File, new: &File) -> bool {
+    const LIST: &str = "system.posix_acl_access";
+    let mut names = Vec::with_capacity(system::flistxattr_query(old).unwrap_or(0));
+    if names.capacity() > 0 && system::flistxattr(old, spare_capacity(&mut names)).is_err() {
+        names.clear();
+    }
+    for name in names.split(|&byte| byte == 0).filter(|name| name.starts_with(b"user.")) {
+        if let Ok(value) = attribute(old, OsStr::from_bytes(name)) {
+            // Disks differ in how much they take.
+            let _ = system::fsetxattr(new, name, &value, XattrFlags::empty());
+        }
+    }
+    match attribute(old, OsStr::new(LIST)) {
+        Ok(list) => system::fsetxattr(new, LIST, &list, XattrFlags::empty()).is_ok(),
+        Err(_) => {
+            // The folder may have given the new file a list that the old one does not have; most often there is none.
+            let _ = system::fremovexattr(new, LIST);
+            true
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn attribute(file: &File, name: &OsStr) -> rustix::io::Result<Vec<u8>> {
+    let mut value = Vec::with_capacity(system::fgetxattr_query(file, name)?);
+    if value.capacity() > 0 {
+        system::fgetxattr(file, name, spare_capacity(&mut value))?;
+    }
+    Ok(value)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn hand_on_attributes(_: &File, _: &File) -> bool {
+    true
+}
+
 /// Whether a file is ours alone: nobody else has made it, may write it, or has it under another name.
 pub fn is_private(file: &File) -> bool {
     let Ok(found) = system::fstat(file) else { return false };
@@ -200,6 +277,14 @@ mod tests {
     use super::*;
     use std::fs;
     use std::os::unix::fs::symlink;
+
+    #[test]
+    fn where_the_group_is_lost_nobody_gets_more_than_before() {
+        let common = |mode| common_rights(mode);
+        assert_eq!([0o664, 0o640, 0o660, 0o644].map(common), [0o644, 0o600, 0o600, 0o644]);
+        // The group was shut out, and is one of the others now.
+        assert_eq!([0o604, 0o757].map(common), [0o600, 0o755]);
+    }
 
     #[test]
     fn a_new_file_takes_no_name_that_is_taken_and_no_link_is_opened() {

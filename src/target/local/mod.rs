@@ -25,17 +25,17 @@ use super::digest::{Algorithm, Digest, Digesting};
 use super::on_disk::OnDisk;
 use super::{Caps, Expect, Notes, Parts, Put, Session, Target, Written};
 use crate::error::{Error, Kind, Result};
-use crate::model::{Entry, Listing, Name, Note, RelPath, Stamp};
+use crate::model::{Entry, Listing, Name, Note, RelPath, Stamp, TEMP_PREFIX};
 use filetime::FileTime;
 use notes::LocalNotes;
 use std::collections::HashMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use system::{Folder, default_mode, is_in_the_way, os_bytes, os_string};
+use system::{Folder, default_mode, hand_on, hand_over, is_in_the_way, os_bytes, os_string};
 use writing::{Copied, Streamed};
 
 /// What becomes of symbolic links.
@@ -156,6 +156,9 @@ struct Facts {
     mtime: Stamp,
     /// The permissions, where there are some.
     mode: Option<u32>,
+    /// By their numbers, where there are some.
+    owner: Option<u32>,
+    group: Option<u32>,
     unique: Option<u64>,
     changed: Option<Stamp>,
 }
@@ -302,6 +305,10 @@ fn looked_at(folder: &Folder) -> io::Result<Vec<Looked>> {
             .collect();
     }
     Ok(names)
+}
+
+fn is_temporary(name: &OsStr) -> bool {
+    os_bytes(name).starts_with(TEMP_PREFIX.as_bytes())
 }
 
 fn last_name(path: &RelPath) -> OsString {
@@ -485,6 +492,9 @@ impl Session for LocalSession {
         let (one, other) = (self.own_place(from), self.place(to));
         let renamed = one.and_then(|one| {
             let other = other?;
+            if is_temporary(&one.name) {
+                hand_on_beforehand(&one, &other);
+            }
             Ok(one.folder.rename(&one.name, &other.folder, &other.name)?)
         });
         renamed.map_err(|error| error.during("rename").at(from))
@@ -578,6 +588,8 @@ impl From<&Metadata> for Facts {
             size: metadata.len(),
             mtime: stamp(metadata),
             mode: None,
+            owner: None,
+            group: None,
             unique: inode(metadata),
             changed: changed_at(metadata),
         }
@@ -603,6 +615,17 @@ fn changed_at(metadata: &Metadata) -> Option<Stamp> {
 #[cfg(not(unix))]
 fn changed_at(_: &Metadata) -> Option<Stamp> {
     None
+}
+
+/// New content that waits under a temporary name gets what belongs to the file that it is about to replace.
+fn hand_on_beforehand(new: &Place, old: &Place) {
+    if let Ok(facts) = old.folder.facts(&old.name, false)
+        && facts.kind == FileKind::File
+        && let Ok(file) = new.folder.read(&new.name)
+        && hand_on(&old.folder, &old.name, &facts, &file).is_ok()
+    {
+        hand_over(&facts, &file);
+    }
 }
 
 /// Whether a name holds what the plan knows of it. What a link leads to counts, as in a listing.
@@ -813,6 +836,102 @@ mod tests {
         assert_eq!((mode("old"), mode("new")), (0o640, target.shared.default_mode));
         assert_eq!(mode(META_FILE_NAME), 0o600, "names and servers are nobody else's business");
         assert_eq!(mode("program"), 0o755, "what comes from elsewhere does not run with other rights");
+    }
+
+    /// Owner and group that a file may be given here, others than those of new files if possible.
+    fn somebody() -> (Option<u32>, u32) {
+        let ours = rustix::process::getegid().as_raw();
+        if rustix::process::geteuid().is_root() {
+            return (Some(1234), 1234);
+        }
+        let groups = rustix::process::getgroups().unwrap();
+        (None, groups.into_iter().map(|group| group.as_raw()).find(|group| *group != ours).unwrap_or(ours))
+    }
+
+    #[test]
+    fn a_replaced_file_keeps_its_owner_its_group_and_what_users_have_attached() {
+        use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+        let root = tempfile::tempdir().unwrap();
+        let (owner, group) = somebody();
+        let large = vec![7; usize::try_from(RESUMED).unwrap()];
+        let put = Put { size: Some(3), ..Put::default() };
+        let resumable = Put { size: Some(RESUMED), mtime: Some(Stamp::new(1_600_000_000, 0)), ..put };
+        let mut session = LocalTarget::new(root.path(), Links::Inside).unwrap().open().unwrap();
+        for name in ["stream", "copy", "part", "segments", "kept"] {
+            let (file, path) = (RelPath::parse(name).unwrap(), root.path().join(name));
+            fs::write(&path, "old").unwrap();
+            chown(&path, owner, Some(group)).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+            let old = fs::metadata(&path).unwrap();
+            let has_attributes = attach(&path);
+            match name {
+                "stream" => drop(session.write(&file, &mut &b"new"[..], &put).unwrap()),
+                "copy" => {
+                    fs::write(root.path().join("source"), "new").unwrap();
+                    let source = RelPath::parse("source").unwrap();
+                    let mut source = session.open_on_disk(&source).unwrap().unwrap();
+                    session.write_on_disk(&file, &mut source, &mut |_| Ok(()), &put).map(drop).unwrap();
+                }
+                "part" => drop(session.write(&file, &mut large.as_slice(), &resumable).unwrap()),
+                "segments" => {
+                    let parts = session.write_parts(&file, &put).unwrap().unwrap();
+                    parts.write_at(0, b"new").unwrap();
+                    parts.finish().map(drop).unwrap();
+                }
+                // As where the old file is kept in a folder of backups.
+                _ => {
+                    let beside = RelPath::parse(&format!("{TEMP_PREFIX}1-kept")).unwrap();
+                    session.write(&beside, &mut &b"new"[..], &Put { mode: Some(0o640), ..put }).unwrap();
+                    session.keep(&file, &RelPath::parse("backup").unwrap()).unwrap();
+                    session.rename(&beside, &file).unwrap();
+                }
+            }
+            let new = fs::metadata(&path).unwrap();
+            let rights = |found: &Metadata| (found.uid(), found.gid(), found.mode() & 0o7777);
+            assert_eq!(rights(&new), rights(&old), "{name}");
+            assert_ne!(new.ino(), old.ino(), "{name}");
+            assert!(!has_attributes || is_attached(&path), "{name}");
+        }
+    }
+
+    /// The access list that lets user 1001 read, as the system keeps it: owner, user, group, mask, others, each with its rights.
+    #[cfg(target_os = "linux")]
+    fn access_list() -> Vec<u8> {
+        let lines =
+            [(1_u16, 6_u16, u32::MAX), (2, 4, 1001), (4, 4, u32::MAX), (16, 4, u32::MAX), (32, 0, u32::MAX)];
+        let line = |(what, rights, who): (u16, u16, u32)| {
+            [&what.to_le_bytes()[..], &rights.to_le_bytes(), &who.to_le_bytes()].concat()
+        };
+        [2_u32.to_le_bytes().to_vec(), lines.map(line).concat()].concat()
+    }
+
+    /// Attaches something of a user to a file, and an access list; false where the disk of the tests takes neither.
+    #[cfg(target_os = "linux")]
+    fn attach(path: &Path) -> bool {
+        let set = |name: &str, value: &[u8]| {
+            rustix::fs::setxattr(path, name, value, rustix::fs::XattrFlags::empty()).is_ok()
+        };
+        set("user.origin", b"here") && set("system.posix_acl_access", &access_list())
+    }
+
+    #[cfg(target_os = "linux")]
+    fn is_attached(path: &Path) -> bool {
+        let get = |name: &str| {
+            let mut value = Vec::with_capacity(64);
+            rustix::fs::getxattr(path, name, rustix::buffer::spare_capacity(&mut value)).unwrap();
+            value
+        };
+        get("user.origin") == b"here" && get("system.posix_acl_access") == access_list()
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn attach(_: &Path) -> bool {
+        false
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn is_attached(_: &Path) -> bool {
+        false
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Writing into a folder of the disk, so that a name shows the old content or the complete new one.
 
 use super::part::{Part, part_name};
-use super::system::{Folder, set_mode, write_all_at};
+use super::system::{Folder, hand_on, hand_over, set_mode, write_all_at};
 use super::{Facts, FileKind, LocalSession, Place, Shared, changed, file_time, is_as_expected, stamp};
 use crate::error::{Error, Kind, Result};
 use crate::locked::locked;
@@ -217,14 +217,23 @@ impl Place {
 }
 
 impl Shared {
-    /// Gives a whole file the mode of the one that it replaces, and its time; then it is on the disk. What it replaces may still have
-    /// another name, which it is going to get.
+    /// Gives a whole file what belongs to the one that it replaces (mode, owner, group and what else can be handed on), and its time;
+    /// then it is on the disk. What it replaces may still have another name, which it is going to get.
     fn settle(&self, place: &Place, old: Option<Facts>, file: &File, put: &Put) -> Result<Option<Stamp>> {
-        let mode = old.filter(|old| old.kind == FileKind::File).and_then(|old| old.mode);
-        // Metadata tells names and servers, which is nobody else's business.
-        let usual = self.default_mode & if place.name == META_FILE_NAME { 0o600 } else { 0o666 };
-        set_mode(file, mode.or(put.mode.map(u32::from)).unwrap_or(usual))?;
-        Ok(finish(file, put.mtime)?)
+        let old = old.filter(|old| old.kind == FileKind::File);
+        match &old {
+            Some(old) => hand_on(&place.folder, &place.name, old, file)?,
+            None => {
+                // Metadata tells names and servers, which is nobody else's business.
+                let usual = self.default_mode & if place.name == META_FILE_NAME { 0o600 } else { 0o666 };
+                set_mode(file, put.mode.map_or(usual, u32::from))?;
+            }
+        }
+        let shown = finish(file, put.mtime)?;
+        if let Some(old) = &old {
+            hand_over(old, file);
+        }
+        Ok(shown)
     }
 }
 
