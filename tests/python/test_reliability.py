@@ -159,6 +159,7 @@ def test_row_45_metadata_that_may_not_be_read_is_an_error_of_its_folder(sides: t
     local, remote = settled(sides)
     done = as_nobody(BiDirSynchronizer, local, remote, "(local / 'd' / '.pyftpsync-meta.json').chmod(0)")
     assert ".pyftpsync-meta.json" in done.stderr
+    assert "permission denied; whoever has synchronised here before can share it" in done.stderr
     assert "d/lost there" in texts(local), "and nothing is concluded from an empty memory"
     assert "lost there" not in texts(local), "the other folders go on"
     assert done.stdout.strip() == "1"

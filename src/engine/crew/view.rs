@@ -136,6 +136,10 @@ fn read_meta(session: &mut dyn Session, side: Side, dir: &RelPath, size: u64, vi
     let parsed = match read {
         Err(error) if error.retry() != Retry::No => return Err(error),
         // A memory that is there and may not be read says what was deleted, only not to us.
+        Err(error) if side == Side::Local && error.kind() == Kind::Denied => {
+            let owner = "whoever has synchronised here before can share it with your group";
+            return Err(error.advise(format!("{owner}: chgrp and chmod g+rw")));
+        }
         Err(error) if side == Side::Local && error.kind() != Kind::Size => return Err(error),
         Err(error) => Err(MetaError::Invalid(error.to_string())),
         Ok(()) => DirMeta::parse(&bytes),

@@ -124,6 +124,12 @@ impl Folder {
         system::fstat(&self.0).is_ok_and(|found| found.st_nlink > 0)
     }
 
+    /// Whether the group of this folder works in it together, and a file made here is one of that group.
+    pub fn is_shared_with_group_of(&self, file: &File) -> bool {
+        let (Ok(folder), Ok(file)) = (system::fstat(&self.0), system::fstat(file)) else { return false };
+        folder.st_mode & 0o020 != 0 && folder.st_gid == file.st_gid
+    }
+
     /// Waits until new names are on the disk.
     pub fn sync(&self) -> io::Result<()> {
         match system::fsync(&self.0) {

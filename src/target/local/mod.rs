@@ -894,6 +894,41 @@ mod tests {
         }
     }
 
+    #[test]
+    fn metadata_is_shared_with_the_group_that_works_in_the_folder_and_with_nobody_else() {
+        use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+        let root = tempfile::tempdir().unwrap();
+        let target = LocalTarget::new(root.path(), Links::Inside).unwrap();
+        let shared = target.shared.default_mode & 0o660;
+        let (_, group) = somebody();
+        let ours = rustix::process::getegid().as_raw();
+        // The last folder is that of another group, and does not hand it on.
+        for (number, (folder_mode, group, expected)) in [
+            (0o2775, group, shared),
+            (0o2770, group, shared),
+            (0o2755, group, 0o600),
+            (0o775, group, if group == ours { shared } else { 0o600 }),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let folder = root.path().join(number.to_string());
+            fs::create_dir(&folder).unwrap();
+            chown(&folder, None, Some(group)).unwrap();
+            fs::set_permissions(&folder, fs::Permissions::from_mode(folder_mode)).unwrap();
+            let file = RelPath::parse(&format!("{number}/{META_FILE_NAME}")).unwrap();
+            let mut session = target.open().unwrap();
+            session.write(&file, &mut &b"{}"[..], &Put::default()).unwrap();
+            let path = folder.join(META_FILE_NAME);
+            let mode = || fs::metadata(&path).unwrap().mode() & 0o7777;
+            assert_eq!(mode(), expected, "{folder_mode:o}");
+            // What the user has chosen stays.
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o604)).unwrap();
+            session.write(&file, &mut &b"{ }"[..], &Put::default()).unwrap();
+            assert_eq!(mode(), 0o604, "{folder_mode:o}");
+        }
+    }
+
     /// The access list that lets user 1001 read, as the system keeps it: owner, user, group, mask, others, each with its rights.
     #[cfg(target_os = "linux")]
     fn access_list() -> Vec<u8> {

@@ -100,6 +100,10 @@ impl Folder {
         false
     }
 
+    pub fn is_shared_with_group_of(&self, _: &File) -> bool {
+        false
+    }
+
     pub fn sync(&self) -> io::Result<()> {
         Ok(())
     }

@@ -223,17 +223,28 @@ impl Shared {
         let old = old.filter(|old| old.kind == FileKind::File);
         match &old {
             Some(old) => hand_on(&place.folder, &place.name, old, file)?,
-            None => {
-                // Metadata tells names and servers, which is nobody else's business.
-                let usual = self.default_mode & if place.name == META_FILE_NAME { 0o600 } else { 0o666 };
-                set_mode(file, put.mode.map_or(usual, u32::from))?;
-            }
+            None => set_mode(file, put.mode.map_or_else(|| self.usual_mode(place, file), u32::from))?,
         }
         let shown = finish(file, put.mtime)?;
         if let Some(old) = &old {
             hand_over(old, file);
         }
         Ok(shown)
+    }
+}
+
+impl Shared {
+    /// The mode of a file that replaces none. Metadata tells names and servers, which is nobody else's business, but that of those who
+    /// work in the same folder: they could not synchronise it without.
+    fn usual_mode(&self, place: &Place, file: &File) -> u32 {
+        let bits = if place.name != META_FILE_NAME {
+            0o666
+        } else if place.folder.is_shared_with_group_of(file) {
+            0o660
+        } else {
+            0o600
+        };
+        self.default_mode & bits
     }
 }
 
