@@ -85,9 +85,20 @@ impl Folder {
         Ok(File::from(system::openat(&self.0, name, how, Mode::from_raw_mode(0o666))?))
     }
 
+    /// Whether a name is that of a file which we may write to, and whose time we may set.
+    pub fn may_be_overwritten(&self, name: &OsStr) -> bool {
+        let Ok(found) = self.facts(name, false) else { return false };
+        let how = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        found.kind == FileKind::File
+            && system::openat(&self.0, name, how, Mode::empty()).is_ok()
+            // Whoever is not the owner finds out by setting the time that it has.
+            && (found.owner == Some(rustix::process::geteuid().as_raw())
+                || self.set_mtime(name, found.mtime).is_ok())
+    }
+
     /// Opens a file to go on writing it, or makes one that is private; never through a link.
     pub fn go_on(&self, name: &OsStr) -> io::Result<File> {
-        let how = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let how = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         Ok(File::from(system::openat(&self.0, name, how, Mode::RUSR | Mode::WUSR)?))
     }
 

@@ -93,9 +93,8 @@ impl Part {
     ///
     /// # Errors
     /// What the system says.
-    pub fn place(self, name: &OsStr) -> io::Result<()> {
-        let renamed = self.folder.rename(&self.name, &self.folder, name);
-        renamed.inspect_err(|_| drop(self.folder.remove_file(&self.name)))
+    pub fn place(&self, name: &OsStr) -> io::Result<()> {
+        self.folder.rename(&self.name, &self.folder, name)
     }
 
     /// Gives it another name, under which nobody looks for it.

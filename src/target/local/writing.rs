@@ -6,7 +6,7 @@ use super::{Facts, FileKind, LocalSession, Place, Shared, changed, file_time, is
 use crate::error::{Error, Kind, Result};
 use crate::locked::locked;
 use crate::model::{META_FILE_NAME, RelPath, Stamp, TEMP_PREFIX};
-use crate::target::digest::{Digest, Digesting};
+use crate::target::digest::{Algorithm, Digest, Digesting};
 use crate::target::on_disk::OnDisk;
 use crate::target::{Parts, Put, Written, is_good_so_far, numbered};
 use std::collections::hash_map::RandomState;
@@ -92,7 +92,15 @@ impl LocalSession {
             return self.write_part(part, &place, old, source, put).map_err(|error| in_place(error, file));
         }
         if !put.inplace {
-            return self.put_in_place(&place, old, source, put).map_err(|error| in_place(error, file));
+            match Temporary::make(&place.folder) {
+                Ok(temporary) => {
+                    let written = self.put_in_place(temporary, &place, old, source, put);
+                    return written.map_err(|error| in_place(error, file));
+                }
+                // Nothing of the source was read yet.
+                Err(refused) if can_only_be_overwritten(&place, &refused) => {}
+                Err(error) => return Err(failed(error.into())),
+            }
         }
         if !is_as_expected(&place, put.expect) {
             return Err(failed(changed()));
@@ -101,27 +109,7 @@ impl LocalSession {
             Some(old) if old.kind == FileKind::Link => self.behind_link(file).map_err(failed)?,
             Some(_) | None => place,
         };
-        self.overwrite(&place, source, put).map_err(|error| error.at(file))
-    }
-
-    /// Writes into the file itself. What a failure leaves behind is no content of anybody, and goes.
-    fn overwrite(&mut self, place: &Place, source: &mut dyn Source, put: &Put) -> Result<Written> {
-        let mut target =
-            place.folder.overwrite(&place.name).map_err(|error| Error::from(error).during("write"))?;
-        let poured = pour(source, &mut target, &mut self.buffer, put.size);
-        let finished = poured.and_then(|size| Ok((size, finish(&target, put.mtime)?)));
-        let compared = finished.and_then(|finished| {
-            let mut held = place.folder.read(&place.name)?;
-            compare(&mut held, source.take_digest()).map(|()| finished)
-        });
-        match compared {
-            Ok((size, shown)) => Ok(Written { size, mtime_kept: true, dated: None, shown }),
-            Err(error) => {
-                // The failure itself is what has to be told.
-                let _ = place.folder.remove_file(&place.name);
-                Err(error.damaged())
-            }
-        }
+        overwrite(&place, source, put, &mut self.buffer).map_err(|error| error.at(file))
     }
 
     /// Writes a large file, whose part stays for the next attempt if this one is interrupted.
@@ -140,10 +128,14 @@ impl LocalSession {
             if is_as_expected(place, put.expect) { Ok((poured, shown)) } else { Err(changed()) }
         });
         match finished {
-            Ok((poured, shown)) => {
-                part.place(&place.name).map_err(|error| Error::from(error).during("write"))?;
-                Ok(Written { size: put.from + poured, mtime_kept: true, dated: None, shown })
-            }
+            Ok((poured, shown)) => match part.place(&place.name) {
+                Ok(()) => Ok(Written { size: put.from + poured, mtime_kept: true, dated: None, shown }),
+                Err(refused) => {
+                    let written = self.shared.write_over(place, part.file(), put, refused);
+                    part.discard();
+                    written
+                }
+            },
             Err(error) => {
                 // What is there is good as far as it goes, unless the trouble lies with this file.
                 if !is_good_so_far(&error) {
@@ -156,18 +148,17 @@ impl LocalSession {
 
     fn put_in_place(
         &mut self,
+        mut temporary: Temporary,
         place: &Place,
         old: Option<Facts>,
         source: &mut dyn Source,
         put: &Put,
     ) -> Result<Written> {
-        let failed = |error: io::Error| Error::from(error).during("write");
-        let mut temporary = Temporary::make(&place.folder).map_err(failed)?;
         let size = pour(source, &mut temporary.file, &mut self.buffer, put.size)?;
         let shown = self.shared.settle(place, old, &temporary.file, put)?;
         compare(&mut temporary.file, source.take_digest())?;
-        give_name(temporary, place, put)?;
-        Ok(Written { size, mtime_kept: true, dated: None, shown })
+        let written = Written { size, mtime_kept: true, dated: None, shown };
+        self.shared.give_name(temporary, place, put, written)
     }
 
     /// See [`Session::write_parts`](crate::target::Session::write_parts).
@@ -189,7 +180,11 @@ impl LocalSession {
             }
             _ => Temporary::out_of_part(&place, put),
         };
-        let temporary = temporary.map_err(|error| failed(error.into()))?;
+        let temporary = match temporary {
+            // One after the other, then.
+            Err(refused) if can_only_be_overwritten(&place, &refused) => return Ok(None),
+            made => made.map_err(|error| failed(error.into()))?,
+        };
         let handle = temporary.file.try_clone().map_err(|error| failed(error.into()))?;
         let (shared, temporary) = (Arc::clone(&self.shared), Mutex::new(Some(temporary)));
         Ok(Some(Box::new(LocalParts {
@@ -296,7 +291,7 @@ impl Temporary {
         Err(io::ErrorKind::AlreadyExists.into())
     }
 
-    fn rename(mut self, name: &OsStr) -> io::Result<()> {
+    fn rename(&mut self, name: &OsStr) -> io::Result<()> {
         self.folder.rename(&self.name, &self.folder, name)?;
         self.is_renamed = true;
         Ok(())
@@ -312,21 +307,74 @@ impl Drop for Temporary {
     }
 }
 
-/// Gives a finished file its name, if there is still what was listed: the last moment to see that somebody has worked on it.
-fn give_name(temporary: Temporary, place: &Place, put: &Put) -> Result<()> {
-    if !is_as_expected(place, put.expect) {
-        return Err(changed());
+impl Shared {
+    /// Gives a finished file its name, if there is still what was listed: the last moment to see that somebody has worked on it.
+    fn give_name(
+        &self,
+        mut temporary: Temporary,
+        place: &Place,
+        put: &Put,
+        written: Written,
+    ) -> Result<Written> {
+        if !is_as_expected(place, put.expect) {
+            return Err(changed());
+        }
+        // What the metadata claims must have its name on the disk before the metadata has.
+        let is_memory = place.name == META_FILE_NAME;
+        if is_memory {
+            place.folder.sync()?;
+        }
+        if let Err(refused) = temporary.rename(&place.name) {
+            return self.write_over(place, &temporary.file, put, refused);
+        }
+        if is_memory {
+            place.folder.sync()?;
+        }
+        Ok(written)
     }
-    // What the metadata claims must have its name on the disk before the metadata has.
-    let is_memory = place.name == META_FILE_NAME;
-    if is_memory {
-        place.folder.sync()?;
+
+    /// Writes a finished file over the one whose name it was refused, if that one can only be overwritten.
+    fn write_over(&self, place: &Place, whole: &File, put: &Put, refused: io::Error) -> Result<Written> {
+        if !can_only_be_overwritten(place, &refused) {
+            return Err(Error::from(refused).during("write"));
+        }
+        let mut whole = whole;
+        whole.rewind()?;
+        if !is_as_expected(place, put.expect) {
+            return Err(changed());
+        }
+        let digest = self.verify.then(|| Digest::new(Algorithm::Sha256));
+        let body = Digesting { body: &mut whole, digest };
+        overwrite(place, &mut Streamed { body, most: None }, put, &mut Vec::new())
     }
-    temporary.rename(&place.name)?;
-    if is_memory {
-        place.folder.sync()?;
+}
+
+/// Whether a file can be written to although no other can take its place: it is a mount point, its folder is closed to us or on a disk
+/// that is read-only, or the folder lets each user rename his own files only.
+fn can_only_be_overwritten(place: &Place, refused: &io::Error) -> bool {
+    use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem, ResourceBusy};
+    matches!(refused.kind(), PermissionDenied | ReadOnlyFilesystem | ResourceBusy)
+        && place.folder.may_be_overwritten(&place.name)
+}
+
+/// Writes into the file itself. What a failure leaves behind is no content of anybody, and goes.
+fn overwrite(place: &Place, source: &mut dyn Source, put: &Put, buffer: &mut Vec<u8>) -> Result<Written> {
+    let mut target =
+        place.folder.overwrite(&place.name).map_err(|error| Error::from(error).during("write"))?;
+    let poured = pour(source, &mut target, buffer, put.size);
+    let finished = poured.and_then(|size| Ok((size, finish(&target, put.mtime)?)));
+    let compared = finished.and_then(|finished| {
+        let mut held = place.folder.read(&place.name)?;
+        compare(&mut held, source.take_digest()).map(|()| finished)
+    });
+    match compared {
+        Ok((size, shown)) => Ok(Written { size, mtime_kept: true, dated: None, shown }),
+        Err(error) => {
+            // The failure itself is what has to be told.
+            let _ = place.folder.remove_file(&place.name);
+            Err(error.damaged())
+        }
     }
-    Ok(())
 }
 
 /// A file that several threads write.
@@ -354,8 +402,8 @@ impl LocalParts {
             let words = format!("{size} bytes arrived instead of {}", self.size);
             return Err(Error::new(Kind::Size, words));
         }
-        give_name(temporary, &self.place, &self.put)?;
-        Ok(Written { size, mtime_kept: true, dated: None, shown })
+        let written = Written { size, mtime_kept: true, dated: None, shown };
+        self.shared.give_name(temporary, &self.place, &self.put, written)
     }
 }
 
@@ -421,4 +469,56 @@ fn finish(file: &File, mtime: Option<Stamp>) -> io::Result<Option<Stamp>> {
     }
     file.sync_data()?;
     Ok(file.metadata().ok().map(|metadata| stamp(&metadata)))
+}
+
+#[cfg(test)]
+#[cfg(unix)]
+mod tests {
+    use super::super::{Links, LocalTarget};
+    use super::*;
+    use crate::target::Expect;
+    use std::fs;
+    use std::os::unix::fs::MetadataExt;
+    use std::path::Path;
+
+    fn refused() -> io::Error {
+        io::ErrorKind::ResourceBusy.into()
+    }
+
+    /// What becomes of `new` where the name of `old`, in `root`, was refused to it.
+    fn write_over(root: &Path, put: &Put, refused: io::Error) -> Result<Written> {
+        let (old, new) = (root.join("old"), root.join("new"));
+        fs::write(&old, "old").unwrap();
+        fs::write(&new, "new content").unwrap();
+        let place = Place { folder: Arc::new(Folder::open(root).unwrap()), name: "old".into() };
+        let target = LocalTarget::new(root, Links::Inside).unwrap().verifying(true);
+        target.shared.write_over(&place, &File::open(&new).unwrap(), put, refused)
+    }
+
+    #[test]
+    fn where_the_name_is_refused_the_file_is_overwritten_unless_somebody_has_worked_on_it() {
+        let root = tempfile::tempdir().unwrap();
+        let (root, old) = (root.path(), root.path().join("old"));
+        let mtime = Some(Stamp::new(1_600_000_000, 0));
+        let put = Put { expect: Expect::File(Some(3), None), mtime, size: Some(11), ..Put::default() };
+        fs::write(&old, "").unwrap();
+        let inode = fs::metadata(&old).unwrap().ino();
+        let written = write_over(root, &put, refused()).unwrap();
+        assert_eq!((written.size, written.shown), (11, mtime));
+        assert_eq!(
+            (fs::read(&old).unwrap(), fs::metadata(&old).unwrap().ino()),
+            (b"new content".into(), inode)
+        );
+        for (put, refused, kind) in [
+            (Put { expect: Expect::File(Some(4), None), ..put }, refused(), Kind::Changed),
+            (Put { expect: Expect::Absent, ..put }, refused(), Kind::Changed),
+            (put, io::ErrorKind::StorageFull.into(), Kind::Full),
+        ] {
+            let error = write_over(root, &put, refused).unwrap_err();
+            assert_eq!((error.kind(), error.has_damaged()), (kind, false));
+            assert_eq!(fs::read(&old).unwrap(), b"old", "{error}");
+        }
+        let error = write_over(root, &Put { size: Some(12), ..put }, refused()).unwrap_err();
+        assert_eq!((error.kind(), error.has_damaged()), (Kind::Size, true));
+    }
 }
