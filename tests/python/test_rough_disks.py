@@ -8,6 +8,7 @@ import re
 import resource
 import shutil
 import signal
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -449,6 +450,8 @@ def test_where_the_group_of_a_file_is_lost_nobody_gets_more_than_before(sides: S
     for name, (mode, _) in modes.items():
         path = sides.local / name
         path.write_text("old")
+        if sys.platform == "linux":
+            os.setxattr(path, "user.origin", b"here")
         os.chown(path, -1, 1234)
         path.chmod(mode)
         (sides.remote / name).write_text("newer, and longer")
@@ -457,6 +460,8 @@ def test_where_the_group_of_a_file_is_lost_nobody_gets_more_than_before(sides: S
     for name, (_, left) in modes.items():
         found = (sides.local / name).stat()
         assert (found.st_size, found.st_gid, found.st_mode & 0o777) == (17, os.getegid(), left), name
+        if sys.platform == "linux":
+            assert os.getxattr(sides.local / name, "user.origin") == b"here"
 
 
 @pytest.mark.parametrize("verb", ["upload", "sync"])

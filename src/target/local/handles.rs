@@ -206,7 +206,10 @@ pub fn set_mode(file: &File, mode: u32) -> io::Result<()> {
 pub fn hand_on(folder: &Folder, name: &OsStr, old: &Facts, file: &File) -> io::Result<()> {
     let Some(mode) = old.mode else { return Ok(()) };
     let has_same_group = old.group.is_some_and(|group| has_group(file, group));
-    let has_same_list = has_same_group && folder.read(name).is_ok_and(|old| hand_on_attributes(&old, file));
+    let has_same_list = folder.read(name).is_ok_and(|old| {
+        hand_on_attributes(&old, file);
+        has_same_group && hand_on_list(&old, file)
+    });
     set_mode(file, if has_same_list { mode } else { common_rights(mode) })
 }
 
@@ -233,10 +236,9 @@ fn common_rights(mode: u32) -> u32 {
     (mode & 0o700) | (both << 3) | both
 }
 
-/// Copies the access list, and as far as possible what users have attached. False if the list of the new file is another one.
+/// Copies what users have attached to a file.
 #[cfg(target_os = "linux")]
-fn hand_on_attributes(old: &File, new: &File) -> bool {
-    const LIST: &str = "system.posix_acl_access";
+fn hand_on_attributes(old: &File, new: &File) {
     let mut names = Vec::with_capacity(system::flistxattr_query(old).unwrap_or(0));
     if names.capacity() > 0 && system::flistxattr(old, spare_capacity(&mut names)).is_err() {
         names.clear();
@@ -247,6 +249,12 @@ fn hand_on_attributes(old: &File, new: &File) -> bool {
             let _ = system::fsetxattr(new, name, &value, XattrFlags::empty());
         }
     }
+}
+
+/// Copies the access list. False if the system refuses it.
+#[cfg(target_os = "linux")]
+fn hand_on_list(old: &File, new: &File) -> bool {
+    const LIST: &str = "system.posix_acl_access";
     match attribute(old, OsStr::new(LIST)) {
         Ok(list) => system::fsetxattr(new, LIST, &list, XattrFlags::empty()).is_ok(),
         Err(_) => {
@@ -267,7 +275,10 @@ fn attribute(file: &File, name: &OsStr) -> rustix::io::Result<Vec<u8>> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn hand_on_attributes(_: &File, _: &File) -> bool {
+fn hand_on_attributes(_: &File, _: &File) {}
+
+#[cfg(not(target_os = "linux"))]
+fn hand_on_list(_: &File, _: &File) -> bool {
     true
 }
 

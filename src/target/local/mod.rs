@@ -1,7 +1,8 @@
 //! A folder of the local file system.
 //!
 //! Files are replaced by a temporary file in the same folder (mode 0600 until it is complete), flushed to the disk, and
-//! renamed. Links are followed as [`Links`] says; sockets, devices and pipes are named in a note and left alone.
+//! renamed; where nothing can be renamed over a file that can be written to, it is written in place. Links are followed as
+//! [`Links`] says; sockets, devices and pipes are named in a note and left alone.
 //!
 //! Everything is done by handles of folders, opened step by step from the root without following a link. Where a link stands
 //! in the way, it is judged where it leads to, and that way is gone without following one: so a folder that is swapped for a
@@ -157,7 +158,9 @@ struct Facts {
     /// The permissions, where there are some.
     mode: Option<u32>,
     /// By their numbers, where there are some.
+    #[cfg_attr(not(unix), allow(dead_code, reason = "files have none there"))]
     owner: Option<u32>,
+    #[cfg_attr(not(unix), allow(dead_code, reason = "files have none there"))]
     group: Option<u32>,
     unique: Option<u64>,
     changed: Option<Stamp>,
