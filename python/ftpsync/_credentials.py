@@ -88,7 +88,8 @@ def get_credentials_for_url(
     Args:
         url: The bare host name.
         opts: Reads `prompt`, `no_prompt` (True if absent), `no_keyring`, `no_netrc` and `verbose`. Targets pass a
-            function as `_tell`, which gets the line about a keyring that cannot be asked; else it is an error line.
+            function as `_tell`, which gets the line about a keyring that cannot be asked, unless a question follows;
+            else it is an error line.
         force_user: The password is wanted for this user. Nothing is looked up then, since the stores keep
             one user per host.
 
@@ -117,24 +118,49 @@ def get_credentials_for_url(
         )
 
     found: tuple[str, str] | None = None
+    tell = opts.get("_tell") or util.write_error
     looks_up = force_user is None and (not must_ask or util.emulates_31())
-    if looks_up and not opts.get("no_keyring"):
-        found = _from_keyring(url, verbose, opts.get("_tell") or util.write_error)
+    wants_keyring = looks_up and not opts.get("no_keyring")
+    if wants_keyring:
+        found = _from_keyring(url, verbose, tell)
     if looks_up and found is None and not opts.get("no_netrc"):
         found = _from_netrc(url, verbose)
 
+    asks = (
+        may_ask and (must_ask or found is None) if util.emulates_31() else must_ask or (not found and may_ask)
+    )
+    if wants_keyring and found is None and verbose < 4 and _lacks_keyring():
+        (util.write_error if asks else tell)(_without_keyring(url))
+    if not asks:
+        return found
     if util.emulates_31():
-        if may_ask and (must_ask or found is None):
-            # It asks for the user as well, even for one that is given.
-            found = util.prompt_for_password(url, default_user=found[0] if found else force_user)
-    elif must_ask or (found is None and may_ask):
-        found = util.prompt_for_password(url, user=force_user)
-    return found
+        # It asks for the user as well, even for one that is given.
+        return util.prompt_for_password(url, default_user=found[0] if found else force_user)
+    return util.prompt_for_password(url, user=force_user)
+
+
+def _lacks_keyring() -> bool:
+    """Tells whether the keyring cannot be asked because its package is not installed.
+
+    One that is broken was reported when it was loaded, and whoever puts None in its place does not want it.
+    """
+    from importlib.util import find_spec
+
+    return util._optional("keyring") is None and find_spec("keyring") is None
+
+
+def _without_keyring(host: str) -> str:
+    return (
+        f"The system keyring is not asked for the credentials of {host}: run pip install 'pyftpsync-rs[keyring]', "
+        "or pass --no-keyring."
+    )
 
 
 def _from_keyring(host: str, verbose: int, tell: Callable[[str], object]) -> tuple[str, str] | None:
     keyring = util._optional("keyring")
     if keyring is None:
+        if verbose >= 4 and _lacks_keyring():
+            util.write(_without_keyring(host))
         return None
     try:
         stored = keyring.get_password(_KEYRING_SERVICE, host)
@@ -200,7 +226,9 @@ def save_password(url: str, username: str, password: str | None) -> None:
     """
     keyring = util._optional("keyring")
     if keyring is None:
-        util.write_error("Could not store credentials: the package keyring is missing (pip install keyring).")
+        util.write_error(
+            "Could not store credentials: the package keyring is missing (pip install 'pyftpsync-rs[keyring]')."
+        )
         return
     if ":" in username:
         raise RuntimeError(f"Unable to store credentials if the user name contains a ':' ({username}).")

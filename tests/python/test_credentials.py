@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import contextlib
 import getpass
 import json
 import subprocess
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 import ftpsync
-from ftpsync import pyftpsync
+from ftpsync import pyftpsync, util
 from ftpsync.synchronizers import UploadSynchronizer
 from ftpsync.targets import FsTarget, make_target
 from servers import certificates
@@ -132,6 +133,26 @@ def test_a_keyring_that_is_missing_is_told_at_q_only_where_the_login_fails(
     assert done.returncode == 0 and "NoKeyringError" not in done.stderr
     done = command_line(*words, "-q", "--no-netrc")
     assert done.returncode != 0 and "NoKeyringError" in done.stderr
+
+
+def test_a_keyring_that_is_not_installed_is_told_before_a_guest_is_tried(
+    sides: Sides, server: Small, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setitem(sys.modules, "keyring", None)
+    monkeypatch.delattr(util, "keyring", raising=False)
+
+    def lines(url: str, *options: str) -> int:
+        words = ["pyftpsync", "upload", str(sides[0]), url, "--no-color", "--no-prompt", *options]
+        monkeypatch.setattr(sys, "argv", words)
+        with contextlib.suppress(SystemExit):
+            pyftpsync.run()
+        return "".join(capsys.readouterr()).count("run pip install 'pyftpsync-rs[keyring]'")
+
+    assert lines(bare(server)) == lines(bare(server), "-v") == 1
+    assert lines(bare(server), "-q") == 1, "the login fails"
+    for url in (server.url, bare(server, "joe@"), bare(server, "anonymous@")):
+        assert lines(url, "-v") == 0
+    assert lines(bare(server), "--no-keyring") == 0
 
 
 def test_stores_can_be_left_out(sides: Sides, server: Small, netrc: Path, keyring_file: Path) -> None:

@@ -77,6 +77,12 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return asked
 
 
+def without_keyring(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has the package look as if it were not installed."""
+    monkeypatch.setitem(sys.modules, "keyring", None)
+    monkeypatch.delattr(util, "keyring", raising=False)
+
+
 class TestOutput:
     def test_without_a_logger_lines_are_printed_to_the_current_streams(self, capsys: Any) -> None:
         util.write("a", 1, debug=True)
@@ -287,6 +293,47 @@ class TestCredentials:
         lines = capsys.readouterr().err.splitlines()
         assert lines[0] == "Could not load the package keyring (AttributeError): no such entry point"
         assert lines[1].startswith("Could not store credentials")
+
+    @pytest.mark.parametrize(
+        ("options", "errors", "lines"),
+        [
+            ({}, 1, 0),
+            ({"verbose": 4}, 0, 1),
+            ({"no_prompt": False}, 1, 0),
+            ({"no_keyring": True}, 0, 0),
+            ({"prompt": True}, 0, 0),
+        ],
+    )
+    def test_a_keyring_that_is_not_installed_is_told(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: Any,
+        answers: list[str],
+        options: dict[str, Any],
+        errors: int,
+        lines: int,
+    ) -> None:
+        without_keyring(monkeypatch)
+        util.get_credentials_for_url("h", options)
+        captured = capsys.readouterr()
+        said = "The system keyring is not asked for the credentials of h: run pip install 'pyftpsync-rs[keyring]'"
+        assert (captured.err.count(said), captured.out.count(said)) == (errors, lines)
+
+    def test_a_keyring_that_is_not_installed_is_of_no_concern_where_others_know(
+        self, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any, answers: list[str]
+    ) -> None:
+        without_keyring(monkeypatch)
+        netrc = home / ".netrc"
+        netrc.write_text("machine h login joe password pw\n")
+        netrc.chmod(0o600)
+        assert util.get_credentials_for_url("h", {}) == ("joe", "pw")
+        util.get_credentials_for_url("h", {"no_prompt": False}, force_user="bob")
+        assert "pip install" not in "".join(capsys.readouterr())
+
+    def test_a_keyring_that_was_put_away_is_not_missed(self, capsys: Any) -> None:
+        assert util.keyring is None  # By the fixture.
+        assert util.get_credentials_for_url("h", {}) is None
+        assert capsys.readouterr().err == ""
 
     def test_somebody_without_a_login_name_is_offered_none(
         self, monkeypatch: pytest.MonkeyPatch, answers: list[str]
