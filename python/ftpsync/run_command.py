@@ -123,6 +123,10 @@ KNOWN_TASK_ARGS: Final = (
 #: Where releases 4.1 and 3.1 keep the tasks; that of the emulated release comes first.
 _CONFIG_FILE_NAMES: Final = ("pyftpsync.yaml", ".pyftpsync.yaml")
 
+#: What `repr()` makes of a text, and what it makes of a single character.
+_QUOTED: Final = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*\"""", re.DOTALL)
+_ONE_CHARACTER: Final = re.compile(r"[^\\]|\\(?:[^xuU]|x..|u.{4}|U.{8})", re.DOTALL)
+
 _MAX_PARENTS: Final = 14
 _DEFAULT_VERBOSITY: Final = 3
 
@@ -213,10 +217,31 @@ def _find_config(parser: argparse.ArgumentParser) -> Path:
 
 def _yaml_problem(exc: Any) -> str:
     """Words an error of the YAML parser without anything out of the file, where passwords may stand."""
-    problem = str(getattr(exc, "problem", None) or getattr(exc, "reason", None) or "this is no YAML")
-    problem = re.sub(r"'.{2,}'|\".{2,}\"", "'...'", problem, flags=re.DOTALL)
+    context = _masked(getattr(exc, "context", None) or "")
+    problem = _masked(getattr(exc, "problem", None) or getattr(exc, "reason", None) or "this is no YAML")
+    text = f"{context}: {problem}" if context else problem
     mark = getattr(exc, "problem_mark", None)
-    return f"{problem}, in line {mark.line + 1}, column {mark.column + 1}" if mark else problem
+    if mark:
+        text += f", in line {mark.line + 1}, column {mark.column + 1}"
+    if re.search("alias|anchor", f"{context} {problem}"):
+        text += "; quote patterns that begin with *"
+    elif r"'\t'" in problem:
+        text += "; indent with blanks, not tabs"
+    return text
+
+
+def _masked(text: str) -> str:
+    """Hides what an error of the YAML parser quotes, but for single characters and the parser's own words."""
+    import yaml
+
+    own = {kind.id for kind in vars(yaml.tokens).values() if isinstance(getattr(kind, "id", None), str)}
+
+    def mask(quoted: re.Match[str]) -> str:
+        content = quoted[0][1:-1]
+        is_shown = content in own or _ONE_CHARACTER.fullmatch(content) is not None
+        return quoted[0] if is_shown else "'...'"
+
+    return _QUOTED.sub(mask, text)
 
 
 def _read_config(parser: argparse.ArgumentParser, path: Path) -> dict[str, Any]:

@@ -69,12 +69,56 @@ def test_broken_yaml_is_told_with_its_line(sides: Sides, file_name: str) -> None
         "remote: ftp://joe:hunter2@h/\a",
         "remote: [ftp://joe:hunter2@h/x]",
         "remote: {ftp://joe:hunter2@h/x: 1}",
+        "remote: &hunter2 x, verbose: &hunter2 3",
+        "remote: !<hunter2> x",
+        "remote: !hunter2!b x",
+        'remote: "hunter2\'" hunter2',
+        "remote: 'hunter2' \"hunter2",
+        'remote: "hunter2\\qhunter2"',
+        "? hunter2 'hunter2': x",
+        "[hunter2]: x",
+        "<<: hunter2",
+        "verbose: !!binary hunter2€",
+        "verbose: !<%68unter2%e4> x",
     ],
 )
 def test_broken_yaml_is_told_without_what_is_in_it(sides: Sides, entry: str) -> None:
     message = error_of(run(sides, f"tasks:\n  up: {{command: upload, local: ., {entry}}}\n", "up"))
     assert "hunter2" not in message, message
     assert "pyftpsync.yaml" in message, message
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "tasks:\n  up:\n    exclude: *.bak\n",
+            "while scanning an alias: expected alphabetic or numeric character, but found '.', in line 3, column 15; "
+            "quote patterns that begin with *",
+        ),
+        (
+            "tasks:\n  up:\n    exclude: *bak\n",
+            "found undefined alias '...', in line 3, column 14; quote patterns that begin with *",
+        ),
+        (
+            "tasks:\n\tup: 1\n",
+            r"while scanning for the next token: found character '\t' that cannot start any token, in line 2, "
+            "column 1; indent with blanks, not tabs",
+        ),
+        (
+            "tasks:\n  up:\n    verbose: 3\n   remote: hunter2\n",
+            "while parsing a block mapping: expected <block end>, but found '<block mapping start>', "
+            "in line 4, column 4",
+        ),
+        (
+            "tasks: [a, b}\n",
+            "while parsing a flow sequence: expected ',' or ']', but got '}', in line 1, column 13",
+        ),
+        ("tasks: %s\n", "while scanning for the next token: found character '%' that cannot start any token"),
+    ],
+)
+def test_broken_yaml_is_told_in_the_words_of_the_parser(text: str, told: str, sides: Sides) -> None:
+    assert told in error_of(run(sides, text, "up"))
 
 
 def test_a_task_without_anything_is_of_no_concern_to_the_others(sides: Sides) -> None:
