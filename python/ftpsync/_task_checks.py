@@ -11,7 +11,10 @@ from ftpsync.cli_common import common_parser, creds_parser, safety_parser
 from ftpsync.synchronizers import DownloadSynchronizer, UploadSynchronizer
 from ftpsync.util import str_to_bool
 
-__all__ = ["as_meant", "problem_with", "unquoted"]
+__all__ = ["MAX_VERBOSITY", "as_meant", "problem_with", "unquoted"]
+
+#: From here on there is nothing more to tell.
+MAX_VERBOSITY: Final = 6
 
 _Check = Callable[[Any], str | None]
 
@@ -73,8 +76,8 @@ def _patterns(value: Any) -> str | None:
 
 
 def _verbosity(value: Any) -> str | None:
-    is_level = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 6
-    return None if is_level else "expected a number from 0 to 6"
+    is_level = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return None if is_level else f"expected a number from 0 to {MAX_VERBOSITY}"
 
 
 def _choice(choices: tuple[str, ...]) -> _Check:

@@ -8,7 +8,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from ftpsync._proxy import without_password
-from ftpsync._task_checks import as_meant, problem_with, unquoted
+from ftpsync._task_checks import MAX_VERBOSITY, as_meant, problem_with, unquoted
 from ftpsync.cli_common import common_parser, creds_parser, safety_parser, sentence, verbose_parser
 from ftpsync.synchronizers import CONFIG_FILE_NAME
 from ftpsync.targets import is_url
@@ -171,8 +171,7 @@ def handle_run_command(parser: argparse.ArgumentParser, cli_args: argparse.Names
     path = _find_config(parser)
     config = _read_config(parser, path)
     name = _task_name(parser, cli_args, config, path)
-    if config["tasks"][name] is None:
-        parser.error(f"Error parsing {path}: `tasks.{name}` must map names to values")
+    _require_mapping(parser, path, f"tasks.{name}", config["tasks"][name])
     task = {**(config.get("common_config") or {}), **config["tasks"][name]}
     print_level = _verbosity(cli_args, task)
     if print_level >= 1:
@@ -259,12 +258,13 @@ def _read_config(parser: argparse.ArgumentParser, path: Path) -> dict[str, Any]:
         parser.error(f"Error parsing {path}: `tasks` must map names to tasks")
     # A name may look like a number in the file, but never on the command line.
     config["tasks"] = {str(name): task for name, task in config["tasks"].items()}
-    # One that is empty, or commented out, is of no concern to the others.
-    tables = {f"tasks.{name}": task for name, task in config["tasks"].items() if task is not None}
-    for place, table in {"common_config": config.get("common_config") or {}, **tables}.items():
-        if not isinstance(table, dict):
-            parser.error(f"Error parsing {path}: `{place}` must map names to values")
+    _require_mapping(parser, path, "common_config", config.get("common_config") or {})
     return config
+
+
+def _require_mapping(parser: argparse.ArgumentParser, path: Path, place: str, table: object) -> None:
+    if not isinstance(table, dict):
+        parser.error(f"Error parsing {path}: `{place}` must map names to values")
 
 
 def _task_name(
@@ -288,6 +288,10 @@ def _task_name(
         return str(default)
     if "default" in tasks:  # Release 3.1 took this name without being told.
         return "default"
+    # Each of them may have been meant. One that is empty, or commented out, certainly was not.
+    for name, task in tasks.items():
+        if task is not None:
+            _require_mapping(parser, path, f"tasks.{name}", task)
     parser.error(
         f"No `TASK` argument was passed and no default configured: choose from [{choices}] "
         f"or define `default_task: TASK` in {path}"
@@ -344,7 +348,7 @@ def _verbosity(cli_args: argparse.Namespace, task: dict[str, Any]) -> int:
     """Returns the verbosity of the command line if any was given, else that of the task."""
     if cli_args.verbose != _DEFAULT_VERBOSITY or not isinstance(task.get("verbose"), int):
         return int(cli_args.verbose)
-    return int(task["verbose"])
+    return min(int(task["verbose"]), MAX_VERBOSITY)
 
 
 def _override(cli_args: argparse.Namespace, name: str, task: dict[str, Any]) -> None:

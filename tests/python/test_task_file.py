@@ -128,6 +128,16 @@ def test_a_task_without_anything_is_of_no_concern_to_the_others(sides: Sides) ->
     assert "`tasks.nothing` must map names to values" in error_of(done)
 
 
+@pytest.mark.parametrize("other", ["note: hello", "list: [up]", "number: 5"])
+def test_what_is_no_task_is_of_no_concern_to_those_that_are(sides: Sides, other: str) -> None:
+    text = f"tasks:\n  {other}\n  up: {{command: upload, remote: REMOTE}}\n"
+    assert run(sides, text, "up").returncode == 0
+    assert run(sides, f"default_task: up\n{text}").returncode == 0
+    name = other.partition(":")[0]
+    assert f"`tasks.{name}` must map names to values" in error_of(run(sides, text, name))
+    assert f"`tasks.{name}` must map names to values" in error_of(run(sides, text))
+
+
 @pytest.mark.parametrize(
     ("text", "start", "words"),
     [
@@ -384,6 +394,13 @@ def test_the_verbosity_of_the_file(verbose: str, options: tuple[str, ...], shows
     out = run(sides, TASK % f"verbose: {verbose}", "up", *options).stdout
     assert ("EQUAL" in out) == (shows == "equal")
     assert "Wrote " in out
+
+
+def test_more_than_all_is_all(sides: Sides) -> None:
+    fill(sides[0], "a")
+    most, more = (run(sides, TASK % f"dry_run: true, verbose: {verbose}", "up") for verbose in (6, 7))
+    assert more.returncode == 0, more.stderr
+    assert len(more.stdout.splitlines()) == len(most.stdout.splitlines())
 
 
 @pytest.mark.parametrize("key", ["tls_ca", "tls_cert"])
