@@ -25,15 +25,17 @@ def prompt_for_password(
 
     Args:
         url: The host (or URL) to name in the question.
-        user: The user, if known.
+        user: The user, if known. An empty one is a guest, who is not asked.
         default_user: What an empty answer means; the login name of this system, if there is one, if None.
 
     Returns:
-        User and password. Ctrl+C passes through as `KeyboardInterrupt`.
+        User and password; None for a guest. Ctrl+C passes through as `KeyboardInterrupt`.
 
     Raises:
         RuntimeError: Standard input is closed.
     """
+    if user == "":
+        return None
     try:
         if user is None:
             default_user = default_user or util.login_name()
@@ -91,7 +93,7 @@ def get_credentials_for_url(
             function as `_tell`, which gets the line about a keyring that cannot be asked, unless a question follows;
             else it is an error line.
         force_user: The password is wanted for this user. Nothing is looked up then, since the stores keep
-            one user per host.
+            one user per host. An empty one is a guest: what the stores have is taken, but no question asked.
 
     Returns:
         User and password, or None if nothing was found: log in anonymously.
@@ -119,7 +121,7 @@ def get_credentials_for_url(
 
     found: tuple[str, str] | None = None
     tell = opts.get("_tell") or util.write_error
-    looks_up = force_user is None and (not must_ask or util.emulates_31())
+    looks_up = not force_user and (not must_ask or util.emulates_31())
     wants_keyring = looks_up and not opts.get("no_keyring")
     if wants_keyring:
         found = _from_keyring(url, verbose, tell)
@@ -136,7 +138,8 @@ def get_credentials_for_url(
     if util.emulates_31():
         # It asks for the user as well, even for one that is given.
         return util.prompt_for_password(url, default_user=found[0] if found else force_user)
-    return util.prompt_for_password(url, user=force_user)
+    # The option `prompt` is a question for the user as well, unless there is one.
+    return util.prompt_for_password(url, user=(force_user or None) if must_ask else force_user)
 
 
 def _lacks_keyring() -> bool:

@@ -80,7 +80,7 @@ class FTPTarget(ServerTarget):
         path: Absolute path on the server; empty means `/`.
         host: Name or address.
         port: 0 for the usual one.
-        username: None to look it up when opening.
+        username: None to look it up when opening. An empty one is that of a guest.
         password: None to look it up when opening.
         tls: Encrypt commands and data (FTPS; implicit on port 990, else explicit).
         timeout: Seconds; None for the option `timeout`, else `socket.getdefaulttimeout()`.
@@ -270,7 +270,7 @@ class FTPTarget(ServerTarget):
 
     def _whereabouts(self) -> tuple[tuple[Any, ...], list[str]]:
         # Another user may see other folders under the same paths.
-        return ("ftp", self.host.lower(), self.port or _FTP_PORT, self.username), self._way()
+        return ("ftp", self.host.lower(), self.port or _FTP_PORT, self.username or None), self._way()
 
     def _make_native(self, *, create_folder: bool, root: str | None = None) -> Any:
         from ftpsync import _core
@@ -291,8 +291,8 @@ class FTPTarget(ServerTarget):
         return _core.Target.ftp(
             host=self.host,
             port=self.port,
-            user=self.username,
-            password=self.password,
+            user=self.username or None,
+            password=self.password if self.username else self.password or None,
             root=self.root_dir if root is None else root,
             tls=bool(self.tls),
             options=options,

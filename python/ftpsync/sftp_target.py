@@ -195,12 +195,12 @@ class SFTPTarget(ServerTarget):
         """Looks a password up; asks for it only if that is wanted before anything else was tried."""
         if self.password is None:
             self.password = self._given_password(self.username)
-        if self.username is not None and self.password is not None:
+        if self.username and self.password is not None:
             return
         options = self.get_options_dict()
         if self.get_option("prompt", False):
-            found = get_credentials_for_url(self.host, options, force_user=self.username)
-        elif self.username is None:
+            found = get_credentials_for_url(self.host, options, force_user=self.username or None)
+        elif not self.username:
             # Keys may do, and nobody needs to hear of a keyring then.
             options |= {"no_prompt": True, "_tell": self._keyring_troubles.append}
             found = get_credentials_for_url(self.host, options)
@@ -211,7 +211,7 @@ class SFTPTarget(ServerTarget):
             self.username, self.password = found
 
     def _whereabouts(self) -> tuple[tuple[Any, ...], list[str]]:
-        return ("sftp", self.host.lower(), self.port, self.username), self._way()
+        return ("sftp", self.host.lower(), self.port, self.username or None), self._way()
 
     def _make_native(self, *, create_folder: bool) -> Any:
         make = native_maker("sftp")
@@ -233,7 +233,7 @@ class SFTPTarget(ServerTarget):
             make,
             host=self.host,
             port=0 if self._is_usual_port and self.port == _SSH_PORT else self.port,
-            user=self.username,
+            user=self.username or None,
             password=self.password,
             root=self.root_dir,
             home=None if home == "~" else home,

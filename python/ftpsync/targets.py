@@ -187,7 +187,8 @@ def make_target(url: str, extra_opts: dict[str, Any] | None = None) -> Any:
     username, password = parts.username, parts.password
     if not emulates_31():
         username = unquote(username) if username is not None else None
-        password = unquote(password) if password is not None else None
+        # One that is empty is asked for.
+        password = unquote(password) if password else None
     if scheme == "sftp":
         from ftpsync.sftp_target import SFTPTarget
 

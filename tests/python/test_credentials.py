@@ -16,6 +16,7 @@ import pytest
 
 import ftpsync
 from ftpsync import pyftpsync, util
+from ftpsync.ftp_target import FTPTarget
 from ftpsync.synchronizers import UploadSynchronizer
 from ftpsync.targets import FsTarget, make_target
 from servers import certificates
@@ -369,6 +370,31 @@ def test_a_guest_that_the_url_names_is_asked_for_no_password(sides: Sides, optio
         done = command_line("download", str(sides[0]), bare(server, "anonymous@"), *option)
         assert done.returncode == 0, done.stderr
     assert names(sides[0]) == {"a", "b"}
+
+
+@pytest.mark.parametrize("login", [":@", "@", None])
+def test_a_user_without_a_name_is_a_guest(sides: Sides, asked: Asked, login: str | None) -> None:
+    options = {"no_prompt": False, "no_keyring": True, "no_netrc": True}
+    with ftp_server(sides[1], users=["anonymous"], rights=READ_ONLY) as server:
+        if login is None:
+            port = int(server.url.rpartition(":")[2].strip("/"))
+            target = FTPTarget("/", HOST, port, "", "", extra_opts=options)
+        else:
+            target = make_target(bare(server, login), options)
+        target.open()
+        target.close()
+    assert asked.questions == []
+
+
+def test_an_empty_password_in_the_url_is_asked_for(
+    sides: Sides, server: Small, asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked.answers = ["pass-word"]
+    assert upload(monkeypatch, sides, bare(server, "joe:@")) == 0
+    assert len(asked.questions) == 1 and names(sides[1]) == {"a"}
+    assert make_target("sftp://joe:@host/").password is None
+    with pytest.raises(RuntimeError, match=r"^Cannot get credentials for a distinct user \(joe\)"):
+        make_target(bare(server, "joe:@")).open()
 
 
 def test_of_two_servers_only_the_remote_one_gets_the_password_of_the_environment(

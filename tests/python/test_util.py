@@ -350,6 +350,17 @@ class TestCredentials:
             util.get_credentials_for_url("h", {}, force_user="bob")
         assert util.get_credentials_for_url("h", {"no_prompt": False}, force_user="bob") == ("bob", "secret")
 
+    def test_a_guest_is_looked_up_and_not_asked(
+        self, monkeypatch: pytest.MonkeyPatch, answers: list[str]
+    ) -> None:
+        assert util.prompt_for_password("h", user="") is None
+        assert util.get_credentials_for_url("h", {"no_prompt": False}, force_user="") is None
+        assert util.get_credentials_for_url("h", {}, force_user="") is None
+        assert answers == []
+        assert util.get_credentials_for_url("h", {"prompt": True}, force_user="") == ("joe", "secret")
+        monkeypatch.setattr(util, "keyring", Keyring(h="sue:pw"))
+        assert util.get_credentials_for_url("h", {}, force_user="") == ("sue", "pw")
+
     def test_prompt_skips_the_stores(self, monkeypatch: pytest.MonkeyPatch, answers: list[str]) -> None:
         monkeypatch.setattr(util, "keyring", BrokenKeyring())
         assert util.get_credentials_for_url("h", {"prompt": True}) == ("joe", "secret")
