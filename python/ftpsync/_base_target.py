@@ -38,10 +38,13 @@ def _get_encoding_opt(
 
     Raises:
         LookupError: There is no such encoding.
+        TypeError: Its name is no text.
     """
     if extra_opts is not None and not isinstance(extra_opts, dict):
         raise TypeError(f"extra_opts must be a dict or None, not {extra_opts!r}")
     encoding = (extra_opts or {}).get("encoding") or default
+    if encoding and not isinstance(encoding, str):
+        raise TypeError(f"option encoding must be str, not {type(encoding).__name__}: {encoding!r}")
     return codecs.lookup(encoding).name if encoding else None
 
 

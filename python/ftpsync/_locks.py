@@ -10,6 +10,7 @@ import json
 import math
 import os
 import time
+from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,7 +27,7 @@ DEFAULT_LOCK_AGE: Final = 900.0
 _LONGEST: Final = 366 * 24 * 3600.0
 
 
-def lock_settings(options: dict[str, Any]) -> dict[str, Any]:
+def lock_settings(options: Mapping[str, Any]) -> dict[str, Any]:
     """Reads the options `lock_age` and `break_lock` into what the core expects, with the name of this run.
 
     Raises:

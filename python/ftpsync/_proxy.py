@@ -18,7 +18,14 @@ def proxy_for(host: str, option: str | None) -> str | None:
         host: Name or address of the server.
         option: The option `proxy`; None if it was not given. Then `ALL_PROXY` counts, except for the hosts in
             `NO_PROXY`. Each is also looked for in lower case, which wins.
+
+    Raises:
+        ValueError: The option is no text.
     """
+    if option is not None and not isinstance(option, str):
+        raise ValueError(
+            f"invalid option proxy: {without_password(repr(option))} (expected a URL, or 'none')"
+        )
     if option is not None:
         return None if option.strip().lower() in _NONE else option.strip()
     proxy = _variable("all_proxy")

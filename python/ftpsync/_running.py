@@ -137,9 +137,23 @@ def synchronise(synchronizer: BaseSynchronizer, hooks: list[str]) -> None:
     try:
         settings = core_settings(synchronizer, reporter, hooks)
         _core.run(places[0], places[1], sessions, settings, reporter, synchronizer._stats)
+    except AssertionError as exc:
+        _name_strategy(synchronizer, exc)
+        raise
     finally:
         reporter.progress.clear()
         synchronizer._reporter = None
+
+
+def _name_strategy(synchronizer: BaseSynchronizer, exc: AssertionError) -> None:
+    """Adds to the error about a strategy that the mode does not have which one it is, and which there are."""
+    strategy = synchronizer.options.get("resolve")
+    accepted = synchronizer._ACCEPTED_STRATEGIES
+    if not getattr(exc, "is_told_by_core", False) or accepted is None or strategy in accepted:
+        return
+    what = f"{exc} (resolve is {strategy!r}; {synchronizer._MODE} accepts {', '.join(accepted)})"
+    exc.args = (what,)
+    exc.what = what  # type: ignore[attr-defined]
 
 
 def _needs_bridge(target: _Target) -> bool:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import posixpath
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import IO, Any, ClassVar, Final
 
 from ftpsync._base_target import _TEMP_PREFIX, Callback, _get_encoding_opt
 from ftpsync._errors import harmless, printable
 from ftpsync._server_login import ServerLogin
+from ftpsync._settings import connections
 from ftpsync.metadata import DirMetadata
 from ftpsync.resources import DirectoryEntry, FileEntry
 from ftpsync.util import CliSilentRuntimeError, emulates_31, write, write_error
@@ -65,6 +66,8 @@ class ServerTarget(ServerLogin):
         self.support_set_time = False
         self._native: Any = None
         self._session: Any = None
+        # Whether a run is to lock this side; see _lock().
+        self._is_lockable = True
         self._known_folders: set[str] = set()
         self._listed: tuple[str, Any] | None = None
         # If the user has gone elsewhere by hand: what the current folder was then, and where names are looked up since.
@@ -92,6 +95,18 @@ class ServerTarget(ServerLogin):
         """Makes the native target, not connected yet. Abstract."""
         raise NotImplementedError
 
+    def _native_options(self, names: Iterable[str]) -> dict[str, Any]:
+        """Returns those of the options that are given, as the native target expects them.
+
+        Raises:
+            ValueError: One of them cannot be used.
+        """
+        given = self.get_options_dict()
+        options = {name: given[name] for name in names if given.get(name) is not None}
+        if "connections" in options:
+            options["connections"] = connections(options["connections"])
+        return options
+
     # --- Life ---
 
     def _prepare(self) -> None:
@@ -106,6 +121,24 @@ class ServerTarget(ServerLogin):
                 f"Unable to navigate to working directory {self.root_dir!r}: "
                 "a path on a server is absolute and starts with '/'."
             )
+
+    def _have_it_locked(self) -> None:
+        """Finds out whether a run is to lock this side; called by `open()` once the server has let it in."""
+        self._is_lockable = False
+        self._lock()
+
+    def _lock(self, break_existing: bool = False) -> None:
+        """Called by `open()`: has a run that changes this side lock it.
+
+        An override that does not call this one leaves the lock file out; the run then does with one session.
+
+        Args:
+            break_existing: Not used; see the option `break_lock`.
+        """
+        self._is_lockable = True
+
+    def _unlock(self, closing: bool = False) -> None:
+        """Does nothing: a run removes the lock file that it has written."""
 
     def _on_missing_root(self, refusal: Exception, reason: str) -> Any:
         """Reports that the root cannot be entered; returns only if it is to be made.
@@ -145,12 +178,22 @@ class ServerTarget(ServerLogin):
         return None
 
     def _seconds(self) -> float | None:
-        """Returns how long the server may be silent; None for the usual time."""
+        """Returns how long the server may be silent; None for the usual time.
+
+        Raises:
+            ValueError: The option `timeout` is no number.
+        """
         import socket
 
         for given in (self.timeout, self.get_option("timeout")):
-            if given is not None:
+            if given is None:
+                continue
+            try:
                 return float(given)
+            except (TypeError, ValueError):
+                raise ValueError(
+                    f"invalid option timeout: {given!r} (expected a number of seconds)"
+                ) from None
         return socket.getdefaulttimeout()
 
     def _tell_news(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import time
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from ftpsync._report import Reporter
     from ftpsync.synchronizers import BaseSynchronizer
 
-__all__ = ["MAX_CONNECTIONS", "MAX_DEPTH", "NOT_STATELESS", "core_settings", "core_verbosity"]
+__all__ = ["MAX_CONNECTIONS", "MAX_DEPTH", "NOT_STATELESS", "connections", "core_settings", "core_verbosity"]
 
 #: Folders within folders, at most: a server may show a tree without an end.
 MAX_DEPTH: Final = 256
@@ -130,11 +131,25 @@ def _connections(options: _Options) -> tuple[int, int]:
     value = options.get("connections")
     if value is None:
         return _CONNECTIONS
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MAX_CONNECTIONS:
+    number = connections(value)
+    return number, number
+
+
+def connections(value: object) -> int:
+    """Reads the option `connections`, a number that may be written as a text.
+
+    Raises:
+        ValueError: It is none, or out of range.
+    """
+    number = value
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            number = int(value)
+    if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= MAX_CONNECTIONS:
         raise ValueError(
             f"invalid option connections: {value!r} (expected a number from 1 to {MAX_CONNECTIONS})"
         )
-    return value, value
+    return number
 
 
 def _max_time(options: _Options) -> float | None:

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from ftpsync.cli_common import common_parser, creds_parser, safety_parser
+from ftpsync.cli_common import common_parser, creds_parser, safety_parser, server_parser
 from ftpsync.synchronizers import DownloadSynchronizer, UploadSynchronizer
 from ftpsync.util import str_to_bool
 
@@ -99,7 +99,7 @@ def _as_option(convert: Callable[[str], object]) -> _Check:
 
 
 def _options() -> Iterator[argparse.Action]:
-    for parser in (common_parser, creds_parser, safety_parser):
+    for parser in (common_parser, server_parser, creds_parser, safety_parser):
         yield from parser._actions
 
 

@@ -12,7 +12,7 @@ import contextlib
 import os
 import re
 import sys
-from typing import Any
+from typing import Any, Final
 
 from ftpsync._settings import MAX_CONNECTIONS, MAX_DEPTH
 from ftpsync.synchronizers import DEFAULT_OMIT
@@ -22,6 +22,7 @@ __all__ = [
     "creds_parser",
     "matcher_parser",
     "safety_parser",
+    "server_parser",
     "verbose_parser",
 ]
 
@@ -165,12 +166,18 @@ def _add_verbosity(parser: argparse.ArgumentParser, prefix: str, base: int) -> N
 verbose_parser = Parser(add_help=False, allow_abbrev=False)
 _add_verbosity(verbose_parser, "", 3)
 
+#: The groups of options about servers, in the order in which help shows them.
+_ABOUT_SERVERS: Final = ("reaching a server", "FTP", "FTPS", "SFTP", "S3")
+
+
+def _about_servers(parser: argparse.ArgumentParser) -> list[argparse._ArgumentGroup]:
+    """Adds the groups. One that stays empty is not shown, but keeps its place where parents are put together."""
+    return [parser.add_argument_group(title) for title in _ABOUT_SERVERS]
+
+
+# With the options of release 4.1 and no others: scripts add some of their own, which must not be there already.
 common_parser = Parser(add_help=False, allow_abbrev=False)
-_reaching = common_parser.add_argument_group("reaching a server")
-_ftp = common_parser.add_argument_group("FTP")
-_tls = common_parser.add_argument_group("FTPS")
-_sftp = common_parser.add_argument_group("SFTP")
-_s3 = common_parser.add_argument_group("S3")
+_, _ftp, _, _sftp, _ = _about_servers(common_parser)
 common_parser.add_argument(
     "-n", "--dry-run", action="store_true", help="show what would be done and change nothing on either side"
 )
@@ -183,12 +190,6 @@ common_parser.add_argument(
 _ftp.add_argument(
     "--ftp-active", action="store_true", help="let the server connect to this machine (default: passive mode)"
 )
-_ftp.add_argument(
-    "--ftp-engine",
-    choices=("own", "suppaftp"),
-    default=argparse.SUPPRESS,
-    help="what speaks FTP: our own engine, or the library suppaftp, one command at a time (default: own)",
-)
 common_parser.add_argument(
     "--migrate",
     action="store_true",
@@ -196,6 +197,16 @@ common_parser.add_argument(
 )
 _sftp.add_argument(
     "--no-verify-host-keys", action="store_true", help="do not check SFTP servers against ~/.ssh/known_hosts"
+)
+
+#: Follows `common_parser` among the parents.
+server_parser = Parser(add_help=False, allow_abbrev=False)
+_reaching, _ftp, _tls, _sftp, _s3 = _about_servers(server_parser)
+_ftp.add_argument(
+    "--ftp-engine",
+    choices=("own", "suppaftp"),
+    default=argparse.SUPPRESS,
+    help="what speaks FTP: our own engine, or the library suppaftp, one command at a time (default: own)",
 )
 _sftp.add_argument(
     "--accept-new-host-key",

@@ -16,6 +16,7 @@ from ftpsync.cli_common import (
     creds_parser,
     matcher_parser,
     sentence,
+    server_parser,
     terminal_width,
     verbose_parser,
 )
@@ -38,7 +39,7 @@ def add_doctor_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "doctor",
         usage="%(prog)s [OPTION ...] TARGET",
-        parents=[verbose_parser, common_parser, matcher_parser, creds_parser],
+        parents=[verbose_parser, common_parser, server_parser, matcher_parser, creds_parser],
         help=text,
         description=sentence(text),
     )

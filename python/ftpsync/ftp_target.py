@@ -119,8 +119,6 @@ class FTPTarget(ServerTarget):
         self.syst_response: str | None = None
         self.support_utf8: bool | None = None
         self._trace: Any = None
-        # Whether a run is to lock this side; see _lock().
-        self._is_lockable = True
         # A session for names outside the root.
         self._roaming: Any = None
         # The folder in which the conversation stands; None if verbs of the core may have moved it.
@@ -184,26 +182,12 @@ class FTPTarget(ServerTarget):
                 from ftpsync.user_ftp import attach
 
                 attach(self._ftp)
-            self._is_lockable = False
-            self._lock()
+            self._have_it_locked()
             if self.get_option("store_password", False) and self.username and self.password:
                 save_password(self.host, self.username, self.password)
         except BaseException:
             self.close()
             raise
-
-    def _lock(self, break_existing: bool = False) -> None:
-        """Called by `open()`: has a run that changes this side lock it.
-
-        An override that does not call this one leaves the lock file out; the run then does with one session.
-
-        Args:
-            break_existing: Not used; see the option `break_lock`.
-        """
-        self._is_lockable = True
-
-    def _unlock(self, closing: bool = False) -> None:
-        """Does nothing: a run removes the lock file that it has written."""
 
     def _refuse_clear_text(self) -> None:
         """Makes sure that what is sent is encrypted, if the option `require_tls` asks for that.
@@ -272,14 +256,25 @@ class FTPTarget(ServerTarget):
         # Another user may see other folders under the same paths.
         return ("ftp", self.host.lower(), self.port or _FTP_PORT, self.username or None), self._way()
 
+    def _debug_level(self) -> int:
+        """Reads the option `ftp_debug`.
+
+        Raises:
+            ValueError: It is no number.
+        """
+        value = self.get_option("ftp_debug", 0)
+        try:
+            return max(0, min(int(value or 0), 255))
+        except (TypeError, ValueError):
+            raise ValueError(f"invalid option ftp_debug: {value!r} (expected a number)") from None
+
     def _make_native(self, *, create_folder: bool, root: str | None = None) -> Any:
         from ftpsync import _core
 
         if root is None or self._trace is None:
             self._trace = _core.Trace(_show)
-            self._trace.level = max(0, min(int(self.get_option("ftp_debug", 0) or 0), 255))
-        given = self.get_options_dict()
-        options = {key: given[key] for key in _NATIVE_OPTIONS if given.get(key) is not None}
+            self._trace.level = self._debug_level()
+        options = self._native_options(_NATIVE_OPTIONS)
         options["create_folder"] = create_folder
         options["encoding"] = self.encoding
         proxy = proxy_for(self.host, self.get_option("proxy"))

@@ -32,6 +32,7 @@ try:
         matcher_parser,
         safety_parser,
         sentence,
+        server_parser,
         verbose_parser,
     )
     from ftpsync.doctor_command import add_doctor_parser
@@ -211,7 +212,15 @@ def _add_command(commands: Any, name: str, text: str, deeds: argparse.ArgumentPa
     parser = commands.add_parser(
         name,
         usage="%(prog)s [OPTION ...] LOCAL REMOTE",
-        parents=[deeds, verbose_parser, matcher_parser, safety_parser, creds_parser, common_parser],
+        parents=[
+            deeds,
+            verbose_parser,
+            matcher_parser,
+            safety_parser,
+            creds_parser,
+            common_parser,
+            server_parser,
+        ],
         help=text,
         description=sentence(text),
     )

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from ftpsync._proxy import without_password
 from ftpsync._task_checks import MAX_VERBOSITY, as_meant, problem_with, unquoted
-from ftpsync.cli_common import common_parser, creds_parser, safety_parser, sentence, verbose_parser
+from ftpsync.cli_common import (
+    common_parser,
+    creds_parser,
+    safety_parser,
+    sentence,
+    server_parser,
+    verbose_parser,
+)
 from ftpsync.synchronizers import CONFIG_FILE_NAME
 from ftpsync.targets import is_url
 from ftpsync.tree_command import tree_handler
@@ -137,7 +144,7 @@ def add_run_parser(subparsers: Any) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "run",
         usage="%(prog)s [OPTION ...] [TASK]",
-        parents=[verbose_parser, common_parser, creds_parser, safety_parser],
+        parents=[verbose_parser, common_parser, server_parser, creds_parser, safety_parser],
         help=text,
         description=sentence(text),
     )

@@ -138,6 +138,7 @@ class S3Target(ServerTarget):
             for level, line in self._with_warning(self._session.greeting):
                 if self._verbose() >= level:
                     write(harmless(line))
+            self._have_it_locked()
         except BaseException:
             self.close()
             raise
@@ -164,7 +165,7 @@ class S3Target(ServerTarget):
     def _make_native(self, *, create_folder: bool) -> Any:
         make = native_maker("s3")
         given = self.get_options_dict()
-        options = {key: given[key] for key in _NATIVE_OPTIONS if given.get(key) is not None}
+        options = self._native_options(_NATIVE_OPTIONS)
         options["create_folder"] = create_folder
         options["proxy"] = proxy_for(self._endpoint_host(given), given.get("proxy"))
         timeout = self._seconds()

@@ -10,7 +10,14 @@ from typing import Any
 
 from ftpsync._base_target import _Target
 from ftpsync._errors import printable
-from ftpsync.cli_common import common_parser, creds_parser, matcher_parser, sentence, verbose_parser
+from ftpsync.cli_common import (
+    common_parser,
+    creds_parser,
+    matcher_parser,
+    sentence,
+    server_parser,
+    verbose_parser,
+)
 from ftpsync.metadata import DirMetadata
 from ftpsync.resources import _Resource
 from ftpsync.synchronizers import match_path, process_options
@@ -29,7 +36,7 @@ def add_scan_parser(subparsers: Any) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "scan",
         usage="%(prog)s [OPTION ...] TARGET",
-        parents=[verbose_parser, common_parser, matcher_parser, creds_parser],
+        parents=[verbose_parser, common_parser, server_parser, matcher_parser, creds_parser],
         help=text,
         description=sentence(text),
     )

@@ -178,6 +178,7 @@ class SFTPTarget(ServerTarget):
             for level, line in self._with_warning(self._session.greeting):
                 if verbose >= level:
                     write(harmless(line))
+            self._have_it_locked()
             if self.get_option("store_password", False) and self.username and self.password:
                 save_password(self.host, self.username, self.password)
         except BaseException:
@@ -215,8 +216,7 @@ class SFTPTarget(ServerTarget):
 
     def _make_native(self, *, create_folder: bool) -> Any:
         make = native_maker("sftp")
-        given = self.get_options_dict()
-        options = {key: given[key] for key in _NATIVE_OPTIONS if given.get(key) is not None}
+        options = self._native_options(_NATIVE_OPTIONS)
         if isinstance(options.get("identity_file"), (str, os.PathLike)):
             options["identity_file"] = [options["identity_file"]]
         if "ssh_config" in options:

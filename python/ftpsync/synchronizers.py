@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from fnmatch import fnmatch
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -105,7 +105,7 @@ _COUNTERS: Final = (
 )
 
 
-def process_options(opts: dict[str, Any]) -> None:
+def process_options(opts: MutableMapping[str, Any]) -> None:
     """Turns the options `match` and `exclude` into lists of patterns, in place.
 
     Args:
@@ -128,7 +128,7 @@ def process_options(opts: dict[str, Any]) -> None:
             assert all(isinstance(pattern, str) for pattern in opts[key]), problem
 
 
-def match_path(entry: _Resource, opts: dict[str, Any]) -> bool:
+def match_path(entry: _Resource, opts: Mapping[str, Any]) -> bool:
     """Tells whether an entry takes part, by its base name.
 
     Args:
@@ -166,7 +166,8 @@ class BaseSynchronizer:
     Args:
         local: The first target.
         remote: The second target.
-        options: See the documentation of the options. The dict is kept, not copied.
+        options: See the documentation of the options. A dict, or another mapping that can be changed; it is
+            kept, not copied.
 
     Attributes:
         local, remote: The targets.
@@ -191,17 +192,17 @@ class BaseSynchronizer:
         "k": "keep-both",
     }
 
-    def __init__(self, local: _Target, remote: _Target, options: dict[str, Any] | None) -> None:
+    def __init__(self, local: _Target, remote: _Target, options: MutableMapping[str, Any] | None) -> None:
         for side, target in (("local", local), ("remote", remote)):
             if not isinstance(target, _Target):
                 raise TypeError(f"{side} must be a target, not {target!r}; make_target() makes one of a URL")
         if local is remote:
             raise ValueError(f"local and remote are the same target, {local}")
-        if options is not None and not isinstance(options, dict):
+        if options is not None and not isinstance(options, MutableMapping):
             raise TypeError(f"options must be a dict or None, not {options!r}")
         self.local = local
         self.remote = remote
-        self.options: dict[str, Any] = options if options is not None else {}
+        self.options: MutableMapping[str, Any] = options if options is not None else {}
         process_options(self.options)
         self.verbose: int = _verbosity(self.options.get("verbose"))
         self.dry_run: bool = bool(self.options.get("dry_run", False))

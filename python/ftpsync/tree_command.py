@@ -7,7 +7,14 @@ import time
 from typing import Any
 
 from ftpsync._errors import printable
-from ftpsync.cli_common import common_parser, creds_parser, matcher_parser, sentence, verbose_parser
+from ftpsync.cli_common import (
+    common_parser,
+    creds_parser,
+    matcher_parser,
+    sentence,
+    server_parser,
+    verbose_parser,
+)
 from ftpsync.synchronizers import match_path, process_options
 from ftpsync.targets import make_target
 from ftpsync.util import namespace_to_dict
@@ -24,7 +31,7 @@ def add_tree_parser(subparsers: Any) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "tree",
         usage="%(prog)s [OPTION ...] TARGET",
-        parents=[verbose_parser, common_parser, matcher_parser, creds_parser],
+        parents=[verbose_parser, common_parser, server_parser, matcher_parser, creds_parser],
         help=text,
         description=sentence(text),
     )

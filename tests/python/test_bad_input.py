@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import ChainMap, UserDict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from ftpsync.ftp_target import FTPTarget
 from ftpsync.sftp_target import SFTPTarget
 from ftpsync.synchronizers import BiDirSynchronizer, DownloadSynchronizer, UploadSynchronizer
 from ftpsync.targets import FsTarget, _Target, make_target
+from small_servers import ftp_server
 from small_worlds import Sides, command_line, fill, make_sides, names, printing
 
 
@@ -62,7 +64,7 @@ def test_urls(url: Any, error: type[Exception], words: str) -> None:
         ([1], TypeError, "extra_opts must be a dict or None, not "),
         ("verbose", TypeError, "extra_opts must be a dict or None, not 'verbose'"),
         ({"encoding": "klingon"}, LookupError, "unknown encoding: klingon"),
-        ({"encoding": 5}, TypeError, "must be str, not int"),
+        ({"encoding": 5}, TypeError, "option encoding must be str, not int: 5"),
     ],
 )
 def test_options_of_targets(options: Any, error: type[Exception], words: str, tmp_path: Path) -> None:
@@ -112,7 +114,13 @@ def test_the_root_of_a_target_is_text(root: Any) -> None:
         ({"tls_pin": 5}, "invalid option tls_pin: 5"),
         ({"tls_ca": "/no/such.pem"}, "cannot read certificates from /no/such.pem"),
         ({"tls_ca": 5}, "invalid option tls_ca: 5"),
-        ({"connections": "many"}, "invalid option connections: many"),
+        ({"connections": "many"}, r"invalid option connections: 'many' \(expected a number from 1 to 64\)"),
+        ({"connections": "65"}, r"invalid option connections: '65' \(expected a number from 1 to 64\)"),
+        ({"timeout": "soon"}, r"invalid option timeout: 'soon' \(expected a number of seconds\)"),
+        ({"timeout": [5]}, r"invalid option timeout: \[5\] \(expected a number of seconds\)"),
+        ({"ftp_debug": "x"}, r"invalid option ftp_debug: 'x' \(expected a number\)"),
+        ({"proxy": 5}, r"invalid option proxy: 5 \(expected a URL, or 'none'\)"),
+        ({"proxy": b"http://u:geheim@h"}, r"invalid option proxy: b'http://\*\*\*@h'"),
     ],
 )
 def test_options_of_a_server_fail_before_anything_is_sent(options: dict[str, Any], words: str) -> None:
@@ -215,7 +223,10 @@ def test_a_strategy_of_another_mode_fails_at_the_first_conflict(kind: type[Any],
         (side / "a").write_text(body)
     before = [(side / "a").read_text() for side in sides]
     synchronizer = kind(FsTarget(str(sides[0])), FsTarget(str(sides[1])), {"verbose": 0, "resolve": "newest"})
-    with pytest.raises(AssertionError):
+    accepted = (
+        r"resolve is 'newest'; upload accepts local, skip, ask|resolve is 'newest'; download accepts remote, "
+    )
+    with pytest.raises(AssertionError, match=accepted):
         synchronizer.run()
     assert [(side / "a").read_text() for side in sides] == before
 
@@ -238,6 +249,29 @@ def test_two_targets_and_a_dict_are_needed(sides: Sides) -> None:
         BiDirSynchronizer(target, target, {})
     with pytest.raises(TypeError, match="options must be a dict or None, not "):
         BiDirSynchronizer(target, FsTarget(str(sides[1])), [])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("wrap", [UserDict, ChainMap])
+def test_options_may_be_any_mapping_that_can_be_changed(wrap: type[Any], sides: Sides) -> None:
+    class Hooked(UploadSynchronizer):
+        def on_copy_local(self, pair: Any) -> Any:
+            return super().on_copy_local(pair)
+
+    fill(sides[0], "a b.bak")
+    for kind in (UploadSynchronizer, Hooked):
+        options = wrap({"verbose": 0, "exclude": "*.bak"})
+        assert kind(FsTarget(str(sides[0])), FsTarget(str(sides[1])), options).run() is True
+        assert options["exclude"] == ["*.bak"]
+    assert names(sides[1]) == {"a"}
+
+
+def test_a_number_of_connections_may_be_a_text(sides: Sides) -> None:
+    fill(sides[0], "a")
+    with ftp_server(sides[1]) as server:
+        remote = make_target(server.url, {"connections": " 2"})
+        options = {"verbose": 0, "connections": "2"}
+        assert UploadSynchronizer(FsTarget(str(sides[0])), remote, options).run() is True
+    assert names(sides[1]) == {"a"}
 
 
 def test_unknown_options_are_ignored(sides: Sides) -> None:

@@ -180,6 +180,24 @@ def test_parents_for_a_parser_of_ones_own() -> None:
     assert (args.match, args.prompt, args.store_password, args.migrate) == (None, False, False, False)
 
 
+def test_the_parents_of_release_41_leave_room_for_options_of_ones_own() -> None:
+    import argparse
+
+    shared = [
+        cli_common.verbose_parser,
+        cli_common.common_parser,
+        cli_common.matcher_parser,
+        cli_common.creds_parser,
+    ]
+    documented = """case debug dry_run exclude ftp_active match migrate no_color no_keyring no_netrc no_prompt
+        no_verify_host_keys progress prompt quiet store_password verbose"""
+    assert {action.dest for parent in shared for action in parent._actions} == set(documented.split())
+    parser = argparse.ArgumentParser(parents=shared)
+    for name in ("--timeout", "--encoding", "--profile", "--proxy", "--region", "--connections"):
+        parser.add_argument(name)
+    assert parser.parse_args(["--timeout", "soon", "--ftp-active"]).timeout == "soon"
+
+
 # -- targets -----------------------------------------------------------------------------------------------
 
 COMMON: dict[str, object] = {

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from ftpsync.s3_target import S3Target
-from ftpsync.targets import make_target
+from ftpsync.synchronizers import UploadSynchronizer
+from ftpsync.targets import FsTarget, make_target
 from servers import Server, Unavailable, proxies, s3
 from skipping import missing
 
@@ -99,6 +100,20 @@ def place(server: Server, tmp_path: Path) -> Place:
     local = tmp_path / "local"
     local.mkdir()
     return Place(server, local, f"folder {next(NUMBERS)}/site")
+
+
+def test_a_subclass_may_leave_the_lock_out(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    monkeypatch.setattr(S3Target, "_lock", lambda self: calls.append("lock"))
+    place.write({"a": "1", "d/b": "2"})
+    options = {"verbose": 0, "create_folder": True}
+    for written in (2, 0):
+        synchronizer = UploadSynchronizer(FsTarget(str(place.local)), place.target(), options)
+        assert synchronizer.run() is True
+        assert synchronizer.get_stats()["files_written"] == written
+    assert calls == ["lock", "lock"]
+    monkeypatch.undo()
+    assert "Wrote 0/2 files" in place.sync("upload")
 
 
 def test_a_tree_goes_up_comes_down_and_a_second_run_has_nothing_to_do(place: Place, tmp_path: Path) -> None:

@@ -306,6 +306,35 @@ def test_a_file_that_cannot_be_fetched_by_hand_leaves_the_local_one_as_it_was(
     assert precious.stat().st_mode & 0o777 == 0o640
 
 
+@pytest.mark.parametrize("passes_on", [False, True])
+def test_a_subclass_may_leave_the_lock_out(passes_on: bool, place: Place, tmp_path: Path) -> None:
+    calls: list[str] = []
+    seen: set[bool] = set()
+
+    class Mine(SFTPTarget):
+        def _lock(self, break_existing: bool = False) -> None:
+            calls.append("lock")
+            if passes_on:
+                super()._lock(break_existing)
+
+    class Watching(UploadSynchronizer):
+        def on_copy_local(self, pair: Any) -> Any:
+            super().on_copy_local(pair)
+            seen.add((place.root / ".pyftpsync-lock.json").exists())
+
+    local = tmp_path / "local"
+    (local / "d").mkdir(parents=True)
+    for name in ("a", "d/b"):
+        (local / name).write_text(name)
+    like = place.target()
+    remote = Mine(like.root_dir, str(like.host), like.port, like.username, like.password, extra_opts=QUIET)
+    for _ in range(2):
+        assert Watching(FsTarget(str(local)), remote, {"verbose": 0}).run() is True
+    assert (calls, seen) == (["lock", "lock"], {passes_on})
+    assert place.files()["d/b"] == b"d/b"
+    assert not (place.root / ".pyftpsync-lock.json").exists()
+
+
 # -- logging in --------------------------------------------------------------------------------------------
 
 
