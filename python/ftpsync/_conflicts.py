@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ftpsync._lines import write_error
 from ftpsync._report import Reporter
-from ftpsync.util import ask, write_error
+from ftpsync.util import ask
 
 if TYPE_CHECKING:
     from ftpsync.resources import EntryPair

@@ -1,6 +1,7 @@
 """Words for what the core reports: the lines of a run, its conflicts and its progress.
 
-All output goes through `ftpsync.util.write`, so that it lands in the logger or on the current `sys.stdout`.
+All output goes through `ftpsync.util.write`, so that it lands in the logger or on the current `sys.stdout`, or through
+what a script has put in its place.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ftpsync._bridge import relative
 from ftpsync._errors import printable
+from ftpsync._lines import write, write_error
 from ftpsync._locks import take_news
 from ftpsync._progress import ProgressLine
 from ftpsync.resources import DirectoryEntry, EntryPair, FileEntry, _Resource
@@ -24,8 +26,6 @@ from ftpsync.util import (
     byte_compare,
     get_pyftpsync_logger,
     pretty_stamp,
-    write,
-    write_error,
 )
 
 if TYPE_CHECKING:

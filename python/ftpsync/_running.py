@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 from ftpsync._bridge import TargetBridge, is_native
 from ftpsync._errors import harmless
 from ftpsync._hooks import HookRelay
+from ftpsync._lines import write, write_error
 from ftpsync._report import Reporter
 from ftpsync._settings import core_settings
-from ftpsync.util import write, write_error
 
 if TYPE_CHECKING:
     from ftpsync._base_target import _Target

@@ -10,9 +10,9 @@ import time
 from typing import TYPE_CHECKING
 
 from ftpsync._errors import harmless, printable
+from ftpsync._lines import write_error
 from ftpsync.ftp_target import FTPTarget
 from ftpsync.metadata import DirMetadata
-from ftpsync.util import write_error
 
 if TYPE_CHECKING:
     from ftpsync._base_target import _Target

@@ -15,6 +15,7 @@ import pytest
 
 from folders import put, tree
 from ftpsync import synchronizers
+from ftpsync._report import Reporter
 from ftpsync.metadata import DirMetadata
 from ftpsync.resources import EntryPair, FileEntry
 from ftpsync.synchronizers import (
@@ -220,6 +221,28 @@ def test_a_filter_that_is_patched_leaves_out_what_it_says(
     run(UploadSynchronizer, world, {})
     assert (world / "remote" / "edit-here").read_text() == "first edit-here"
     assert (world / "remote" / "new" / "sub" / "deep").read_text() == "deep"
+
+
+def test_lines_go_to_what_stands_in_for_write(world: Path, capsys: Any) -> None:
+    previous = set_pyftpsync_logger(None)
+    told: list[str] = []
+    failed: list[str] = []
+    try:
+        with (
+            mock.patch("ftpsync.synchronizers.write", lambda *args, **_: told.append(str(args[0]))),
+            mock.patch("ftpsync.synchronizers.write_error", lambda *args, **_: failed.append(str(args[0]))),
+        ):
+            local, remote = FsTarget(str(world / "local")), FsTarget(str(world / "remote"))
+            UploadSynchronizer(local, remote, {"verbose": 3, "no_color": True}).run()
+            reporter = Reporter(UploadSynchronizer(local, remote, {}))
+            reporter.failure("could not copy it")
+        assert capsys.readouterr().out == ""
+        assert told[0].startswith("Upload ") and any(line.endswith(" edit-here") for line in told)
+        assert failed == ["Could not copy it"]
+        run(UploadSynchronizer, world, {"verbose": 3})
+        assert capsys.readouterr().out.startswith("Upload ")
+    finally:
+        set_pyftpsync_logger(previous)
 
 
 @pytest.mark.parametrize("change", ["operation_map", "META_FILE_NAME", "EPS_TIME", "classify"])
